@@ -1,0 +1,108 @@
+"""What should be: networks and endpoints as frozen values, and the buses that follow. Pure.
+
+Rules:
+
+- The host interface is what makes a bus: networks that name the same one are one bus.
+- A state is never changed, only replaced; whoever holds the old one can go back to it.
+- Ports (the host-side interfaces of a bus) are derived from the state, never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from canwharf.bus import naming
+from canwharf.bus.naming import BusAlias, EndpointAlias
+
+
+class Settings(NamedTuple):
+    """A network's options, validated: the host interface's name, the container's prefix."""
+
+    interface: str
+    prefix: str
+
+
+class Network(NamedTuple):
+    """A network: its id, its settings, and its endpoints (id -> prefix of its own, or empty)."""
+
+    id: str
+    settings: Settings
+    endpoints: Mapping[str, str]
+
+    def prefix_of(self, endpoint: str) -> str:
+        """The prefix of the interface's name in the container of this endpoint."""
+        return self.endpoints.get(endpoint, "") or self.settings.prefix
+
+
+class Port(NamedTuple):
+    """One host-side interface of a bus.
+
+    `container` is the name of the pair's other end while that is on the host; empty for the
+    bus interface itself.
+    """
+
+    name: str
+    alias: str
+    container: str = ""
+
+
+class Bus(NamedTuple):
+    """All that belongs together: the bus interface and its endpoints' ports."""
+
+    interface: Port
+    endpoints: tuple[Port, ...]
+
+
+class State(NamedTuple):
+    """All that should be there, under the name by which the container engine knows us."""
+
+    driver: str
+    networks: Mapping[str, Network]
+
+    def with_network(self, network: Network) -> State:
+        """This state with a network added or replaced."""
+        return self._replace(networks={**self.networks, network.id: network})
+
+    def without_network(self, network: str) -> State:
+        """This state without a network."""
+        kept = {id: value for id, value in self.networks.items() if id != network}
+        return self._replace(networks=kept)
+
+    def with_endpoint(self, network: str, endpoint: str, prefix: str) -> State:
+        """This state with an endpoint added to one of its networks."""
+        old = self.networks[network]
+        return self.with_network(old._replace(endpoints={**old.endpoints, endpoint: prefix}))
+
+    def without_endpoint(self, network: str, endpoint: str) -> State:
+        """This state without one endpoint."""
+        old = self.networks[network]
+        kept = {id: prefix for id, prefix in old.endpoints.items() if id != endpoint}
+        return self.with_network(old._replace(endpoints=kept))
+
+    def interfaces(self) -> list[str]:
+        """The names of all bus interfaces, each once."""
+        return list(dict.fromkeys(each.settings.interface for each in self.networks.values()))
+
+    def bus(self, interface: str) -> Bus | None:
+        """The bus on a host interface; None where no network names it."""
+        sharing = [each for each in self.networks.values() if each.settings.interface == interface]
+        if not sharing:
+            return None
+        ports = tuple(self.port(each, endpoint) for each in sharing for endpoint in each.endpoints)
+        return Bus(Port(interface, str(BusAlias(self.driver))), ports)
+
+    def port(self, network: Network, endpoint: str) -> Port:
+        """The host end of an endpoint's pair."""
+        alias = EndpointAlias(
+            self.driver,
+            network.id,
+            endpoint,
+            network.settings.interface,
+            network.prefix_of(endpoint),
+        )
+        return Port(
+            naming.host_end(network.id, endpoint),
+            str(alias),
+            naming.container_end(network.id, endpoint),
+        )

@@ -1,0 +1,93 @@
+"""Names: what Linux accepts, and how ids become interface names and aliases. Pure.
+
+Rules:
+
+- The names of a pair depend on the ids alone, so that any later daemon finds the pair again, and
+  on every digit of them: ids that share their first characters get different names.
+- An alias says whose an interface is: `canwharf DRIVER bus` on a host interface that we made,
+  `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair. DRIVER is the
+  name that the container engine knows us by; what bears another driver's alias is not ours.
+- What is not exactly such an alias belongs to somebody else.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from canwharf.kernel.uapi import IFNAMSIZ
+
+MAX_NAME = IFNAMSIZ - 1
+MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
+MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
+
+_PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
+_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+class BusAlias(NamedTuple):
+    """The alias of a host interface that we made."""
+
+    driver: str
+
+    def __str__(self) -> str:
+        return f"canwharf {self.driver} bus"
+
+
+class EndpointAlias(NamedTuple):
+    """The alias of a pair's host end: enough to know the endpoint again without any state."""
+
+    driver: str
+    network: str
+    endpoint: str
+    bus: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return (
+            f"canwharf {self.driver} endpoint {self.network} {self.endpoint} {self.bus} "
+            f"{self.prefix}"
+        )
+
+
+def parse_alias(alias: str) -> BusAlias | EndpointAlias | None:
+    """What an interface's alias says of its owner; None where it is no alias of this project."""
+    match alias.split(" "):
+        case ["canwharf", driver, "bus"]:
+            return BusAlias(driver)
+        case ["canwharf", driver, "endpoint", network, endpoint, bus, prefix]:
+            return EndpointAlias(driver, network, endpoint, bus, prefix)
+    return None
+
+
+def host_end(network: str, endpoint: str) -> str:
+    """The name of a pair's end that stays on the host: `cwh` and 12 digits."""
+    return f"cwh{_digits(network, endpoint)}"
+
+
+def container_end(network: str, endpoint: str) -> str:
+    """The name of a pair's other end until it is moved into its container."""
+    return f"cwc{_digits(network, endpoint)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be an id: it stands in an alias of limited length, between spaces."""
+    return 0 < len(text) <= MAX_ID and _ID_CHARACTERS.issuperset(text)
+
+
+def name_fault(name: str, longest: int = MAX_NAME) -> str:
+    """Why Linux would refuse this interface name (net/core/dev.c, dev_valid_name); or empty."""
+    if not name:
+        return "it is empty"
+    if len(name) > longest:
+        return f"it has {len(name)} characters, at most {longest} fit"
+    if name in (".", ".."):
+        return "Linux reserves it"
+    for character in name:
+        if character in "/:%" or not "!" <= character <= "~":
+            return f"an interface's name cannot contain {character!r}"
+    return ""
+
+
+def _digits(network: str, endpoint: str) -> str:
+    """A remainder is all the hashing that this needs: ids are random, only never to be cut."""
+    return f"{int.from_bytes(f'{network}/{endpoint}'.encode()) % _PRIME:012x}"

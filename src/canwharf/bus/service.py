@@ -1,0 +1,208 @@
+"""The use cases: what a container engine can ask of us.
+
+Theory of operation. There is one state: what should be. A call computes the next state, brings
+the kernel there as far as the call reaches, writes it down, and only then takes it as its own;
+if any of that fails, the kernel is brought back to where it was, by the same code.
+
+Rules:
+
+- What is asked for is validated in full before anything is done.
+- A call returns when its effect is in the kernel and on disk. The disk comes last: what was made
+  and has no record is nobody's, and is collected; what has a record and was not removed is still
+  the engine's, and is made whole again. What the engine believes to exist is never unknown to us.
+- Every use case can be called again with the same arguments. Deleting what is gone succeeds.
+- A pair is made at Join, be the endpoint new or back after a reboot. An endpoint that nobody
+  mentioned before is made anew, and that is said.
+- Not for use by two threads at once: the front end's loop is the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from canwharf.bus import options
+from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
+from canwharf.bus.model import Network, State
+from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.plan import AddRule, DeleteLink, DeleteRule, MakeBus, Plan, SetUp
+from canwharf.bus.reconcile import Reconciler, interface_fault
+from canwharf.bus.store import Store
+from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
+
+
+class Joined(NamedTuple):
+    """What the engine needs to know: the interface to move, and how to call it there."""
+
+    interface: str
+    prefix: str
+
+
+class Service:
+    """A container engine's networks, kept on disk and in the kernel.
+
+    `unjoined` are the endpoints that a call created and that have not joined since.
+    """
+
+    def __init__(self, state: State, store: Store, reconciler: Reconciler, report: Report) -> None:
+        self.state = state
+        self.unjoined: set[str] = set()
+        self._store = store
+        self._reconciler = reconciler
+        self._report = report
+
+    def create_network(self, network: str, given: Mapping[str, object]) -> None:
+        """Make a network, and its bus interface if there is none. Raises CanwharfError."""
+        settings = options.parse_network(given)
+        known = self.state.networks.get(network)
+        if known is not None and known.settings != settings:
+            raise ConflictError(f"network {network} exists with other options: {known.settings}")
+        fault = interface_fault(self._reconciler.observe().link(settings.interface))
+        if fault:
+            raise options.refuse_interface(given, settings.interface, fault)
+        new = self.state
+        if known is None:
+            new = new.with_network(Network(network, settings, {}))
+        self.change(new, settings.interface, {settings.interface})
+        self.say(INFO, "network created", network=network, interface=settings.interface)
+
+    def delete_network(self, network: str) -> None:
+        """Remove a network with all that is left of it. Raises CanwharfError."""
+        known = self.state.networks.get(network)
+        if known is None:
+            return
+        interface = known.settings.interface
+        ports = {self.state.port(known, endpoint).name for endpoint in known.endpoints}
+        self.change(self.state.without_network(network), interface, {interface, *ports})
+        self.unjoined -= known.endpoints.keys()
+        self.say(INFO, "network removed", network=network, interface=interface)
+
+    def create_endpoint(self, network: str, endpoint: str, given: Mapping[str, object]) -> None:
+        """Write an endpoint down; its pair is made when it joins. Raises CanwharfError."""
+        known = self._network(network)
+        prefix = options.parse_endpoint(given)
+        if known.endpoints.get(endpoint) != prefix:
+            self.change(self.state.with_endpoint(network, endpoint, prefix))
+        self.unjoined.add(endpoint)
+
+    def join(self, network: str, endpoint: str) -> Joined:
+        """Put an endpoint on its bus, making whatever is missing. Raises CanwharfError."""
+        known = self._network(network)
+        interface = known.settings.interface
+        port = self.state.port(known, endpoint)
+        fields = {"network": network, "endpoint": endpoint, "interface": port.name}
+        new = self.state
+        if endpoint not in known.endpoints:
+            self.say(WARNING, "endpoint not found, recreating", **fields)
+            new = new.with_endpoint(network, endpoint, "")
+        made = self._reconciler.observe().link(port.name) is None
+        before = self.state.without_endpoint(network, endpoint) if made else self.state
+        done = self.change(new, interface, {port.name}, {port.name}, before)
+        if made and endpoint not in self.unjoined:
+            self.say(WARNING, "recreated interface pair", **fields)
+        self.unjoined.discard(endpoint)
+        self._report_absent(done)
+        rules = sum(isinstance(step, AddRule) for step in done.steps)
+        self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
+        return Joined(port.container, new.networks[network].prefix_of(endpoint))
+
+    def leave(self, network: str, endpoint: str) -> None:
+        """Nothing yet: the engine has still to move the container's end back to the host."""
+
+    def delete_endpoint(self, network: str, endpoint: str) -> None:
+        """Remove an endpoint, its pair and so all its rules. Raises CanwharfError."""
+        known = self.state.networks.get(network)
+        if known is None or endpoint not in known.endpoints:
+            return
+        port = self.state.port(known, endpoint)
+        new = self.state.without_endpoint(network, endpoint)
+        self.change(new, known.settings.interface, {port.name})
+        self.unjoined.discard(endpoint)
+        fields = {"network": network, "endpoint": endpoint, "interface": port.name}
+        self.say(INFO, "endpoint removed", **fields)
+
+    def describe(self, network: str, endpoint: str) -> dict[str, str]:
+        """What an operator may want to know of an endpoint; empty if it is unknown."""
+        known = self.state.networks.get(network)
+        if known is None or endpoint not in known.endpoints:
+            return {}
+        port = self.state.port(known, endpoint)
+        return {"canwharf.bus": known.settings.interface, "canwharf.interface": port.name}
+
+    def change(
+        self,
+        new: State,
+        interface: str = "",
+        focus: Collection[str] = (),
+        joining: Collection[str] = (),
+        before: State | None = None,
+    ) -> Plan:
+        """Go to a new state, in the kernel and on disk, or stay with the old one in both.
+
+        `interface` is the bus that this is about; `before` what the kernel held, where that is
+        not what the old state says. Raises CanwharfError.
+        """
+        try:
+            done = self._bring(new, interface, focus, joining)
+            if new is not self.state:
+                self._store.save(new)
+        except CanwharfError:
+            self._undo(before or self.state, interface, focus)
+            raise
+        recovering = self.state.bus(interface) is not None
+        self.state = new
+        self._report_steps(done, recovering)
+        return done
+
+    def say(self, level: str, what: str, **fields: str) -> None:
+        """Report what happened."""
+        self._report(Event(level, what, fields))
+
+    def _network(self, network: str) -> Network:
+        known = self.state.networks.get(network)
+        if known is None:
+            raise UnknownNetworkError(network, f"memory or {self._store.path}")
+        return known
+
+    def _bring(
+        self, state: State, interface: str, focus: Collection[str], joining: Collection[str] = ()
+    ) -> Plan:
+        if not focus:
+            return Plan((), ())
+        bus = state.bus(interface)
+        return self._reconciler.bring([bus] if bus else [], focus, joining)
+
+    def _undo(self, state: State, interface: str, focus: Collection[str]) -> None:
+        """Bring the kernel back; what cannot be undone is said, the first error goes on."""
+        try:
+            self._bring(state, interface, focus)
+        except CanwharfError as error:
+            self.say(ERROR, "could not undo a failed call", interface=interface, error=str(error))
+
+    def _report_steps(self, done: Plan, recovering: bool) -> None:
+        for step in done.steps:
+            match step:
+                case MakeBus(port):
+                    what = "recreated" if recovering else "created"
+                    level = WARNING if recovering else INFO
+                    self.say(level, f"{what} bus interface", interface=port.name)
+                case SetUp(link):
+                    self.say(WARNING, "brought interface up again", interface=link.name)
+                case DeleteLink(link):
+                    self.say(INFO, "removed interface", interface=link.name)
+                case DeleteRule(_, source, destination):
+                    fields = {"source": source, "destination": destination}
+                    self.say(WARNING, "removed doubled gateway rule", **fields)
+
+    def _report_absent(self, done: Plan) -> None:
+        """Those that were once there: the others have only not joined yet."""
+        for port in done.absent:
+            owner = parse_alias(port.alias)
+            if isinstance(owner, EndpointAlias) and owner.endpoint not in self.unjoined:
+                self.say(
+                    WARNING,
+                    "skipped an endpoint without interface",
+                    network=owner.network,
+                    endpoint=owner.endpoint,
+                    interface=port.name,
+                )

@@ -1,0 +1,149 @@
+"""The desired state on disk: one JSON file that a person can read.
+
+    {"version": 1, "boot": "…", "networks": {ID: {"interface": "vcan0", "prefix": "can",
+     "endpoints": {ID: {"prefix": ""}}}}}
+
+Rules:
+
+- `save` returns only when the state is durable: written aside, fsynced, renamed over the old
+  file, and the directory fsynced. A power cut leaves the old state or the new one.
+- Networks are for ever; endpoints belong to one boot of the machine. After another boot the
+  container engine makes its endpoints anew and never mentions the old ones, so they are not
+  taken over.
+- What is read is checked in full; a file that is not exactly ours is a StateError, never a
+  guess.
+- One daemon a directory: the lock is held until the process ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import NoReturn
+
+from canwharf.bus import naming
+from canwharf.bus.model import Network, Settings, State
+from canwharf.errors import StartError, StateError
+
+VERSION = 1
+FILE_NAME = "state.json"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class Store:
+    """The state file in one directory."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.path = os.path.join(directory, FILE_NAME)
+        self._boot = _boot_id()
+        self._lock = -1
+
+    def acquire(self) -> None:
+        """Make the directory and take its lock. Raises StateError, StartError."""
+        try:
+            os.makedirs(self.directory, mode=0o755, exist_ok=True)
+            self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError(
+                f"another daemon keeps its state in {self.directory}: stop that one, "
+                "or give this one a --state-dir of its own"
+            ) from error
+        except OSError as error:
+            raise StateError("use", self.directory, _words(error)) from error
+
+    def load(self, driver: str) -> tuple[State, int]:
+        """The state, and how many endpoints of an earlier boot were left behind.
+
+        Raises StateError.
+        """
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                content = json.load(file)
+        except FileNotFoundError:
+            return State(driver, {}), 0
+        except (OSError, ValueError, RecursionError) as error:
+            raise StateError("read", self.path, _words(error)) from error
+        return self._read(content, driver)
+
+    def save(self, state: State) -> None:
+        """Make this the state on disk. Raises StateError, and then the old one is kept."""
+        content = {
+            "version": VERSION,
+            "boot": self._boot,
+            "networks": {
+                network.id: {
+                    "interface": network.settings.interface,
+                    "prefix": network.settings.prefix,
+                    "endpoints": {id: {"prefix": own} for id, own in network.endpoints.items()},
+                }
+                for network in state.networks.values()
+            },
+        }
+        aside = self.path + ".new"
+        try:
+            with open(aside, "w", encoding="utf-8") as file:
+                file.write(json.dumps(content, indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, self.path)
+            os.fsync(self._lock)
+        except OSError as error:
+            raise StateError("write", self.path, _words(error)) from error
+
+    def _read(self, content: object, driver: str) -> tuple[State, int]:
+        whole = self._object(content, "the file")
+        if whole.get("version") != VERSION:
+            self._refuse(f"its version is {whole.get('version')!r}, this canwharf knows {VERSION}")
+        same_boot = whole.get("boot") == self._boot
+        networks: dict[str, Network] = {}
+        left = 0
+        for id, value in self._object(whole.get("networks"), "networks").items():
+            fields = self._object(value, f"network {id}")
+            interface = self._name(fields.get("interface"), naming.MAX_NAME, id)
+            prefix = self._name(fields.get("prefix"), naming.MAX_PREFIX, id)
+            endpoints = self._endpoints(fields.get("endpoints"), id)
+            if not naming.is_id(id):
+                self._refuse(f"{id!r} is not a network's id")
+            if not same_boot:
+                left += len(endpoints)
+                endpoints = {}
+            networks[id] = Network(id, Settings(interface, prefix), endpoints)
+        return State(driver, networks), left
+
+    def _endpoints(self, content: object, network: str) -> dict[str, str]:
+        endpoints = {}
+        for id, value in self._object(content, f"endpoints of network {network}").items():
+            prefix = self._object(value, f"endpoint {id}").get("prefix")
+            if not naming.is_id(id):
+                self._refuse(f"{id!r} is not an endpoint's id")
+            endpoints[id] = "" if prefix == "" else self._name(prefix, naming.MAX_PREFIX, id)
+        return endpoints
+
+    def _object(self, content: object, what: str) -> dict[str, object]:
+        if not isinstance(content, dict):
+            self._refuse(f"{what} should be an object")
+        return content
+
+    def _name(self, content: object, longest: int, whose: str) -> str:
+        if not isinstance(content, str) or naming.name_fault(content, longest):
+            self._refuse(f"{content!r} of {whose} is not an interface's name")
+        return content
+
+    def _refuse(self, reason: str) -> NoReturn:
+        raise StateError("read", self.path, reason)
+
+
+def _boot_id() -> str:
+    """Tells one boot of the machine from the next (random(4))."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError as error:
+        raise StateError("read", _BOOT_ID, _words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

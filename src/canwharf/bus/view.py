@@ -1,0 +1,82 @@
+"""What is: the host's links and our gateway rules as we know them. No I/O.
+
+Rules:
+
+- A view starts with a full look at the kernel and is then kept up to date: with what we applied
+  ourselves, and with the kernel's announcements. It is thrown away, and a new look taken, as
+  soon as there is doubt (a failed batch, lost announcements).
+- Rules are told by interface index and go with either of their interfaces, as in the kernel.
+- Rules that do not have exactly our form are somebody else's and are not in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from canwharf.kernel.gateway import Rule
+from canwharf.kernel.link import Link
+
+
+class View:
+    """Links by index and name, gateway rules with their number."""
+
+    def __init__(self, links: Iterable[Link] = (), rules: Iterable[Rule] = ()) -> None:
+        self._links: dict[int, Link] = {}
+        self._names: dict[str, int] = {}
+        # source -> (destination, fd) -> how many equal rules there are
+        self._rules: dict[int, dict[tuple[int, bool], int]] = {}
+        for link in links:
+            self.put(link)
+        for rule in rules:
+            self.add(rule)
+
+    def link(self, name: str) -> Link | None:
+        """The link of this name."""
+        return self._links.get(self._names.get(name, 0))
+
+    def at(self, index: int) -> Link | None:
+        """The link of this index."""
+        return self._links.get(index)
+
+    def links(self) -> Iterable[Link]:
+        """All links."""
+        return self._links.values()
+
+    def put(self, link: Link) -> None:
+        """A link is there, or has changed."""
+        old = self._links.get(link.ifindex)
+        if old is not None and self._names.get(old.name) == link.ifindex:
+            del self._names[old.name]
+        self._links[link.ifindex] = link
+        self._names[link.name] = link.ifindex
+
+    def drop(self, index: int) -> Link | None:
+        """A link is gone, and its rules with it; the link, if we knew it."""
+        gone = self._links.pop(index, None)
+        if gone is None:
+            return None
+        if self._names.get(gone.name) == index:
+            del self._names[gone.name]
+        self._rules.pop(index, None)
+        for destinations in self._rules.values():
+            destinations.pop((index, False), None)
+            destinations.pop((index, True), None)
+        return gone
+
+    def count(self, rule: Rule) -> int:
+        """How many rules equal this one."""
+        return self._rules.get(rule.source, {}).get((rule.destination, rule.fd), 0)
+
+    def add(self, rule: Rule) -> None:
+        """One more rule like this one."""
+        destinations = self._rules.setdefault(rule.source, {})
+        key = (rule.destination, rule.fd)
+        destinations[key] = destinations.get(key, 0) + 1
+
+    def remove(self, rule: Rule) -> None:
+        """One rule like this one less."""
+        destinations = self._rules[rule.source]
+        key = (rule.destination, rule.fd)
+        destinations[key] -= 1
+        if not destinations[key]:
+            del destinations[key]

@@ -1,0 +1,122 @@
+"""`canwharf serve`: the daemon.
+
+Theory of operation. One thread and one selector: calls from Docker, the kernel's link
+announcements, signals, and one deadline. So no two things ever happen at the same time, and an
+idle daemon is not woken at all.
+
+Rules:
+
+- The socket answers first; what the kernel holds is looked at when the first call needs it, or
+  when no caller comes at once.
+- SIGTERM and SIGINT end the daemon and leave every interface and rule in place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import selectors
+import signal
+import socket
+from time import monotonic
+
+from canwharf.bus.events import INFO, Event
+from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.service import Service
+from canwharf.bus.store import Store
+from canwharf.bus.upkeep import GRACE, Upkeep
+from canwharf.cli.log import LEVELS, reporter
+from canwharf.docker import listener
+from canwharf.docker.routes import Routes
+from canwharf.docker.server import Server
+from canwharf.kernel.netlink import LinkEvents, Netlink
+
+DEFAULT_SOCKET = "/run/docker/plugins/canwharf.sock"
+DEFAULT_STATE_DIR = "/var/lib/canwharf"
+_FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.description = (
+        "Run the daemon. It ends at SIGTERM or SIGINT and leaves all interfaces and gateway "
+        "rules in place: containers keep talking while it is away."
+    )
+    parser.add_argument(
+        "--socket",
+        default=DEFAULT_SOCKET,
+        metavar="PATH",
+        help="where Docker finds the driver, whose name is that of the file: "
+        "…/rustyvxcan.sock serves networks of the driver rustyvxcan (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--state-dir",
+        default=DEFAULT_STATE_DIR,
+        metavar="DIR",
+        help="where the networks are kept over a reboot (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-level",
+        default=INFO,
+        choices=LEVELS,
+        help="the least grave events to print, on standard error (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal comes. Raises CanwharfError."""
+    report = reporter(arguments.log_level)
+    driver = listener.driver_name(arguments.socket)
+    store = Store(arguments.state_dir)
+    store.acquire()
+    state, left = store.load(driver)
+    with listener.listen(arguments.socket) as listening:
+        report(Event(INFO, "serving", {"driver": driver, "networks": str(len(state.networks))}))
+        if left:
+            report(Event(INFO, "left endpoints of an earlier boot", {"endpoints": str(left)}))
+        announcements = LinkEvents()
+        reconciler = Reconciler(Netlink(), announcements, driver)
+        service = Service(state, store, reconciler, report)
+        _loop(listening, announcements, service, Upkeep(service, reconciler))
+        os.unlink(arguments.socket)
+    report(Event(INFO, "ended, all interfaces and rules stay", {}))
+    return 0
+
+
+def _loop(
+    listening: socket.socket, announcements: LinkEvents, service: Service, upkeep: Upkeep
+) -> None:
+    selector = selectors.DefaultSelector()
+    server = Server(selector, listening, Routes(service).answer)
+    signals = _signals()
+    selector.register(signals, selectors.EVENT_READ)
+    selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep.repair()
+    collect: float | None = monotonic() + GRACE
+    timeout: float | None = _FIRST_CALL
+    while True:
+        ready = selector.select(timeout)
+        for key, _events in ready:
+            if key.fileobj is signals:
+                server.close()
+                return
+            if key.data is not None:
+                key.data()
+        upkeep.repair()
+        now = monotonic()
+        if collect is not None and collect <= now:
+            collect = now + GRACE if upkeep.collect() else None
+        elif collect is None and ready:
+            collect = now + GRACE
+        deadlines = [each for each in (server.expire(now), collect) if each is not None]
+        timeout = max(0.0, min(deadlines) - now) if deadlines else None
+
+
+def _signals() -> socket.socket:
+    """A socket that becomes readable when we are asked to end."""
+    readable, writable = socket.socketpair()
+    readable.setblocking(False)
+    writable.setblocking(False)
+    signal.set_wakeup_fd(writable.detach())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    return readable

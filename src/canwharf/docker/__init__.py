@@ -1,0 +1,1 @@
+"""A front end: Docker's protocol for network drivers."""

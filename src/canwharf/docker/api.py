@@ -1,0 +1,86 @@
+"""Docker's driver protocol: a request's body -> a validated value. Pure.
+
+Rules:
+
+- Every field that is used is checked here; what is not used is not looked at, as Docker adds
+  fields in every release.
+- An error names the field and says what it should be.
+
+Source: moby, daemon/libnetwork/drivers/remote/api/api.go, and the messages that Docker sends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from canwharf.bus import naming
+from canwharf.errors import RequestError
+
+_GENERIC = "com.docker.network.generic"
+
+
+class NetworkRequest(NamedTuple):
+    """About one network; `options` are its driver options."""
+
+    network: str
+    options: Mapping[str, object]
+
+
+class EndpointRequest(NamedTuple):
+    """About one endpoint; `options` are its own, as in `docker network connect --driver-opt`."""
+
+    network: str
+    endpoint: str
+    options: Mapping[str, object]
+
+
+def parse(body: bytes) -> dict[str, object]:
+    """A request's body as an object; an empty one has no fields. Raises RequestError."""
+    try:
+        content = json.loads(body) if body else {}
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the request's body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RequestError("the request's body must be a JSON object")
+    return content
+
+
+def network_request(content: Mapping[str, object]) -> NetworkRequest:
+    """A request about a network. Raises RequestError."""
+    options = _object(_object(content, "Options"), _GENERIC, "Options.")
+    return NetworkRequest(_id(content, "NetworkID"), options)
+
+
+def endpoint_request(content: Mapping[str, object]) -> EndpointRequest:
+    """A request about an endpoint. Raises RequestError."""
+    return EndpointRequest(
+        _id(content, "NetworkID"), _id(content, "EndpointID"), _object(content, "Options")
+    )
+
+
+def _id(content: Mapping[str, object], field: str) -> str:
+    if field not in content:
+        raise RequestError(f"the field {field} is missing")
+    value = content[field]
+    if not isinstance(value, str) or not naming.is_id(value):
+        raise RequestError(
+            f"the field {field} must be an id, a string of 1 to {naming.MAX_ID} letters and "
+            f"digits, and is {_short(value)}"
+        )
+    return value
+
+
+def _object(content: Mapping[str, object], field: str, where: str = "") -> dict[str, object]:
+    value = content.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RequestError(f"the field {where}{field} must be an object, and is {_short(value)}")
+    return value
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,80 @@
+"""Every error that canwharf raises. The text of each is a sentence for the person who gets it.
+
+Rules:
+
+- Lower layers raise, only a front end prints: `str(error)` is all that it needs.
+- An error says what was attempted, on what, why it failed in the words of whoever refused it,
+  and, where there is something to be done about it, what that is.
+- This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class CanwharfError(Exception):
+    """The root: whatever canwharf reports on purpose is one of these."""
+
+
+class KernelError(CanwharfError):
+    """The kernel refused an operation, or did not answer.
+
+    `errno` is the kernel's number, `text` its own words where it gave any (extended
+    acknowledgement), `hint` what the user can do.
+    """
+
+    def __init__(
+        self, operation: str, target: str, errno: int, text: str = "", hint: str = ""
+    ) -> None:
+        self.operation = operation
+        self.target = target
+        self.errno = errno
+        self.text = text
+        self.hint = hint
+        words = os.strerror(errno) + (f" ({text})" if text else "")
+        super().__init__(f"cannot {operation} {target}: {words}" + (f"; {hint}" if hint else ""))
+
+
+class NetlinkOverrunError(CanwharfError):
+    """The kernel dropped messages for us (ENOBUFS): what we knew is out of date."""
+
+
+class OptionError(CanwharfError):
+    """A driver option that cannot be used; says which, its value, and what would be right."""
+
+    def __init__(self, option: str, value: object, reason: str) -> None:
+        self.option = option
+        self.value = value
+        super().__init__(f"option {option}={value!s}: {reason}")
+
+
+class RequestError(CanwharfError):
+    """A request that is not of the protocol's form."""
+
+
+class UnknownNetworkError(CanwharfError):
+    """A network that is in no state of ours: nothing can be recovered."""
+
+    def __init__(self, network: str, where: str) -> None:
+        self.network = network
+        super().__init__(
+            f"network {network} is not known: it is not in {where}; "
+            "remove it (docker network rm) and create it again"
+        )
+
+
+class ConflictError(CanwharfError):
+    """What is asked for contradicts what is there."""
+
+
+class StateError(CanwharfError):
+    """The state on disk cannot be read or written."""
+
+    def __init__(self, operation: str, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(f"cannot {operation} {path}: {reason}")
+
+
+class StartError(CanwharfError):
+    """The daemon cannot start."""

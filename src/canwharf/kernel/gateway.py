@@ -1,0 +1,126 @@
+"""The kernel's CAN gateway (can-gw): a forwarding rule as a value; add, delete, list.
+
+Rules:
+
+- A rule of ours always echoes (programs on the destination's own host see the frame) and always
+  allows the frame's first interface as its destination: without CGW_FLAGS_CAN_IIF_TX_OK the
+  kernel compares interface indexes across namespaces, and frames vanish where two are equal.
+- Equal rules are not rejected by the kernel, each delivers the frame once more: whoever adds
+  must know what is there.
+- A deletion always names both interfaces. With both indexes 0 the kernel flushes every rule of
+  the namespace, other people's too.
+- Classic and FD frames each need a rule of their own.
+
+Source: linux/can/gw.h, net/can/gw.c (cgw_create_job, cgw_remove_job, cgw_dump_jobs).
+"""
+
+from __future__ import annotations
+
+import errno
+from struct import Struct
+from typing import NamedTuple
+
+from canwharf.kernel import uapi
+from canwharf.kernel.message import Message, attribute, attributes, read_u32, u32
+from canwharf.kernel.netlink import Request, Requests
+
+_RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
+_PLAIN = uapi.CGW_FLAGS_CAN_ECHO | uapi.CGW_FLAGS_CAN_IIF_TX_OK
+_COUNTERS = frozenset({uapi.CGW_HANDLED, uapi.CGW_DROPPED, uapi.CGW_DELETED})
+_ENDS = frozenset({uapi.CGW_SRC_IF, uapi.CGW_DST_IF})
+_NO_MODULE = {
+    errno.EOPNOTSUPP: "the kernel module can-gw is not loaded: 'modprobe can-gw' loads it, a line "
+    "'can-gw' in /etc/modules-load.d/canwharf.conf does so at each boot"
+}
+
+
+class Rule(NamedTuple):
+    """Frames that arrive on the interface with index `source` go out on `destination`."""
+
+    source: int
+    destination: int
+    fd: bool
+
+
+class Entry(NamedTuple):
+    """A rule as the kernel lists it, with its counters (frames since it was made).
+
+    `plain` says that it has exactly the form of ours: our flags, no filter, no modification.
+    """
+
+    rule: Rule
+    plain: bool
+    handled: int = 0
+    dropped: int = 0
+
+
+def add(rule: Rule, target: str) -> Request:
+    """Add a rule; `target` names its interfaces for an error's text."""
+    return Request(
+        uapi.RTM_NEWROUTE,
+        uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE,
+        _body(rule),
+        "add",
+        f"gateway rule {target}",
+        hints=_NO_MODULE,
+    )
+
+
+def delete(rule: Rule, target: str) -> Request:
+    """Delete one rule that equals this one (the kernel says EINVAL where there is none)."""
+    return Request(
+        uapi.RTM_DELROUTE,
+        uapi.NLM_F_REQUEST,
+        _body(rule),
+        "delete",
+        f"gateway rule {target}",
+        frozenset({errno.EINVAL, errno.ENODEV}),
+        _NO_MODULE,
+    )
+
+
+def entries(netlink: Requests) -> list[Entry]:
+    """All gateway rules of the host's namespace; none where can-gw is not loaded.
+
+    A dump costs the square of the number of rules: not for every call. Raises KernelError.
+    """
+    request = Request(
+        uapi.RTM_GETROUTE,
+        uapi.NLM_F_REQUEST,
+        _RTCAN.pack(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, 0),
+        "list",
+        "the gateway rules",
+    )
+    # Without can-gw the kernel answers with the routes of every other family.
+    return [parse(answer) for answer in netlink.dump(request) if answer.body[:1] == b"\x1d"]
+
+
+def parse(message: Message) -> Entry:
+    """An entry from an RTM_NEWROUTE of the CAN family. Raises ValueError on a malformed one."""
+    _family, _type, flags = _RTCAN.unpack_from(message.body)
+    found = attributes(message.body, _RTCAN.size)
+    fd = bool(flags & uapi.CGW_FLAGS_CAN_FD)
+    return Entry(
+        Rule(
+            read_u32(found.get(uapi.CGW_SRC_IF, bytes(4))),
+            read_u32(found.get(uapi.CGW_DST_IF, bytes(4))),
+            fd,
+        ),
+        plain=flags == _flags(fd) and found.keys() <= _COUNTERS | _ENDS,
+        handled=read_u32(found.get(uapi.CGW_HANDLED, bytes(4))),
+        dropped=read_u32(found.get(uapi.CGW_DROPPED, bytes(4))),
+    )
+
+
+def _flags(fd: bool) -> int:
+    return _PLAIN | (uapi.CGW_FLAGS_CAN_FD if fd else 0)
+
+
+def _body(rule: Rule) -> bytes:
+    if rule.source <= 0 or rule.destination <= 0:
+        raise ValueError(f"a gateway rule needs two interfaces: {rule}")
+    return (
+        _RTCAN.pack(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, _flags(rule.fd))
+        + attribute(uapi.CGW_SRC_IF, u32(rule.source))
+        + attribute(uapi.CGW_DST_IF, u32(rule.destination))
+    )

@@ -1,0 +1,158 @@
+"""CAN interfaces: what the kernel says of a link, and the messages that make, change, delete one.
+
+Rules:
+
+- Both ends of a pair and every vcan get MTU 72 (CANFD_MTU) at creation: since 6.18 the default is
+  2060 (CAN XL), and common tools then refuse CAN FD.
+- A pair is made from its container end's side, with that end up in the creating message; the
+  peer cannot be up there (ENOTCONN: its partner does not exist yet), and the kernel ignores an
+  alias at creation. So the host end is set up and named in a second message of the same send.
+- Delete means "make sure it is absent": a link that is already gone is no error.
+- A link is deleted and changed by its index, which unlike a name is not soon taken by another.
+
+Sources: linux/if_link.h, drivers/net/can/vxcan.c, net/core/rtnetlink.c.
+"""
+
+from __future__ import annotations
+
+import errno
+from struct import Struct
+from typing import NamedTuple
+
+from canwharf.kernel import uapi
+from canwharf.kernel.message import Message, attribute, attributes, read_text, read_u32, text, u32
+from canwharf.kernel.netlink import Request, Requests
+
+_IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
+_NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL
+_GONE = frozenset({errno.ENODEV})
+_MTU = attribute(uapi.IFLA_MTU, u32(uapi.CANFD_MTU))
+_NO_STATISTICS = attribute(uapi.IFLA_EXT_MASK, u32(uapi.RTEXT_FILTER_SKIP_STATS))
+
+
+class Link(NamedTuple):
+    """A network interface of the host's namespace.
+
+    `kind` is the kernel's ("vcan", "vxcan", "can"; empty where it names none), `mtu` in bytes.
+    `peer` is the index of a pair's other end; `peer_away` says that this end is in another
+    namespace (where the index means something else).
+    """
+
+    ifindex: int
+    name: str
+    kind: str = ""
+    can: bool = True
+    up: bool = True
+    mtu: int = uapi.CANFD_MTU
+    alias: str = ""
+    peer: int = 0
+    peer_away: bool = False
+
+    @property
+    def fd(self) -> bool:
+        """Whether CAN FD frames fit through (an adapter that knows classic CAN only has 16)."""
+        return self.mtu >= uapi.CANFD_MTU
+
+
+def parse(message: Message) -> Link:
+    """A link from an RTM_NEWLINK or RTM_DELLINK. Raises ValueError on a malformed one."""
+    _family, hardware, index, flags, _change = _IFINFO.unpack_from(message.body)
+    found = attributes(message.body, _IFINFO.size)
+    info = attributes(found.get(uapi.IFLA_LINKINFO, b""))
+    return Link(
+        ifindex=index,
+        name=read_text(found.get(uapi.IFLA_IFNAME, b"")),
+        kind=read_text(info.get(uapi.IFLA_INFO_KIND, b"")),
+        can=hardware == uapi.ARPHRD_CAN,
+        up=bool(flags & uapi.IFF_UP),
+        mtu=read_u32(found.get(uapi.IFLA_MTU, bytes(4))),
+        alias=read_text(found.get(uapi.IFLA_IFALIAS, b"")),
+        peer=read_u32(found.get(uapi.IFLA_LINK, bytes(4))),
+        peer_away=uapi.IFLA_LINK_NETNSID in found,
+    )
+
+
+def links(netlink: Requests) -> list[Link]:
+    """All links of the host's namespace. Raises KernelError."""
+    body = _info() + _NO_STATISTICS
+    request = Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "list", "the network interfaces")
+    return [parse(answer) for answer in netlink.dump(request)]
+
+
+def get(name: str) -> Request:
+    """Ask for one link by its name; no reply where there is none."""
+    body = _info() + _NO_STATISTICS + attribute(uapi.IFLA_IFNAME, text(name))
+    return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", f"interface {name}", _GONE)
+
+
+def make_vcan(name: str, alias: str) -> list[Request]:
+    """A virtual CAN interface, up, with our alias."""
+    body = _info(up=True) + attribute(uapi.IFLA_IFNAME, text(name)) + _MTU + _link_info("vcan")
+    target = f"bus interface {name}"
+    hints = _module("vcan")
+    return [
+        Request(uapi.RTM_NEWLINK, _NEW, body, "create", target, hints=hints),
+        _name_owner(name, alias, target),
+    ]
+
+
+def make_pair(host: str, container: str, alias: str) -> list[Request]:
+    """A vxcan pair in the host's namespace, both ends up, our alias on the host end."""
+    peer = _info() + attribute(uapi.IFLA_IFNAME, text(host)) + _MTU
+    body = (
+        _info(up=True)
+        + attribute(uapi.IFLA_IFNAME, text(container))
+        + _MTU
+        + _link_info("vxcan", attribute(uapi.VXCAN_INFO_PEER, peer))
+    )
+    target = f"interface pair {host}"
+    hints = _module("vxcan")
+    return [
+        Request(uapi.RTM_NEWLINK, _NEW, body, "create", target, hints=hints),
+        _name_owner(host, alias, target),
+    ]
+
+
+def set_up(index: int, name: str) -> Request:
+    """Bring a link up."""
+    return Request(
+        uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, _info(index, up=True), "bring up", f"interface {name}"
+    )
+
+
+def delete(index: int, name: str) -> Request:
+    """Make sure that a link is absent; of a pair, both ends go, and with them all their rules."""
+    return Request(
+        uapi.RTM_DELLINK, uapi.NLM_F_REQUEST, _info(index), "delete", f"interface {name}", _GONE
+    )
+
+
+def _name_owner(name: str, alias: str, target: str) -> Request:
+    """Up and our alias, on a link that the message before this one has just made."""
+    body = (
+        _info(up=True)
+        + attribute(uapi.IFLA_IFNAME, text(name))
+        + attribute(uapi.IFLA_IFALIAS, alias.encode())
+    )
+    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "bring up", target)
+
+
+def _info(index: int = 0, up: bool = False) -> bytes:
+    flags = uapi.IFF_UP if up else 0
+    return _IFINFO.pack(0, 0, index, flags, flags)
+
+
+def _link_info(kind: str, data: bytes = b"") -> bytes:
+    inner = attribute(uapi.IFLA_INFO_KIND, kind.encode())
+    if data:
+        inner += attribute(uapi.IFLA_INFO_DATA, data)
+    return attribute(uapi.IFLA_LINKINFO, inner)
+
+
+def _module(kind: str) -> dict[int, str]:
+    """The kernel says EOPNOTSUPP ("Unknown device type") where the module is not there."""
+    return {
+        errno.EOPNOTSUPP: f"the kernel module {kind} is not loaded: "
+        f"'modprobe {kind}' loads it, a line '{kind}' in /etc/modules-load.d/canwharf.conf "
+        "does so at each boot"
+    }

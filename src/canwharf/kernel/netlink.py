@@ -1,0 +1,245 @@
+"""The rtnetlink socket: requests in batches, dumps, events.
+
+Theory of operation. The kernel works through the messages of one send in order, answers each
+GET with its reply, each failure with an NLMSG_ERROR, and each success only if it was asked for
+an acknowledgement. So a batch asks for one on its last message alone: when that comes, all the
+others are done, and what did not complain went well (one acknowledgement a message costs seven
+times as much). There is no transaction: what stands behind a message that failed is applied all
+the same, and undoing is the caller's.
+
+Rules:
+
+- Every exchange has a time limit; a kernel that does not answer is a KernelError (ETIMEDOUT).
+- A late answer to an earlier exchange is known by its sequence number and passed over.
+- An error carries the operation, the object, the errno and the kernel's own words.
+- A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR) is taken again, a few times.
+- A receive buffer that overran (ENOBUFS) is a NetlinkOverrunError: something was lost, so what
+  the caller thought it knew must be read anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from canwharf.errors import KernelError, NetlinkOverrunError
+from canwharf.kernel import message, uapi
+from canwharf.kernel.message import Message
+
+TIME_LIMIT = 5.0  # seconds; an exchange takes well under a millisecond
+_SEND_LIMIT = 32 * 1024  # bytes in one send: far below the usual send buffer of 208 KiB
+_RECEIVE_SIZE = 64 * 1024  # bytes; the kernel's dumps come in datagrams of at most 32 KiB
+_EVENT_BUFFER = 1024 * 1024  # bytes
+_DUMP_ATTEMPTS = 8
+
+
+class Request(NamedTuple):
+    """One message to the kernel, and what to say if it is refused.
+
+    `harmless` are errnos that mean "it is already so"; `hints` what to do about others.
+    """
+
+    type: int
+    flags: int
+    body: bytes
+    operation: str
+    target: str
+    harmless: frozenset[int] = frozenset()
+    hints: Mapping[int, str] = {}
+
+    def refused(self, number: int, words: str) -> KernelError:
+        """The error for this request."""
+        return KernelError(self.operation, self.target, number, words, self.hints.get(number, ""))
+
+
+class Requests(Protocol):
+    """What the layers above need of a `Netlink`; the tests have a kernel of their own."""
+
+    def batch(self, requests: Sequence[Request]) -> list[Message]:
+        """See `Netlink.batch`."""
+
+    def dump(self, request: Request) -> list[Message]:
+        """See `Netlink.dump`."""
+
+
+class Announcements(Protocol):
+    """What the layers above need of a `LinkEvents`."""
+
+    def take(self) -> list[Message]:
+        """See `LinkEvents.take`."""
+
+
+class Netlink:
+    """One rtnetlink socket for requests and dumps. Not for use by two threads at once."""
+
+    def __init__(self) -> None:
+        self._socket = _open(0)
+        self._socket.settimeout(TIME_LIMIT)
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
+
+    def batch(self, requests: Sequence[Request]) -> list[Message]:
+        """Send all requests, wait for the last; the replies (to GETs), in order.
+
+        Raises KernelError for the first that was refused, after all were attempted.
+        """
+        replies: list[Message] = []
+        failures: list[KernelError] = []
+        for part in _parts(requests):
+            self._exchange(part, replies, failures)
+        if failures:
+            if len(failures) > 1:
+                failures[0].add_note(f"{len(failures) - 1} more requests of this batch failed")
+            raise failures[0]
+        return replies
+
+    def dump(self, request: Request) -> list[Message]:
+        """All the objects that a GET with NLM_F_DUMP lists. Raises KernelError."""
+        for _attempt in range(_DUMP_ATTEMPTS):
+            found, consistent = self._dump_once(request)
+            if consistent:
+                return found
+        raise request.refused(errno.EAGAIN, "the list changed during every attempt to read it")
+
+    def _exchange(
+        self, part: Sequence[Request], replies: list[Message], failures: list[KernelError]
+    ) -> None:
+        first = self._sequence + 1
+        self._sequence += len(part)
+        last = self._sequence
+        data = b"".join(
+            message.encode(
+                request.type,
+                request.flags | (uapi.NLM_F_ACK if first + place == last else 0),
+                first + place,
+                request.body,
+            )
+            for place, request in enumerate(part)
+        )
+        self._send(data, part[-1])
+        while True:
+            for answer in self._receive(part[-1]):
+                if not first <= answer.sequence <= last:
+                    continue  # the late answer to an exchange that was given up
+                if answer.type != uapi.NLMSG_ERROR:
+                    replies.append(answer)
+                    continue
+                request = part[answer.sequence - first]
+                number, words = message.error_of(answer)
+                if number and number not in request.harmless:
+                    failures.append(request.refused(number, words))
+                if answer.sequence == last:
+                    return
+
+    def _dump_once(self, request: Request) -> tuple[list[Message], bool]:
+        self._sequence += 1
+        flags = request.flags | uapi.NLM_F_DUMP
+        self._send(message.encode(request.type, flags, self._sequence, request.body), request)
+        found: list[Message] = []
+        consistent = True
+        while True:
+            for answer in self._receive(request):
+                if answer.sequence != self._sequence:
+                    continue
+                consistent = consistent and not answer.flags & uapi.NLM_F_DUMP_INTR
+                if answer.type in (uapi.NLMSG_ERROR, uapi.NLMSG_DONE):
+                    number, words = message.error_of(answer)
+                    if number:
+                        raise request.refused(number, words)
+                    return found, consistent
+                found.append(answer)
+
+    def _send(self, data: bytes, request: Request) -> None:
+        try:
+            self._socket.send(data)
+        except TimeoutError as error:
+            raise request.refused(errno.ETIMEDOUT, "the kernel took no message") from error
+        except OSError as error:
+            raise request.refused(error.errno or errno.EIO, "") from error
+
+    def _receive(self, request: Request) -> list[Message]:
+        try:
+            return list(message.decode(self._socket.recv(_RECEIVE_SIZE)))
+        except TimeoutError as error:
+            words = f"the kernel did not answer within {TIME_LIMIT:g} seconds"
+            raise request.refused(errno.ETIMEDOUT, words) from error
+        except OSError as error:
+            if error.errno == errno.ENOBUFS:
+                raise NetlinkOverrunError("the kernel's answers overran our buffer") from error
+            raise request.refused(error.errno or errno.EIO, "") from error
+
+
+class LinkEvents:
+    """The kernel's announcements of links that come, change and go (RTNLGRP_LINK)."""
+
+    def __init__(self) -> None:
+        self._socket = _open(uapi.RTMGRP_LINK)
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        """For a selector: readable when there is something to take."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
+
+    def take(self) -> list[Message]:
+        """What was announced since the last call, without waiting.
+
+        Raises NetlinkOverrunError when some of it was lost.
+        """
+        announced: list[Message] = []
+        while True:
+            try:
+                announced += message.decode(self._socket.recv(_RECEIVE_SIZE))
+            except BlockingIOError:
+                return announced
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    raise NetlinkOverrunError("link events were lost") from error
+                raise KernelError("read", "link events", error.errno or errno.EIO) from error
+
+
+def _open(groups: int) -> socket.socket:
+    """A bound rtnetlink socket that gets extended error texts and no copies of its requests."""
+    opened = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+    )
+    try:
+        opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_EXT_ACK, 1)
+        opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_CAP_ACK, 1)
+        if groups:
+            _enlarge(opened)
+        opened.bind((0, groups))
+    except OSError as error:
+        opened.close()
+        raise KernelError("open", "a netlink socket", error.errno or errno.EIO) from error
+    return opened
+
+
+def _enlarge(opened: socket.socket) -> None:
+    """Room for a burst of events; beyond the system's limit only with CAP_NET_ADMIN."""
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, uapi.SO_RCVBUFFORCE, _EVENT_BUFFER)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _EVENT_BUFFER)
+
+
+def _parts(requests: Sequence[Request]) -> list[list[Request]]:
+    """The requests in order, cut so that no send exceeds the limit."""
+    parts: list[list[Request]] = []
+    room = 0
+    for request in requests:
+        size = len(request.body) + 20  # header and padding
+        if size > room:
+            parts.append([])
+            room = _SEND_LIMIT
+        parts[-1].append(request)
+        room -= size
+    return parts
