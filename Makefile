@@ -1,0 +1,50 @@
+# One command each. On a fresh Debian or Ubuntu, as root, each does all its own set-up.
+#   make demo         watch it work: a bus, two containers, a power cut, and all is back
+#   make test         everything that CI checks
+#   make test-matrix  the same in the lab's three suites (Docker 20.10, 26.1, 28.5)
+#   make shell        a shell in the lab, with Docker
+SUITE ?= trixie
+SUITES = trixie bookworm sid
+PYTHON ?= python3
+BIN = .venv/bin
+KERNEL_TESTS = python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
+
+.PHONY: test test-matrix check unit kernel system demo shell clean
+.DELETE_ON_ERROR:
+
+test: check unit kernel system
+
+test-matrix: check unit
+	set -e; for suite in $(SUITES); do \
+		echo "== $$suite"; $(MAKE) --no-print-directory kernel system SUITE=$$suite; done
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/ready
+	$(BIN)/pytest -q tests/unit
+
+kernel: .venv/ready
+	$(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- $(KERNEL_TESTS)
+
+system: .venv/ready
+	CANWHARF_SUITE=$(SUITE) $(BIN)/pytest -q tests/system
+
+demo:
+	$(PYTHON) -m examples.demo
+
+shell:
+	$(PYTHON) -m lab shell --suite $(SUITE) --docker
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+
+# Debian has venv in a package of its own.
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@

@@ -1,0 +1,35 @@
+"""The lab: a guest with a real CAN kernel and real Docker, for tests, on any Debian machine.
+
+Theory of operation
+-------------------
+The usual build machine has no CAN in its kernel and no Docker. User-Mode Linux is a kernel
+that runs as an ordinary process, and Debian ships one with all CAN modules. So a guest is:
+
+- a *root*: a folder with the packages of one Debian release, that kernel among them (`suites`
+  names the releases, `root` builds the folder). It is only read: all guests of a suite share
+  it at the same time.
+- a *disk*: an ext4 image in a file. It holds the state of Docker and of canwharf, and survives a
+  power cut (`disk`). A new guest gets a copy of a prepared one, with the image `ecu` on it.
+- a *kernel process* in namespaces of its own (`machine` starts `enter`, which mounts the root
+  and starts the kernel). The kernel mounts the root as hostfs and runs `init` as pid 1, which
+  lays a tmpfs over the root, loads the modules, mounts the disk and starts the agent.
+- an *agent* in the guest (`agent`) at one end of a serial line, which is a socket at this end
+  (`channel`). Commands go in, output and statuses come out, many at a time.
+
+    host: test > Guest > Channel ==socket== ttyS0 > agent > command    :guest
+
+`docker` starts, kills and stops the daemon in a guest. `python3 -m lab --help` shows the lab by
+hand. Everything that is costly is made once and kept (`cache`).
+
+Rules of the whole
+------------------
+- A guest that died is GuestDied, never a failed command (`errors`).
+- Nothing of a guest outlives the process that made it: no process, no mount, no disk copy; and
+  it does not matter how that process ended.
+- Guests do not see each other, and cannot change the root or the repository.
+- Each wait is for an event and has a limit.
+
+Imports run downwards only:
+__main__ > guest > disk > docker > machine > channel, root > suites, cache > errors.
+`agent`, `dockerd`, `init` and `image.sh` run in the guest and import nothing of the lab.
+"""

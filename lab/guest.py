@@ -1,0 +1,46 @@
+"""A guest, as tests use it: the machine with the root and the disk that its suite needs::
+
+with Guest("trixie") as guest:
+    docker = start_docker(guest)
+    guest.run("docker run --rm --network none ecu true")
+    guest.power_cut()
+    guest.boot()
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab import disk as images
+from lab.cache import Report, say
+from lab.machine import REPOSITORY, Machine
+from lab.root import ensure_root
+from lab.suites import DEFAULT_SUITE, suite_named
+
+
+class Guest(Machine):
+    """A machine of a suite. Boots when entered as a context manager.
+
+    `disk` names an image that is kept; if there is no such file yet, it is a copy of the suite's
+    prepared disk (Docker's state and the image `ecu`). Without one, the guest has a copy that
+    ends with it. Only one guest at a time may use an image. `mem` as the kernel reads it.
+    """
+
+    def __init__(
+        self,
+        suite: str = DEFAULT_SUITE,
+        *,
+        disk: Path | None = None,
+        mem: str = "2G",
+        repository: Path = REPOSITORY,
+        report: Report = say,
+    ) -> None:
+        row = suite_named(suite)
+        root = ensure_root(row, report)
+        if disk is None:
+            image = images.temporary(images.prepared(row, report))
+        else:
+            if not disk.exists():
+                images.copy(images.prepared(row, report), disk)
+            image = disk.open("r+b")
+        super().__init__(row, root, image, mem=mem, repository=repository)

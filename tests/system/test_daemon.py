@@ -1,0 +1,101 @@
+"""What a user keeps when the daemon ends, in whatever way."""
+
+from __future__ import annotations
+
+import json
+from time import monotonic
+
+from tests.system.board import SOCKET, Board
+
+
+def test_killed_with_containers_running(board: Board) -> None:
+    """They keep talking, and the next container reaches all of them."""
+    board.network()
+    board.container("ecu1")
+    board.container("ecu2")
+    board.end_daemon("KILL")
+    board.assert_exactly_once("host:vcan0", board.member("ecu1"), board.member("ecu2"))
+    board.start_daemon()
+    board.container("ecu3")
+    members = [board.member(name) for name in ("ecu1", "ecu2", "ecu3")]
+    board.assert_exactly_once("host:vcan0", *members)
+    assert len(board.rules()) == 24
+
+
+def test_ended_in_order_with_containers_running(board: Board) -> None:
+    board.network()
+    board.container("ecu1")
+    before = board.interfaces(), board.rules()
+    started = monotonic()
+    done = board.end_daemon("TERM")
+    assert done.status == 0
+    assert monotonic() - started < 5  # a second in the guest's time; it must not hang
+    assert (board.interfaces(), len(board.rules())) == (before[0], len(before[1]))
+    board.assert_exactly_once("host:vcan0", board.member("ecu1"))
+    board.start_daemon()
+    board.container("ecu2")
+    board.assert_exactly_once("host:vcan0", board.member("ecu1"), board.member("ecu2"))
+
+
+def test_a_container_that_went_while_the_daemon_was_away(board: Board) -> None:
+    """Docker removes it without us; nothing of it is left when we are back."""
+    board.network()
+    board.container("ecu1")
+    board.container("ecu2")
+    board.end_daemon("KILL")
+    removal = board.guest.start("docker rm -f ecu1")
+    board.start_daemon()
+    removal.wait(60, check=False)
+    board.sh("docker rm -f ecu1", check=False)
+    board.assert_exactly_once("host:vcan0", board.member("ecu2"))
+
+
+def test_a_second_daemon_is_refused_and_steals_nothing(board: Board) -> None:
+    said = board.refused("python3 -m canwharf serve")
+    assert "another daemon" in said
+    said = board.refused("python3 -m canwharf serve --state-dir /tmp/other")
+    assert f"another daemon listens on {SOCKET}" in said
+    board.network()
+    assert board.interfaces() == ["vcan0"]
+
+
+def test_the_socket_is_roots_alone_and_a_stale_one_is_replaced(board: Board) -> None:
+    assert board.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
+    board.end_daemon("KILL")
+    assert board.sh(f"test -S {SOCKET} && echo stale") == "stale"
+    board.start_daemon()
+    assert board.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
+    board.network()
+
+
+def test_served_under_the_ancestors_name(board: Board) -> None:
+    """Networks that were made under another driver's name are served by another socket."""
+    socket = "/run/docker/plugins/rustyvxcan.sock"
+    options = ("--socket", socket, "--state-dir", "/var/lib/rusty")
+    other = board.guest.start(["python3", "-m", "canwharf", "serve", *options])
+    other.wait_for("driver=rustyvxcan", 30)
+    board.sh("docker network create -d rustyvxcan -o vxcan.peer=can -o vxcan.dev=old old")
+    board.container("ecu1", "old")
+    board.network()
+    board.container("ecu2")
+    board.assert_exactly_once("host:old0", board.member("ecu1"))
+    board.assert_exactly_once("host:vcan0", board.member("ecu2"))
+    board.sh("docker rm -f ecu1 && docker network rm old")
+    other.kill()
+
+
+def test_the_bus_is_healed_when_its_interface_is_deleted(board: Board) -> None:
+    board.network()
+    board.container("ecu1")
+    board.container("ecu2")
+    board.sh("ip link del vcan0")
+    board.daemon.wait_for("recreated bus interface", 10)
+    board.assert_exactly_once("host:vcan0", board.member("ecu1"), board.member("ecu2"))
+
+
+def test_the_state_is_one_file_that_a_person_can_read(board: Board) -> None:
+    id = board.network(options="-o can.interface=vcan7 -o can.name=can")
+    content = json.loads(board.sh("cat /var/lib/canwharf/state.json"))
+    assert content["networks"][id]["interface"] == "vcan7"
+    board.sh("docker network rm bus0")
+    assert json.loads(board.sh("cat /var/lib/canwharf/state.json"))["networks"] == {}
