@@ -79,12 +79,13 @@ def parser() -> argparse.ArgumentParser:
         "run",
         parents=[machine],
         help="run a command in a guest",
+        usage="python3 -m lab run [OPTION…] -- COMMAND [ARGUMENT…]",
         epilog=EXAMPLES,
         formatter_class=raw,
     )
     run_verb.add_argument("--timeout", type=float, help="seconds until the command is killed")
     run_verb.add_argument(
-        "command", nargs="+", metavar="-- COMMAND", help="one word with blanks goes to /bin/sh"
+        "command", nargs="+", metavar="COMMAND", help="one word with blanks goes to /bin/sh"
     )
     run_verb.set_defaults(verb=run)
 

@@ -39,6 +39,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,13 @@ class Job:
         """Queue input; a thread of the job writes it, as the command may not read it."""
         self._input.put(base64.b64decode(request["data"]))
 
-    def kill(self, request: Message) -> None:
+    def kill(self, _request: Message) -> None:
         """Kill the command and its process group: all but what made itself a new one."""
         with self._lock:
             self._killed = True
             if self._process is not None and self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it was faster
+                    os.killpg(self._process.pid, signal.SIGKILL)
 
     def resize(self, request: Message) -> None:
         """Tell the command's terminal its new size."""
@@ -92,12 +94,13 @@ class Job:
 
     def run(self) -> None:
         """Run the command; every way out of here has sent "end"."""
+        status = 127  # as of a shell: it could not be started
         try:
             status = self._run()
-        except Exception as error:  # the host must learn of it: 127, as of a shell
+        except (OSError, ValueError) as error:
             self._say("err", f"{type(error).__name__}: {error}\n".encode())
-            status = 127
-        self._send({"do": "end", "id": self._id, "status": status})
+        finally:
+            self._send({"do": "end", "id": self._id, "status": status})
 
     def _run(self) -> int:
         with self._lock:
@@ -129,8 +132,13 @@ class Job:
         if request["size"]:
             ours, theirs = pty.openpty()
             _set_size(ours, request["size"])
+            # setsid(1) makes the terminal the controlling one, and then becomes the command.
             self._process = subprocess.Popen(
-                request["argv"], preexec_fn=lambda: os.login_tty(theirs), **common
+                ["setsid", "--ctty", *request["argv"]],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                **common,
             )
             os.close(theirs)
             self._terminal = ours
@@ -143,7 +151,8 @@ class Job:
             start_new_session=True,
             **common,
         )
-        assert process.stdout and process.stderr
+        assert process.stdout
+        assert process.stderr
         streams = {os.dup(process.stdout.fileno()): "out", os.dup(process.stderr.fileno()): "err"}
         process.stdout.close()
         process.stderr.close()
@@ -237,11 +246,9 @@ def end_all() -> None:
     ends = []
     for name in os.listdir("/proc"):
         if name.isdecimal() and int(name) not in (1, os.getpid()):
-            try:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it was faster
                 if Path("/proc", name, "cmdline").read_bytes():  # empty: a thread of the kernel
                     ends.append(os.pidfd_open(int(name)))
-            except (FileNotFoundError, ProcessLookupError):
-                pass  # it was faster
     os.kill(-1, signal.SIGTERM)  # all but pid 1 and this process
     deadline = time.monotonic() + GOODBYE
     while ends and (left := deadline - time.monotonic()) > 0:

@@ -44,7 +44,7 @@ class Process:
     def __init__(self, channel: Channel, ident: int, command: str, watch: Watch | None) -> None:
         self.command = command
         self._channel = channel
-        self._ident = ident
+        self.ident = ident
         self._watch = watch
         self._changed = threading.Condition()
         self._output = {"out": bytearray(), "err": bytearray()}
@@ -105,15 +105,15 @@ class Process:
         """Give it input (if it was started with any); empty data is the end of the input."""
         for start in range(0, len(data) or 1, CHUNK):
             part = base64.b64encode(data[start : start + CHUNK]).decode()
-            self._channel.send({"do": "input", "id": self._ident, "data": part})
+            self._channel.send({"do": "input", "id": self.ident, "data": part})
 
     def kill(self) -> None:
         """SIGKILL to its process group; no error if it has ended."""
-        self._channel.send({"do": "kill", "id": self._ident})
+        self._channel.send({"do": "kill", "id": self.ident})
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell its terminal the new size."""
-        self._channel.send({"do": "resize", "id": self._ident, "size": [rows, columns]})
+        self._channel.send({"do": "resize", "id": self.ident, "size": [rows, columns]})
 
     def _said(self, wanted: bytes) -> bool:
         return any(wanted in output for output in self._output.values())
@@ -122,8 +122,8 @@ class Process:
         with self._changed:
             return self._changed.wait_for(lambda: not self.running, timeout)
 
-    def _receive(self, message: dict[str, Any]) -> None:
-        """Take a message of the agent; called by the reading thread only."""
+    def receive(self, message: dict[str, Any]) -> None:
+        """Take a message of the agent; called by the channel's reading thread only."""
         data = b""
         with self._changed:
             if message["do"] == "end":
@@ -135,7 +135,8 @@ class Process:
         if data and self._watch:
             self._watch(message["do"], data)
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """Take note that the guest is gone; called by the channel only."""
         with self._changed:
             self._lost = True
             self._changed.notify_all()
@@ -180,8 +181,8 @@ class Channel:
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         shown = command if isinstance(command, str) else shlex.join(command)
         process = Process(self, next(self._numbers), shown, watch)
-        request = {"do": "start", "id": process._ident, "argv": argv, "env": dict(env or {})}
-        self._running[process._ident] = process
+        request = {"do": "start", "id": process.ident, "argv": argv, "env": dict(env or {})}
+        self._running[process.ident] = process
         self.send({**request, "cwd": cwd, "input": input, "size": size})
         return process
 
@@ -221,11 +222,11 @@ class Channel:
             self._ready = message
             self._opened.set()
         elif message["do"] == "end":
-            self._running.pop(message["id"])._receive(message)
+            self._running.pop(message["id"]).receive(message)
         else:
-            self._running[message["id"]]._receive(message)
+            self._running[message["id"]].receive(message)
 
     def _lose(self) -> None:
         for ident in list(self._running):
             if process := self._running.pop(ident, None):
-                process._lose()
+                process.lose()

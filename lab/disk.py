@@ -68,7 +68,11 @@ def temporary(source: Path) -> IO[bytes]:
 
 def _run(command: list[str]) -> None:
     done = subprocess.run(
-        command, env={**os.environ, "PATH": ADMIN_PATH}, capture_output=True, text=True
+        command,
+        env={**os.environ, "PATH": ADMIN_PATH},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise LabError(f"{' '.join(command)} failed:\n{done.stderr}")

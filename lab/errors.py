@@ -13,7 +13,7 @@ class LabError(Exception):
     """The lab itself could not do what was asked; the text says what and why."""
 
 
-class GuestDied(LabError):
+class GuestDied(LabError):  # noqa: N818 - it says what happened
     """The guest ended, or never came up. `console` is the tail of its console log."""
 
     def __init__(self, what: str, console: str = "") -> None:
@@ -30,7 +30,7 @@ class CommandError(LabError):
         super().__init__(f"{what}: {command}" + (f"\n{said}" if said else ""))
 
 
-class CommandFailed(CommandError):
+class CommandFailed(CommandError):  # noqa: N818 - as above
     """The command ended with a status other than 0 (128 + N: ended by signal N)."""
 
     def __init__(self, status: int, command: str, stdout: str, stderr: str) -> None:
@@ -38,7 +38,7 @@ class CommandFailed(CommandError):
         super().__init__(f"exit status {status}", command, stdout, stderr)
 
 
-class CommandTimeout(CommandError):
+class CommandTimeout(CommandError):  # noqa: N818 - as above
     """The command was still running after `timeout` seconds and was killed in the guest."""
 
     def __init__(self, timeout: float, command: str, stdout: str, stderr: str) -> None:

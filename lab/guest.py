@@ -1,10 +1,12 @@
-"""A guest, as tests use it: the machine with the root and the disk that its suite needs::
+"""A guest, as tests use it: the machine with the root and the disk that its suite needs.
 
-with Guest("trixie") as guest:
-    docker = start_docker(guest)
-    guest.run("docker run --rm --network none ecu true")
-    guest.power_cut()
-    guest.boot()
+Usage::
+
+    with Guest("trixie") as guest:
+        docker = start_docker(guest)
+        guest.run("docker run --rm --network none ecu true")
+        guest.power_cut()
+        guest.boot()
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ BOOT_TIMEOUT = 120.0
 # Docker stops its containers first, each with up to 10 s until it is killed.
 POWER_OFF_TIMEOUT = 60.0
 CONSOLE_TAIL = 4000
+SCRATCH = "/dev/shm"  # noqa: S108 - a tmpfs that no other process sees, made by `enter`
 
 
 class Machine:
@@ -99,7 +100,7 @@ class Machine:
                 stdout=self._console,
                 stderr=self._console,
                 # The kernel keeps its memory and a pid file in these folders.
-                env={"PATH": ADMIN_PATH, "HOME": "/dev/shm", "TMPDIR": "/dev/shm"},
+                env={"PATH": ADMIN_PATH, "HOME": SCRATCH, "TMPDIR": SCRATCH},
                 pass_fds=(theirs.fileno(), self._disk.fileno()),
                 start_new_session=True,
             )
@@ -155,7 +156,8 @@ class Machine:
         """Kill the guest as a lost power supply would; nothing is written any more."""
         if self._unshare is None:
             return
-        assert self._unshare.stdin is not None and self._channel is not None
+        assert self._unshare.stdin is not None
+        assert self._channel is not None
         # `enter` kills the kernel when its standard input ends, and the kernel of this machine
         # lets `unshare` end when all processes of the guest are gone: nothing can write later.
         self._unshare.stdin.close()

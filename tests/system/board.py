@@ -40,7 +40,7 @@ class Board:
 
     def end_daemon(self, signal: str) -> Completed:
         """Send the daemon a signal; what it said until it ended."""
-        self.guest.run(f"pkill -{signal} -f 'canwharf serve'")
+        self.guest.run(f"pkill -{signal} -f '[c]anwharf serve'")  # not this shell itself
         return self.daemon.wait(10, check=False)
 
     def reboot_after_power_cut(self) -> None:

@@ -147,7 +147,8 @@ class Service:
             if new is not self.state:
                 self._store.save(new)
         except CanwharfError:
-            self._undo(before or self.state, interface, focus)
+            if before is not None or new is not self.state:
+                self._undo(before or self.state, interface, focus)
             raise
         recovering = self.state.bus(interface) is not None
         self.state = new

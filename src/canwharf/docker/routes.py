@@ -62,7 +62,7 @@ class Routes:
         except CanwharfError as error:
             self._service.say(ERROR, "refused", call=path[1:], error=str(error))
             return 200, refusal(str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # A mistake of ours must not take the bus away from all the other containers.
             self._service.say(ERROR, "internal error", call=path[1:], error=repr(error))
             return 500, refusal(f"internal error in {path[1:]}: {error!r}")

@@ -138,35 +138,48 @@ class Connection:
 
     def _progress(self) -> None:
         """Take what is complete so far."""
-        while True:
-            event = self._http.next_event()
-            if isinstance(event, h11.Request):
-                self._target, self._body, self._size = event.target.decode("ascii"), [], 0
-                if event.method != b"POST":
-                    self._refuse(405, "every call of this protocol is a POST")
-                    return
-                if self._http.they_are_waiting_for_100_continue:
-                    self._send(h11.InformationalResponse(status_code=100, headers=[]))
-                    self._flush()
-            elif isinstance(event, h11.Data):
-                self._size += len(event.data)
-                if self._size > BODY_LIMIT:
-                    self._refuse(413, f"the body is larger than {BODY_LIMIT} bytes")
-                    return
-                self._body.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                self.deadline = None
-                self._respond(*self._answer(self._target, b"".join(self._body)))
-                if self._unsent or self._http.our_state is not h11.DONE:
-                    return
-                self._http.start_next_cycle()
-            elif isinstance(event, h11.ConnectionClosed):
-                self.close()
-                return
-            else:  # NEED_DATA, or PAUSED until our answer is out
-                if self._http.their_state is h11.IDLE and not self._http.trailing_data[0]:
-                    self.deadline = None
-                return
+        while self._take(self._http.next_event()):
+            pass
+
+    def _take(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> bool:
+        """Take one event; whether there may be another."""
+        if isinstance(event, h11.Request):
+            return self._begin(event)
+        if isinstance(event, h11.Data):
+            return self._gather(bytes(event.data))
+        if isinstance(event, h11.EndOfMessage):
+            return self._finish()
+        if isinstance(event, h11.ConnectionClosed):
+            self.close()
+        elif self._http.their_state is h11.IDLE and not self._http.trailing_data[0]:
+            self.deadline = None  # at rest between two requests
+        return False
+
+    def _begin(self, request: h11.Request) -> bool:
+        self._target, self._body, self._size = request.target.decode("ascii"), [], 0
+        if request.method != b"POST":
+            self._refuse(405, "every call of this protocol is a POST")
+            return False
+        if self._http.they_are_waiting_for_100_continue:
+            self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            self._flush()
+        return True
+
+    def _gather(self, data: bytes) -> bool:
+        self._size += len(data)
+        self._body.append(data)
+        if self._size > BODY_LIMIT:
+            self._refuse(413, f"the body is larger than {BODY_LIMIT} bytes")
+            return False
+        return True
+
+    def _finish(self) -> bool:
+        self.deadline = None
+        self._respond(*self._answer(self._target, b"".join(self._body)))
+        if self._unsent or self._http.our_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return True
 
     def _refuse(self, status: int, text: str) -> None:
         """Answer a request that is no good, as far as it can be answered."""

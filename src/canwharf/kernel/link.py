@@ -114,10 +114,10 @@ def make_pair(host: str, container: str, alias: str) -> list[Request]:
 
 
 def set_up(index: int, name: str) -> Request:
-    """Bring a link up."""
-    return Request(
-        uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, _info(index, up=True), "bring up", f"interface {name}"
-    )
+    """Bring a link up; if it is gone meanwhile, its announcement is on the way."""
+    body = _info(index, up=True)
+    target = f"interface {name}"
+    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "bring up", target, _GONE)
 
 
 def delete(index: int, name: str) -> Request:

@@ -1,0 +1,1 @@
+"""What a user would lose, said as tests, in three tiers."""
