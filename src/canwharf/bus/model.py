@@ -17,10 +17,15 @@ from canwharf.bus.naming import BusAlias, EndpointAlias
 
 
 class Settings(NamedTuple):
-    """A network's options, validated: the host interface's name, the container's prefix."""
+    """A network's options, validated: the host interface's name, the container's prefix.
+
+    `physical` says that the interface was a real adapter when the network was made. It is one
+    for ever: while it is unplugged, nothing else is made under its name.
+    """
 
     interface: str
     prefix: str
+    physical: bool = False
 
 
 class Network(NamedTuple):
@@ -48,10 +53,19 @@ class Port(NamedTuple):
 
 
 class Bus(NamedTuple):
-    """All that belongs together: the bus interface and its endpoints' ports."""
+    """All that belongs together: the bus interface and its endpoints' ports.
+
+    A `physical` bus has an adapter for its interface, which nobody can make.
+    """
 
     interface: Port
     endpoints: tuple[Port, ...]
+    physical: bool = False
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """All ports, the bus interface first."""
+        return (self.interface, *self.endpoints)
 
 
 class State(NamedTuple):
@@ -90,7 +104,8 @@ class State(NamedTuple):
         if not sharing:
             return None
         ports = tuple(self.port(each, endpoint) for each in sharing for endpoint in each.endpoints)
-        return Bus(Port(interface, str(BusAlias(self.driver))), ports)
+        physical = any(each.settings.physical for each in sharing)
+        return Bus(Port(interface, str(BusAlias(self.driver))), ports, physical)
 
     def port(self, network: Network, endpoint: str) -> Port:
         """The host end of an endpoint's pair."""

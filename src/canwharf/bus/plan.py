@@ -9,7 +9,8 @@ nothing but the state and the focus that they plan for.
 Rules:
 
 - A bus interface that is missing is made, and every rule of its bus looked at. One that is there
-  and does not bear our alias is used as it is: not brought up, not deleted.
+  and does not bear our alias is used as it is: not brought up, not deleted. An adapter that is
+  missing is waited for: a vcan in its place would take its name.
 - A pair is made only for an endpoint that is joining: for one that is not, nobody would take
   the container's end. Endpoints without a pair are left out of the mesh, and reported.
 - Between every two ports that are there, in both directions: exactly one rule for classic
@@ -105,7 +106,7 @@ def plan(
     there. `joining` names the endpoints' ports whose pair is to be made if it is missing.
     """
     buses = list(buses)
-    wanted = {port.name for bus in buses for port in (bus.interface, *bus.endpoints)}
+    wanted = {port.name for bus in buses for port in bus.ports}
     steps: list[Step] = []
     for name in focus:
         link = view.link(name)
@@ -135,10 +136,10 @@ def _members(
     steps: list[Step] = []
     members: list[_Member] = []
     absent: list[Port] = []
-    for port in (bus.interface, *bus.endpoints):
+    for port in bus.ports:
         link = view.link(port.name)
         if link is None:
-            if port is bus.interface:
+            if port is bus.interface and not bus.physical:
                 steps.append(MakeBus(port))
             elif port.name in joining:
                 steps.append(MakePair(port))

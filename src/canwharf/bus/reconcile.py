@@ -8,14 +8,17 @@ of what was made), one for rules.
 Rules:
 
 - After any failure, and after lost announcements, the view is thrown away: the next call looks
-  again. Undoing is planning for the old state; there is no undo list to get wrong.
+  again, and `changes` says that anything may have changed. Undoing is planning for the old state;
+  there is no undo list to get wrong.
+- An interface that was made but could not be given our alias is deleted at once: nobody could
+  tell later whose it is.
 - What is about to be used is checked before anything is done.
 - Every step that was applied is reported to the caller; nothing is printed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from canwharf.bus import naming
@@ -33,7 +36,7 @@ from canwharf.bus.plan import (
     plan,
 )
 from canwharf.bus.view import View
-from canwharf.errors import ConflictError, NetlinkOverrunError
+from canwharf.errors import ConflictError, KernelError, NetlinkOverrunError
 from canwharf.kernel import gateway, link, uapi
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
@@ -56,6 +59,7 @@ class Reconciler:
         self._driver = driver
         self._view: View | None = None
         self._changed: set[str] = set()
+        self._doubt = True
 
     def bring(
         self,
@@ -77,7 +81,7 @@ class Reconciler:
         try:
             self._apply(planned.steps, view)
         except BaseException:
-            self._view = None
+            self.doubt()
             raise
         return planned
 
@@ -95,24 +99,35 @@ class Reconciler:
         """What changed in the kernel without our doing since this was last asked."""
         self._catch_up()
         names, self._changed = frozenset(self._changed), set()
-        return Changed(names, anything=self._view is None)
+        anything, self._doubt = self._doubt, False
+        return Changed(names, anything)
+
+    def doubt(self) -> None:
+        """Look at the kernel anew the next time: anything may have changed."""
+        self._view = None
+        self._doubt = True
 
     def _catch_up(self) -> None:
         """Take the kernel's announcements into the view."""
-        try:
-            announced = self._announcements.take()
-        except NetlinkOverrunError:
-            self._view = None
+        announced = None
+        while announced is None:
+            try:
+                announced = self._announcements.take()
+            except NetlinkOverrunError:
+                self.doubt()  # and take what is left, lest it be taken for news after the look
         if self._view is None:
             return
         before: dict[int, Link | None] = {}
         for message in announced:
-            told = link.parse(message)
+            told = link.announced(message)
+            if told is None:
+                continue
             before.setdefault(told.ifindex, self._view.at(told.ifindex))
             if message.type == uapi.RTM_NEWLINK:
                 self._view.put(told)
-            elif message.type == uapi.RTM_DELLINK:
-                self._view.drop(told.ifindex)
+            elif self._view.drop(told.ifindex):
+                # Even if it comes back under the same index: its rules do not.
+                self._changed.add(told.name)
         for index, old in before.items():
             new = self._view.at(index)
             if old != new:
@@ -123,16 +138,16 @@ class Reconciler:
         links = self.observe().links()
         return frozenset(link.name for link in links if is_ours(link, self._driver))
 
-    def away(self, names: Collection[str]) -> frozenset[str]:
-        """Those of these pairs' host ends whose other end is in another namespace.
+    def look_at(self, names: Iterable[str]) -> dict[str, Link]:
+        """These links, if they are there, as the kernel has them now.
 
-        Asks the kernel, which does not announce it. Raises KernelError.
+        It does not announce that a pair's other end goes to another namespace. Raises KernelError.
         """
         view = self.observe()
+        names = list(names)
         for answer in self._requests.batch([link.get(name) for name in names]):
             view.put(link.parse(answer))
-        found = map(view.link, names)
-        return frozenset(link.name for link in found if link is not None and link.peer_away)
+        return {name: found for name in names if (found := view.link(name))}
 
     def _apply(self, steps: Iterable[Step], view: View) -> None:
         links = [step for step in steps if not isinstance(step, AddRule | DeleteRule)]
@@ -146,26 +161,41 @@ class Reconciler:
         self, steps: list[DeleteLink | MakeBus | MakePair | SetUp], view: View
     ) -> None:
         batch: list[Request] = []
+        made: dict[int, str] = {}  # place in the batch of the request that makes a link -> its name
         names: list[str] = []  # whose state and index we want to be told afterwards
         for step in steps:
             match step:
                 case DeleteLink(gone):
                     batch.append(link.delete(gone.ifindex, gone.name))
                 case MakeBus(port):
+                    made[len(batch)] = port.name
                     batch += link.make_vcan(port.name, port.alias)
                     names.append(port.name)
                 case MakePair(port):
+                    made[len(batch)] = port.name
                     batch += link.make_pair(port.name, port.container, port.alias)
                     names += [port.name, port.container]
                 case SetUp(down):
                     batch.append(link.set_up(down.ifindex, down.name))
                     names.append(down.name)
-        for answer in self._requests.batch(batch + [link.get(name) for name in names]):
+        try:
+            answers = self._requests.batch(batch + [link.get(name) for name in names])
+        except KernelError as error:
+            self._delete_nameless(made, error.places)
+            raise
+        for answer in answers:
             view.put(link.parse(answer))
         for step in steps:
             if isinstance(step, DeleteLink):
                 view.drop(step.link.ifindex)
-                view.drop(step.link.peer if not step.link.peer_away else 0)
+
+    def _delete_nameless(self, made: Mapping[int, str], refused: frozenset[int]) -> None:
+        """Delete the links that were made by this batch and refused our alias."""
+        nameless = [
+            name for place, name in made.items() if place not in refused and place + 1 in refused
+        ]
+        if nameless:
+            self._requests.batch([link.delete_named(name) for name in nameless])
 
     def _apply_rules(self, steps: list[AddRule | DeleteRule], view: View) -> None:
         batch: list[Request] = []

@@ -24,11 +24,12 @@ from typing import NamedTuple
 from canwharf.bus import options
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import Network, State
-from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.naming import BusAlias, parse_alias
 from canwharf.bus.plan import AddRule, DeleteLink, DeleteRule, MakeBus, Plan, SetUp
 from canwharf.bus.reconcile import Reconciler, interface_fault
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
+from canwharf.kernel.link import VIRTUAL
 
 
 class Joined(NamedTuple):
@@ -54,15 +55,21 @@ class Service:
     def create_network(self, network: str, given: Mapping[str, object]) -> None:
         """Make a network, and its bus interface if there is none. Raises CanwharfError."""
         settings = options.parse_network(given)
-        known = self.state.networks.get(network)
-        if known is not None and known.settings != settings:
-            raise ConflictError(f"network {network} exists with other options: {known.settings}")
-        fault = interface_fault(self._reconciler.observe().link(settings.interface))
+        found = self._reconciler.observe().link(settings.interface)
+        fault = interface_fault(found)
         if fault:
             raise options.refuse_interface(given, settings.interface, fault)
+        known = self.state.networks.get(network)
+        if known is not None:
+            settings = settings._replace(physical=known.settings.physical)
+            if known.settings != settings:
+                raise ConflictError(
+                    f"network {network} exists with other options: {known.settings}"
+                )
         new = self.state
         if known is None:
-            new = new.with_network(Network(network, settings, {}))
+            physical = found is not None and found.kind not in VIRTUAL
+            new = new.with_network(Network(network, settings._replace(physical=physical), {}))
         self.change(new, settings.interface, {settings.interface})
         self.say(INFO, "network created", network=network, interface=settings.interface)
 
@@ -199,7 +206,9 @@ class Service:
         """Those that were once there: the others have only not joined yet."""
         for port in done.absent:
             owner = parse_alias(port.alias)
-            if isinstance(owner, EndpointAlias) and owner.endpoint not in self.unjoined:
+            if isinstance(owner, BusAlias):
+                self.say(WARNING, "the adapter is missing, waiting for it", interface=port.name)
+            elif owner is not None and owner.endpoint not in self.unjoined:
                 self.say(
                     WARNING,
                     "skipped an endpoint without interface",

@@ -1,7 +1,7 @@
 """The desired state on disk: one JSON file that a person can read.
 
-    {"version": 1, "boot": "…", "networks": {ID: {"interface": "vcan0", "prefix": "can",
-     "endpoints": {ID: {"prefix": ""}}}}}
+    {"version": 1, "boot": "…", "networks": {ID: {"interface": "vcan0", "physical": false,
+     "prefix": "can", "endpoints": {ID: {"prefix": ""}}}}}
 
 Rules:
 
@@ -69,13 +69,17 @@ class Store:
         return self._read(content, driver)
 
     def save(self, state: State) -> None:
-        """Make this the state on disk. Raises StateError, and then the old one is kept."""
+        """Make this the state on disk. Raises StateError.
+
+        The old one is kept then, unless all but the very last went well (the directory's fsync).
+        """
         content = {
             "version": VERSION,
             "boot": self._boot,
             "networks": {
                 network.id: {
                     "interface": network.settings.interface,
+                    "physical": network.settings.physical,
                     "prefix": network.settings.prefix,
                     "endpoints": {id: {"prefix": own} for id, own in network.endpoints.items()},
                 }
@@ -95,8 +99,9 @@ class Store:
 
     def _read(self, content: object, driver: str) -> tuple[State, int]:
         whole = self._object(content, "the file")
-        if whole.get("version") != VERSION:
-            self._refuse(f"its version is {whole.get('version')!r}, this canwharf knows {VERSION}")
+        version = whole.get("version")
+        if type(version) is not int or version != VERSION:
+            self._refuse(f"its version is {version!r}, this canwharf knows {VERSION}")
         same_boot = whole.get("boot") == self._boot
         networks: dict[str, Network] = {}
         left = 0
@@ -110,7 +115,8 @@ class Store:
             if not same_boot:
                 left += len(endpoints)
                 endpoints = {}
-            networks[id] = Network(id, Settings(interface, prefix), endpoints)
+            physical = fields.get("physical") is True
+            networks[id] = Network(id, Settings(interface, prefix, physical), endpoints)
         return State(driver, networks), left
 
     def _endpoints(self, content: object, network: str) -> dict[str, str]:

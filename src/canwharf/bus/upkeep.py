@@ -5,10 +5,13 @@ Rules:
 - Recovery adopts what the kernel holds, makes bus interfaces and rules that are missing, removes
   what bears our alias and has no record. It never makes a pair: that is for Join, when there is
   somebody to take it.
-- A bus that cannot be repaired is reported and does not keep the others from it.
+- A bus that cannot be repaired is reported and does not keep the others from it. It is tried
+  again, at growing intervals.
+- The kernel announces links, not rules. So some time after anything happened there is one full
+  look, which finds rules that somebody deleted or doubled by hand. After that, nothing wakes us.
 - An endpoint is in doubt when its pair is missing, or has both its ends on the host. One that is
-  found in doubt twice, a grace period apart, has no container: the engine has forgotten it (it
-  never mentions those of a crash again), and it is collected.
+  found in the same doubt twice, a grace period apart, has no container: the engine has forgotten
+  it (it never mentions those of a crash again), and it is collected.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ from __future__ import annotations
 from canwharf.bus.events import ERROR, INFO, WARNING
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import AddRule
-from canwharf.bus.reconcile import Changed, Reconciler
+from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError
 
 GRACE = 60.0  # seconds; an engine takes the container's end within one or two of the Join
+_FIRST_RETRY = 1.0  # seconds; doubled with each failure, up to GRACE
 
 
 class Upkeep:
@@ -29,36 +33,61 @@ class Upkeep:
     def __init__(self, service: Service, reconciler: Reconciler) -> None:
         self._service = service
         self._reconciler = reconciler
-        self._suspects: frozenset[tuple[str, str]] = frozenset()
+        self._suspects: frozenset[tuple[str, str, int]] = frozenset()
+        self._look_at: float | None = None
+        self._retry_at: float | None = None
+        self._retry_after = _FIRST_RETRY
 
-    def recover(self) -> None:
-        """Bring every bus to where it should be, and remove what nobody owns."""
-        state = self._service.state
-        for interface in state.interfaces():
-            self._repair(interface)
-        try:
-            ours = self._reconciler.owned()
-            wanted = {
-                port.name
-                for interface in state.interfaces()
-                if (bus := state.bus(interface))
-                for port in (bus.interface, *bus.endpoints)
-            }
-            self._service.change(state, focus=ours - wanted)
-        except CanwharfError as error:
-            self._service.say(ERROR, "could not remove what nobody owns", error=str(error))
+    def run(self, now: float, active: bool) -> float | None:
+        """Do what is due; when to come again, if nothing happens before (monotonic seconds).
 
-    def repair(self) -> None:
-        """See to what changed behind our back."""
+        `active` says that something happened: a call, an announcement.
+        """
+        if self._look_at is not None and self._look_at <= now:
+            self._look_at = now + GRACE if self.look() else None
+        elif self._look_at is None and active:
+            self._look_at = now + GRACE
+        if self._retry_at is not None and self._retry_at <= now:
+            self._reconciler.doubt()
+        if self.repair():
+            self._retry_at, self._retry_after = None, _FIRST_RETRY
+        elif self._retry_at is None or self._retry_at <= now:
+            self._retry_at = now + self._retry_after
+            self._retry_after = min(2 * self._retry_after, GRACE)
+        return min((at for at in (self._look_at, self._retry_at) if at is not None), default=None)
+
+    def repair(self) -> bool:
+        """See to what changed behind our back; whether all is well."""
         try:
             changed = self._reconciler.changes()
         except CanwharfError as error:
             self._service.say(ERROR, "could not read link announcements", error=str(error))
-            return
+            self._reconciler.doubt()
+            return False
         if changed.anything:
-            self.recover()
-        for interface in self._touched(changed):
-            self._repair(interface, changed.names)
+            return self.recover()
+        touched = self._touched(changed.names)
+        well = [self._repair(interface, changed.names) for interface in touched]
+        return all(well)
+
+    def recover(self) -> bool:
+        """Bring every bus to where it should be, remove what nobody owns; whether all is well."""
+        state = self._service.state
+        well = [self._repair(interface) for interface in state.interfaces()]
+        buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
+        wanted = {port.name for bus in buses for port in bus.ports}
+        try:
+            self._service.change(state, focus=self._reconciler.owned() - wanted)
+        except CanwharfError as error:
+            self._service.say(ERROR, "could not remove what nobody owns", error=str(error))
+            return False
+        return all(well)
+
+    def look(self) -> bool:
+        """A full look at the kernel, and at who is abandoned; whether to look again later."""
+        self._reconciler.doubt()
+        self.repair()
+        return self.collect()
 
     def collect(self) -> bool:
         """Remove the endpoints that nobody owns; whether it is worth looking again later."""
@@ -66,57 +95,61 @@ class Upkeep:
             doubtful = self._doubtful()
         except CanwharfError as error:
             self._service.say(ERROR, "could not look for abandoned endpoints", error=str(error))
-            return False
-        for network, endpoint in doubtful & self._suspects:
+            return True
+        collected = set()
+        for suspect in doubtful & self._suspects:
+            network, endpoint, _index = suspect
             fields = {"network": network, "endpoint": endpoint}
             try:
                 self._service.say(WARNING, "collecting an endpoint without container", **fields)
                 self._service.delete_endpoint(network, endpoint)
+                collected.add(suspect)
             except CanwharfError as error:
                 self._service.say(ERROR, "could not collect", **fields, error=str(error))
-        self._suspects = doubtful - self._suspects
+        self._suspects = doubtful - collected
         return bool(self._suspects)
 
-    def _repair(self, interface: str, focus: frozenset[str] = frozenset()) -> None:
-        """Bring one bus to where it should be: all of it, if no focus is given."""
+    def _repair(self, interface: str, names: frozenset[str] = frozenset()) -> bool:
+        """Bring one bus to where it should be, or what of it has these names; whether it is."""
         state = self._service.state
         bus = state.bus(interface)
         if bus is None:
-            return
-        whole = {bus.interface.name, *(port.name for port in bus.endpoints)}
+            return True
+        whole = frozenset(port.name for port in bus.ports)
         try:
-            done = self._service.change(state, interface, focus & whole or whole)
+            done = self._service.change(state, interface, names & whole or whole)
         except CanwharfError as error:
-            self._service.say(
-                ERROR, "could not repair a bus", interface=interface, error=str(error)
-            )
-            return
+            fields = {"interface": interface, "error": str(error)}
+            self._service.say(ERROR, "could not repair a bus", **fields)
+            return False
         added = sum(isinstance(step, AddRule) for step in done.steps)
         if added:
             self._service.say(INFO, "restored rules", interface=interface, rules=str(added))
+        return True
 
-    def _touched(self, changed: Changed) -> list[str]:
+    def _touched(self, names: frozenset[str]) -> list[str]:
         """The bus interfaces whose bus has one of these links."""
-        if not changed.names:
-            return []
         state = self._service.state
         return [
             interface
-            for interface in state.interfaces()
+            for interface in (state.interfaces() if names else ())
             if (bus := state.bus(interface))
-            and not changed.names.isdisjoint(port.name for port in (bus.interface, *bus.endpoints))
+            and not names.isdisjoint(port.name for port in bus.ports)
         ]
 
-    def _doubtful(self) -> frozenset[tuple[str, str]]:
+    def _doubtful(self) -> frozenset[tuple[str, str, int]]:
+        """Endpoints that may be abandoned: network, endpoint, index of the host end if any."""
         state = self._service.state
-        doubtful = set()
+        owners: dict[str, EndpointAlias] = {}
         for interface in state.interfaces():
             bus = state.bus(interface)
             for port in bus.endpoints if bus else ():
                 owner = parse_alias(port.alias)
                 if isinstance(owner, EndpointAlias):
-                    doubtful.add((port.name, owner.network, owner.endpoint))
-        held = self._reconciler.away({name for name, _network, _endpoint in doubtful})
+                    owners[port.name] = owner
+        held = self._reconciler.look_at(owners)
         return frozenset(
-            (network, endpoint) for name, network, endpoint in doubtful if name not in held
+            (owner.network, owner.endpoint, link.ifindex if link else 0)
+            for name, owner in owners.items()
+            if not ((link := held.get(name)) and link.peer_away)
         )

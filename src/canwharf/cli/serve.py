@@ -24,7 +24,7 @@ from canwharf.bus.events import INFO, Event
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import GRACE, Upkeep
+from canwharf.bus.upkeep import Upkeep
 from canwharf.cli.log import LEVELS, reporter
 from canwharf.docker import listener
 from canwharf.docker.routes import Routes
@@ -90,8 +90,7 @@ def _loop(
     server = Server(selector, listening, Routes(service).answer)
     signals = _signals()
     selector.register(signals, selectors.EVENT_READ)
-    selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep.repair()
-    collect: float | None = monotonic() + GRACE
+    selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep
     timeout: float | None = _FIRST_CALL
     while True:
         ready = selector.select(timeout)
@@ -101,14 +100,9 @@ def _loop(
                 return
             if key.data is not None:
                 key.data()
-        upkeep.repair()
         now = monotonic()
-        if collect is not None and collect <= now:
-            collect = now + GRACE if upkeep.collect() else None
-        elif collect is None and ready:
-            collect = now + GRACE
-        deadlines = [each for each in (server.expire(now), collect) if each is not None]
-        timeout = max(0.0, min(deadlines) - now) if deadlines else None
+        due = (server.expire(now), upkeep.run(now, bool(ready)))
+        timeout = min((max(0.0, at - now) for at in due if at is not None), default=None)
 
 
 def _signals() -> socket.socket:

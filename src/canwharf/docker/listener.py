@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
 
 from canwharf.bus import naming
 from canwharf.errors import StartError
@@ -51,12 +52,17 @@ def _clear(path: str) -> None:
     """Remove a socket that nobody listens on."""
     if not os.path.lexists(path):
         return
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise StartError(f"cannot listen on {path}: it exists and is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)  # a full backlog: somebody is there, if slow
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
             return
+        except (BlockingIOError, TimeoutError):
+            pass
     raise StartError(
         f"another daemon listens on {path}: stop that one, or give this one a --socket of its own"
     )

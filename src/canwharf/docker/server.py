@@ -9,6 +9,7 @@ Rules:
 - Whatever arrives gets an answer of the protocol's form, or the end of its connection; nothing
   that arrives ends the server.
 - A body may have BODY_LIMIT bytes (Docker's calls have some hundred).
+- More than CONNECTION_LIMIT connections are not kept: the one that is waited for longest goes.
 - A caller whose request is refused half-way gets to read why: what it still sends is thrown away
   for a while before the connection ends.
 - A request must be complete DEADLINE seconds after its first byte. Between requests a connection
@@ -20,6 +21,7 @@ from __future__ import annotations
 import selectors
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
 
 import h11
@@ -28,6 +30,7 @@ from canwharf.docker.routes import refusal
 
 BODY_LIMIT = 1024 * 1024  # bytes
 DEADLINE = 30.0  # seconds
+CONNECTION_LIMIT = 400  # well below the usual 1,024 descriptors; Docker has a handful
 _FAREWELL = 5.0  # seconds that a refused caller has to stop sending and read why
 _HEADER_LIMIT = 16 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
@@ -69,6 +72,14 @@ class Server:
         except OSError:
             return  # gone again, or no descriptor free: the next event tells
         Connection(self, self._selector, accepted, self._answer)
+        if len(self.connections) > CONNECTION_LIMIT:
+            self._give_up_one()
+
+    def _give_up_one(self) -> None:
+        """End the connection that has kept us waiting longest, or one at rest."""
+        overdue = [each for each in self.connections if each.deadline is not None]
+        first = min(overdue, key=lambda each: each.deadline or 0.0, default=None)
+        (first or next(iter(self.connections))).close()
 
 
 class Connection:
@@ -91,10 +102,12 @@ class Connection:
         self._answer = answer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEADER_LIMIT)
         self._target = ""
+        self._head = False  # whose answer has no room for words
         self._body: list[bytes] = []
         self._size = 0
         self._unsent = b""
         self._refused = False
+        self._closed = False
         self._interest = selectors.EVENT_READ
         connected.setblocking(False)
         selector.register(connected, selectors.EVENT_READ, self._ready)
@@ -109,39 +122,45 @@ class Connection:
 
     def close(self) -> None:
         """Hang up."""
-        if self in self._server.connections:
+        if not self._closed:
+            self._closed = True
             self._server.connections.remove(self)
             self._selector.unregister(self._socket)
             self._socket.close()
 
     def _ready(self) -> None:
         try:
-            if self._unsent:
-                self._flush()
-                if self._unsent or self._http.our_state is not h11.DONE:
-                    return
-                self._http.start_next_cycle()
-            else:
-                received = self._socket.recv(_RECEIVE_SIZE)
-                if self._refused and received:
-                    return
-                self._http.receive_data(received)
-                if self.deadline is None:
-                    self.deadline = monotonic() + DEADLINE
-            self._progress()
-        except BlockingIOError:
-            return
-        except OSError:
-            self.close()
+            if self._send_rest() if self._unsent else self._receive():
+                while self._take(self._http.next_event()):
+                    pass
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint, f"not an HTTP request: {error}")
 
-    def _progress(self) -> None:
-        """Take what is complete so far."""
-        while self._take(self._http.next_event()):
-            pass
+    def _send_rest(self) -> bool:
+        """Go on with an answer; whether the next request may be looked at."""
+        self._flush()
+        if self._unsent or self._http.our_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return True
 
-    def _take(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> bool:
+    def _receive(self) -> bool:
+        """Take what has come; whether there is something to look at."""
+        try:
+            received = self._socket.recv(_RECEIVE_SIZE)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.close()
+            return False
+        if self._refused:
+            if not received:
+                self.close()
+            return False
+        self._http.receive_data(received)
+        return True
+
+    def _take(self, event: h11.Event | type[h11.NEED_DATA | h11.PAUSED]) -> bool:
         """Take one event; whether there may be another."""
         if isinstance(event, h11.Request):
             return self._begin(event)
@@ -151,12 +170,14 @@ class Connection:
             return self._finish()
         if isinstance(event, h11.ConnectionClosed):
             self.close()
-        elif self._http.their_state is h11.IDLE and not self._http.trailing_data[0]:
-            self.deadline = None  # at rest between two requests
+        elif event is h11.NEED_DATA and self.deadline is None:
+            at_rest = self._http.their_state is h11.IDLE and not self._http.trailing_data[0]
+            self.deadline = None if at_rest else monotonic() + DEADLINE
         return False
 
     def _begin(self, request: h11.Request) -> bool:
         self._target, self._body, self._size = request.target.decode("ascii"), [], 0
+        self._head = request.method == b"HEAD"
         if request.method != b"POST":
             self._refuse(405, "every call of this protocol is a POST")
             return False
@@ -176,7 +197,7 @@ class Connection:
     def _finish(self) -> bool:
         self.deadline = None
         self._respond(*self._answer(self._target, b"".join(self._body)))
-        if self._unsent or self._http.our_state is not h11.DONE:
+        if self._closed or self._unsent or self._http.our_state is not h11.DONE:
             return False
         self._http.start_next_cycle()
         return True
@@ -193,7 +214,8 @@ class Connection:
     def _respond(self, status: int, body: bytes, more: Iterable[tuple[str, str]] = ()) -> None:
         headers = [("Content-Type", _JSON), ("Content-Length", str(len(body))), *more]
         self._send(h11.Response(status_code=status, headers=headers))
-        self._send(h11.Data(data=body))
+        if not self._head:
+            self._send(h11.Data(data=body))
         self._send(h11.EndOfMessage())
         self._flush()
 
@@ -206,6 +228,9 @@ class Connection:
             sent = self._socket.send(self._unsent)
         except BlockingIOError:
             sent = 0
+        except OSError:
+            self.close()
+            return
         self._unsent = self._unsent[sent:]
         interest = selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
         if interest != self._interest:
@@ -214,6 +239,7 @@ class Connection:
         if self._unsent:
             return
         if self._refused:
-            self._socket.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # gone already
+                self._socket.shutdown(socket.SHUT_WR)
         elif self._http.our_state is h11.MUST_CLOSE:
             self.close()

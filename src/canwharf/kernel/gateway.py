@@ -97,6 +97,8 @@ def entries(netlink: Requests) -> list[Entry]:
 
 def parse(message: Message) -> Entry:
     """An entry from an RTM_NEWROUTE of the CAN family. Raises ValueError on a malformed one."""
+    if len(message.body) < _RTCAN.size:
+        raise ValueError(f"a gateway rule of {len(message.body)} bytes")
     _family, _type, flags = _RTCAN.unpack_from(message.body)
     found = attributes(message.body, _RTCAN.size)
     fd = bool(flags & uapi.CGW_FLAGS_CAN_FD)

@@ -25,6 +25,7 @@ from canwharf.kernel.netlink import Request, Requests
 
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
 _NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL
+VIRTUAL = ("vcan", "vxcan")  # kinds that have no hardware
 _GONE = frozenset({errno.ENODEV})
 _MTU = attribute(uapi.IFLA_MTU, u32(uapi.CANFD_MTU))
 _NO_STATISTICS = attribute(uapi.IFLA_EXT_MASK, u32(uapi.RTEXT_FILTER_SKIP_STATS))
@@ -56,6 +57,8 @@ class Link(NamedTuple):
 
 def parse(message: Message) -> Link:
     """A link from an RTM_NEWLINK or RTM_DELLINK. Raises ValueError on a malformed one."""
+    if len(message.body) < _IFINFO.size:
+        raise ValueError(f"a link message of {len(message.body)} bytes")
     _family, hardware, index, flags, _change = _IFINFO.unpack_from(message.body)
     found = attributes(message.body, _IFINFO.size)
     info = attributes(found.get(uapi.IFLA_LINKINFO, b""))
@@ -70,6 +73,16 @@ def parse(message: Message) -> Link:
         peer=read_u32(found.get(uapi.IFLA_LINK, bytes(4))),
         peer_away=uapi.IFLA_LINK_NETNSID in found,
     )
+
+
+def announced(message: Message) -> Link | None:
+    """The link that an announcement is about; None where it is about something else.
+
+    A bridge announces its ports in the same form, and takes leave of one with RTM_DELLINK.
+    Raises ValueError on a malformed one.
+    """
+    of_a_link = message.type in (uapi.RTM_NEWLINK, uapi.RTM_DELLINK)
+    return parse(message) if of_a_link and message.body[:1] == b"\0" else None
 
 
 def links(netlink: Requests) -> list[Link]:
@@ -125,6 +138,13 @@ def delete(index: int, name: str) -> Request:
     return Request(
         uapi.RTM_DELLINK, uapi.NLM_F_REQUEST, _info(index), "delete", f"interface {name}", _GONE
     )
+
+
+def delete_named(name: str) -> Request:
+    """As `delete`, for a link that was made just now and whose index is not known yet."""
+    body = _info() + attribute(uapi.IFLA_IFNAME, text(name))
+    target = f"interface {name}"
+    return Request(uapi.RTM_DELLINK, uapi.NLM_F_REQUEST, body, "delete", target, _GONE)
 
 
 def _name_owner(name: str, alias: str, target: str) -> Request:

@@ -39,7 +39,9 @@ def u32(value: int) -> bytes:
 
 
 def read_u32(data: bytes) -> int:
-    """The value of a 32 bit attribute."""
+    """The value of a 32 bit attribute. Raises ValueError where it is shorter."""
+    if len(data) < _U32.size:
+        raise ValueError(f"a 32 bit attribute of {len(data)} bytes")
     return int(_U32.unpack_from(data)[0])
 
 

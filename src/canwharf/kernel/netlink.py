@@ -86,16 +86,18 @@ class Netlink:
     def batch(self, requests: Sequence[Request]) -> list[Message]:
         """Send all requests, wait for the last; the replies (to GETs), in order.
 
-        Raises KernelError for the first that was refused, after all were attempted.
+        Raises KernelError for the first that was refused, after all were attempted; its `places`
+        say which were.
         """
         replies: list[Message] = []
-        failures: list[KernelError] = []
+        failures: dict[int, KernelError] = {}
+        done = 0
         for part in _parts(requests):
-            self._exchange(part, replies, failures)
+            refused = self._exchange(part, replies)
+            failures |= {done + place: error for place, error in refused.items()}
+            done += len(part)
         if failures:
-            if len(failures) > 1:
-                failures[0].add_note(f"{len(failures) - 1} more requests of this batch failed")
-            raise failures[0]
+            raise first_of(failures)
         return replies
 
     def dump(self, request: Request) -> list[Message]:
@@ -106,9 +108,9 @@ class Netlink:
                 return found
         raise request.refused(errno.EAGAIN, "the list changed during every attempt to read it")
 
-    def _exchange(
-        self, part: Sequence[Request], replies: list[Message], failures: list[KernelError]
-    ) -> None:
+    def _exchange(self, part: Sequence[Request], replies: list[Message]) -> dict[int, KernelError]:
+        """One send: its replies, and what was refused by its place in the part."""
+        refused: dict[int, KernelError] = {}
         first = self._sequence + 1
         self._sequence += len(part)
         last = self._sequence
@@ -132,9 +134,9 @@ class Netlink:
                 request = part[answer.sequence - first]
                 number, words = message.error_of(answer)
                 if number and number not in request.harmless:
-                    failures.append(request.refused(number, words))
+                    refused[answer.sequence - first] = request.refused(number, words)
                 if answer.sequence == last:
-                    return
+                    return refused
 
     def _dump_once(self, request: Request) -> tuple[list[Message], bool]:
         self._sequence += 1
@@ -172,6 +174,8 @@ class Netlink:
             if error.errno == errno.ENOBUFS:
                 raise NetlinkOverrunError("the kernel's answers overran our buffer") from error
             raise request.refused(error.errno or errno.EIO, "") from error
+        except ValueError as error:
+            raise request.refused(errno.EPROTO, str(error)) from error
 
 
 class LinkEvents:
@@ -204,21 +208,33 @@ class LinkEvents:
                 if error.errno == errno.ENOBUFS:
                     raise NetlinkOverrunError("link events were lost") from error
                 raise KernelError("read", "link events", error.errno or errno.EIO) from error
+            except ValueError as error:
+                raise KernelError("read", "link events", errno.EPROTO, str(error)) from error
+
+
+def first_of(failures: Mapping[int, KernelError]) -> KernelError:
+    """The error for a batch, from the refused requests by their places."""
+    error = failures[min(failures)]
+    error.places = frozenset(failures)
+    if len(failures) > 1:
+        error.add_note(f"{len(failures) - 1} more requests of this batch failed")
+    return error
 
 
 def _open(groups: int) -> socket.socket:
     """A bound rtnetlink socket that gets extended error texts and no copies of its requests."""
-    opened = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-    )
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    opened = None
     try:
+        opened = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
         opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_EXT_ACK, 1)
         opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_CAP_ACK, 1)
         if groups:
             _enlarge(opened)
         opened.bind((0, groups))
     except OSError as error:
-        opened.close()
+        if opened is not None:
+            opened.close()
         raise KernelError("open", "a netlink socket", error.errno or errno.EIO) from error
     return opened
 

@@ -1,0 +1,84 @@
+"""canwharf over the fake kernel: everything of the daemon but its sockets and its loop.
+
+Also plays the container engine's part of a container's life: after Join it moves the interface.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from canwharf.bus.events import Event
+from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.service import Joined, Service
+from canwharf.bus.store import Store
+from canwharf.bus.upkeep import Upkeep
+from tests.fake.kernel import FakeKernel
+
+DRIVER = "canwharf"
+
+
+class Daemon:
+    """One life of the daemon on a host. Start another one over the same kernel after its end."""
+
+    def __init__(self, directory: Path, kernel: FakeKernel, boot: str = "boot-1") -> None:
+        self.directory = directory
+        self.kernel = kernel
+        self.boot = boot
+        self.events: list[Event] = []
+        self.store = Store(str(directory))
+        self.store._boot = boot
+        self.store.acquire()
+        state, self.left_behind = self.store.load(DRIVER)
+        self.reconciler = Reconciler(kernel, kernel, DRIVER)
+        self.service = Service(state, self.store, self.reconciler, self.events.append)
+        self.upkeep = Upkeep(self.service, self.reconciler)
+
+    def said(self, what: str) -> list[Event]:
+        """The events of this name so far."""
+        return [event for event in self.events if event.what == what]
+
+    def end(self) -> None:
+        """The process ends: the lock is free, announcements for it are lost."""
+        os.close(self.store._lock)
+        self.kernel.take()
+
+    def restarted(self) -> Daemon:
+        """The next life of the daemon, in the same boot."""
+        self.end()
+        return Daemon(self.directory, self.kernel, self.boot)
+
+    def run_container(self, network: str, endpoint: str) -> Joined:
+        """`docker run`: create, join, move the interface."""
+        self.service.create_endpoint(network, endpoint, {})
+        return self.start_container(network, endpoint)
+
+    def start_container(self, network: str, endpoint: str) -> Joined:
+        """The part of `docker run` from Join on."""
+        joined = self.service.join(network, endpoint)
+        self.kernel.move(joined.interface, endpoint, new_name=f"{joined.prefix}0")
+        return joined
+
+    def port(self, network: str, endpoint: str) -> str:
+        """The name of an endpoint's host end."""
+        return self.service.describe(network, endpoint)["canwharf.interface"]
+
+    def present(self, interface: str) -> list[str]:
+        """The host-side interfaces of a bus that are there."""
+        bus = self.service.state.bus(interface)
+        assert bus is not None
+        names = [port.name for port in (bus.interface, *bus.endpoints)]
+        return [name for name in names if name in self.kernel.names()]
+
+    def assert_exactly_once(self, interface: str) -> None:
+        """Every frame from every member arrives once at every other one, and nowhere else."""
+        members = [self.kernel.link(name) for name in self.present(interface)]
+        for sender in members:
+            expected = Counter(
+                (receiver.name, fd)
+                for receiver in members
+                for fd in (False, True)
+                if receiver is not sender and sender.carries(fd) and receiver.carries(fd)
+            )
+            assert self.kernel.deliveries(sender.name) == expected, sender.name

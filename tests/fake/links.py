@@ -1,0 +1,75 @@
+"""What the fake kernel holds: links, rules, and the word no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tests.fake import wire
+
+
+class Refusal(Exception):  # noqa: N818 - not an error yet: the request may call it harmless
+    """A message that is not applied: the errno, and the extended acknowledgement's text."""
+
+    def __init__(self, number: int, words: str = "") -> None:
+        super().__init__(number, words)
+        self.number = number
+        self.words = words
+
+
+@dataclass(eq=False)
+class FakeLink:
+    """A link in some namespace (empty: the host's)."""
+
+    index: int
+    name: str
+    kind: str
+    hardware: int
+    up: bool
+    mtu: int
+    alias: str = ""
+    peer: FakeLink | None = None
+    namespace: str = ""
+
+    def body(self) -> bytes:
+        """As the kernel tells it (rtnl_fill_ifinfo)."""
+        found = {wire.IFNAME: self.name.encode() + b"\0", wire.MTU: wire.u32(self.mtu)}
+        if self.alias:
+            found[wire.IFALIAS] = self.alias.encode() + b"\0"
+        if self.kind:
+            kind = wire.attribute(wire.INFO_KIND, self.kind.encode() + b"\0")
+            found[wire.LINKINFO] = kind
+        if self.peer:
+            found[wire.LINK] = wire.u32(self.peer.index)
+            if self.peer.namespace != self.namespace:
+                found[wire.LINK_NETNSID] = wire.u32(0)
+        return wire.ifinfo(self.hardware, self.index, wire.UP if self.up else 0, found)
+
+    def told(self) -> tuple[object, ...]:
+        """All but the index."""
+        peer = (self.peer.namespace, self.peer.name) if self.peer else None
+        return (self.name, self.kind, self.hardware, self.up, self.mtu, self.alias, peer)
+
+    def carries(self, fd: bool) -> bool:
+        """Whether a frame gets through: up, with its peer if it has one, and large enough."""
+        up = self.up and (self.peer is None or self.peer.up)
+        return up and self.mtu >= (72 if fd else 16)
+
+
+class FakeRule(NamedTuple):
+    """A gateway rule; `more` are its attributes besides the interfaces."""
+
+    source: int
+    destination: int
+    flags: int
+    more: bytes = b""
+
+    @property
+    def certain(self) -> bool:
+        """Whether it lets every frame pass, and for every program to see."""
+        return not self.more and self.flags & ~wire.FD == wire.ECHO | wire.IIF_TX_OK
+
+    def body(self) -> bytes:
+        """As the kernel tells it (cgw_put_job)."""
+        ends = {wire.SRC_IF: wire.u32(self.source), wire.DST_IF: wire.u32(self.destination)}
+        return wire.rtcan(self.flags, {wire.HANDLED: wire.u32(7), **ends}) + self.more

@@ -1,0 +1,122 @@
+"""Forwarding rules: one frame in, one frame out, and never anybody else's rule."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canwharf.errors import KernelError
+from canwharf.kernel import gateway
+from canwharf.kernel.gateway import Rule
+from canwharf.kernel.message import Message
+from tests.fake import wire
+from tests.fake.kernel import FakeKernel
+
+
+@pytest.fixture
+def kernel() -> FakeKernel:
+    kernel = FakeKernel()
+    kernel.add_link("a", "vcan")
+    kernel.add_link("b", "vcan")
+    return kernel
+
+
+def rule(kernel: FakeKernel, source: str, destination: str, fd: bool = False) -> Rule:
+    return Rule(kernel.link(source).index, kernel.link(destination).index, fd)
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (0, 5), (5, 0), (-1, 5), (5, -1)])
+def test_a_rule_without_two_interfaces_is_never_sent(ends: tuple[int, int]) -> None:
+    """Both indexes 0 in a deletion would flush every rule of the host, other people's too."""
+    for make in (gateway.add, gateway.delete):
+        with pytest.raises(ValueError, match="needs two interfaces"):
+            make(Rule(*ends, fd=False), "a -> b")
+
+
+@given(st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1), st.booleans())
+def test_a_rule_is_read_back_as_it_was_added(source: int, destination: int, fd: bool) -> None:
+    """Or the daemon would not know its own rules again and add them twice."""
+    wanted = Rule(source, destination, fd)
+    sent = gateway.add(wanted, "a -> b")
+    entry = gateway.parse(Message(sent.type, 0, 0, sent.body))
+    assert (entry.rule, entry.plain) == (wanted, True)
+
+
+def test_every_rule_echoes_and_allows_equal_indexes(kernel: FakeKernel) -> None:
+    """Or programs on the host see nothing, and frames vanish where two indexes are equal."""
+    kernel.batch([gateway.add(rule(kernel, "a", "b", fd), "a -> b") for fd in (False, True)])
+    assert [each.flags for each in kernel.rules] == [0xD, 0x5]
+    assert kernel.deliveries("a") == {("b", False): 1, ("b", True): 1}
+
+
+def test_classic_and_fd_are_told_apart(kernel: FakeKernel) -> None:
+    """Deleting the one must not delete the other."""
+    kernel.batch([gateway.add(rule(kernel, "a", "b", fd), "a -> b") for fd in (False, True)])
+    kernel.batch([gateway.delete(rule(kernel, "a", "b", fd=True), "a -> b")])
+    assert kernel.deliveries("a") == {("b", False): 1}
+
+
+def test_a_deletion_takes_one_of_two_equal_rules(kernel: FakeKernel) -> None:
+    """One remains, so that frames still arrive."""
+    kernel.batch([gateway.add(rule(kernel, "a", "b"), "a -> b")] * 2)
+    kernel.batch([gateway.delete(rule(kernel, "a", "b"), "a -> b")])
+    assert kernel.deliveries("a") == {("b", False): 1}
+
+
+def test_deleting_a_rule_that_is_gone_is_no_error(kernel: FakeKernel) -> None:
+    """Somebody may have been faster."""
+    gone = rule(kernel, "a", "b")
+    kernel.batch([gateway.delete(gone, "a -> b")])
+    kernel.delete_link("a")
+    kernel.batch([gateway.delete(gone, "a -> b")])
+
+
+def test_a_rule_for_an_interface_that_is_gone_is_an_error(kernel: FakeKernel) -> None:
+    """It names the rule, or nobody knows which frames are missing."""
+    wanted = rule(kernel, "a", "b")
+    kernel.delete_link("b")
+    with pytest.raises(KernelError, match="cannot add gateway rule a -> b: No such device"):
+        kernel.batch([gateway.add(wanted, "a -> b")])
+
+
+def test_a_missing_module_is_named_with_the_remedy(kernel: FakeKernel) -> None:
+    """The user must learn what to do."""
+    kernel.modules.clear()
+    with pytest.raises(KernelError, match="'modprobe can-gw'") as caught:
+        kernel.batch([gateway.add(rule(kernel, "a", "b"), "a -> b")])
+    assert caught.value.errno == errno.EOPNOTSUPP
+
+
+def test_without_the_module_there_are_no_rules(kernel: FakeKernel) -> None:
+    """The kernel then answers with every other family's routes, which are not rules."""
+    kernel.modules.clear()
+    assert gateway.entries(kernel) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "more"),
+    [
+        (wire.ECHO, b""),
+        (wire.IIF_TX_OK, b""),
+        (wire.ECHO | wire.IIF_TX_OK | 2, b""),
+        (wire.ECHO | wire.IIF_TX_OK, wire.attribute(wire.FILTER, bytes(8))),
+        (wire.ECHO | wire.IIF_TX_OK, wire.attribute(13, b"\1")),  # CGW_LIM_HOPS
+        (wire.ECHO | wire.IIF_TX_OK, wire.attribute(4, bytes(17))),  # CGW_MOD_SET
+    ],
+)
+def test_a_rule_of_another_form_is_not_ours(kernel: FakeKernel, flags: int, more: bytes) -> None:
+    """What somebody made by cangw, with a filter or a modification, is not counted as our own."""
+    kernel.add_rule("a", "b", flags=flags, more=more)
+    (entry,) = gateway.entries(kernel)
+    assert not entry.plain
+    assert entry.rule == rule(kernel, "a", "b")
+
+
+def test_the_counters_are_read(kernel: FakeKernel) -> None:
+    """They answer whether frames pass at all."""
+    kernel.add_rule("a", "b", more=wire.attribute(8, wire.u32(3)))  # CGW_DROPPED
+    (entry,) = gateway.entries(kernel)
+    assert (entry.plain, entry.handled, entry.dropped) == (True, 7, 3)

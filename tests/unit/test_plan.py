@@ -1,0 +1,227 @@
+"""The planner against random hosts: whatever is there, the plan leads to exactly once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canwharf.bus.model import Bus, Network, Settings, State
+from canwharf.bus.plan import (
+    AddRule,
+    DeleteLink,
+    DeleteRule,
+    MakeBus,
+    MakePair,
+    Plan,
+    SetUp,
+    Step,
+    is_ours,
+    plan,
+)
+from canwharf.bus.view import View
+from canwharf.kernel.gateway import Rule
+from canwharf.kernel.link import Link
+
+DRIVER = "canwharf"
+
+
+class Host(NamedTuple):
+    """Links by index and rules with repetitions: what a view is made from."""
+
+    links: dict[int, Link]
+    rules: Counter[Rule]
+
+    def view(self) -> View:
+        return View(self.links.values(), self.rules.elements())
+
+    def named(self, name: str) -> Link | None:
+        return next((link for link in self.links.values() if link.name == name), None)
+
+    def after(self, steps: tuple[Step, ...]) -> Host:
+        """The host when these steps were applied, by the letter and strictly."""
+        links, rules = dict(self.links), Counter(self.rules)
+        host = Host(links, rules)
+        for step in steps:
+            match step:
+                case DeleteLink(gone):
+                    assert links.pop(gone.ifindex) == gone
+                    for rule in [each for each in rules if gone.ifindex in each[:2]]:
+                        del rules[rule]
+                case MakeBus(port) | MakePair(port):
+                    assert host.named(port.name) is None
+                    index = max({*self.links, *links}) + 1
+                    links[index] = Link(index, port.name, alias=port.alias)
+                case SetUp(down):
+                    assert not links[down.ifindex].up
+                    links[down.ifindex] = down._replace(up=True)
+                case AddRule(source, destination, fd):
+                    ends = host.named(source), host.named(destination)
+                    assert ends[0] is not None
+                    assert ends[1] is not None
+                    rules[Rule(ends[0].ifindex, ends[1].ifindex, fd)] += 1
+                case DeleteRule(rule):
+                    assert rules[rule] > 1
+                    rules[rule] -= 1
+        return host
+
+
+class Case(NamedTuple):
+    """A state, a host, and the endpoints that are joining."""
+
+    state: State
+    host: Host
+    joining: frozenset[str]
+
+    def buses(self) -> list[Bus]:
+        return [bus for name in self.state.interfaces() if (bus := self.state.bus(name))]
+
+    def everything(self) -> set[str]:
+        ours = {link.name for link in self.host.links.values() if is_ours(link, DRIVER)}
+        return ours | {p.name for bus in self.buses() for p in (bus.interface, *bus.endpoints)}
+
+    def plan(self, host: Host, focus: set[str] | None = None) -> Plan:
+        wanted = self.everything() if focus is None else focus
+        return plan(DRIVER, self.buses(), host.view(), wanted, self.joining)
+
+
+@st.composite
+def states(draw: st.DrawFn) -> State:
+    """Several networks, some of them on one bus."""
+    networks = {}
+    for number in range(draw(st.integers(1, 4))):
+        id = f"n{number}"
+        endpoints = {f"e{number}{place}": "" for place in range(draw(st.integers(0, 3)))}
+        interface = draw(st.sampled_from(["vcan0", "can0", "vcan1"]))
+        networks[id] = Network(id, Settings(interface, "can"), endpoints)
+    return State(DRIVER, networks)
+
+
+# Of each port: missing, ours, or foreign (only a bus interface can be); and up; and its MTU.
+fates = st.tuples(
+    st.sampled_from(["missing", "ours", "foreign"]), st.booleans(), st.sampled_from([16, 72, 2060])
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Some ports missing, down, classic, or foreign; orphans; rules at random, also doubled."""
+    state = draw(states())
+    links = [Link(1, "lo", can=False), Link(2, "can7", mtu=16)]
+    endpoints = []
+    for bus in filter(None, map(state.bus, state.interfaces())):
+        for port in (bus.interface, *bus.endpoints):
+            fate, up, mtu = draw(fates)
+            foreign = fate == "foreign" and port is bus.interface
+            if fate != "missing":
+                alias, mtu = ("", mtu) if foreign else (port.alias, 72)
+                links.append(Link(len(links) + 1, port.name, up=up, mtu=mtu, alias=alias))
+        endpoints += [port.name for port in bus.endpoints]
+    for driver in draw(st.lists(st.sampled_from([DRIVER, "another"]), max_size=3)):
+        alias = f"canwharf {driver} endpoint n9 x vcan0 can"
+        links.append(
+            Link(len(links) + 1, f"orphan{len(links)}", up=draw(st.booleans()), alias=alias)
+        )
+    index = st.integers(1, len(links))
+    pairs = st.tuples(index, index, st.booleans()).filter(lambda ends: ends[0] != ends[1])
+    rules = Counter(Rule(*each) for each in draw(st.lists(pairs, max_size=30)))
+    joining = draw(st.frozensets(st.sampled_from(endpoints))) if endpoints else frozenset()
+    return Case(state, Host({link.ifindex: link for link in links}, rules), joining)
+
+
+def assert_meshed(case: Case, host: Host) -> None:
+    for bus in case.buses():
+        members = [
+            link for port in (bus.interface, *bus.endpoints) if (link := host.named(port.name))
+        ]
+        for source in members:
+            for destination in members:
+                for fd in (False, True) if source.fd and destination.fd else (False,):
+                    count = host.rules[Rule(source.ifindex, destination.ifindex, fd)]
+                    assert source is destination or count == 1, (source, destination, fd)
+
+
+@given(cases())
+def test_a_plan_for_everything_leads_to_exactly_once(case: Case) -> None:
+    """Whatever somebody did to the host: no frame is lost, none arrives twice."""
+    planned = case.plan(case.host)
+    after = case.host.after(planned.steps)
+    assert_meshed(case, after)
+    there = {link.name for link in after.links.values()}
+    for bus in case.buses():
+        assert bus.interface.name in there
+        for port in bus.endpoints:
+            was_there = case.host.named(port.name) is not None
+            assert (port.name in there) == (was_there or port.name in case.joining)
+            assert (port in planned.absent) == (port.name not in there)
+
+
+@given(cases())
+def test_nothing_foreign_is_touched(case: Case) -> None:
+    """No link without our alias, no rule between others; ours that nobody wants go."""
+    after = case.host.after(case.plan(case.host).steps)
+    wanted = {port.name for bus in case.buses() for port in (bus.interface, *bus.endpoints)}
+    for index, link in case.host.links.items():
+        if not is_ours(link, DRIVER):
+            assert after.links[index] == link
+        else:
+            assert (index in after.links) == (link.name in wanted)
+    foreign = {link.ifindex for link in case.host.links.values() if link.name not in wanted}
+    kept = foreign & after.links.keys()
+    for rule, count in case.host.rules.items():
+        if rule.source in kept or rule.destination in kept:
+            alive = rule.source in after.links and rule.destination in after.links
+            assert after.rules[rule] == (count if alive else 0)
+
+
+@given(cases())
+def test_what_is_ours_is_up_afterwards(case: Case) -> None:
+    """Somebody's `ip link set down` does not outlive a repair."""
+    after = case.host.after(case.plan(case.host).steps)
+    assert all(link.up for link in after.links.values() if is_ours(link, DRIVER))
+
+
+@given(cases())
+def test_a_second_plan_has_nothing_to_do(case: Case) -> None:
+    """Or the daemon would never come to rest."""
+    after = case.host.after(case.plan(case.host).steps)
+    assert case.plan(after).steps == ()
+
+
+@given(cases(), st.data())
+def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.DataObject) -> None:
+    """It costs what its own endpoint costs, however large the bus and whatever else is wrong."""
+    endpoints = [port for bus in case.buses() for port in bus.endpoints]
+    if not endpoints:
+        return
+    joining = data.draw(st.sampled_from(endpoints)).name
+    (bus,) = [bus for bus in case.buses() if joining in {port.name for port in bus.endpoints}]
+    planned = plan(DRIVER, [bus], case.host.view(), {joining}, {joining})
+    after = case.host.after(planned.steps)
+    made = {step.port.name for step in planned.steps if isinstance(step, MakeBus | MakePair)}
+    whole = bus.interface.name in made
+    for step in planned.steps:
+        match step:
+            case AddRule(source, destination, _) | DeleteRule(_, source, destination):
+                assert whole or joining in (source, destination)
+            case SetUp(link):
+                assert link.name == joining
+            case _:
+                assert not isinstance(step, DeleteLink)
+    assert made <= {joining, bus.interface.name}
+    assert plan(DRIVER, [bus], after.view(), {joining}, {joining}).steps == ()
+    own = after.named(joining)
+    assert own is not None
+    for port in (bus.interface, *bus.endpoints):
+        other = after.named(port.name)
+        if other is not None and other is not own:
+            assert after.rules[Rule(own.ifindex, other.ifindex, fd=False)] == 1
+            assert after.rules[Rule(other.ifindex, own.ifindex, fd=False)] == 1
+
+
+def test_an_empty_focus_does_nothing() -> None:
+    """Even where everything is missing, but for a bus interface."""
+    case = Case(State(DRIVER, {}), Host({1: Link(1, "can0")}, Counter()), frozenset())
+    assert case.plan(case.host, set()) == Plan((), ())

@@ -1,0 +1,201 @@
+"""The state on disk: never half, never a guess, never two daemons."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from canwharf.bus.model import Network, Settings, State
+from canwharf.bus.store import Store
+from canwharf.errors import StartError, StateError
+
+OLD = State("canwharf", {"n1": Network("n1", Settings("vcan0", "can"), {"e1": "", "e2": "own"})})
+NEW = OLD.with_network(Network("n2", Settings("can1", "vx"), {}))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path / "deep" / "state"))
+    store.acquire()
+    return store
+
+
+def test_what_is_saved_is_loaded(store: Store) -> None:
+    """Networks and endpoints, over a restart of the daemon."""
+    store.save(NEW)
+    assert store.load("canwharf") == (NEW, 0)
+    assert Store(store.directory).load("canwharf") == (NEW, 0)
+
+
+def test_the_first_start_has_an_empty_state(store: Store) -> None:
+    """No file is no fault."""
+    assert store.load("other") == (State("other", {}), 0)
+
+
+def test_after_another_boot_networks_stay_and_endpoints_do_not(store: Store) -> None:
+    """The engine never mentions the old endpoints again; it is said how many there were."""
+    store.save(NEW)
+    later = Store(store.directory)
+    later._boot = "another"
+    state, left = later.load("canwharf")
+    assert left == 2
+    assert {id: network.settings for id, network in state.networks.items()} == {
+        "n1": Settings("vcan0", "can"),
+        "n2": Settings("can1", "vx"),
+    }
+    assert not any(network.endpoints for network in state.networks.values())
+
+
+def test_a_person_can_read_it(store: Store) -> None:
+    """It is JSON of more than one line."""
+    store.save(OLD)
+    text = Path(store.path).read_text()
+    assert text.count("\n") > 5
+    assert json.loads(text)["networks"]["n1"]["interface"] == "vcan0"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failing_disk_leaves_the_old_state(
+    store: Store, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A call that failed must not be remembered as done."""
+    store.save(OLD)
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(StateError, match="No space left") as caught:
+            store.save(NEW)
+    assert caught.value.path == store.path
+    assert store.load("canwharf") == (OLD, 0)
+    store.save(NEW)
+    assert store.load("canwharf") == (NEW, 0)
+
+
+def test_it_is_written_aside_synced_renamed_and_synced(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this order, or a power cut leaves an empty file."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def record_fsync(descriptor: int) -> None:
+        done.append("sync directory" if descriptor == store._lock else "sync file")
+        fsync(descriptor)
+
+    def record_replace(source: str, destination: str) -> None:
+        done.append("rename")
+        assert json.loads(Path(source).read_text())
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    store.save(OLD)
+    assert done == ["sync file", "rename", "sync directory"]
+
+
+def good() -> dict[str, object]:
+    endpoints = {"e1": {"prefix": ""}}
+    network = {"interface": "vcan0", "prefix": "can", "endpoints": endpoints}
+    return {"version": 1, "boot": "b", "networks": {"n1": network}}
+
+
+def network(**changes: object) -> dict[str, object]:
+    one: dict[str, object] = {"interface": "vcan0", "prefix": "can", "endpoints": {}, **changes}
+    return {**good(), "networks": {"n1": one}}
+
+
+GARBLED: dict[str, object] = {
+    "a list": [],
+    "a number": 5,
+    "null": None,
+    "no version": {"networks": {}},
+    "a later version": {**good(), "version": 2},
+    "an earlier version": {**good(), "version": 0},
+    "a version in words": {**good(), "version": "1"},
+    "no networks": {"version": 1, "boot": "b"},
+    "a list of networks": {**good(), "networks": []},
+    "a network that is text": {**good(), "networks": {"n1": "vcan0"}},
+    "an id with a space": {**good(), "networks": {"n 1": good()["networks"]}},
+    "no interface": network(interface=None),
+    "a number for interface": network(interface=0),
+    "an interface with a slash": network(interface="../x"),
+    "an interface that is too long": network(interface="x" * 16),
+    "an empty prefix": network(prefix=""),
+    "a prefix that is too long": network(prefix="x" * 15),
+    "no endpoints": network(endpoints=None),
+    "a list of endpoints": network(endpoints=["e1"]),
+    "an endpoint that is text": network(endpoints={"e1": ""}),
+    "an endpoint without prefix": network(endpoints={"e1": {}}),
+    "an endpoint whose prefix is bad": network(endpoints={"e1": {"prefix": "a b"}}),
+    "an endpoint's id with a space": network(endpoints={"e 1": {"prefix": ""}}),
+    "an endpoint's empty id": network(endpoints={"": {"prefix": ""}}),
+}
+
+
+@pytest.mark.parametrize("name", GARBLED)
+def test_json_that_is_not_ours_is_refused_with_its_path(store: Store, name: str) -> None:
+    """Never a guess: a bus on the wrong interface would be worse than none."""
+    Path(store.path).write_text(json.dumps(GARBLED[name]))
+    with pytest.raises(StateError, match=r"state\.json"):
+        store.load("canwharf")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 100, b"{", b"\xff\xfe", b'{"version": 1', b"[" * 100_000, b"1" * 5000],
+)
+def test_what_is_no_json_is_refused_with_its_path(store: Store, content: bytes) -> None:
+    """A file that a dying disk left says where it is."""
+    Path(store.path).write_bytes(content)
+    with pytest.raises(StateError, match=r"state\.json"):
+        store.load("canwharf")
+
+
+@settings(max_examples=50)
+@given(place=st.integers(0, 250), byte=st.binary(min_size=1, max_size=1))
+def test_one_wrong_byte_is_refused_or_still_valid(
+    tmp_path_factory: pytest.TempPathFactory, place: int, byte: bytes
+) -> None:
+    """No other exception than the one that names the file."""
+    store = Store(str(tmp_path_factory.mktemp("s")))
+    content = json.dumps(good()).encode()
+    Path(store.path).write_bytes(content[:place] + byte + content[place + 1 :])
+    with contextlib.suppress(StateError):
+        state, _left = store.load("canwharf")
+        assert len(state.networks) == 1
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_its_path(store: Store) -> None:
+    """A directory in its place, say."""
+    os.mkdir(store.path)
+    with pytest.raises(StateError, match="Is a directory"):
+        store.load("canwharf")
+
+
+def test_a_second_daemon_is_refused(store: Store) -> None:
+    """Two that write one file would lose each other's networks; it says what to do."""
+    with pytest.raises(StartError, match=f"another daemon.*{store.directory}.*--state-dir"):
+        Store(store.directory).acquire()
+
+
+def test_the_lock_goes_with_the_daemon(store: Store) -> None:
+    """However it ended, the next one starts."""
+    os.close(store._lock)
+    Store(store.directory).acquire()
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """With its path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="file/state"):
+        Store(str(tmp_path / "file" / "state")).acquire()

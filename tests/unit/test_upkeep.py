@@ -1,0 +1,341 @@
+"""What happens without a call: adoption, repair behind our back, collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from canwharf.errors import KernelError, OptionError
+from canwharf.kernel.message import Message
+from canwharf.kernel.netlink import Request
+from tests.fake import wire
+from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
+
+
+@pytest.fixture
+def busy(daemon: Daemon) -> Daemon:
+    """Two buses of two containers each."""
+    for number in ("1", "2"):
+        daemon.service.create_network(f"n{number}", {"vxcan.id": number})
+        daemon.run_container(f"n{number}", f"e{number}a")
+        daemon.run_container(f"n{number}", f"e{number}b")
+    daemon.upkeep.repair()
+    daemon.events.clear()
+    return daemon
+
+
+def assert_whole(daemon: Daemon) -> None:
+    for interface in ("vcan1", "vcan2"):
+        assert len(daemon.present(interface)) == 3
+        daemon.assert_exactly_once(interface)
+
+
+def test_a_restarted_daemon_adopts_what_is_there(busy: Daemon) -> None:
+    """Traffic goes on; not one interface or rule is touched, nothing is reported."""
+    before = busy.kernel.snapshot()
+    applied = len(busy.kernel.applied)
+    later = busy.restarted()
+    later.upkeep.recover()
+    assert busy.kernel.snapshot() == before
+    assert busy.kernel.applied[applied:] == []
+    assert later.events == []
+    later.run_container("n1", "e1c")
+    assert len(later.present("vcan1")) == 4
+    later.assert_exactly_once("vcan1")
+
+
+def test_what_changed_while_the_daemon_was_away_is_repaired(busy: Daemon) -> None:
+    """At its start, without any call."""
+    busy.kernel.delete_link("vcan1")
+    busy.kernel.rules.pop()
+    busy.kernel.set_up("vcan2", up=False)
+    later = busy.restarted()
+    later.upkeep.recover()
+    assert_whole(later)
+    assert busy.kernel.link("vcan2").up
+    assert [event.fields["interface"] for event in later.said("recreated bus interface")] == [
+        "vcan1"
+    ]
+
+
+def test_what_nobody_owns_is_removed_at_the_start(busy: Daemon, kernel: FakeKernel) -> None:
+    """Pairs of a call that crashed; but nothing of another driver, nothing without alias."""
+    kernel.add_link("cwh000000000001", "vxcan", alias="canwharf canwharf endpoint n1 x vcan1 can")
+    kernel.add_link("vcan8", "vcan", alias="canwharf canwharf bus")
+    kernel.add_link("vcan7", "vcan", alias="canwharf rustyvxcan bus")
+    kernel.add_link("cwh000000000002", "vxcan")
+    kernel.add_link("vcan6", "vcan", alias="canwharf, so they say")
+    later = busy.restarted()
+    before = kernel.names()
+    later.upkeep.recover()
+    assert before - kernel.names() == {"cwh000000000001", "vcan8"}
+    assert len(later.said("removed interface")) == 2
+
+
+def test_one_bus_that_cannot_be_repaired_does_not_keep_the_others(
+    busy: Daemon, kernel: FakeKernel
+) -> None:
+    """It is reported by its name."""
+    kernel.delete_link("vcan1")
+    kernel.add_link("vcan1", hardware=wire.ETHERNET)
+    kernel.delete_link("vcan2")
+    later = busy.restarted()
+    later.upkeep.recover()
+    (event,) = later.said("could not repair a bus")
+    assert event.level == "error"
+    assert event.fields["interface"] == "vcan1"
+    assert "not a CAN interface" in event.fields["error"]
+    assert len(later.present("vcan2")) == 3
+    later.assert_exactly_once("vcan2")
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_a_bus_interface_that_was_deleted_is_made_again(busy: Daemon, reuse: bool) -> None:
+    """Somebody's `ip link del`: the bus is back without a call."""
+    busy.kernel._reuse_indexes = reuse
+    busy.kernel.delete_link("vcan1")
+    busy.upkeep.repair()
+    assert_whole(busy)
+    busy.upkeep.repair()
+    assert_whole(busy)
+    (event,) = busy.said("restored rules")
+    assert event.fields == {"interface": "vcan1", "rules": "8"}
+
+
+def test_a_port_that_was_set_down_is_brought_up(busy: Daemon) -> None:
+    """A bus interface, and the host end of a pair."""
+    port = busy.port("n2", "e2a")
+    for name in ("vcan1", port):
+        busy.kernel.set_up(name, up=False)
+    busy.upkeep.repair()
+    assert_whole(busy)
+    said = {event.fields["interface"] for event in busy.said("brought interface up again")}
+    assert said == {"vcan1", port}
+
+
+def test_an_adapter_that_is_plugged_in_again_is_back_on_its_bus(
+    daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """With a new index, and so without any rule."""
+    kernel.add_link("can0", "can", mtu=16)
+    daemon.service.create_network("n1", {"can.interface": "can0"})
+    daemon.run_container("n1", "e1")
+    daemon.upkeep.repair()
+    kernel.delete_link("can0")
+    kernel.add_link("can0", "can", mtu=16)
+    daemon.upkeep.repair()
+    assert len(daemon.present("can0")) == 2
+    daemon.assert_exactly_once("can0")
+    assert len(kernel.rules) == 2
+
+
+def test_an_adapter_that_was_in_a_container_is_back_on_its_bus(
+    daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """With its old index, but without its rules."""
+    kernel.add_link("can0", "can", mtu=16)
+    daemon.service.create_network("n1", {"can.interface": "can0"})
+    daemon.run_container("n1", "e1")
+    daemon.upkeep.repair()
+    kernel.move("can0", "elsewhere")
+    kernel.kill_namespace("elsewhere")
+    daemon.upkeep.repair()
+    daemon.upkeep.repair()
+    daemon.assert_exactly_once("can0")
+    assert len(kernel.rules) == 2
+
+
+def test_an_adapter_that_is_unplugged_is_not_replaced_by_a_virtual_one(
+    daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """A vcan that bears its name keeps the adapter from its bus when it is plugged in again."""
+    kernel.add_link("can0", "can", mtu=16)
+    daemon.service.create_network("n1", {"can.interface": "can0"})
+    daemon.run_container("n1", "e1")
+    daemon.upkeep.repair()
+    kernel.delete_link("can0")
+    daemon.upkeep.repair()
+    assert "can0" not in kernel.names()
+    kernel.add_link("can0", "can", mtu=16)
+    daemon.upkeep.repair()
+    daemon.assert_exactly_once("can0")
+
+
+def test_a_pair_that_went_with_its_container_is_not_made_again(busy: Daemon) -> None:
+    """Nobody would take its other end."""
+    busy.kernel.kill_namespace("e1a")
+    busy.upkeep.repair()
+    assert len(busy.present("vcan1")) == 2
+    busy.assert_exactly_once("vcan1")
+
+
+def test_what_others_do_to_their_own_links_is_none_of_our_business(busy: Daemon) -> None:
+    """Not one message, on a host where links come and go all the time."""
+    applied = len(busy.kernel.applied)
+    busy.kernel.add_link("veth0", "veth", hardware=wire.ETHERNET)
+    busy.kernel.set_up("veth0", up=False)
+    busy.kernel.delete_link("veth0")
+    busy.kernel.add_link("can9", "can")
+    busy.upkeep.repair()
+    assert busy.kernel.applied[applied:] == []
+    assert busy.kernel.dumps == 2
+    assert busy.events == []
+
+
+def test_our_own_doing_is_not_repaired(busy: Daemon) -> None:
+    """What a call did is announced too; it must not be done again."""
+    busy.run_container("n1", "e1c")
+    busy.service.delete_endpoint("n1", "e1a")
+    applied = len(busy.kernel.applied)
+    busy.upkeep.repair()
+    assert busy.kernel.applied[applied:] == []
+    busy.assert_exactly_once("vcan1")
+
+
+def test_lost_announcements_lead_to_a_full_look(busy: Daemon) -> None:
+    """What was lost may have been anything."""
+    busy.kernel.delete_link("vcan1")
+    busy.kernel.delete_link("vcan2")
+    busy.kernel.overrun()
+    busy.upkeep.repair()
+    assert_whole(busy)
+
+
+def test_announcements_lost_during_a_call_lead_to_a_full_look(busy: Daemon) -> None:
+    """The call meets the loss before the upkeep does; the other bus must be repaired all the same.
+
+    A loss that only the call sees would leave that bus dead until somebody restarts the daemon.
+    """
+    busy.kernel.delete_link("vcan2")
+    busy.kernel.overrun()
+    busy.run_container("n1", "e1c")
+    busy.upkeep.repair()
+    assert "vcan2" in busy.kernel.names()
+    busy.assert_exactly_once("vcan2")
+
+
+def test_a_change_during_a_failing_call_is_not_lost(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other bus loses its interface while the kernel is refusing a call for this one."""
+    kernel, batch = busy.kernel, busy.kernel.batch
+
+    def meanwhile(requests: Sequence[Request]) -> list[Message]:
+        if "vcan2" in kernel.names():
+            kernel.delete_link("vcan2")
+        return batch(requests)
+
+    busy.service.create_endpoint("n1", "e1c", {})
+    monkeypatch.setattr(kernel, "batch", meanwhile)
+    kernel.refuse(1)
+    with pytest.raises(KernelError):
+        busy.service.join("n1", "e1c")
+    monkeypatch.undo()
+    busy.upkeep.repair()
+    assert "vcan2" in kernel.names()
+    busy.assert_exactly_once("vcan2")
+
+
+def test_old_announcements_behind_a_loss_do_not_double_rules(
+    daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """An adapter went into a container and came back; the loss is met by a Join.
+
+    The announcements that were not lost are older than the look that follows. Taken for news,
+    they make the adapter's rules forgotten, which are then added a second time.
+    """
+    kernel.add_link("can0", "can", mtu=16)
+    daemon.service.create_network("n1", {"can.interface": "can0"})
+    daemon.run_container("n1", "e1")
+    daemon.upkeep.repair()
+    kernel.move("can0", "elsewhere")
+    kernel.kill_namespace("elsewhere")
+    kernel.overrun(keep=2)
+    daemon.run_container("n1", "e2")
+    for _twice in range(2):
+        daemon.upkeep.repair()
+    daemon.run_container("n1", "e3")
+    daemon.upkeep.repair()
+    daemon.assert_exactly_once("can0")
+
+
+def test_a_bridge_port_that_leaves_its_bridge_is_not_taken_for_gone(
+    daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """net/bridge announces that to the same group, as an RTM_DELLINK of the family AF_BRIDGE."""
+    kernel.add_link("veth0", "veth", hardware=wire.ETHERNET)
+    daemon.service.create_network("n1", {})
+    kernel.bridge_port("veth0", wire.DELLINK)
+    with pytest.raises(OptionError, match="not a CAN interface"):
+        daemon.service.create_network("n2", {"can.interface": "veth0"})
+
+
+def test_a_full_look_that_fails_is_reported_and_taken_again(busy: Daemon) -> None:
+    """Upkeep raises nothing: a daemon that ends by a fault of the moment repairs nothing."""
+    busy.kernel.delete_link("vcan1")
+    busy.kernel.refuse(1)
+    busy.kernel.refuse(2)
+    busy.kernel.refuse(3)
+    busy.upkeep.repair()
+    assert busy.events
+    busy.kernel.stop_faults()
+    busy.upkeep.repair()
+    assert_whole(busy)
+
+
+def test_an_endpoint_is_collected_only_when_it_was_in_doubt_twice(busy: Daemon) -> None:
+    """A container that is just being started has a minute to take its interface."""
+    busy.kernel.kill_namespace("e1a")
+    busy.service.create_endpoint("n2", "created", {})
+    busy.service.create_endpoint("n2", "joined", {})
+    busy.service.join("n2", "joined")
+    assert busy.upkeep.collect()
+    assert set(busy.service.state.networks["n1"].endpoints) == {"e1a", "e1b"}
+    assert not busy.said("collecting an endpoint without container")
+    busy.start_container("n2", "created")
+    assert not busy.upkeep.collect()
+    assert set(busy.service.state.networks["n1"].endpoints) == {"e1b"}
+    assert set(busy.service.state.networks["n2"].endpoints) == {"e2a", "e2b", "created"}
+    gone = {
+        event.fields["endpoint"] for event in busy.said("collecting an endpoint without container")
+    }
+    assert gone == {"e1a", "joined"}
+    assert len(busy.present("vcan2")) == 4
+    busy.assert_exactly_once("vcan2")
+
+
+def test_an_endpoint_with_container_is_never_collected(busy: Daemon) -> None:
+    """However often one looks, over restarts of the daemon too."""
+    later = busy.restarted()
+    before = busy.kernel.snapshot()
+    for _look in range(4):
+        assert not later.upkeep.collect()
+    assert busy.kernel.snapshot() == before
+
+
+def test_a_doubt_that_was_cleared_counts_anew(busy: Daemon) -> None:
+    """In doubt, back, and in doubt again: that is once."""
+    busy.kernel.kill_namespace("e1a")
+    assert busy.upkeep.collect()
+    busy.start_container("n1", "e1a")
+    assert not busy.upkeep.collect()
+    busy.kernel.kill_namespace("e1a")
+    assert busy.upkeep.collect()
+    assert "e1a" in busy.service.state.networks["n1"].endpoints
+
+
+def test_a_collection_that_fails_is_tried_again(busy: Daemon) -> None:
+    """Or the endpoint would stay for ever."""
+    busy.service.create_endpoint("n1", "joined", {})
+    busy.service.join("n1", "joined")
+    assert busy.upkeep.collect()
+    pairs = 5
+    busy.kernel.refuse(pairs + 1)  # behind the questions for each pair
+    assert busy.upkeep.collect(), "nobody would look again"
+    (event,) = busy.said("could not collect")
+    assert event.fields["endpoint"] == "joined"
+    for _look in range(3):
+        busy.upkeep.collect()
+    assert "joined" not in busy.service.state.networks["n1"].endpoints

@@ -1,0 +1,61 @@
+"""The view of the kernel, kept up to date from what is told."""
+
+from __future__ import annotations
+
+from canwharf.bus.view import View
+from canwharf.kernel.gateway import Rule
+from canwharf.kernel.link import Link
+
+A, B, C = Link(1, "a"), Link(2, "b"), Link(3, "c")
+AB, BA, AB_FD = Rule(1, 2, fd=False), Rule(2, 1, fd=False), Rule(1, 2, fd=True)
+
+
+def test_links_are_found_by_name_and_by_index() -> None:
+    """What is not there is not there."""
+    view = View([A, B])
+    assert (view.link("a"), view.at(2), view.link("c"), view.at(3)) == (A, B, None, None)
+    assert list(view.links()) == [A, B]
+
+
+def test_equal_rules_are_counted() -> None:
+    """Each of them delivers every frame once more."""
+    view = View([A, B], [AB, AB, AB_FD])
+    assert [view.count(each) for each in (AB, AB_FD, BA)] == [2, 1, 0]
+    view.remove(AB)
+    assert view.count(AB) == 1
+    view.remove(AB)
+    assert view.count(AB) == 0
+
+
+def test_the_rules_of_a_link_go_with_it_in_both_directions() -> None:
+    """As in the kernel; or they would be missing when a link of that name comes back."""
+    view = View([A, B, C], [AB, BA, AB_FD, Rule(1, 3, fd=False)])
+    assert view.drop(2) == B
+    assert [view.count(each) for each in (AB, BA, AB_FD, Rule(1, 3, fd=False))] == [0, 0, 0, 1]
+    assert view.link("b") is None
+
+
+def test_dropping_what_is_unknown_changes_nothing() -> None:
+    """Announcements repeat what we did ourselves."""
+    view = View([A, B], [AB])
+    assert view.drop(7) is None
+    assert view.count(AB) == 1
+
+
+def test_a_renamed_link_is_found_by_its_new_name_only() -> None:
+    """And its rules stay, as they are told by index."""
+    view = View([A, B], [AB])
+    view.put(A._replace(name="z"))
+    assert view.link("a") is None
+    assert view.link("z") == A._replace(name="z")
+    assert view.count(AB) == 1
+
+
+def test_a_name_that_passed_to_another_link_stays_with_it() -> None:
+    """Whatever is told late about the first."""
+    view = View([A])
+    view.put(Link(9, "a"))
+    view.drop(1)
+    assert view.link("a") == Link(9, "a")
+    view.put(Link(1, "old"))
+    assert view.link("a") == Link(9, "a")
