@@ -138,6 +138,15 @@ class Reconciler:
         links = self.observe().links()
         return frozenset(link.name for link in links if is_ours(link, self._driver))
 
+    def owners(self) -> list[naming.EndpointAlias]:
+        """What the aliases of all our pairs say. Raises KernelError."""
+        aliases = (naming.parse_alias(found.alias) for found in self.observe().links())
+        return [
+            alias
+            for alias in aliases
+            if isinstance(alias, naming.EndpointAlias) and alias.driver == self._driver
+        ]
+
     def look_at(self, names: Iterable[str]) -> dict[str, Link]:
         """These links, if they are there, as the kernel has them now.
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from canwharf.bus import options
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
-from canwharf.bus.model import Network, State
+from canwharf.bus.model import Network, Settings, State
 from canwharf.bus.naming import BusAlias, parse_alias
 from canwharf.bus.plan import AddRule, DeleteLink, DeleteRule, MakeBus, Plan, SetUp
 from canwharf.bus.reconcile import Reconciler, interface_fault
@@ -112,6 +112,40 @@ class Service:
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
         return Joined(port.container, new.networks[network].prefix_of(endpoint))
+
+    def adopt_network(self, network: str, given: Mapping[str, object]) -> None:
+        """Take over a network that the engine still knows and we have lost. Raises CanwharfError.
+
+        It is only written down; recovery does the rest.
+        """
+        settings = options.parse_network(given)
+        found = self._reconciler.observe().link(settings.interface)
+        settings = settings._replace(physical=found is not None and found.kind not in VIRTUAL)
+        self.change(self.state.with_network(Network(network, settings, {})))
+        self.say(WARNING, "adopted network", network=network, interface=settings.interface)
+
+    def adopt_pairs(self) -> None:
+        """Take over the endpoints that the kernel still holds, and their networks.
+
+        For a state that was lost: the alias of a pair says all but its network's other settings,
+        of which the endpoint's are taken. Raises CanwharfError.
+        """
+        new = self.state
+        for owner in self._reconciler.owners():
+            known = new.networks.get(owner.network)
+            if known is None:
+                found = self._reconciler.observe().link(owner.bus)
+                physical = found is not None and found.kind not in VIRTUAL
+                known = Network(owner.network, Settings(owner.bus, owner.prefix, physical), {})
+                new = new.with_network(known)
+                fields = {"network": owner.network, "interface": owner.bus}
+                self.say(WARNING, "adopted network", **fields)
+            own = "" if owner.prefix == known.settings.prefix else owner.prefix
+            new = new.with_endpoint(owner.network, owner.endpoint, own)
+            fields = {"network": owner.network, "endpoint": owner.endpoint}
+            self.say(WARNING, "adopted endpoint", **fields)
+        if new is not self.state:
+            self.change(new)
 
     def leave(self, network: str, endpoint: str) -> None:
         """Nothing yet: the engine has still to move the container's end back to the host."""

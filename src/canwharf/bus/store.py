@@ -11,7 +11,7 @@ Rules:
   container engine makes its endpoints anew and never mentions the old ones, so they are not
   taken over.
 - What is read is checked in full; a file that is not exactly ours is a StateError, never a
-  guess.
+  guess. It is never overwritten either, but set aside.
 - One daemon a directory: the lock is held until the process ends.
 """
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from time import strftime
 from typing import NoReturn
 
 from canwharf.bus import naming
@@ -54,6 +55,10 @@ class Store:
         except OSError as error:
             raise StateError("use", self.directory, _words(error)) from error
 
+    def exists(self) -> bool:
+        """Whether there is a state on disk."""
+        return os.path.exists(self.path)
+
     def load(self, driver: str) -> tuple[State, int]:
         """The state, and how many endpoints of an earlier boot were left behind.
 
@@ -67,6 +72,15 @@ class Store:
         except (OSError, ValueError, RecursionError) as error:
             raise StateError("read", self.path, _words(error)) from error
         return self._read(content, driver)
+
+    def set_aside(self) -> str:
+        """Keep a file that cannot be used under a dated name; which. Raises StateError."""
+        kept = f"{self.path}.{strftime('%Y%m%dT%H%M%S')}.bad"
+        try:
+            os.replace(self.path, kept)
+        except OSError as error:
+            raise StateError("set aside", self.path, _words(error)) from error
+        return kept
 
     def save(self, state: State) -> None:
         """Make this the state on disk. Raises StateError.

@@ -8,6 +8,8 @@ Rules:
 
 - The socket answers first; what the kernel holds is looked at when the first call needs it, or
   when no caller comes at once.
+- A state that cannot be read, or that is not there, is rebuilt from what the kernel's aliases and
+  Docker still tell, before anybody can call: what nobody owns would be removed otherwise.
 - SIGTERM and SIGINT end the daemon and leave every interface and rule in place.
 """
 
@@ -20,7 +22,8 @@ import signal
 import socket
 from time import monotonic
 
-from canwharf.bus.events import INFO, Event
+from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
+from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
@@ -29,6 +32,7 @@ from canwharf.cli.log import LEVELS, reporter
 from canwharf.docker import listener
 from canwharf.docker.routes import Routes
 from canwharf.docker.server import Server
+from canwharf.errors import CanwharfError, StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 
 DEFAULT_SOCKET = "/run/docker/plugins/canwharf.sock"
@@ -69,18 +73,54 @@ def run(arguments: argparse.Namespace) -> int:
     driver = listener.driver_name(arguments.socket)
     store = Store(arguments.state_dir)
     store.acquire()
-    state, left = store.load(driver)
+    state, lost = _load(store, driver, report)
+    announcements = LinkEvents()
+    reconciler = Reconciler(Netlink(), announcements, driver)
+    service = Service(state, store, reconciler, report)
+    if lost:
+        _rebuild(service, store, report)
     with listener.listen(arguments.socket) as listening:
-        report(Event(INFO, "serving", {"driver": driver, "networks": str(len(state.networks))}))
-        if left:
-            report(Event(INFO, "left endpoints of an earlier boot", {"endpoints": str(left)}))
-        announcements = LinkEvents()
-        reconciler = Reconciler(Netlink(), announcements, driver)
-        service = Service(state, store, reconciler, report)
+        networks = str(len(service.state.networks))
+        report(Event(INFO, "serving", {"driver": driver, "networks": networks}))
         _loop(listening, announcements, service, Upkeep(service, reconciler))
         os.unlink(arguments.socket)
     report(Event(INFO, "ended, all interfaces and rules stay", {}))
     return 0
+
+
+def _load(store: Store, driver: str, report: Report) -> tuple[State, bool]:
+    """The state, and whether it was lost; then it is empty."""
+    try:
+        state, left = store.load(driver)
+    except StateError as error:
+        report(Event(ERROR, "the state is lost", {"error": str(error)}))
+        try:
+            report(Event(WARNING, "set the state file aside", {"file": store.set_aside()}))
+        except StateError as second:
+            report(Event(ERROR, "could not set the state file aside", {"error": str(second)}))
+        return State(driver, {}), True
+    if left:
+        report(Event(INFO, "left endpoints of an earlier boot", {"endpoints": str(left)}))
+    return state, not store.exists()
+
+
+def _rebuild(service: Service, store: Store, report: Report) -> None:
+    """Take over what the engine and the kernel still know."""
+    from canwharf.docker import engine  # noqa: PLC0415 (nobody else needs an HTTP client)
+
+    known = engine.networks(service.state.driver)
+    for network, options in (known or {}).items():
+        try:
+            service.adopt_network(network, options)
+        except CanwharfError as error:
+            fields = {"network": network, "error": str(error)}
+            report(Event(ERROR, "could not adopt a network", fields))
+    try:
+        service.adopt_pairs()
+        if known is not None and not store.exists():
+            store.save(service.state)  # nothing was lost: do not ask again
+    except CanwharfError as error:
+        report(Event(ERROR, "could not adopt what the kernel holds", {"error": str(error)}))
 
 
 def _loop(
