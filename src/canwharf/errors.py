@@ -21,11 +21,8 @@ class KernelError(CanwharfError):
     """The kernel refused an operation, or did not answer.
 
     `errno` is the kernel's number, `text` its own words where it gave any (extended
-    acknowledgement), `hint` what the user can do. Of a batch of requests, `places` are those of
-    all that were refused.
+    acknowledgement), `hint` what the user can do.
     """
-
-    places: frozenset[int] = frozenset()
 
     def __init__(
         self, operation: str, target: str, errno: int, text: str = "", hint: str = ""

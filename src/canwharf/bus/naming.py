@@ -59,6 +59,11 @@ def parse_alias(alias: str) -> BusAlias | EndpointAlias | None:
     return None
 
 
+def group(driver: str) -> int:
+    """The group of the links that we make: tells one without an alias from somebody else's."""
+    return 0x63770000 + int.from_bytes(driver.encode()) % 0xFFF1
+
+
 def host_end(network: str, endpoint: str) -> str:
     """The name of a pair's end that stays on the host: `cwh` and 12 digits."""
     return f"cwh{_digits(network, endpoint)}"

@@ -16,8 +16,9 @@ Rules:
 - Between every two ports that are there, in both directions: exactly one rule for classic
   frames, and exactly one for FD frames where both ports can carry them. Missing ones are added,
   surplus equal ones deleted.
-- An interface with our alias that no bus wants is deleted; its rules go with it.
-- Interfaces that bear no alias of ours are never deleted.
+- An interface of ours that no bus wants is deleted; its rules go with it. Ours is what bears our
+  alias, or no alias at all and our group (it was made, and we died before we could name it).
+- Interfaces of others are never changed or deleted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from canwharf.bus.model import Bus, Port
-from canwharf.bus.naming import parse_alias
+from canwharf.bus.naming import group, parse_alias
 from canwharf.bus.view import View
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
@@ -50,9 +51,10 @@ class MakePair(NamedTuple):
     port: Port
 
 
-class SetUp(NamedTuple):
-    """Bring up an interface of ours that somebody has set down."""
+class Claim(NamedTuple):
+    """Bring up an interface of ours that is down, give it the alias that it should have."""
 
+    port: Port
     link: Link
 
 
@@ -72,7 +74,7 @@ class DeleteRule(NamedTuple):
     destination: str
 
 
-Step = DeleteLink | MakeBus | MakePair | SetUp | AddRule | DeleteRule
+Step = DeleteLink | MakeBus | MakePair | Claim | AddRule | DeleteRule
 
 
 class Plan(NamedTuple):
@@ -124,7 +126,9 @@ def plan(
 
 
 def is_ours(link: Link, driver: str) -> bool:
-    """Whether this link bears our alias: only then may it be deleted."""
+    """Whether we made this link: only then may it be changed or deleted."""
+    if not link.alias:
+        return link.group == group(driver)
     owner = parse_alias(link.alias)
     return owner is not None and owner.driver == driver
 
@@ -146,8 +150,12 @@ def _members(
             else:
                 absent.append(port)
                 continue
-        elif not link.up and is_ours(link, driver) and port.name in focus:
-            steps.append(SetUp(link))
+        elif not is_ours(link, driver):
+            if port is not bus.interface:  # somebody has taken the name: not an endpoint's port
+                absent.append(port)
+                continue
+        elif port.name in focus and not (link.up and link.alias == port.alias):
+            steps.append(Claim(port, link))
         members.append(_Member(port, link))
     return steps, members, absent
 

@@ -2,35 +2,36 @@
 
 Theory of operation. The first call takes a full look at the kernel; from then on the view is
 kept current by what is applied here and by the kernel's link announcements, which are taken
-before each plan. A plan is applied in two sends: one for links (whose answers tell the indexes
-of what was made), one for rules.
+before each plan. A plan is applied in two sends: one deletes and makes links, and its answers
+tell the indexes of what was made; the other brings those up, gives them their alias, and sets
+the rules.
 
 Rules:
 
 - After any failure, and after lost announcements, the view is thrown away: the next call looks
   again, and `changes` says that anything may have changed. Undoing is planning for the old state;
   there is no undo list to get wrong.
-- An interface that was made but could not be given our alias is deleted at once: nobody could
-  tell later whose it is.
+- Where something went away between the look and the act (ENODEV), both are done once more.
 - What is about to be used is checked before anything is done.
 - Every step that was applied is reported to the caller; nothing is printed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import errno
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from canwharf.bus import naming
-from canwharf.bus.model import Bus
+from canwharf.bus.model import Bus, Port
 from canwharf.bus.plan import (
     AddRule,
+    Claim,
     DeleteLink,
     DeleteRule,
     MakeBus,
     MakePair,
     Plan,
-    SetUp,
     Step,
     is_ours,
     plan,
@@ -41,6 +42,8 @@ from canwharf.kernel import gateway, link, uapi
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.netlink import Announcements, Request, Requests
+
+_ATTEMPTS = 3  # looks and acts, before what somebody else keeps changing is an error
 
 
 class Changed(NamedTuple):
@@ -72,17 +75,25 @@ class Reconciler:
         Raises KernelError or ConflictError; some steps may have been applied by then.
         """
         buses = list(buses)
-        view = self.observe()
-        for bus in buses:
-            fault = interface_fault(view.link(bus.interface.name))
-            if fault:
-                raise ConflictError(f"bus interface {bus.interface.name}: {fault}")
-        planned = plan(self._driver, buses, view, focus, joining)
-        try:
-            self._apply(planned.steps, view)
-        except BaseException:
-            self.doubt()
-            raise
+        for attempt in range(_ATTEMPTS):
+            view = self.observe()
+            for bus in buses:
+                fault = interface_fault(view.link(bus.interface.name))
+                if fault:
+                    raise ConflictError(f"bus interface {bus.interface.name}: {fault}")
+            planned = plan(self._driver, buses, view, focus, joining)
+            try:
+                self._apply(planned.steps, view)
+            except KernelError as error:
+                self.doubt()
+                # Somebody else's container died between our look and our act: look again.
+                if error.errno == errno.ENODEV and attempt + 1 < _ATTEMPTS:
+                    continue
+                raise
+            except BaseException:
+                self.doubt()
+                raise
+            break
         return planned
 
     def observe(self) -> View:
@@ -159,70 +170,56 @@ class Reconciler:
         return {name: found for name in names if (found := view.link(name))}
 
     def _apply(self, steps: Iterable[Step], view: View) -> None:
-        links = [step for step in steps if not isinstance(step, AddRule | DeleteRule)]
-        rules = [step for step in steps if isinstance(step, AddRule | DeleteRule)]
-        if links:
-            self._apply_links(links, view)
-        if rules:
-            self._apply_rules(rules, view)
-
-    def _apply_links(
-        self, steps: list[DeleteLink | MakeBus | MakePair | SetUp], view: View
-    ) -> None:
-        batch: list[Request] = []
-        made: dict[int, str] = {}  # place in the batch of the request that makes a link -> its name
-        names: list[str] = []  # whose state and index we want to be told afterwards
-        for step in steps:
-            match step:
-                case DeleteLink(gone):
-                    batch.append(link.delete(gone.ifindex, gone.name))
-                case MakeBus(port):
-                    made[len(batch)] = port.name
-                    batch += link.make_vcan(port.name, port.alias)
-                    names.append(port.name)
-                case MakePair(port):
-                    made[len(batch)] = port.name
-                    batch += link.make_pair(port.name, port.container, port.alias)
-                    names += [port.name, port.container]
-                case SetUp(down):
-                    batch.append(link.set_up(down.ifindex, down.name))
-                    names.append(down.name)
-        try:
-            answers = self._requests.batch(batch + [link.get(name) for name in names])
-        except KernelError as error:
-            self._delete_nameless(made, error.places)
-            raise
-        for answer in answers:
-            view.put(link.parse(answer))
-        for step in steps:
-            if isinstance(step, DeleteLink):
-                view.drop(step.link.ifindex)
-
-    def _delete_nameless(self, made: Mapping[int, str], refused: frozenset[int]) -> None:
-        """Delete the links that were made by this batch and refused our alias."""
-        nameless = [
-            name for place, name in made.items() if place not in refused and place + 1 in refused
-        ]
-        if nameless:
-            self._requests.batch([link.delete_named(name) for name in nameless])
-
-    def _apply_rules(self, steps: list[AddRule | DeleteRule], view: View) -> None:
-        batch: list[Request] = []
+        claims = self._make(steps, view)
+        batch = [link.claim(made.ifindex, made.name, port.alias) for port, made in claims]
         added: list[Rule] = []
+        removed: list[Rule] = []
         for step in steps:
-            target = f"{step.source} -> {step.destination}"
             match step:
                 case AddRule(source, destination, fd):
                     added.append(Rule(_index(view, source), _index(view, destination), fd))
-                    batch.append(gateway.add(added[-1], target))
-                case DeleteRule(rule):
-                    batch.append(gateway.delete(rule, target))
-        self._requests.batch(batch)
+                    batch.append(gateway.add(added[-1], f"{source} -> {destination}"))
+                case DeleteRule(rule, source, destination):
+                    removed.append(rule)
+                    batch.append(gateway.delete(rule, f"{source} -> {destination}"))
+        if batch:
+            self._requests.batch(batch)
+        for port, made in claims:
+            view.put(made._replace(up=True, alias=port.alias))
         for rule in added:
             view.add(rule)
+        for rule in removed:
+            view.remove(rule)
+
+    def _make(self, steps: Iterable[Step], view: View) -> list[tuple[Port, Link]]:
+        """Delete and make links; those that are now to be brought up and given their alias."""
+        group = naming.group(self._driver)
+        batch: list[Request] = []
+        ports: list[Port] = []
+        claims: list[tuple[Port, Link]] = []
+        gone: list[Link] = []
         for step in steps:
-            if isinstance(step, DeleteRule):
-                view.remove(step.rule)
+            match step:
+                case DeleteLink(found):
+                    gone.append(found)
+                    batch.append(link.delete(found.ifindex, found.name))
+                case MakeBus(port):
+                    ports.append(port)
+                    batch.append(link.make_vcan(port.name, group))
+                case MakePair(port):
+                    ports.append(port)
+                    batch.append(link.make_pair(port.name, port.container, group))
+                case Claim(port, found):
+                    claims.append((port, found))
+        if not batch:
+            return claims
+        names = [name for port in ports for name in (port.name, port.container) if name]
+        for answer in self._requests.batch(batch + [link.get(name) for name in names]):
+            view.put(link.parse(answer))
+        for found in gone:
+            view.drop(found.ifindex)
+        made = [(port, view.link(port.name)) for port in ports]
+        return claims + [(port, found) for port, found in made if found is not None]
 
 
 def interface_fault(found: Link | None) -> str:

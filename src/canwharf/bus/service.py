@@ -25,7 +25,7 @@ from canwharf.bus import options
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import Network, Settings, State
 from canwharf.bus.naming import BusAlias, parse_alias
-from canwharf.bus.plan import AddRule, DeleteLink, DeleteRule, MakeBus, Plan, SetUp
+from canwharf.bus.plan import AddRule, Claim, DeleteLink, DeleteRule, MakeBus, Plan
 from canwharf.bus.reconcile import Reconciler, interface_fault
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
@@ -228,7 +228,7 @@ class Service:
                     what = "recreated" if recovering else "created"
                     level = WARNING if recovering else INFO
                     self.say(level, f"{what} bus interface", interface=port.name)
-                case SetUp(link):
+                case Claim(_, link):
                     self.say(WARNING, "brought interface up again", interface=link.name)
                 case DeleteLink(link):
                     self.say(INFO, "removed interface", interface=link.name)

@@ -6,7 +6,10 @@ Rules:
   2060 (CAN XL), and common tools then refuse CAN FD.
 - A pair is made from its container end's side, with that end up in the creating message; the
   peer cannot be up there (ENOTCONN: its partner does not exist yet), and the kernel ignores an
-  alias at creation. So the host end is set up and named in a second message of the same send.
+  alias at creation. So a link is made first, and brought up and given its alias by its index
+  once that is known: by its name, an alias could land on somebody else's link.
+- A link that was made and has no alias yet is known by its group (IFLA_GROUP), which the kernel
+  does take at creation: so nothing is left behind if we die in between.
 - Delete means "make sure it is absent": a link that is already gone is no error.
 - A link is deleted and changed by its index, which unlike a name is not soon taken by another.
 
@@ -46,6 +49,7 @@ class Link(NamedTuple):
     up: bool = True
     mtu: int = uapi.CANFD_MTU
     alias: str = ""
+    group: int = 0
     peer: int = 0
     peer_away: bool = False
 
@@ -70,6 +74,7 @@ def parse(message: Message) -> Link:
         up=bool(flags & uapi.IFF_UP),
         mtu=read_u32(found.get(uapi.IFLA_MTU, bytes(4))),
         alias=read_text(found.get(uapi.IFLA_IFALIAS, b"")),
+        group=read_u32(found.get(uapi.IFLA_GROUP, bytes(4))),
         peer=read_u32(found.get(uapi.IFLA_LINK, bytes(4))),
         peer_away=uapi.IFLA_LINK_NETNSID in found,
     )
@@ -98,39 +103,30 @@ def get(name: str) -> Request:
     return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", f"interface {name}", _GONE)
 
 
-def make_vcan(name: str, alias: str) -> list[Request]:
-    """A virtual CAN interface, up, with our alias."""
-    body = _info(up=True) + attribute(uapi.IFLA_IFNAME, text(name)) + _MTU + _link_info("vcan")
-    target = f"bus interface {name}"
-    hints = _module("vcan")
-    return [
-        Request(uapi.RTM_NEWLINK, _NEW, body, "create", target, hints=hints),
-        _name_owner(name, alias, target),
-    ]
-
-
-def make_pair(host: str, container: str, alias: str) -> list[Request]:
-    """A vxcan pair in the host's namespace, both ends up, our alias on the host end."""
-    peer = _info() + attribute(uapi.IFLA_IFNAME, text(host)) + _MTU
-    body = (
-        _info(up=True)
-        + attribute(uapi.IFLA_IFNAME, text(container))
-        + _MTU
-        + _link_info("vxcan", attribute(uapi.VXCAN_INFO_PEER, peer))
+def make_vcan(name: str, group: int) -> Request:
+    """A virtual CAN interface, not up yet."""
+    body = _info() + _named(name, group) + _link_info("vcan")
+    return Request(
+        uapi.RTM_NEWLINK, _NEW, body, "create", f"bus interface {name}", hints=_module("vcan")
     )
-    target = f"interface pair {host}"
-    hints = _module("vxcan")
-    return [
-        Request(uapi.RTM_NEWLINK, _NEW, body, "create", target, hints=hints),
-        _name_owner(host, alias, target),
-    ]
 
 
-def set_up(index: int, name: str) -> Request:
-    """Bring a link up; if it is gone meanwhile, its announcement is on the way."""
-    body = _info(index, up=True)
-    target = f"interface {name}"
-    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "bring up", target, _GONE)
+def make_pair(host: str, container: str, group: int) -> Request:
+    """A vxcan pair in the host's namespace, the container's end up, the host's not yet."""
+    peer = _info() + _named(host, group)
+    data = attribute(uapi.VXCAN_INFO_PEER, peer)
+    body = _info(up=True) + _named(container, 0) + _link_info("vxcan", data)
+    return Request(
+        uapi.RTM_NEWLINK, _NEW, body, "create", f"interface pair {host}", hints=_module("vxcan")
+    )
+
+
+def claim(index: int, name: str, alias: str) -> Request:
+    """Bring a link up and write on it whose it is."""
+    body = _info(index, up=True) + attribute(uapi.IFLA_IFALIAS, alias.encode())
+    return Request(
+        uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "bring up and name", f"interface {name}"
+    )
 
 
 def delete(index: int, name: str) -> Request:
@@ -140,21 +136,10 @@ def delete(index: int, name: str) -> Request:
     )
 
 
-def delete_named(name: str) -> Request:
-    """As `delete`, for a link that was made just now and whose index is not known yet."""
-    body = _info() + attribute(uapi.IFLA_IFNAME, text(name))
-    target = f"interface {name}"
-    return Request(uapi.RTM_DELLINK, uapi.NLM_F_REQUEST, body, "delete", target, _GONE)
-
-
-def _name_owner(name: str, alias: str, target: str) -> Request:
-    """Up and our alias, on a link that the message before this one has just made."""
-    body = (
-        _info(up=True)
-        + attribute(uapi.IFLA_IFNAME, text(name))
-        + attribute(uapi.IFLA_IFALIAS, alias.encode())
-    )
-    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "bring up", target)
+def _named(name: str, group: int) -> bytes:
+    """Name, MTU and group of a link that is to be made."""
+    named = attribute(uapi.IFLA_IFNAME, text(name)) + _MTU
+    return named + attribute(uapi.IFLA_GROUP, u32(group)) if group else named
 
 
 def _info(index: int = 0, up: bool = False) -> bytes:

@@ -31,7 +31,9 @@ from canwharf.kernel.message import Message
 TIME_LIMIT = 5.0  # seconds; an exchange takes well under a millisecond
 _SEND_LIMIT = 32 * 1024  # bytes in one send: far below the usual send buffer of 208 KiB
 _RECEIVE_SIZE = 64 * 1024  # bytes; the kernel's dumps come in datagrams of at most 32 KiB
-_EVENT_BUFFER = 1024 * 1024  # bytes
+_RECEIVE_BUFFER = 1024 * 1024  # bytes
+# Requests in one send: the usual buffer takes 92 answers about links, or 237 refusals.
+_PART_LIMIT = 200
 _DUMP_ATTEMPTS = 8
 
 
@@ -86,16 +88,12 @@ class Netlink:
     def batch(self, requests: Sequence[Request]) -> list[Message]:
         """Send all requests, wait for the last; the replies (to GETs), in order.
 
-        Raises KernelError for the first that was refused, after all were attempted; its `places`
-        say which were.
+        Raises KernelError for the first that was refused, after all were attempted.
         """
         replies: list[Message] = []
-        failures: dict[int, KernelError] = {}
-        done = 0
+        failures: list[KernelError] = []
         for part in _parts(requests):
-            refused = self._exchange(part, replies)
-            failures |= {done + place: error for place, error in refused.items()}
-            done += len(part)
+            self._exchange(part, replies, failures)
         if failures:
             raise first_of(failures)
         return replies
@@ -108,9 +106,9 @@ class Netlink:
                 return found
         raise request.refused(errno.EAGAIN, "the list changed during every attempt to read it")
 
-    def _exchange(self, part: Sequence[Request], replies: list[Message]) -> dict[int, KernelError]:
-        """One send: its replies, and what was refused by its place in the part."""
-        refused: dict[int, KernelError] = {}
+    def _exchange(
+        self, part: Sequence[Request], replies: list[Message], failures: list[KernelError]
+    ) -> None:
         first = self._sequence + 1
         self._sequence += len(part)
         last = self._sequence
@@ -134,9 +132,9 @@ class Netlink:
                 request = part[answer.sequence - first]
                 number, words = message.error_of(answer)
                 if number and number not in request.harmless:
-                    refused[answer.sequence - first] = request.refused(number, words)
+                    failures.append(request.refused(number, words))
                 if answer.sequence == last:
-                    return refused
+                    return
 
     def _dump_once(self, request: Request) -> tuple[list[Message], bool]:
         self._sequence += 1
@@ -212,13 +210,11 @@ class LinkEvents:
                 raise KernelError("read", "link events", errno.EPROTO, str(error)) from error
 
 
-def first_of(failures: Mapping[int, KernelError]) -> KernelError:
-    """The error for a batch, from the refused requests by their places."""
-    error = failures[min(failures)]
-    error.places = frozenset(failures)
+def first_of(failures: Sequence[KernelError]) -> KernelError:
+    """The error for a batch in which these requests were refused."""
     if len(failures) > 1:
-        error.add_note(f"{len(failures) - 1} more requests of this batch failed")
-    return error
+        failures[0].add_note(f"{len(failures) - 1} more requests of this batch failed")
+    return failures[0]
 
 
 def _open(groups: int) -> socket.socket:
@@ -229,8 +225,7 @@ def _open(groups: int) -> socket.socket:
         opened = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
         opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_EXT_ACK, 1)
         opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_CAP_ACK, 1)
-        if groups:
-            _enlarge(opened)
+        _enlarge(opened)
         opened.bind((0, groups))
     except OSError as error:
         if opened is not None:
@@ -240,11 +235,11 @@ def _open(groups: int) -> socket.socket:
 
 
 def _enlarge(opened: socket.socket) -> None:
-    """Room for a burst of events; beyond the system's limit only with CAP_NET_ADMIN."""
+    """Room for a burst of answers; beyond the system's limit only with CAP_NET_ADMIN."""
     try:
-        opened.setsockopt(socket.SOL_SOCKET, uapi.SO_RCVBUFFORCE, _EVENT_BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, uapi.SO_RCVBUFFORCE, _RECEIVE_BUFFER)
     except PermissionError:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _EVENT_BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
 
 def _parts(requests: Sequence[Request]) -> list[list[Request]]:
@@ -253,7 +248,7 @@ def _parts(requests: Sequence[Request]) -> list[list[Request]]:
     room = 0
     for request in requests:
         size = len(request.body) + 20  # header and padding
-        if size > room:
+        if size > room or len(parts[-1]) == _PART_LIMIT:
             parts.append([])
             room = _SEND_LIMIT
         parts[-1].append(request)
