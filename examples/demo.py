@@ -28,7 +28,7 @@ LISTENERS = {
 SENDERS = {
     "host": "cansend vcan0 100#00",
     "ecu1": "docker exec ecu1 cansend can0 101#0E0C01",
-    "ecu2": "docker exec ecu2 cansend can0 102##1CAFE",
+    "ecu2": "docker exec ecu2 cansend can0 102##5CAFE",
 }
 EXPECTED = {"host": {"101", "102"}, "ecu1": {"100", "102"}, "ecu2": {"100", "101"}}
 

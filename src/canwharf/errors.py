@@ -36,6 +36,10 @@ class KernelError(CanwharfError):
         super().__init__(f"cannot {operation} {target}: {words}" + (f"; {hint}" if hint else ""))
 
 
+class MessageError(CanwharfError, ValueError):
+    """What came from the kernel is not of the form that its headers tell."""
+
+
 class NetlinkOverrunError(CanwharfError):
     """The kernel dropped messages for us (ENOBUFS): what we knew is out of date."""
 
@@ -59,7 +63,7 @@ class UnknownNetworkError(CanwharfError):
     def __init__(self, network: str, where: str) -> None:
         self.network = network
         super().__init__(
-            f"network {network} is not known: it is not in {where}; "
+            f"network {network} is not known: it is neither in memory nor in {where}; "
             "remove it (docker network rm) and create it again"
         )
 

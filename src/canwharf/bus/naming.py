@@ -59,7 +59,7 @@ def parse_alias(alias: str) -> BusAlias | EndpointAlias | None:
     return None
 
 
-def group(driver: str) -> int:
+def group_of(driver: str) -> int:
     """The group of the links that we make: tells one without an alias from somebody else's."""
     return 0x63770000 + int.from_bytes(driver.encode()) % 0xFFF1
 
@@ -89,7 +89,7 @@ def name_fault(name: str, longest: int = MAX_NAME) -> str:
         return "Linux reserves it"
     for character in name:
         if character in "/:%" or not "!" <= character <= "~":
-            return f"an interface's name cannot contain {character!r}"
+            return f"it contains {character!r}; letters, digits and most ASCII signs are right"
     return ""
 
 

@@ -27,7 +27,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from canwharf.bus.model import Bus, Port
-from canwharf.bus.naming import group, parse_alias
+from canwharf.bus.naming import group_of, parse_alias
 from canwharf.bus.view import View
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
@@ -128,7 +128,7 @@ def plan(
 def is_ours(link: Link, driver: str) -> bool:
     """Whether we made this link: only then may it be changed or deleted."""
     if not link.alias:
-        return link.group == group(driver)
+        return link.group == group_of(driver)
     owner = parse_alias(link.alias)
     return owner is not None and owner.driver == driver
 
@@ -151,7 +151,7 @@ def _members(
                 absent.append(port)
                 continue
         elif not is_ours(link, driver):
-            if port is not bus.interface:  # somebody has taken the name: not an endpoint's port
+            if port is not bus.interface or not link.can:  # somebody else has taken the name
                 absent.append(port)
                 continue
         elif port.name in focus and not (link.up and link.alias == port.alias):

@@ -12,7 +12,6 @@ Rules:
   again, and `changes` says that anything may have changed. Undoing is planning for the old state;
   there is no undo list to get wrong.
 - Where something went away between the look and the act (ENODEV), both are done once more.
-- What is about to be used is checked before anything is done.
 - Every step that was applied is reported to the caller; nothing is printed here.
 """
 
@@ -22,8 +21,8 @@ import errno
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from canwharf.bus import naming
 from canwharf.bus.model import Bus, Port
+from canwharf.bus.naming import EndpointAlias, group_of, parse_alias
 from canwharf.bus.plan import (
     AddRule,
     Claim,
@@ -77,10 +76,6 @@ class Reconciler:
         buses = list(buses)
         for attempt in range(_ATTEMPTS):
             view = self.observe()
-            for bus in buses:
-                fault = interface_fault(view.link(bus.interface.name))
-                if fault:
-                    raise ConflictError(f"bus interface {bus.interface.name}: {fault}")
             planned = plan(self._driver, buses, view, focus, joining)
             try:
                 self._apply(planned.steps, view)
@@ -149,25 +144,33 @@ class Reconciler:
         links = self.observe().links()
         return frozenset(link.name for link in links if is_ours(link, self._driver))
 
-    def owners(self) -> list[naming.EndpointAlias]:
-        """What the aliases of all our pairs say. Raises KernelError."""
-        aliases = (naming.parse_alias(found.alias) for found in self.observe().links())
+    def pairs(self) -> list[tuple[EndpointAlias, Link]]:
+        """The host ends of all our pairs, and what their aliases say. Raises KernelError."""
+        told = ((parse_alias(found.alias), found) for found in self.observe().links())
         return [
-            alias
-            for alias in aliases
-            if isinstance(alias, naming.EndpointAlias) and alias.driver == self._driver
+            (alias, found)
+            for alias, found in told
+            if isinstance(alias, EndpointAlias) and alias.driver == self._driver
         ]
 
-    def look_at(self, names: Iterable[str]) -> dict[str, Link]:
-        """These links, if they are there, as the kernel has them now.
+    def interface_fault(self, name: str) -> str:
+        """Why this host interface cannot be a bus; empty if it can (or can be made).
 
-        It does not announce that a pair's other end goes to another namespace. Raises KernelError.
+        Raises KernelError.
         """
         view = self.observe()
-        names = list(names)
-        for answer in self._requests.batch([link.get(name) for name in names]):
-            view.put(link.parse(answer))
-        return {name: found for name in names if (found := view.link(name))}
+        found = view.link(name)
+        if found is not None and not found.can:
+            return "it exists and is not a CAN interface"
+        if found is not None and isinstance(parse_alias(found.alias), EndpointAlias):
+            return "it is the host end of a container's interface pair"
+        for other in view.links():
+            alias = parse_alias(other.alias)
+            if alias is None or alias.driver == self._driver:
+                continue
+            if other is found or (isinstance(alias, EndpointAlias) and alias.bus == name):
+                return f"the driver {alias.driver} has its bus on it"
+        return ""
 
     def _apply(self, steps: Iterable[Step], view: View) -> None:
         claims = self._make(steps, view)
@@ -193,7 +196,7 @@ class Reconciler:
 
     def _make(self, steps: Iterable[Step], view: View) -> list[tuple[Port, Link]]:
         """Delete and make links; those that are now to be brought up and given their alias."""
-        group = naming.group(self._driver)
+        group = group_of(self._driver)
         batch: list[Request] = []
         ports: list[Port] = []
         claims: list[tuple[Port, Link]] = []
@@ -220,17 +223,6 @@ class Reconciler:
             view.drop(found.ifindex)
         made = [(port, view.link(port.name)) for port in ports]
         return claims + [(port, found) for port, found in made if found is not None]
-
-
-def interface_fault(found: Link | None) -> str:
-    """Why this host interface cannot be a bus; empty if it can (or can be made)."""
-    if found is None:
-        return ""
-    if not found.can:
-        return "it exists and is not a CAN interface"
-    if isinstance(naming.parse_alias(found.alias), naming.EndpointAlias):
-        return "it is the host end of a container's interface pair"
-    return ""
 
 
 def _index(view: View, name: str) -> int:

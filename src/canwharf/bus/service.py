@@ -8,8 +8,10 @@ Rules:
 
 - What is asked for is validated in full before anything is done.
 - A call returns when its effect is in the kernel and on disk. The disk comes last: what was made
-  and has no record is nobody's, and is collected; what has a record and was not removed is still
-  the engine's, and is made whole again. What the engine believes to exist is never unknown to us.
+  and has no record is nobody's, and is collected. What the engine believes to exist is never
+  unknown to us.
+- What was made by a call that fails is undone. A deletion that fails is not: the engine forgets
+  the network or endpoint whatever we answer, so we do too, and finish the work later.
 - Every use case can be called again with the same arguments. Deleting what is gone succeeds.
 - A pair is made at Join, be the endpoint new or back after a reboot. An endpoint that nobody
   mentioned before is made anew, and that is said.
@@ -26,7 +28,7 @@ from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import Network, Settings, State
 from canwharf.bus.naming import BusAlias, parse_alias
 from canwharf.bus.plan import AddRule, Claim, DeleteLink, DeleteRule, MakeBus, Plan
-from canwharf.bus.reconcile import Reconciler, interface_fault
+from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
 from canwharf.kernel.link import VIRTUAL
@@ -42,12 +44,14 @@ class Joined(NamedTuple):
 class Service:
     """A container engine's networks, kept on disk and in the kernel.
 
-    `unjoined` are the endpoints that a call created and that have not joined since.
+    `unjoined` are the endpoints that a call created and that have not joined since; `unsaved`
+    says that the disk does not have the state yet.
     """
 
     def __init__(self, state: State, store: Store, reconciler: Reconciler, report: Report) -> None:
         self.state = state
         self.unjoined: set[str] = set()
+        self.unsaved = False
         self._store = store
         self._reconciler = reconciler
         self._report = report
@@ -55,23 +59,19 @@ class Service:
     def create_network(self, network: str, given: Mapping[str, object]) -> None:
         """Make a network, and its bus interface if there is none. Raises CanwharfError."""
         settings = options.parse_network(given)
-        found = self._reconciler.observe().link(settings.interface)
-        fault = interface_fault(found)
+        fault = self._reconciler.interface_fault(settings.interface)
         if fault:
             raise options.refuse_interface(given, settings.interface, fault)
         known = self.state.networks.get(network)
-        if known is not None:
-            settings = settings._replace(physical=known.settings.physical)
-            if known.settings != settings:
-                raise ConflictError(
-                    f"network {network} exists with other options: {known.settings}"
-                )
-        new = self.state
         if known is None:
-            physical = found is not None and found.kind not in VIRTUAL
-            new = new.with_network(Network(network, settings._replace(physical=physical), {}))
+            new = self.state.with_network(Network(network, self._typed(settings), {}))
+        elif known.settings == settings._replace(physical=known.settings.physical):
+            new = self.state
+        else:
+            raise ConflictError(f"network {network} exists with other options: {known.settings}")
         self.change(new, settings.interface, {settings.interface})
-        self.say(INFO, "network created", network=network, interface=settings.interface)
+        if known is None:
+            self.say(INFO, "network created", network=network, interface=settings.interface)
 
     def delete_network(self, network: str) -> None:
         """Remove a network with all that is left of it. Raises CanwharfError."""
@@ -80,8 +80,8 @@ class Service:
             return
         interface = known.settings.interface
         ports = {self.state.port(known, endpoint).name for endpoint in known.endpoints}
-        self.change(self.state.without_network(network), interface, {interface, *ports})
         self.unjoined -= known.endpoints.keys()
+        self._remove(self.state.without_network(network), interface, {interface, *ports})
         self.say(INFO, "network removed", network=network, interface=interface)
 
     def create_endpoint(self, network: str, endpoint: str, given: Mapping[str, object]) -> None:
@@ -96,6 +96,9 @@ class Service:
         """Put an endpoint on its bus, making whatever is missing. Raises CanwharfError."""
         known = self._network(network)
         interface = known.settings.interface
+        fault = self._reconciler.interface_fault(interface)
+        if fault:
+            raise ConflictError(f"cannot join the bus on {interface}: {fault}")
         port = self.state.port(known, endpoint)
         fields = {"network": network, "endpoint": endpoint, "interface": port.name}
         new = self.state
@@ -118,34 +121,38 @@ class Service:
 
         It is only written down; recovery does the rest.
         """
-        settings = options.parse_network(given)
-        found = self._reconciler.observe().link(settings.interface)
-        settings = settings._replace(physical=found is not None and found.kind not in VIRTUAL)
+        settings = self._typed(options.parse_network(given))
         self.change(self.state.with_network(Network(network, settings, {})))
         self.say(WARNING, "adopted network", network=network, interface=settings.interface)
 
-    def adopt_pairs(self) -> None:
-        """Take over the endpoints that the kernel still holds, and their networks.
+    def adopt_pairs(self, lost: bool = False) -> None:
+        """Take over endpoints that the kernel holds and we do not know, and their networks.
 
-        For a state that was lost: the alias of a pair says all but its network's other settings,
-        of which the endpoint's are taken. Raises CanwharfError.
+        The alias of a pair says all but its network's other settings, of which the endpoint's
+        are taken. Only pairs that are in a container, unless all was `lost`: one of whose ends
+        nobody has taken is a leftover. Raises CanwharfError.
         """
         new = self.state
-        for owner in self._reconciler.owners():
+        for owner, link in self._reconciler.pairs():
             known = new.networks.get(owner.network)
+            if (known and owner.endpoint in known.endpoints) or not (link.peer_away or lost):
+                continue
             if known is None:
-                found = self._reconciler.observe().link(owner.bus)
-                physical = found is not None and found.kind not in VIRTUAL
-                known = Network(owner.network, Settings(owner.bus, owner.prefix, physical), {})
+                settings = self._typed(Settings(owner.bus, owner.prefix))
+                known = Network(owner.network, settings, {})
                 new = new.with_network(known)
-                fields = {"network": owner.network, "interface": owner.bus}
-                self.say(WARNING, "adopted network", **fields)
             own = "" if owner.prefix == known.settings.prefix else owner.prefix
             new = new.with_endpoint(owner.network, owner.endpoint, own)
             fields = {"network": owner.network, "endpoint": owner.endpoint}
-            self.say(WARNING, "adopted endpoint", **fields)
+            self.say(WARNING, "adopted endpoint", **fields, interface=link.name)
         if new is not self.state:
             self.change(new)
+
+    def save(self) -> None:
+        """Write down what could not be written when it happened. Raises StateError."""
+        if self.unsaved:
+            self._store.save(self.state)
+            self.unsaved = False
 
     def leave(self, network: str, endpoint: str) -> None:
         """Nothing yet: the engine has still to move the container's end back to the host."""
@@ -157,8 +164,8 @@ class Service:
             return
         port = self.state.port(known, endpoint)
         new = self.state.without_endpoint(network, endpoint)
-        self.change(new, known.settings.interface, {port.name})
         self.unjoined.discard(endpoint)
+        self._remove(new, known.settings.interface, {port.name})
         fields = {"network": network, "endpoint": endpoint, "interface": port.name}
         self.say(INFO, "endpoint removed", **fields)
 
@@ -185,9 +192,8 @@ class Service:
         """
         try:
             done = self._bring(new, interface, focus, joining)
-            if new is not self.state:
-                self._store.save(new)
-        except CanwharfError:
+            self._write(new)
+        except Exception:
             if before is not None or new is not self.state:
                 self._undo(before or self.state, interface, focus)
             raise
@@ -196,15 +202,44 @@ class Service:
         self._report_steps(done, recovering)
         return done
 
+    def _remove(self, new: State, interface: str, focus: Collection[str]) -> None:
+        """Go to a state in which something is gone, whatever fails: the engine forgets it anyway.
+
+        What the kernel refused is nobody's from then on, and is removed by the next recovery; what
+        could not be written is written later. Raises CanwharfError all the same, to be told.
+        """
+        self.state = new
+        self.unsaved = True
+        try:
+            self._report_steps(self._bring(new, interface, focus), recovering=True)
+        finally:
+            self.save()
+
+    def _write(self, new: State) -> None:
+        if new is not self.state:
+            self._store.save(new)
+            self.unsaved = False
+
+    def _typed(self, settings: Settings) -> Settings:
+        """These settings for what the interface is now, or was when a network first named it."""
+        found = self._reconciler.observe().link(settings.interface)
+        bus = self.state.bus(settings.interface)
+        adapter = found is not None and found.can and found.kind not in VIRTUAL
+        return settings._replace(physical=adapter or (bus is not None and bus.physical))
+
     def say(self, level: str, what: str, **fields: str) -> None:
         """Report what happened."""
         self._report(Event(level, what, fields))
 
     def _network(self, network: str) -> Network:
-        known = self.state.networks.get(network)
-        if known is None:
-            raise UnknownNetworkError(network, f"memory or {self._store.path}")
-        return known
+        """A network that we know; or that somebody has put back on disk."""
+        if network not in self.state.networks:
+            state, _left = self._store.load(self.state.driver)
+            if network not in state.networks:
+                raise UnknownNetworkError(network, self._store.path)
+            self.state = self.state.with_network(state.networks[network])
+            self.say(WARNING, "network taken from disk", network=network)
+        return self.state.networks[network]
 
     def _bring(
         self, state: State, interface: str, focus: Collection[str], joining: Collection[str] = ()

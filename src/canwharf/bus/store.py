@@ -1,7 +1,7 @@
 """The desired state on disk: one JSON file that a person can read.
 
-    {"version": 1, "boot": "…", "networks": {ID: {"interface": "vcan0", "physical": false,
-     "prefix": "can", "endpoints": {ID: {"prefix": ""}}}}}
+    {"version": 1, "driver": "canwharf", "boot": "…", "networks": {ID: {"interface": "vcan0",
+     "physical": false, "prefix": "can", "endpoints": {ID: {"prefix": ""}}}}}
 
 Rules:
 
@@ -50,7 +50,7 @@ class Store:
         except BlockingIOError as error:
             raise StartError(
                 f"another daemon keeps its state in {self.directory}: stop that one, "
-                "or give this one a --state-dir of its own"
+                "or give this one a --state-dir and a --socket of its own"
             ) from error
         except OSError as error:
             raise StateError("use", self.directory, _words(error)) from error
@@ -62,7 +62,7 @@ class Store:
     def load(self, driver: str) -> tuple[State, int]:
         """The state, and how many endpoints of an earlier boot were left behind.
 
-        Raises StateError.
+        Raises StateError, StartError.
         """
         try:
             with open(self.path, encoding="utf-8") as file:
@@ -89,6 +89,7 @@ class Store:
         """
         content = {
             "version": VERSION,
+            "driver": state.driver,
             "boot": self._boot,
             "networks": {
                 network.id: {
@@ -116,6 +117,11 @@ class Store:
         version = whole.get("version")
         if type(version) is not int or version != VERSION:
             self._refuse(f"its version is {version!r}, this canwharf knows {VERSION}")
+        if whole.get("driver", driver) != driver:
+            raise StartError(
+                f"{self.path} is the state of the driver {whole.get('driver')}, and this daemon "
+                f"would serve {driver}: give it a --state-dir of its own"
+            )
         same_boot = whole.get("boot") == self._boot
         networks: dict[str, Network] = {}
         left = 0

@@ -3,7 +3,8 @@
 Rules:
 
 - Recovery adopts what the kernel holds, makes bus interfaces and rules that are missing, removes
-  what bears our alias and has no record. It never makes a pair: that is for Join, when there is
+  what is ours and has no record. A pair in a container is never removed, even if we know nothing
+  of it: its record was lost, and it is adopted. No pair is made: that is for Join, when there is
   somebody to take it.
 - A bus that cannot be repaired is reported and does not keep the others from it. It is tried
   again, at growing intervals.
@@ -17,7 +18,6 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus.events import ERROR, INFO, WARNING
-from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import AddRule
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
@@ -49,12 +49,20 @@ class Upkeep:
             self._look_at = now + GRACE
         if self._retry_at is not None and self._retry_at <= now:
             self._reconciler.doubt()
-        if self.repair():
+        if self.repair() and self._saved():
             self._retry_at, self._retry_after = None, _FIRST_RETRY
         elif self._retry_at is None or self._retry_at <= now:
             self._retry_at = now + self._retry_after
             self._retry_after = min(2 * self._retry_after, GRACE)
         return min((at for at in (self._look_at, self._retry_at) if at is not None), default=None)
+
+    def _saved(self) -> bool:
+        """Whether the disk has the state, at last."""
+        try:
+            self._service.save()
+        except CanwharfError as error:
+            self._service.say(ERROR, "could not write the state, trying again", error=str(error))
+        return not self._service.unsaved
 
     def repair(self) -> bool:
         """See to what changed behind our back; whether all is well."""
@@ -72,8 +80,15 @@ class Upkeep:
 
     def recover(self) -> bool:
         """Bring every bus to where it should be, remove what nobody owns; whether all is well."""
+        well = True
+        try:
+            self._service.adopt_pairs()
+        except CanwharfError as error:
+            self._service.say(ERROR, "could not adopt what the kernel holds", error=str(error))
+            well = False
         state = self._service.state
-        well = [self._repair(interface) for interface in state.interfaces()]
+        for interface in state.interfaces():
+            well = self._repair(interface) and well
         buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
         wanted = {port.name for bus in buses for port in bus.ports}
         try:
@@ -81,16 +96,12 @@ class Upkeep:
         except CanwharfError as error:
             self._service.say(ERROR, "could not remove what nobody owns", error=str(error))
             return False
-        return all(well)
+        return well
 
     def look(self) -> bool:
         """A full look at the kernel, and at who is abandoned; whether to look again later."""
         self._reconciler.doubt()
         self.repair()
-        return self.collect()
-
-    def collect(self) -> bool:
-        """Remove the endpoints that nobody owns; whether it is worth looking again later."""
         try:
             doubtful = self._doubtful()
         except CanwharfError as error:
@@ -139,17 +150,10 @@ class Upkeep:
 
     def _doubtful(self) -> frozenset[tuple[str, str, int]]:
         """Endpoints that may be abandoned: network, endpoint, index of the host end if any."""
-        state = self._service.state
-        owners: dict[str, EndpointAlias] = {}
-        for interface in state.interfaces():
-            bus = state.bus(interface)
-            for port in bus.endpoints if bus else ():
-                owner = parse_alias(port.alias)
-                if isinstance(owner, EndpointAlias):
-                    owners[port.name] = owner
-        held = self._reconciler.look_at(owners)
+        held = {(owner.network, owner.endpoint): link for owner, link in self._reconciler.pairs()}
         return frozenset(
-            (owner.network, owner.endpoint, link.ifindex if link else 0)
-            for name, owner in owners.items()
-            if not ((link := held.get(name)) and link.peer_away)
+            (network.id, endpoint, link.ifindex if link else 0)
+            for network in self._service.state.networks.values()
+            for endpoint in network.endpoints
+            if not ((link := held.get((network.id, endpoint))) and link.peer_away)
         )

@@ -4,17 +4,20 @@ Rules:
 
 - Under systemd a line begins with its level (`<4>`, sd-daemon(3)) and the journal adds the time;
   elsewhere it begins with the time and the level's name.
-- A line that cannot be written is lost: a full log disk does not stop a bus.
+- A line that cannot be written at once is lost: neither a full log disk nor a reader that has
+  stopped reading stops a bus.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+from contextlib import suppress
+from select import PIPE_BUF, select
 from time import strftime
 
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 
+_STANDARD_ERROR = 2
 LEVELS = {ERROR: 3, WARNING: 4, INFO: 6}  # syslog(3)'s numbers, gravest first
 
 
@@ -29,12 +32,15 @@ def reporter(lowest: str) -> Report:
             return
         start = f"<{number}>" if journal else f"{strftime('%Y-%m-%d %H:%M:%S')} {event.level:7} "
         words = (f"{name}={_quoted(value)}" for name, value in event.fields.items())
-        try:
-            print(start + " ".join((event.what, *words)), file=sys.stderr, flush=True)
-        except OSError:
-            return
+        _write(start + " ".join((event.what, *words)))
 
     return report
+
+
+def _write(line: str) -> None:
+    with suppress(OSError):
+        if select([], [_STANDARD_ERROR], [], 0)[1]:
+            os.write(_STANDARD_ERROR, line.encode(errors="replace")[: PIPE_BUF - 1] + b"\n")
 
 
 def _quoted(value: str) -> str:

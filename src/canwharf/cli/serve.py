@@ -16,7 +16,6 @@ Rules:
 from __future__ import annotations
 
 import argparse
-import os
 import selectors
 import signal
 import socket
@@ -71,19 +70,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes. Raises CanwharfError."""
     report = reporter(arguments.log_level)
     driver = listener.driver_name(arguments.socket)
+    signals = _signals()
     store = Store(arguments.state_dir)
-    store.acquire()
-    state, lost = _load(store, driver, report)
-    announcements = LinkEvents()
-    reconciler = Reconciler(Netlink(), announcements, driver)
-    service = Service(state, store, reconciler, report)
-    if lost:
-        _rebuild(service, store, report)
-    with listener.listen(arguments.socket) as listening:
+    with listener.reserve(driver):
+        store.acquire()
+        state, lost = _load(store, driver, report)
+        announcements = LinkEvents()
+        reconciler = Reconciler(Netlink(), announcements, driver)
+        service = Service(state, store, reconciler, report)
+        if lost:
+            _rebuild(service, store, report)
+        listening = listener.listen(arguments.socket)
         networks = str(len(service.state.networks))
         report(Event(INFO, "serving", {"driver": driver, "networks": networks}))
-        _loop(listening, announcements, service, Upkeep(service, reconciler))
-        os.unlink(arguments.socket)
+        upkeep = Upkeep(service, reconciler)
+        _loop(signals, listening, announcements, Routes(service), upkeep)
+        listener.forget(arguments.socket, listening)
     report(Event(INFO, "ended, all interfaces and rules stay", {}))
     return 0
 
@@ -116,7 +118,7 @@ def _rebuild(service: Service, store: Store, report: Report) -> None:
             fields = {"network": network, "error": str(error)}
             report(Event(ERROR, "could not adopt a network", fields))
     try:
-        service.adopt_pairs()
+        service.adopt_pairs(lost=True)
         if known is not None and not store.exists():
             store.save(service.state)  # nothing was lost: do not ask again
     except CanwharfError as error:
@@ -124,11 +126,14 @@ def _rebuild(service: Service, store: Store, report: Report) -> None:
 
 
 def _loop(
-    listening: socket.socket, announcements: LinkEvents, service: Service, upkeep: Upkeep
+    signals: socket.socket,
+    listening: socket.socket,
+    announcements: LinkEvents,
+    routes: Routes,
+    upkeep: Upkeep,
 ) -> None:
     selector = selectors.DefaultSelector()
-    server = Server(selector, listening, Routes(service).answer)
-    signals = _signals()
+    server = Server(selector, listening, routes.answer)
     selector.register(signals, selectors.EVENT_READ)
     selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep
     timeout: float | None = _FIRST_CALL

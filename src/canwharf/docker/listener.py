@@ -5,15 +5,17 @@ Rules:
 - The socket is root's alone from the moment that it exists (0600).
 - A socket file that nobody listens on is a leftover and is replaced; one that somebody listens
   on is never stolen.
-- Two daemons that start at the same moment take turns: the directory is locked meanwhile.
+- One daemon a driver's name: its interfaces are known by that name alone. Since the name is that
+  of the socket file, no two daemons are ever at one path at the same time.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import socket
 import stat
+from contextlib import suppress
 
 from canwharf.bus import naming
 from canwharf.errors import StartError
@@ -32,20 +34,47 @@ def driver_name(path: str) -> str:
     return name
 
 
+def reserve(driver: str) -> socket.socket:
+    """Be the only daemon of this driver's name in this network namespace. Raises StartError.
+
+    Its interfaces are known by this name alone. The reservation is an abstract socket, which
+    goes with the process.
+    """
+    reserved = socket.socket(socket.AF_UNIX)
+    try:
+        reserved.bind(f"\0canwharf/{driver}")
+    except OSError as error:
+        reserved.close()
+        if error.errno != errno.EADDRINUSE:
+            raise StartError(f"cannot reserve the name {driver}: {error.strerror}") from error
+        raise StartError(
+            f"another daemon serves the driver {driver}: stop that one, or give this one a "
+            "--socket of another name and a --state-dir of its own"
+        ) from error
+    return reserved
+
+
 def listen(path: str) -> socket.socket:
     """Listen at this path. Raises StartError."""
     try:
-        directory = os.path.dirname(path) or "."
-        os.makedirs(directory, mode=0o755, exist_ok=True)
-        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _clear(path)
-            return _bind(path)
-        finally:
-            os.close(lock)
+        os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
+        _clear(path)
+        return _bind(path)
     except OSError as error:
-        raise StartError(f"cannot listen on {path}: {error.strerror or error}") from error
+        hint = "; it must run as root" if error.errno == errno.EACCES else ""
+        raise StartError(f"cannot listen on {path}: {error.strerror or error}{hint}") from error
+
+
+def forget(path: str, listening: socket.socket) -> None:
+    """Remove our socket file, if it is still there and still ours."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        before = os.stat(path).st_ino
+        listening.close()
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:  # nobody listens there any more, so it was ours
+            if os.stat(path).st_ino == before:
+                os.unlink(path)
 
 
 def _clear(path: str) -> None:

@@ -20,6 +20,7 @@ import errno
 from struct import Struct
 from typing import NamedTuple
 
+from canwharf.errors import MessageError
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, read_u32, u32
 from canwharf.kernel.netlink import Request, Requests
@@ -96,9 +97,9 @@ def entries(netlink: Requests) -> list[Entry]:
 
 
 def parse(message: Message) -> Entry:
-    """An entry from an RTM_NEWROUTE of the CAN family. Raises ValueError on a malformed one."""
+    """An entry from an RTM_NEWROUTE of the CAN family. Raises MessageError on a malformed one."""
     if len(message.body) < _RTCAN.size:
-        raise ValueError(f"a gateway rule of {len(message.body)} bytes")
+        raise MessageError(f"a gateway rule of {len(message.body)} bytes")
     _family, _type, flags = _RTCAN.unpack_from(message.body)
     found = attributes(message.body, _RTCAN.size)
     fd = bool(flags & uapi.CGW_FLAGS_CAN_FD)

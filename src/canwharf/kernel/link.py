@@ -22,6 +22,7 @@ import errno
 from struct import Struct
 from typing import NamedTuple
 
+from canwharf.errors import MessageError
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, read_text, read_u32, text, u32
 from canwharf.kernel.netlink import Request, Requests
@@ -60,9 +61,9 @@ class Link(NamedTuple):
 
 
 def parse(message: Message) -> Link:
-    """A link from an RTM_NEWLINK or RTM_DELLINK. Raises ValueError on a malformed one."""
+    """A link from an RTM_NEWLINK or RTM_DELLINK. Raises MessageError on a malformed one."""
     if len(message.body) < _IFINFO.size:
-        raise ValueError(f"a link message of {len(message.body)} bytes")
+        raise MessageError(f"a link message of {len(message.body)} bytes")
     _family, hardware, index, flags, _change = _IFINFO.unpack_from(message.body)
     found = attributes(message.body, _IFINFO.size)
     info = attributes(found.get(uapi.IFLA_LINKINFO, b""))
@@ -84,7 +85,7 @@ def announced(message: Message) -> Link | None:
     """The link that an announcement is about; None where it is about something else.
 
     A bridge announces its ports in the same form, and takes leave of one with RTM_DELLINK.
-    Raises ValueError on a malformed one.
+    Raises MessageError on a malformed one.
     """
     of_a_link = message.type in (uapi.RTM_NEWLINK, uapi.RTM_DELLINK)
     return parse(message) if of_a_link and message.body[:1] == b"\0" else None

@@ -6,7 +6,7 @@ to four bytes; a length counts its header but not the padding behind it.
 Rules:
 
 - What comes from the kernel is still checked: a length that points outside the buffer ends the
-  walk with a ValueError, never with a wrong slice.
+  walk with a MessageError, never with a wrong slice.
 - A message that is to be sent does not know its sequence number; the socket gives it one.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
+from canwharf.errors import MessageError
 from canwharf.kernel import uapi
 
 _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
@@ -39,9 +40,9 @@ def u32(value: int) -> bytes:
 
 
 def read_u32(data: bytes) -> int:
-    """The value of a 32 bit attribute. Raises ValueError where it is shorter."""
+    """The value of a 32 bit attribute. Raises MessageError where it is shorter."""
     if len(data) < _U32.size:
-        raise ValueError(f"a 32 bit attribute of {len(data)} bytes")
+        raise MessageError(f"a 32 bit attribute of {len(data)} bytes")
     return int(_U32.unpack_from(data)[0])
 
 
@@ -63,13 +64,13 @@ def attribute(kind: int, value: bytes) -> bytes:
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     """The attributes in `data` from `offset` on; of a type that stands twice, the last.
 
-    Raises ValueError where a length is impossible.
+    Raises MessageError where a length is impossible.
     """
     found = {}
     while offset + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, offset)
         if length < _ATTRIBUTE.size or offset + length > len(data):
-            raise ValueError(f"netlink attribute {kind} of impossible length {length}")
+            raise MessageError(f"netlink attribute {kind} of impossible length {length}")
         found[kind & uapi.NLA_TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
     return found
@@ -82,12 +83,12 @@ def encode(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
 
 
 def decode(data: bytes) -> Iterator[Message]:
-    """The messages in one datagram. Raises ValueError where a length is impossible."""
+    """The messages in one datagram. Raises MessageError where a length is impossible."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, kind, flags, sequence, _port = _HEADER.unpack_from(data, offset)
         if length < _HEADER.size or offset + length > len(data):
-            raise ValueError(f"netlink message of impossible length {length}")
+            raise MessageError(f"netlink message of impossible length {length}")
         yield Message(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
         offset += (length + 3) & ~3
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from canwharf.errors import KernelError, NetlinkOverrunError
@@ -170,10 +171,15 @@ class Netlink:
             raise request.refused(errno.ETIMEDOUT, words) from error
         except OSError as error:
             if error.errno == errno.ENOBUFS:
+                self._drain()
                 raise NetlinkOverrunError("the kernel's answers overran our buffer") from error
             raise request.refused(error.errno or errno.EIO, "") from error
-        except ValueError as error:
-            raise request.refused(errno.EPROTO, str(error)) from error
+
+    def _drain(self) -> None:
+        """Throw away what has come, lest it leave no room for the next answer."""
+        with suppress(BlockingIOError):
+            while self._socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT):
+                pass
 
 
 class LinkEvents:
@@ -206,8 +212,6 @@ class LinkEvents:
                 if error.errno == errno.ENOBUFS:
                     raise NetlinkOverrunError("link events were lost") from error
                 raise KernelError("read", "link events", error.errno or errno.EIO) from error
-            except ValueError as error:
-                raise KernelError("read", "link events", errno.EPROTO, str(error)) from error
 
 
 def first_of(failures: Sequence[KernelError]) -> KernelError:
