@@ -2,6 +2,7 @@
 #   make demo         watch it work: a bus, two containers, a power cut, and all is back
 #   make test         everything that CI checks
 #   make test-matrix  the same in the lab's three suites (Docker 20.10, 26.1, 28.5)
+#   make bench        what it costs, as ratios, into docs/benchmarks.md
 #   make shell        a shell in the lab, with Docker
 SUITE ?= trixie
 SUITES = trixie bookworm sid
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 KERNEL_TESTS = python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
-.PHONY: test test-matrix check unit kernel system demo shell clean
+.PHONY: test test-matrix test-faults check unit kernel system bench demo shell clean
 .DELETE_ON_ERROR:
 
 test: check unit kernel system
@@ -35,6 +36,9 @@ system: .venv/ready
 
 demo:
 	$(PYTHON) -m examples.demo
+
+bench: .venv/ready
+	$(BIN)/python -m bench --suite $(SUITE)
 
 shell:
 	$(PYTHON) -m lab shell --suite $(SUITE) --docker

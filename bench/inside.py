@@ -1,0 +1,290 @@
+"""Runs in the guest, as root: measures everything, prints one JSON object.
+
+python3 -m bench.inside [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter, sleep
+from typing import Any
+
+from bench.traffic import traffic
+
+NETWORK = "n" * 64
+OPTIONS = {"com.docker.network.generic": {"can.interface": "vcan0", "can.name": "can"}}
+
+
+class Caller(http.client.HTTPConnection):
+    """A caller on a unix socket, as Docker is one."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("driver", timeout=600)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect as soon as somebody listens."""
+        while True:
+            self.sock = socket.socket(socket.AF_UNIX)
+            try:
+                self.sock.connect(self._path)
+            except OSError:
+                self.sock.close()
+                sleep(0.0005)
+            else:
+                return
+
+    def call(self, path: str, **fields: object) -> dict[str, Any]:
+        """One call; its answer, which must not be an Err."""
+        self.request("POST", f"/{path}", json.dumps(fields))
+        answer: dict[str, Any] = json.loads(self.getresponse().read())
+        if "Err" in answer:
+            raise RuntimeError(answer["Err"])
+        return answer
+
+    def join(self, endpoint: str, network: str = NETWORK) -> float:
+        """Create and join an endpoint; the seconds that the Join took."""
+        ids = {"NetworkID": network, "EndpointID": endpoint}
+        self.call("NetworkDriver.CreateEndpoint", **ids, Options={})
+        started = perf_counter()
+        self.call("NetworkDriver.Join", **ids, SandboxKey="", Options={})
+        return perf_counter() - started
+
+    def leave(self, endpoint: str, network: str = NETWORK) -> float:
+        """Leave and delete an endpoint; the seconds that both took."""
+        ids = {"NetworkID": network, "EndpointID": endpoint}
+        started = perf_counter()
+        self.call("NetworkDriver.Leave", **ids)
+        self.call("NetworkDriver.DeleteEndpoint", **ids)
+        return perf_counter() - started
+
+
+class Driver:
+    """A driver process, ours or the yardstick's."""
+
+    def __init__(self, name: str, directory: str) -> None:
+        self.name = name
+        self.socket = f"{directory}/{name}.sock"
+        self.state = f"{directory}/{name}"
+        serve = ["canwharf", "serve", "--socket", self.socket, "--state-dir", self.state]
+        self._words = serve if name == "canwharf" else ["bench.yardstick", self.socket]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        Path(self.socket).unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *self._words], stderr=subprocess.DEVNULL
+        )
+
+    def kill(self) -> None:
+        """A crash."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+def wipe() -> None:
+    """Delete all CAN interfaces, and so all rules: a reboot."""
+    for kind in ("vxcan", "vcan"):
+        listed = subprocess.run(
+            ["ip", "-br", "link", "show", "type", kind], capture_output=True, check=True
+        )
+        for line in listed.stdout.decode().splitlines():
+            subprocess.run(
+                ["ip", "link", "del", line.split()[0].split("@")[0]],
+                capture_output=True,
+                check=False,  # of a pair, the other end took this one along
+            )
+
+
+@contextmanager
+def running(name: str) -> Iterator[tuple[Driver, Caller]]:
+    """A driver with one network and nothing else in the kernel."""
+    with tempfile.TemporaryDirectory() as directory:
+        driver = Driver(name, directory)
+        driver.start()
+        caller = Caller(driver.socket)
+        caller.call("Plugin.Activate")
+        caller.call("NetworkDriver.CreateNetwork", NetworkID=NETWORK, Options=OPTIONS)
+        try:
+            yield driver, caller
+        finally:
+            driver.kill()
+            wipe()
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """The median and what lies around it, in milliseconds."""
+    return {"median": median(values) * 1e3, "min": min(values) * 1e3, "max": max(values) * 1e3}
+
+
+def start_up(repeats: int) -> dict[str, Any]:
+    """Start to first answered Plugin.Activate, against a bare interpreter's start."""
+    bare: list[float] = []
+    first: dict[int, list[float]] = {0: [], 50: []}
+    with tempfile.TemporaryDirectory() as directory:
+        driver = Driver("canwharf", directory)
+        driver.start()
+        caller = Caller(driver.socket)
+        caller.call("Plugin.Activate")
+        for stored, times in first.items():
+            for number in range(stored):
+                options = {"com.docker.network.generic": {"can.interface": f"bench{number}"}}
+                caller.call("NetworkDriver.CreateNetwork", NetworkID=f"n{number}", Options=options)
+            for _repeat in range(repeats):
+                driver.kill()
+                started = perf_counter()
+                subprocess.run([sys.executable, "-c", "pass"], check=True)
+                bare.append(perf_counter() - started)
+                started = perf_counter()
+                driver.start()
+                caller = Caller(driver.socket)
+                caller.call("Plugin.Activate")
+                times.append(perf_counter() - started)
+        driver.kill()
+    wipe()
+    ratios = {str(stored): median(each) / median(bare) for stored, each in first.items()}
+    return {"bare": spread(bare), "ratio": ratios}
+
+
+def joins(sizes: list[int], repeats: Callable[[str, int], int]) -> dict[str, Any]:
+    """Join and Leave + DeleteEndpoint with so many endpoints on the bus already, per driver."""
+    result: dict[str, Any] = {}
+    for name in ("canwharf", "yardstick"):
+        rows = result[name] = {}
+        with running(name) as (_driver, caller):
+            there = 0
+            for size in sizes:
+                while there < size - 1:
+                    caller.join(f"e{there}")
+                    there += 1
+                joined, left = [], []
+                for _repeat in range(repeats(name, size)):
+                    joined.append(caller.join("measured"))
+                    left.append(caller.leave("measured"))
+                rows[str(size)] = {"join": spread(joined), "leave": spread(left)}
+    return result
+
+
+def cold(sizes: list[int]) -> dict[str, Any]:
+    """The first Join after a reboot: the bus interface is missing too, the daemon has started."""
+    result: dict[str, Any] = {}
+    for name in ("canwharf", "yardstick"):
+        with running(name) as (_driver, caller):
+            times = []
+            for number in range(sizes[0]):
+                wipe()
+                if name == "yardstick":
+                    started = perf_counter()
+                    caller.call("NetworkDriver.CreateNetwork", NetworkID=NETWORK, Options=OPTIONS)
+                    times.append(perf_counter() - started + caller.join(f"c{number}"))
+                else:
+                    times.append(caller.join(f"c{number}"))
+            result[name] = spread(times)
+    return result
+
+
+def recovery(networks: int, endpoints: int) -> dict[str, float]:
+    """From the daemon's start to the last of all Joins, made in parallel, in seconds."""
+    result = {}
+    for name in ("canwharf", "yardstick"):
+        with tempfile.TemporaryDirectory() as directory:
+            driver = Driver(name, directory)
+
+            def create(path: str = driver.socket) -> None:
+                caller = Caller(path)
+                for number in range(networks):
+                    options = {"com.docker.network.generic": {"can.interface": f"bench{number}"}}
+                    caller.call(
+                        "NetworkDriver.CreateNetwork", NetworkID=f"n{number}", Options=options
+                    )
+
+            def start(number: int, path: str = driver.socket) -> None:
+                caller = Caller(path)
+                for endpoint in range(endpoints):
+                    caller.join(f"e{number}x{endpoint}", f"n{number}")
+
+            driver.start()
+            if name == "canwharf":  # which remembers; the yardstick is told again, within the time
+                create()
+                driver.kill()
+                wipe()
+                started = perf_counter()
+                driver.start()
+            else:
+                started = perf_counter()
+                create()
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(start, range(networks)))
+            result[name] = perf_counter() - started
+            driver.kill()
+            wipe()
+    return result
+
+
+def at_rest(seconds: int) -> dict[str, Any]:
+    """Memory with 40 endpoints, and what an idle daemon costs."""
+    with running("canwharf") as (driver, caller):
+        for number in range(40):
+            caller.join(f"e{number}")
+        assert driver.process is not None
+        proc = Path(f"/proc/{driver.process.pid}")
+
+        def figures() -> tuple[int, int]:
+            status = (proc / "status").read_text()
+            switches = int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+            return sum(map(int, (proc / "stat").read_text().split()[13:15])), switches
+
+        resident = int((proc / "status").read_text().partition("VmRSS:")[2].split()[0])
+        sleep(70)  # the one look that follows after any activity
+        before = figures()
+        sleep(seconds)
+        after = figures()
+    ticks = after[0] - before[0]
+    cpu = ticks / os.sysconf("SC_CLK_TCK")
+    return {"rss_kb": resident, "cpu_seconds": cpu, "wakeups": after[1] - before[1]}
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    sizes = [1, 10, 40] if quick else [1, 10, 20, 40, 70, 100]
+
+    def repeats(name: str, size: int) -> int:
+        if name == "canwharf":
+            return 5 if quick else 15
+        return 2 if quick or size > 40 else 5
+
+    result = {
+        "start": start_up(5 if quick else 15),
+        "joins": joins(sizes, repeats),
+        "cold": cold([3 if quick else 7]),
+        "recovery": recovery(*((5, 3) if quick else (20, 5))),
+        "rest": at_rest(5 if quick else 60),
+        "traffic": traffic(2000 if quick else 10000),
+        "versions": {
+            "kernel": os.uname().release,
+            "python": sys.version.split()[0],
+            "machine": os.uname().machine,
+        },
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Frames a second and latency over a bus of canwharf's, against the same on a plain vcan.
+
+One process holds all the sockets and takes turns between sending and receiving, so that on one
+processor nothing but the kernel's forwarding differs.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from tests.frames import HOST, Member, raw_socket
+
+_CHUNK = 100  # frames between two turns; what a receiver's buffer holds with ease
+_CLASSIC = struct.Struct("=IB3x8s")
+_FD = struct.Struct("=IBBxx64s")
+
+
+def ip(words: str) -> None:
+    """One `ip` command."""
+    subprocess.run(["ip", *words.split()], check=True, capture_output=True)
+
+
+def frame(fd: bool) -> bytes:
+    """A full classic or FD frame."""
+    return _FD.pack(0x123, 64, 4, bytes(64)) if fd else _CLASSIC.pack(0x123, 8, bytes(8))
+
+
+def measure(
+    sender: socket.socket, receivers: list[socket.socket], fd: bool, count: int
+) -> dict[str, float]:
+    """Frames a second through all receivers, one frame's way in microseconds, frames lost."""
+    data = frame(fd)
+    lost = 0
+    started = perf_counter()
+    for _turn in range(count // _CHUNK):
+        for _frame in range(_CHUNK):
+            sender.send(data)
+        for receiver in receivers:
+            for arrived in range(_CHUNK):
+                try:
+                    receiver.recv(128)
+                except TimeoutError:
+                    lost += _CHUNK - arrived
+                    break
+    rate = count / (perf_counter() - started)
+    ways = []
+    for _frame in range(count // 10):
+        started = perf_counter()
+        sender.send(data)
+        for receiver in receivers:
+            receiver.recv(128)
+        ways.append(perf_counter() - started)
+    return {"rate": rate, "latency_us": median(ways) * 1e6, "lost": lost}
+
+
+def sockets(stack: ExitStack, members: list[Member], fd: bool) -> list[socket.socket]:
+    """One socket a member; the first is the sender, and hears nothing of its own."""
+    opened = [stack.enter_context(raw_socket(member, fd)) for member in members]
+    for each in opened:
+        each.settimeout(2)
+    return opened
+
+
+@contextmanager
+def bus(receivers: int, join: Callable[[str], str]) -> Iterator[list[Member]]:
+    """A sender and so many receivers, each in a network namespace of its own."""
+    names = [f"bench{number}" for number in range(receivers + 1)]
+    try:
+        for name in names:
+            ip(f"netns add {name}")
+            inside = join(name)
+            ip(f"link set {inside} netns {name} name can0 up")
+        yield [Member(f"/run/netns/{name}", "can0") for name in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def traffic(count: int) -> list[dict[str, Any]]:
+    """All rows: classic and FD, several numbers of receivers, container to container and host."""
+    from bench.inside import NETWORK, running  # noqa: PLC0415 (it imports this module)
+
+    rows = []
+    with running("canwharf") as (_driver, caller):
+
+        def join(endpoint: str) -> str:
+            ids = {"NetworkID": NETWORK, "EndpointID": endpoint}
+            caller.call("NetworkDriver.CreateEndpoint", **ids)
+            answer = caller.call("NetworkDriver.Join", **ids)
+            return str(answer["InterfaceName"]["SrcName"])
+
+        for receivers in (1, 2, 4, 8):
+            with bus(receivers, join) as members, ExitStack() as stack:
+                ip("link add plain0 mtu 72 type vcan")
+                stack.callback(ip, "link del plain0")
+                ip("link set plain0 up")
+                for fd in (False, True):
+                    host = Member(HOST, "vcan0")
+                    ways = {
+                        "containers": members,
+                        "host": [members[0], host] if receivers == 1 else [],
+                        "plain": [Member(HOST, "plain0")] * (receivers + 1),
+                    }
+                    found = {}
+                    for way, ends in ways.items():
+                        if ends:
+                            opened = sockets(stack, ends, fd)
+                            found[way] = measure(opened[0], opened[1:], fd, count)
+                            for each in opened:
+                                each.close()
+                    rows.append({"receivers": receivers, "fd": fd, **found})
+            for endpoint in [f"bench{number}" for number in range(receivers + 1)]:
+                caller.leave(endpoint)
+    return rows
