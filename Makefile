@@ -2,6 +2,7 @@
 #   make demo         watch it work: a bus, two containers, a power cut, and all is back
 #   make test         everything that CI checks
 #   make test-matrix  the same in the lab's three suites (Docker 20.10, 26.1, 28.5)
+#   make test-faults  crashes at every step, 50 power cuts, … (45 minutes)
 #   make bench        what it costs, as ratios, into docs/benchmarks.md
 #   make shell        a shell in the lab, with Docker
 SUITE ?= trixie
@@ -10,10 +11,10 @@ PYTHON ?= python3
 BIN = .venv/bin
 KERNEL_TESTS = python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
-.PHONY: test test-matrix test-faults check unit kernel system bench demo shell clean
+.PHONY: test test-matrix test-faults check unit kernel system faults-short bench demo shell clean
 .DELETE_ON_ERROR:
 
-test: check unit kernel system
+test: check unit kernel system faults-short
 
 test-matrix: check unit
 	set -e; for suite in $(SUITES); do \
@@ -33,6 +34,13 @@ kernel: .venv/ready
 
 system: .venv/ready
 	CANWHARF_SUITE=$(SUITE) $(BIN)/pytest -q tests/system
+
+# Faults on the suite whose guest is the fastest.
+faults-short: .venv/ready
+	$(BIN)/pytest -q -m short tests/faults
+
+test-faults: .venv/ready
+	$(BIN)/pytest -q tests/faults
 
 demo:
 	$(PYTHON) -m examples.demo

@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from canwharf.bus.model import Bus, Port
-from canwharf.bus.naming import EndpointAlias, group_of, parse_alias
+from canwharf.bus.naming import BusAlias, EndpointAlias, group_of, parse_alias
 from canwharf.bus.plan import (
     AddRule,
     Claim,
@@ -158,18 +158,24 @@ class Reconciler:
 
         Raises KernelError.
         """
-        view = self.observe()
-        found = view.link(name)
+        found = self.observe().link(name)
         if found is not None and not found.can:
             return "it exists and is not a CAN interface"
         if found is not None and isinstance(parse_alias(found.alias), EndpointAlias):
             return "it is the host end of a container's interface pair"
-        for other in view.links():
-            alias = parse_alias(other.alias)
-            if alias is None or alias.driver == self._driver:
-                continue
-            if other is found or (isinstance(alias, EndpointAlias) and alias.bus == name):
-                return f"the driver {alias.driver} has its bus on it"
+        return ""
+
+    def other_driver(self, name: str) -> str:
+        """The other daemon's driver that has a bus on this host interface; or empty.
+
+        Containers of two drivers would not hear each other. Raises KernelError.
+        """
+        for found in self.observe().links():
+            match parse_alias(found.alias):
+                case BusAlias(driver) if found.name == name and driver != self._driver:
+                    return driver
+                case EndpointAlias(driver, bus=bus) if bus == name and driver != self._driver:
+                    return driver
         return ""
 
     def _apply(self, steps: Iterable[Step], view: View) -> None:

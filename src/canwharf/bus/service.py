@@ -60,6 +60,9 @@ class Service:
         """Make a network, and its bus interface if there is none. Raises CanwharfError."""
         settings = options.parse_network(given)
         fault = self._reconciler.interface_fault(settings.interface)
+        other = self._reconciler.other_driver(settings.interface)
+        if other and not fault:
+            fault = f"the driver {other} has its bus on it"
         if fault:
             raise options.refuse_interface(given, settings.interface, fault)
         known = self.state.networks.get(network)
@@ -212,8 +215,10 @@ class Service:
         self.unsaved = True
         try:
             self._report_steps(self._bring(new, interface, focus), recovering=True)
-        finally:
+        except Exception:
             self.save()
+            raise
+        self.save()
 
     def _write(self, new: State) -> None:
         if new is not self.state:

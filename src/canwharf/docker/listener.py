@@ -68,12 +68,11 @@ def listen(path: str) -> socket.socket:
 def forget(path: str, listening: socket.socket) -> None:
     """Remove our socket file, if it is still there and still ours."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-        before = os.stat(path).st_ino
         listening.close()
         try:
             probe.connect(path)
         except ConnectionRefusedError:  # nobody listens there any more, so it was ours
-            if os.stat(path).st_ino == before:
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
                 os.unlink(path)
 
 

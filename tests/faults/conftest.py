@@ -1,0 +1,71 @@
+"""A board for the tests that share one, and where the figures go."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.guest import Guest
+from tests.system.board import Board
+
+SUITE = os.environ.get("CANWHARF_SUITE", "sid")
+
+Keep = Callable[[str, object], None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker of what `make test` runs of all this."""
+    config.addinivalue_line("markers", "short: a few minutes in all; `make test` runs it")
+
+
+@pytest.fixture(scope="session")
+def keep() -> Keep:
+    """Keeps figures for docs/reliability.md in the folder CANWHARF_FIGURES, if that is set."""
+    folder = os.environ.get("CANWHARF_FIGURES")
+
+    def write(name: str, figures: object) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            Path(folder, f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def bare() -> Iterator[Guest]:
+    """A guest in which neither Docker nor canwharf runs."""
+    with Guest(SUITE) as guest:
+        yield guest
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Board]:
+    """A board that is up."""
+    with Guest(SUITE) as guest:
+        board = Board(guest)
+        board.start()
+        yield board
+
+
+@pytest.fixture
+def board(running: Board) -> Iterator[Board]:
+    """A board with Docker and canwharf up and no network; what a test leaves is its failure."""
+    yield running
+    if not running.daemon.running:
+        running.start_daemon()
+    running.clean()
+    left = running.interfaces(), running.rules()
+    assert left == ([], []), f"left behind: {left}\n{running.state()}"
+
+
+@pytest.fixture
+def fresh() -> Iterator[Board]:
+    """A board of its own, for tests that cut its power."""
+    with Guest(SUITE) as guest:
+        board = Board(guest)
+        board.start()
+        yield board

@@ -1,0 +1,15 @@
+"""The real daemon with less patience: it looks after seconds where it would after a minute.
+
+python3 -m tests.faults.impatient SECONDS canwharf serve …
+"""
+
+from __future__ import annotations
+
+import sys
+
+import canwharf.bus.upkeep
+from canwharf.cli import main
+
+if __name__ == "__main__":
+    canwharf.bus.upkeep.GRACE = float(sys.argv[1])
+    sys.exit(main(sys.argv[3:]))
