@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from canwharf.bus.events import Event
@@ -14,6 +15,7 @@ from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Service
 from canwharf.bus.store import Store
 from canwharf.bus.upkeep import Upkeep
+from canwharf.errors import NetlinkOverrunError
 from tests.fake.kernel import FakeKernel
 
 DRIVER = "canwharf"
@@ -42,7 +44,8 @@ class Daemon:
     def end(self) -> None:
         """The process ends: the lock is free, announcements for it are lost."""
         os.close(self.store._lock)
-        self.kernel.take()
+        with suppress(NetlinkOverrunError):
+            self.kernel.take()
 
     def restarted(self) -> Daemon:
         """The next life of the daemon, in the same boot."""

@@ -3,7 +3,7 @@
 Theory of operation. It takes the requests that canwharf would send, decodes their bytes with a
 codec of its own and does what net/core/rtnetlink.c, drivers/net/can/vxcan.c and net/can/gw.c do:
 in order, each message for itself, no rollback. A test plays everybody else: it adds and deletes
-links, moves ends into namespaces, refuses messages, ends the process between two of them.
+links, moves ends into namespaces, refuses messages, ends the process between two sends.
 
 Rules:
 
@@ -20,8 +20,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from canwharf.errors import KernelError, NetlinkOverrunError
+from canwharf.kernel import netlink
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request, first_of
+from canwharf.kernel.netlink import Request
 from tests.fake import wire
 from tests.fake.links import FakeLink, FakeRule, Refusal
 
@@ -49,6 +50,7 @@ class FakeKernel:
         self.flushes = 0
         self.applied: list[int] = []  # the types of all messages that were not refused
         self.dumps = 0
+        self.sends = 0
         self._links: list[FakeLink] = []  # of every namespace
         self._reuse_indexes = reuse_indexes
         self._last_index = 0
@@ -65,25 +67,25 @@ class FakeKernel:
     def batch(self, requests: Sequence[Request]) -> list[Message]:
         """Apply each message in order; raise for the first that was refused."""
         replies: list[Message] = []
-        failures: dict[int, KernelError] = {}
-        for place, request in enumerate(requests):
-            self._seen += 1
-            try:
-                refusal = self._refusals.pop(self._seen, None)
-                if refusal:
-                    raise refusal
-                replies += self._handle(request)
-                self.applied.append(request.type)
-            except Refusal as refusal:
-                if refusal.number not in request.harmless:
-                    failures[place] = request.refused(refusal.number, refusal.words)
-            # The kernel works through a whole send before the process can die: what is made
-            # and named in one send is never left without its name.
-            torn = request.flags & wire.CREATE and request.type == wire.NEWLINK
-            if 0 < self._crash_at <= self._seen and (not torn or request is requests[-1]):
+        failures: list[KernelError] = []
+        for part in netlink._parts(requests):
+            for request in part:
+                self._seen += 1
+                try:
+                    refusal = self._refusals.pop(self._seen, None)
+                    if refusal:
+                        raise refusal
+                    replies += self._handle(request)
+                    self.applied.append(request.type)
+                except Refusal as refusal:
+                    if refusal.number not in request.harmless:
+                        failures.append(request.refused(refusal.number, refusal.words))
+            # The kernel works through a whole send before the process can die.
+            self.sends += 1
+            if self.sends == self._crash_at:
                 raise Crash
         if failures:
-            raise first_of(failures)
+            raise netlink.first_of(failures)
         return replies
 
     def dump(self, request: Request) -> list[Message]:
@@ -112,9 +114,9 @@ class FakeKernel:
         """Refuse the message at this place (1: the next one)."""
         self._refusals[self._seen + place] = Refusal(number, words)
 
-    def crash_after(self, place: int) -> None:
-        """End the daemon when the message at this place is done (1: the next one)."""
-        self._crash_at = self._seen + place
+    def crash_after(self, sends: int) -> None:
+        """End the daemon when so many more sends are done."""
+        self._crash_at = self.sends + sends
 
     def stop_faults(self) -> None:
         """Forget the refusals and the crash that have not happened."""
@@ -137,9 +139,10 @@ class FakeKernel:
         mtu: int = 72,
         up: bool = True,
         alias: str = "",
+        group: int = 0,
     ) -> FakeLink:
         """Somebody makes a link, or plugs in an adapter."""
-        link = FakeLink(self._new_index(), name, kind, hardware, up, mtu, alias)
+        link = FakeLink(self._new_index(), name, kind, hardware, up, mtu, alias, group)
         self._links.append(link)
         self._announce(link)
         return link
@@ -301,7 +304,9 @@ class FakeKernel:
         name = wire.string(info.attributes[wire.IFNAME])
         assert 0 < len(name.encode()) < 16
         mtu = wire.number(info.attributes[wire.MTU]) if wire.MTU in info.attributes else 2060
-        link = FakeLink(info.ifindex or self._new_index(), name, kind, wire.CAN, False, mtu)
+        group = wire.number(info.attributes.get(wire.GROUP, bytes(4)))
+        index = info.ifindex or self._new_index()
+        link = FakeLink(index, name, kind, wire.CAN, False, mtu, group=group)
         self._links.append(link)
         return link
 

@@ -28,12 +28,17 @@ class FakeLink:
     up: bool
     mtu: int
     alias: str = ""
+    group: int = 0
     peer: FakeLink | None = None
     namespace: str = ""
 
     def body(self) -> bytes:
         """As the kernel tells it (rtnl_fill_ifinfo)."""
-        found = {wire.IFNAME: self.name.encode() + b"\0", wire.MTU: wire.u32(self.mtu)}
+        found = {
+            wire.IFNAME: self.name.encode() + b"\0",
+            wire.MTU: wire.u32(self.mtu),
+            wire.GROUP: wire.u32(self.group),
+        }
         if self.alias:
             found[wire.IFALIAS] = self.alias.encode() + b"\0"
         if self.kind:
@@ -48,7 +53,10 @@ class FakeLink:
     def told(self) -> tuple[object, ...]:
         """All but the index."""
         peer = (self.peer.namespace, self.peer.name) if self.peer else None
-        return (self.name, self.kind, self.hardware, self.up, self.mtu, self.alias, peer)
+        return (
+            *(self.name, self.kind, self.hardware, self.up, self.mtu, self.alias, self.group),
+            peer,
+        )
 
     def carries(self, fd: bool) -> bool:
         """Whether a frame gets through: up, with its peer if it has one, and large enough."""

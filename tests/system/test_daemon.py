@@ -29,7 +29,7 @@ def test_ended_in_order_with_containers_running(board: Board) -> None:
     started = monotonic()
     done = board.end_daemon("TERM")
     assert done.status == 0
-    assert monotonic() - started < 5  # a second in the guest's time; it must not hang
+    assert monotonic() - started < 2  # with the guest's own pkill
     assert (board.interfaces(), len(board.rules())) == (before[0], len(before[1]))
     board.assert_exactly_once("host:vcan0", board.member("ecu1"))
     board.start_daemon()
@@ -51,10 +51,11 @@ def test_a_container_that_went_while_the_daemon_was_away(board: Board) -> None:
 
 
 def test_a_second_daemon_is_refused_and_steals_nothing(board: Board) -> None:
-    said = board.refused("python3 -m canwharf serve")
-    assert "another daemon" in said
-    said = board.refused("python3 -m canwharf serve --state-dir /tmp/other")
-    assert f"another daemon listens on {SOCKET}" in said
+    for options in ("", "--state-dir /tmp/other", "--state-dir /tmp/x --socket /tmp/canwharf.sock"):
+        said = board.refused(f"python3 -m canwharf serve {options}")
+        assert "another daemon serves the driver canwharf" in said
+    said = board.refused("python3 -m canwharf serve --socket /tmp/other.sock")
+    assert "another daemon keeps its state in /var/lib/canwharf" in said
     board.network()
     assert board.interfaces() == ["vcan0"]
 

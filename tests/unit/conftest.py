@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from tests.fake.kernel import FakeKernel
 settings.register_profile(
     "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("any-machine")
+settings.register_profile("long", settings.get_profile("any-machine"), max_examples=5000)
+settings.load_profile(os.environ.get("CANWHARF_HYPOTHESIS", "any-machine"))
 
 
 @pytest.fixture

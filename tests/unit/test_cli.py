@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
 import re
+import select
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from canwharf import __version__
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
-from canwharf.cli import VERBS, main
+from canwharf.cli import VERBS, log, main
 from canwharf.cli.log import reporter
 
 
@@ -89,24 +90,13 @@ def test_a_failure_is_one_line_and_exits_with_one(
     assert told.err.startswith("canwharf: cannot serve ")
 
 
-def test_a_garbled_state_file_keeps_the_daemon_from_starting(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With its path, and before a socket is there that Docker would wait on."""
-    (tmp_path / "state.json").write_text("{")
-    path = tmp_path / "canwharf.sock"
-    assert main(["serve", "--state-dir", str(tmp_path), "--socket", str(path)]) == 1
-    assert "state.json" in capsys.readouterr().err
-    assert not path.exists()
-
-
 EVENT = Event(WARNING, "skipped it", {"network": "n-1", "error": "it's \n gone", "empty": ""})
 
 
-def test_a_line_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_for_a_person(capfd: pytest.CaptureFixture[str]) -> None:
     """With the time and the level; one event is one line."""
     reporter(INFO)(EVENT)
-    told = capsys.readouterr().err
+    told = capfd.readouterr().err
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d warning skipped it network=n-1 "
         r"error=\"it's \\n gone\" empty=''\n",
@@ -119,12 +109,12 @@ def test_a_line_for_the_journal(
     level: str,
     number: int,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """With the level that `journalctl -p` sorts by; the journal has a clock of its own."""
     monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
     reporter(INFO)(Event(level, "ended", {}))
-    assert capsys.readouterr().err == f"<{number}>ended\n"
+    assert capfd.readouterr().err == f"<{number}>ended\n"
 
 
 @pytest.mark.parametrize(
@@ -132,23 +122,44 @@ def test_a_line_for_the_journal(
     [(INFO, [ERROR, WARNING, INFO]), (WARNING, [ERROR, WARNING]), (ERROR, [ERROR])],
 )
 def test_what_is_less_grave_is_not_printed(
-    lowest: str, printed: list[str], capsys: pytest.CaptureFixture[str]
+    lowest: str, printed: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """--log-level."""
     report = reporter(lowest)
     for level in (ERROR, WARNING, INFO):
         report(Event(level, f"what-{level}", {}))
-    assert re.findall(r"what-(\w+)", capsys.readouterr().err) == printed
+    assert re.findall(r"what-(\w+)", capfd.readouterr().err) == printed
 
 
-class FullDisk(io.StringIO):
-    """A standard error that takes nothing."""
-
-    def write(self, _text: str) -> int:
-        raise OSError(28, os.strerror(28))
-
-
-def test_a_line_that_cannot_be_written_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full log disk does not stop a bus."""
-    monkeypatch.setattr(sys, "stderr", FullDisk())
+@pytest.mark.parametrize("kind", ["full disk", "nobody reads", "closed"])
+def test_a_line_that_cannot_be_written_is_lost(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Neither a full log disk nor a reader that has stopped reading stops a bus."""
+    reading, writing = os.pipe()
+    if kind == "nobody reads":
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(4096))
+        os.set_blocking(writing, True)
+    elif kind == "full disk":
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, writing)
+        os.close(full)
+    else:
+        os.close(reading)
+    monkeypatch.setattr(log, "_STANDARD_ERROR", writing)
     reporter(INFO)(EVENT)
+    for descriptor in (writing, reading)[: 1 if kind == "closed" else 2]:
+        os.close(descriptor)
+
+
+def test_a_long_line_is_cut_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is longer than a pipe takes at once could block us, or be mixed with another's."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(log, "_STANDARD_ERROR", writing)
+    reporter(INFO)(Event(ERROR, "long", {"error": "x" * 100_000}))
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        line = told.read()
+    assert len(line) == select.PIPE_BUF
+    assert line.endswith(b"xxx\n")

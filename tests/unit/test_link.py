@@ -14,6 +14,7 @@ from tests.fake import wire
 from tests.fake.kernel import FakeKernel
 
 ALIAS = "canwharf canwharf bus"
+GROUP = 0x63770005
 
 
 @pytest.fixture
@@ -47,27 +48,40 @@ def test_the_mtu_tells_whether_fd_frames_fit(mtu: int, fd: bool) -> None:
     assert Link(1, "can0", mtu=mtu).fd is fd
 
 
-def test_a_vcan_is_made_up_with_alias_and_fd(kernel: FakeKernel) -> None:
-    """All that a bus interface needs, from one send."""
-    kernel.batch(link.make_vcan("vcan0", ALIAS))
+def test_a_vcan_is_made_with_fd_and_group(kernel: FakeKernel) -> None:
+    """Not up and not named: that is by its index, and the group tells whose it is until then."""
+    kernel.batch([link.make_vcan("vcan0", GROUP)])
     found = get(kernel, "vcan0")
-    assert found is not None
-    assert found[1:] == ("vcan0", "vcan", True, True, 72, ALIAS, 0, False)
+    assert found == Link(found.ifindex if found else 0, "vcan0", "vcan", up=False, group=GROUP)
 
 
-def test_a_pair_is_made_up_with_alias_and_fd(kernel: FakeKernel) -> None:
-    """Both ends up, or the container sends into the void."""
-    kernel.batch(link.make_pair("cwh1", "cwc1", ALIAS))
+def test_a_pair_is_made_with_fd_and_the_hosts_end_has_the_group(kernel: FakeKernel) -> None:
+    """The container is told nothing of us; its end is up as soon as the host's is."""
+    kernel.batch([link.make_pair("cwh1", "cwc1", GROUP)])
     host, container = get(kernel, "cwh1"), get(kernel, "cwc1")
     assert host is not None
     assert container is not None
-    assert host[1:] == ("cwh1", "vxcan", True, True, 72, ALIAS, container.ifindex, False)
-    assert container[1:] == ("cwc1", "vxcan", True, True, 72, "", host.ifindex, False)
+    assert host[1:] == ("cwh1", "vxcan", True, False, 72, "", GROUP, container.ifindex, False)
+    assert container[1:] == ("cwc1", "vxcan", True, True, 72, "", 0, host.ifindex, False)
+
+
+def test_claiming_brings_up_and_names(kernel: FakeKernel) -> None:
+    """By the index: by its name, our alias could land on somebody else's interface."""
+    made = kernel.add_link("vcan0", "vcan", up=False)
+    kernel.batch([link.claim(made.index, "vcan0", ALIAS)])
+    assert (made.up, made.alias) == (True, ALIAS)
+
+
+def test_claiming_what_is_gone_is_an_error(kernel: FakeKernel) -> None:
+    """Somebody deleted it between our two sends; it is to be looked at anew."""
+    with pytest.raises(KernelError, match="cannot bring up and name interface vcan0") as caught:
+        kernel.batch([link.claim(99, "vcan0", ALIAS)])
+    assert caught.value.errno == errno.ENODEV
 
 
 def test_an_end_that_went_into_a_container_is_told(kernel: FakeKernel) -> None:
     """By this an endpoint with a container is told from an abandoned one."""
-    kernel.batch(link.make_pair("cwh1", "cwc1", ALIAS))
+    kernel.batch([link.make_pair("cwh1", "cwc1", GROUP)])
     kernel.move("cwc1", "container", new_name="can0")
     found = get(kernel, "cwh1")
     assert found is not None
@@ -76,7 +90,7 @@ def test_an_end_that_went_into_a_container_is_told(kernel: FakeKernel) -> None:
 
 def test_deleting_one_end_deletes_both_and_again_is_no_error(kernel: FakeKernel) -> None:
     """Delete means: make sure it is absent."""
-    kernel.batch(link.make_pair("cwh1", "cwc1", ALIAS))
+    kernel.batch([link.make_pair("cwh1", "cwc1", GROUP)])
     gone = link.delete(kernel.link("cwh1").index, "cwh1")
     kernel.batch([gone])
     kernel.batch([gone])
@@ -88,18 +102,11 @@ def test_asking_for_what_is_not_there_gets_no_reply(kernel: FakeKernel) -> None:
     assert get(kernel, "vcan0") is None
 
 
-def test_bringing_up(kernel: FakeKernel) -> None:
-    """A port that somebody set down loses every frame until it is up again."""
-    made = kernel.add_link("vcan0", "vcan", up=False)
-    kernel.batch([link.set_up(made.index, "vcan0")])
-    assert kernel.link("vcan0").up
-
-
 def test_a_name_that_is_taken_leaves_nothing(kernel: FakeKernel) -> None:
     """The error names the pair; neither end stays behind."""
     kernel.add_link("cwc1", "vcan")
     with pytest.raises(KernelError, match="cannot create interface pair cwh1: File exists"):
-        kernel.batch(link.make_pair("cwh1", "cwc1", ALIAS)[:1])
+        kernel.batch([link.make_pair("cwh1", "cwc1", GROUP)])
     assert kernel.names() == {"lo", "cwc1"}
 
 
@@ -108,11 +115,11 @@ def test_a_missing_module_is_named_with_the_remedy(kind: str) -> None:
     """The first thing that goes wrong on a fresh board; the user must learn what to do."""
     kernel = FakeKernel(modules={"can-gw"})
     requests = {
-        "vcan": link.make_vcan("vcan0", ALIAS),
-        "vxcan": link.make_pair("cwh1", "cwc1", ALIAS),
+        "vcan": link.make_vcan("vcan0", GROUP),
+        "vxcan": link.make_pair("cwh1", "cwc1", GROUP),
     }
     with pytest.raises(KernelError) as caught:
-        kernel.batch(requests[kind][:1])
+        kernel.batch([requests[kind]])
     assert caught.value.errno == errno.EOPNOTSUPP
     for words in ("Unknown device type", f"modprobe {kind}'", "/etc/modules-load.d/"):
         assert words in str(caught.value)
@@ -120,7 +127,7 @@ def test_a_missing_module_is_named_with_the_remedy(kind: str) -> None:
 
 def test_the_list_has_every_link_of_the_host_and_no_other(kernel: FakeKernel) -> None:
     """What is in a container is not ours to look at."""
-    kernel.batch(link.make_pair("cwh1", "cwc1", ALIAS))
+    kernel.batch([link.make_pair("cwh1", "cwc1", GROUP)])
     kernel.move("cwc1", "container")
     assert {each.name for each in link.links(kernel)} == {"lo", "cwh1"}
 

@@ -88,6 +88,49 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         listener.listen(str(tmp_path / "file" / "canwharf.sock"))
 
 
+def test_one_daemon_a_drivers_name(tmp_path: Path) -> None:
+    """Its interfaces are known by that name alone: two would remove each other's."""
+    name = f"test-{os.getpid()}-{tmp_path.name}"
+    words = f"another daemon serves the driver {name}: .*--socket"
+    with listener.reserve(name), pytest.raises(StartError, match=words):
+        listener.reserve(name)
+    listener.reserve(name).close()
+
+
+def test_our_own_socket_file_is_forgotten(path: str) -> None:
+    """At the end of the daemon; it does not listen any more either."""
+    listening = listener.listen(path)
+    listener.forget(path, listening)
+    assert not os.path.exists(path)
+    assert listening.fileno() == -1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "nothing",
+        "file",
+        "listening",
+        "leftover",
+    ],
+)
+def test_what_is_not_our_socket_is_not_forgotten(path: str, other: str) -> None:
+    """Somebody removed ours, and maybe put something else there."""
+    listening = listener.listen(path)
+    os.rename(path, path + ".old")
+    another = None
+    if other == "file":
+        Path(path).write_text("precious")
+    elif other != "nothing":
+        another = listener.listen(path)
+        if other == "leftover":
+            another.close()
+    listener.forget(path, listening)
+    assert os.path.exists(path) == (other in ("file", "listening"))
+    if another:
+        another.close()
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [

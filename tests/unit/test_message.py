@@ -24,44 +24,41 @@ little_endian = pytest.mark.skipif(
 # struct rtattr: u16 length, u16 type; padded to 4
 GOLDENS: dict[str, tuple[Callable[[], Request], str]] = {
     "create vcan0": (
-        lambda: link.make_vcan("vcan0", "canwharf d bus")[0],
+        lambda: link.make_vcan("vcan0", 0x63770064),
         (
-            "40000000 1000 0106 01000000 00000000"  # RTM_NEWLINK, REQUEST|EXCL|CREATE
-            "00 00 0000 00000000 01000000 01000000"  # IFF_UP, and only that changes
+            "48000000 1000 0106 01000000 00000000"  # RTM_NEWLINK, REQUEST|EXCL|CREATE
+            "00 00 0000 00000000 00000000 00000000"  # not up: that is for the second send
             "0a00 0300 7663616e3000 0000"  # IFLA_IFNAME "vcan0" NUL, padding
             "0800 0400 48000000"  # IFLA_MTU 72 (CANFD_MTU)
+            "0800 1b00 64007763"  # IFLA_GROUP: told for ours until it has its alias
             "0c00 1200"  # IFLA_LINKINFO
             "0800 0100 7663616e"
         ),  # IFLA_INFO_KIND "vcan"
     ),
-    "name its owner": (
-        lambda: link.make_vcan("vcan0", "canwharf d bus")[1],
+    "bring up and name": (
+        lambda: link.claim(258, "vcan0", "canwharf d bus"),
         (
-            "40000000 1000 0100 01000000 00000000"  # RTM_NEWLINK, REQUEST
-            "00 00 0000 00000000 01000000 01000000"
-            "0a00 0300 7663616e3000 0000"  # IFLA_IFNAME
+            "34000000 1000 0100 01000000 00000000"  # RTM_NEWLINK, REQUEST
+            "00 00 0000 02010000 01000000 01000000"  # index 258; IFF_UP, and only that changes
             "1200 1400 63616e7768617266 20 64 20 627573 0000"
         ),  # IFLA_IFALIAS, no NUL; padding
     ),
     "create a pair": (
-        lambda: link.make_pair("cwhA", "cwcA", "canwharf d bus")[0],
+        lambda: link.make_pair("cwhA", "cwcA", 0x63770064),
         (
-            "70000000 1000 0106 01000000 00000000"
+            "78000000 1000 0106 01000000 00000000"
             "00 00 0000 00000000 01000000 01000000"  # the container's end: up
             "0900 0300 6377634100 000000"  # IFLA_IFNAME "cwcA"
             "0800 0400 48000000"  # IFLA_MTU 72
-            "3c00 1200"  # IFLA_LINKINFO
+            "4400 1200"  # IFLA_LINKINFO
             "0900 0100 767863616e 000000"  # IFLA_INFO_KIND "vxcan"
-            "2c00 0200"  # IFLA_INFO_DATA
-            "2800 0100"  # VXCAN_INFO_PEER
+            "3400 0200"  # IFLA_INFO_DATA
+            "3000 0100"  # VXCAN_INFO_PEER
             "00 00 0000 00000000 00000000 00000000"  # the host's end: not up (ENOTCONN)
             "0900 0300 6377684100 000000"  # IFLA_IFNAME "cwhA"
-            "0800 0400 48000000"
-        ),  # IFLA_MTU 72
-    ),
-    "bring up": (
-        lambda: link.set_up(258, "vcan0"),
-        "20000000 1000 0100 01000000 0000000000 00 0000 02010000 01000000 01000000",  # index 258
+            "0800 0400 48000000"  # IFLA_MTU 72
+            "0800 1b00 64007763"
+        ),  # IFLA_GROUP: of the host's end alone
     ),
     "delete a link": (
         lambda: link.delete(7, "cwhA"),

@@ -42,8 +42,10 @@ class ScriptedSocket:
         self.sent.append(data)
         return len(data)
 
-    def recv(self, size: int) -> bytes:
+    def recv(self, size: int, flags: int = 0) -> bytes:
         assert size >= 32768  # the kernel's largest datagram of a dump; what is cut is lost
+        if flags and not self.script:
+            raise BlockingIOError
         answer = self.script.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -191,10 +193,11 @@ def test_a_kernel_that_takes_no_message_is_an_error(
 
 
 def test_answers_that_were_lost_are_said_to_be(scripted: ScriptedSocket) -> None:
-    """Or a rule would be taken for made that was refused."""
-    scripted.script = [OSError(errno.ENOBUFS, "lost")]
+    """Or a rule would be taken for made that was refused. Those that came are thrown away."""
+    scripted.script = [OSError(errno.ENOBUFS, "lost"), b"what", b"came"]
     with pytest.raises(NetlinkOverrunError):
         Netlink().batch([request()])
+    assert scripted.script == []
     scripted.script = [OSError(errno.EBADF, "shut")]
     with pytest.raises(KernelError) as caught:
         Netlink().batch([request()])
@@ -202,13 +205,14 @@ def test_answers_that_were_lost_are_said_to_be(scripted: ScriptedSocket) -> None
 
 
 def test_a_large_batch_is_cut_and_every_part_is_sent(scripted: ScriptedSocket) -> None:
-    """A bus of many containers must not exceed the send buffer (EMSGSIZE)."""
+    """Neither the send buffer (EMSGSIZE) nor the receive buffer's room for the answers."""
     scripted.script = [acknowledge] * 100
     Netlink().batch([request(body=bytes(99))] * 1000)
     assert max(map(len, scripted.sent)) <= 32 * 1024
     messages = [each for data in scripted.sent for each in message.decode(data)]
     assert len({each.sequence for each in messages}) == len(messages) == 1000
     assert len(scripted.sent) < 10
+    assert max(len(list(message.decode(data))) for data in scripted.sent) <= 200
 
 
 def test_a_refusal_in_the_first_part_does_not_keep_the_second(scripted: ScriptedSocket) -> None:

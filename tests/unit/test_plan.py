@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from canwharf.bus.model import Bus, Network, Settings, State
 from canwharf.bus.plan import (
     AddRule,
+    Claim,
     DeleteLink,
     DeleteRule,
     MakeBus,
     MakePair,
     Plan,
-    SetUp,
     Step,
     is_ours,
     plan,
@@ -54,9 +54,10 @@ class Host(NamedTuple):
                     assert host.named(port.name) is None
                     index = max({*self.links, *links}) + 1
                     links[index] = Link(index, port.name, alias=port.alias)
-                case SetUp(down):
-                    assert not links[down.ifindex].up
-                    links[down.ifindex] = down._replace(up=True)
+                case Claim(port, found):
+                    assert links[found.ifindex] == found
+                    assert not (found.up and found.alias == port.alias)
+                    links[found.ifindex] = found._replace(up=True, alias=port.alias)
                 case AddRule(source, destination, fd):
                     ends = host.named(source), host.named(destination)
                     assert ends[0] is not None
@@ -206,7 +207,7 @@ def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.Data
         match step:
             case AddRule(source, destination, _) | DeleteRule(_, source, destination):
                 assert whole or joining in (source, destination)
-            case SetUp(link):
+            case Claim(_, link):
                 assert link.name == joining
             case _:
                 assert not isinstance(step, DeleteLink)

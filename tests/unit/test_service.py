@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import naming
 from canwharf.errors import ConflictError, KernelError, OptionError, UnknownNetworkError
 from tests.fake import wire
 from tests.fake.daemon import Daemon
@@ -36,17 +37,28 @@ def test_an_adapter_is_used_as_it_is(daemon: Daemon, kernel: FakeKernel) -> None
 def test_somebody_elses_vcan_is_never_deleted_nor_brought_up(
     daemon: Daemon, kernel: FakeKernel
 ) -> None:
-    """Nor is that of another driver's daemon, whose alias is not ours."""
+    """Whatever comes and goes on it."""
     kernel.add_link("vcan0", "vcan", up=False)
-    kernel.add_link("vcan1", "vcan", up=False, alias="canwharf rustyvxcan bus")
     before = kernel.snapshot()
-    for interface in ("0", "1"):
-        daemon.service.create_network(f"n{interface}", {"vxcan.id": interface})
-        daemon.run_container(f"n{interface}", "e")
-        daemon.service.delete_endpoint(f"n{interface}", "e")
-        daemon.service.delete_network(f"n{interface}")
+    daemon.service.create_network("n1", {})
+    daemon.run_container("n1", "e")
+    daemon.service.delete_endpoint("n1", "e")
+    daemon.service.delete_network("n1")
     daemon.upkeep.recover()
     assert kernel.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    "alias", ["canwharf rustyvxcan bus", "canwharf rustyvxcan endpoint n9 e9 vcan1 can"]
+)
+def test_another_drivers_bus_is_refused(daemon: Daemon, kernel: FakeKernel, alias: str) -> None:
+    """Two full meshes on one interface would be one bus for neither."""
+    kernel.add_link("vcan1" if alias.endswith("bus") else "cwh1", "vcan", alias=alias)
+    before = kernel.snapshot()
+    with pytest.raises(OptionError, match="vcan1: the driver rustyvxcan has its bus on it"):
+        daemon.service.create_network("n1", {"vxcan.id": "1"})
+    assert kernel.snapshot() == before
+    daemon.service.create_network("n1", {})
 
 
 @pytest.mark.parametrize("name", ["lo", "PORT"])
@@ -300,6 +312,26 @@ def test_a_doubled_rule_is_removed(daemon: Daemon, kernel: FakeKernel) -> None:
     later.upkeep.recover()
     assert len(later.said("removed doubled gateway rule")) == 1
     later.assert_exactly_once("vcan0")
+
+
+def test_a_port_whose_name_is_taken_fails_its_join_and_no_other(
+    daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """The engine must not be told of an interface that was not made."""
+    theirs = kernel.add_link(naming.host_end("n1", "e1"), "vcan", alias="mine")
+    daemon.service.create_network("n1", {})
+    daemon.run_container("n1", "e2")
+    daemon.service.create_endpoint("n1", "e1", {})
+    before = kernel.snapshot()
+    with pytest.raises(KernelError, match="File exists"):
+        daemon.service.join("n1", "e1")
+    assert kernel.snapshot() == before
+    daemon.run_container("n1", "e3")
+    assert not [each for each in kernel.rules if theirs.index in (each.source, each.destination)]
+    kernel.delete_link(theirs.name)
+    daemon.start_container("n1", "e1")
+    assert len(daemon.present("vcan0")) == 4
+    daemon.assert_exactly_once("vcan0")
 
 
 def test_foreign_rules_stay(daemon: Daemon, kernel: FakeKernel) -> None:

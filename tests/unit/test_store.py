@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,45 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_path(store: Store) -> No
     os.mkdir(store.path)
     with pytest.raises(StateError, match="Is a directory"):
         store.load("canwharf")
+
+
+def test_a_file_that_cannot_be_used_is_set_aside_and_kept(store: Store) -> None:
+    """Under a dated name beside the old one: what is in it may be all that somebody has."""
+    Path(store.path).write_text("{")
+    assert store.exists()
+    kept = Path(store.set_aside())
+    assert re.fullmatch(r"state\.json\.\d{8}T\d{6}\.bad", kept.name)
+    assert kept.parent == Path(store.directory)
+    assert kept.read_text() == "{"
+    assert not store.exists()
+    assert store.load("canwharf") == (State("canwharf", {}), 0)
+    store.save(NEW)
+    assert store.exists()
+    assert kept.read_text() == "{"
+
+
+def test_setting_aside_what_is_not_there_is_a_state_error(store: Store) -> None:
+    """Not a traceback."""
+    with pytest.raises(StateError, match=r"cannot set aside .*state\.json"):
+        store.set_aside()
+
+
+def test_whether_an_interface_was_an_adapter_is_kept(store: Store) -> None:
+    """Or a vcan would be made in its place when it is unplugged at the next start."""
+    state = OLD.with_network(Network("n3", Settings("can0", "can", physical=True), {}))
+    store.save(state)
+    assert store.load("canwharf") == (state, 0)
+
+
+def test_the_state_of_another_driver_is_refused(store: Store) -> None:
+    """It is not garbled, so it is not set aside; the words say what to do."""
+    store.save(OLD)
+    with pytest.raises(StartError, match=r"state of the driver canwharf.*other.*--state-dir"):
+        store.load("other")
+    content = json.loads(Path(store.path).read_text())
+    del content["driver"]  # as an earlier version wrote it
+    Path(store.path).write_text(json.dumps(content))
+    assert store.load("canwharf") == (OLD, 0)
 
 
 def test_a_second_daemon_is_refused(store: Store) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from canwharf.errors import KernelError, OptionError
+from canwharf.bus import naming
+from canwharf.errors import ConflictError, KernelError, OptionError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
+from tests.fake.links import Refusal
 
 
 @pytest.fixture
@@ -61,34 +65,69 @@ def test_what_changed_while_the_daemon_was_away_is_repaired(busy: Daemon) -> Non
 
 
 def test_what_nobody_owns_is_removed_at_the_start(busy: Daemon, kernel: FakeKernel) -> None:
-    """Pairs of a call that crashed; but nothing of another driver, nothing without alias."""
+    """Pairs of a call that crashed; but nothing of another driver or of others.
+
+    What has our group and no alias was made by a call that died before it could name it.
+    """
     kernel.add_link("cwh000000000001", "vxcan", alias="canwharf canwharf endpoint n1 x vcan1 can")
     kernel.add_link("vcan8", "vcan", alias="canwharf canwharf bus")
     kernel.add_link("vcan7", "vcan", alias="canwharf rustyvxcan bus")
     kernel.add_link("cwh000000000002", "vxcan")
     kernel.add_link("vcan6", "vcan", alias="canwharf, so they say")
+    kernel.add_link("vcan5", "vcan", up=False, group=naming.group_of("canwharf"))
+    kernel.add_link("vcan4", "vcan", up=False, group=naming.group_of("rustyvxcan"))
+    kernel.add_link("vcan3", "vcan", alias="mine", group=naming.group_of("canwharf"))
     later = busy.restarted()
     before = kernel.names()
     later.upkeep.recover()
-    assert before - kernel.names() == {"cwh000000000001", "vcan8"}
-    assert len(later.said("removed interface")) == 2
+    assert before - kernel.names() == {"cwh000000000001", "vcan8", "vcan5"}
+    assert len(later.said("removed interface")) == 3
 
 
 def test_one_bus_that_cannot_be_repaired_does_not_keep_the_others(
-    busy: Daemon, kernel: FakeKernel
+    busy: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is reported by its name."""
+    """It is reported by its name, and is repaired when that can be done."""
+    handle = kernel._handle
+
+    def hindered(request: Request) -> list[Message]:
+        if "vcan1" in request.target:
+            raise Refusal(errno.ENOMEM)
+        return handle(request)
+
+    monkeypatch.setattr(kernel, "_handle", hindered)
     kernel.delete_link("vcan1")
-    kernel.add_link("vcan1", hardware=wire.ETHERNET)
     kernel.delete_link("vcan2")
     later = busy.restarted()
-    later.upkeep.recover()
+    assert not later.upkeep.recover()
     (event,) = later.said("could not repair a bus")
     assert event.level == "error"
     assert event.fields["interface"] == "vcan1"
-    assert "not a CAN interface" in event.fields["error"]
+    assert "Cannot allocate memory" in event.fields["error"]
     assert len(later.present("vcan2")) == 3
     later.assert_exactly_once("vcan2")
+    monkeypatch.undo()
+    assert later.upkeep.repair()
+    assert_whole(later)
+
+
+def test_a_bus_whose_interface_was_replaced_by_no_can_interface(
+    busy: Daemon, kernel: FakeKernel
+) -> None:
+    """The containers still talk; a Join says what is wrong; all is back when the name is free."""
+    kernel.delete_link("vcan1")
+    theirs = kernel.add_link("vcan1", hardware=wire.ETHERNET)
+    assert busy.upkeep.repair()
+    for one, other in (("e1a", "e1b"), ("e1b", "e1a")):
+        arrived = kernel.deliveries(busy.port("n1", one))
+        assert arrived == {(busy.port("n1", other), fd): 1 for fd in (False, True)}
+    busy.service.create_endpoint("n1", "e1c", {})
+    with pytest.raises(ConflictError, match=r"cannot join the bus on vcan1: .* not a CAN"):
+        busy.service.join("n1", "e1c")
+    assert theirs.told() == kernel.link("vcan1").told()
+    kernel.delete_link("vcan1")
+    assert busy.upkeep.repair()
+    assert_whole(busy)
 
 
 @pytest.mark.parametrize("reuse", [False, True])
@@ -291,11 +330,11 @@ def test_an_endpoint_is_collected_only_when_it_was_in_doubt_twice(busy: Daemon) 
     busy.service.create_endpoint("n2", "created", {})
     busy.service.create_endpoint("n2", "joined", {})
     busy.service.join("n2", "joined")
-    assert busy.upkeep.collect()
+    assert busy.upkeep.look()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1a", "e1b"}
     assert not busy.said("collecting an endpoint without container")
     busy.start_container("n2", "created")
-    assert not busy.upkeep.collect()
+    assert not busy.upkeep.look()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1b"}
     assert set(busy.service.state.networks["n2"].endpoints) == {"e2a", "e2b", "created"}
     gone = {
@@ -311,18 +350,18 @@ def test_an_endpoint_with_container_is_never_collected(busy: Daemon) -> None:
     later = busy.restarted()
     before = busy.kernel.snapshot()
     for _look in range(4):
-        assert not later.upkeep.collect()
+        assert not later.upkeep.look()
     assert busy.kernel.snapshot() == before
 
 
 def test_a_doubt_that_was_cleared_counts_anew(busy: Daemon) -> None:
     """In doubt, back, and in doubt again: that is once."""
     busy.kernel.kill_namespace("e1a")
-    assert busy.upkeep.collect()
+    assert busy.upkeep.look()
     busy.start_container("n1", "e1a")
-    assert not busy.upkeep.collect()
+    assert not busy.upkeep.look()
     busy.kernel.kill_namespace("e1a")
-    assert busy.upkeep.collect()
+    assert busy.upkeep.look()
     assert "e1a" in busy.service.state.networks["n1"].endpoints
 
 
@@ -330,12 +369,47 @@ def test_a_collection_that_fails_is_tried_again(busy: Daemon) -> None:
     """Or the endpoint would stay for ever."""
     busy.service.create_endpoint("n1", "joined", {})
     busy.service.join("n1", "joined")
-    assert busy.upkeep.collect()
-    pairs = 5
-    busy.kernel.refuse(pairs + 1)  # behind the questions for each pair
-    assert busy.upkeep.collect(), "nobody would look again"
+    assert busy.upkeep.look()
+    before = busy.kernel.names()
+    busy.kernel.refuse(1)
+    assert busy.upkeep.look(), "nobody would look again"
     (event,) = busy.said("could not collect")
     assert event.fields["endpoint"] == "joined"
-    for _look in range(3):
-        busy.upkeep.collect()
+    assert busy.kernel.names() == before
+    assert busy.upkeep.repair()
+    assert len(before - busy.kernel.names()) == 2
+    assert not busy.upkeep.look()
     assert "joined" not in busy.service.state.networks["n1"].endpoints
+    assert_whole(busy)
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_pair_in_a_container_is_adopted_and_not_removed(busy: Daemon, noticed: bool) -> None:
+    """Its record was lost (an older state was put back): a running container is not cut off."""
+    record = Path(busy.store.path).read_bytes()
+    busy.run_container("n1", "e1c")
+    if noticed:
+        busy.upkeep.look()
+    before = busy.kernel.snapshot()
+    busy.end()
+    Path(busy.store.path).write_bytes(record)
+    later = Daemon(busy.directory, busy.kernel)
+    assert later.upkeep.repair()
+    assert busy.kernel.snapshot() == before
+    (event,) = later.said("adopted endpoint")
+    assert event.fields["endpoint"] == "e1c"
+    assert "e1c" in later.restarted().service.state.networks["n1"].endpoints
+
+
+def test_a_pair_that_nobody_took_is_not_adopted(busy: Daemon) -> None:
+    """It is the leftover of a call whose record did not reach the disk."""
+    record = Path(busy.store.path).read_bytes()
+    busy.service.create_endpoint("n1", "e1c", {})
+    busy.service.join("n1", "e1c")
+    busy.end()
+    Path(busy.store.path).write_bytes(record)
+    later = Daemon(busy.directory, busy.kernel)
+    assert later.upkeep.repair()
+    assert not later.said("adopted endpoint")
+    assert not [name for name in busy.kernel.names() if name.startswith("cwc")]
+    assert_whole(later)

@@ -142,22 +142,25 @@ def _members(
     absent: list[Port] = []
     for port in bus.ports:
         link = view.link(port.name)
-        if link is None:
-            if port is bus.interface and not bus.physical:
-                steps.append(MakeBus(port))
-            elif port.name in joining:
-                steps.append(MakePair(port))
-            else:
-                absent.append(port)
-                continue
-        elif not is_ours(link, driver):
-            if port is not bus.interface or not link.can:  # somebody else has taken the name
-                absent.append(port)
-                continue
-        elif port.name in focus and not (link.up and link.alias == port.alias):
-            steps.append(Claim(port, link))
-        members.append(_Member(port, link))
+        ours = link is not None and is_ours(link, driver)
+        if port is bus.interface:
+            usable, makeable = link is not None and link.can, link is None and not bus.physical
+        else:  # if somebody else has taken the name of one that is to be made, the kernel says so
+            usable, makeable = ours, port.name in joining
+        if not usable and not makeable:
+            absent.append(port)
+        elif not usable:
+            steps.append(MakeBus(port) if port is bus.interface else MakePair(port))
+            members.append(_Member(port, None))
+        else:
+            members.append(_Member(port, link))
+            if link and ours and port.name in focus and not _as_wanted(link, port):
+                steps.append(Claim(port, link))
     return steps, members, absent
+
+
+def _as_wanted(link: Link, port: Port) -> bool:
+    return link.up and link.alias == port.alias
 
 
 def _mesh(

@@ -1,0 +1,1 @@
+"""Real netlink and real frames; runs inside a guest."""

@@ -1,0 +1,174 @@
+"""Asking the engine for its networks: whatever it answers, and where it does not."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from canwharf.docker import engine
+
+
+class Engine:
+    """A listening socket whose one caller gets these bytes; it keeps what was asked."""
+
+    def __init__(self, path: Path, answer: bytes, *, hold: bool = False) -> None:
+        self.path = str(path)
+        self.asked = b""
+        self._answer = answer
+        self._hold = hold
+        self._ended = threading.Event()
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(self.path)
+        self._listening.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        try:
+            caller, _address = self._listening.accept()
+        except OSError:
+            return  # nobody came
+        with caller:
+            while b"\r\n\r\n" not in self.asked:
+                self.asked += caller.recv(4096)
+            caller.sendall(self._answer)
+            if self._hold:
+                self._ended.wait(10)
+
+    def end(self) -> None:
+        self._ended.set()
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+class Engines:
+    """Makes engines, and ends them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "docker.sock"
+        self._made: list[Engine] = []
+
+    def answering(self, answer: bytes, *, hold: bool = False) -> Engine:
+        self._made.append(Engine(self._path, answer, hold=hold))
+        return self._made[-1]
+
+    def end(self) -> None:
+        for each in self._made:
+            each.end()
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> Iterator[Engines]:
+    made = Engines(tmp_path)
+    yield made
+    made.end()
+
+
+def http(body: bytes, status: bytes = b"200 OK") -> bytes:
+    length = str(len(body)).encode()
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json\r\n"
+    return head + b"Content-Length: " + length + b"\r\n\r\n" + body
+
+
+def test_the_options_of_each_network(engines: Engines) -> None:
+    """As moby tells them; a network without options has null or {}."""
+    told = [
+        {"Id": "n1", "Name": "bus", "Driver": "canwharf", "Options": {"can.name": "can"}},
+        {"Id": "n2", "Driver": "canwharf", "Options": None},
+        {"Id": "n3", "Driver": "canwharf", "Options": {}},
+        {"Id": "n4", "Driver": "canwharf"},
+    ]
+    one = engines.answering(http(json.dumps(told).encode()))
+    assert engine.networks("canwharf", one.path) == {
+        "n1": {"can.name": "can"},
+        "n2": {},
+        "n3": {},
+        "n4": {},
+    }
+
+
+def test_only_this_drivers_networks_are_asked_for(engines: Engines) -> None:
+    """Under the name by which the engine knows us."""
+    one = engines.answering(http(b"[]"))
+    assert engine.networks("rusty_vx.can-1", one.path) == {}
+    method, target, version = one.asked.split(b"\r\n")[0].decode().split(" ")
+    assert (method, urlsplit(target).path, version) == ("GET", "/networks", "HTTP/1.1")
+    (filters,) = parse_qs(urlsplit(target).query)["filters"]
+    assert json.loads(filters) == {"driver": ["rusty_vx.can-1"]}
+    assert b"\r\nHost: " in one.asked
+
+
+def test_an_answer_in_chunks(engines: Engines) -> None:
+    """As Go sends what it did not measure."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    one = engines.answering(head + b'5\r\n[{"Id\r\n9\r\n": "n1"}]\r\n0\r\n\r\n')
+    assert engine.networks("canwharf", one.path) == {"n1": {}}
+
+
+GARBAGE = {
+    "no HTTP": b"220 mail.example ESMTP\r\n\r\n",
+    "nothing": b"",
+    "half a head": b"HTTP/1.1 200",
+    "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[",
+    "no JSON": http(b"<html>"),
+    "no UTF-8": http(b"\xff\xfe["),
+    "an object": http(b"{}"),
+    "null": http(b"null"),
+    "an error": http(b'{"message": "filters: invalid"}', b"400 Bad Request"),
+    "an error with a list": http(b"[]", b"500 Internal Server Error"),
+    "a redirection": http(b"[]", b"301 Moved Permanently"),
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_no_answer(engines: Engines, name: str) -> None:
+    """Not an empty one: it would be taken for an engine without networks."""
+    assert engine.networks("canwharf", engines.answering(GARBAGE[name]).path) is None
+
+
+def test_entries_that_are_none_are_passed_over(engines: Engines) -> None:
+    """The rest of the list is good."""
+    told: list[object] = [
+        None,
+        5,
+        "n0",
+        [],
+        {},
+        {"Id": 7},
+        {"Id": "n1", "Options": {"can.name": "can"}},
+    ]
+    one = engines.answering(http(json.dumps(told).encode()))
+    assert engine.networks("canwharf", one.path) == {"n1": {"can.name": "can"}}
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\n", http(b"[]")[:-1]])
+def test_an_engine_that_hangs_is_not_waited_for(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Wherever it stops."""
+    monkeypatch.setattr(engine, "TIME_LIMIT", 0.05)
+    before = monotonic()
+    assert engine.networks("canwharf", engines.answering(sent, hold=True).path) is None
+    assert monotonic() - before < 5
+
+
+def test_no_engine(tmp_path: Path) -> None:
+    """It has not started yet, or never ran: no socket, or nobody behind it."""
+    path = tmp_path / "docker.sock"
+    assert engine.networks("canwharf", str(path)) is None
+    path.write_text("")
+    assert engine.networks("canwharf", str(path)) is None
+    path.unlink()
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(path))
+    dead.close()
+    assert engine.networks("canwharf", str(path)) is None

@@ -1,0 +1,232 @@
+"""A state that was lost is rebuilt from what the kernel and the engine still know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from canwharf.bus.events import ERROR, WARNING
+from canwharf.bus.model import Settings
+from canwharf.cli import serve
+from canwharf.docker import engine
+from canwharf.errors import OptionError
+from tests.fake.daemon import DRIVER, Daemon
+from tests.fake.kernel import FakeKernel
+
+Known = Mapping[str, Mapping[str, object]] | None
+
+
+@pytest.fixture
+def busy(daemon: Daemon) -> Daemon:
+    """Two buses with containers, one of them on an adapter, and a network without any."""
+    daemon.kernel.add_link("can0", "can", mtu=16)
+    daemon.service.create_network("n1", {"can.name": "can"})
+    daemon.service.create_network("n2", {"can.interface": "can0"})
+    daemon.service.create_network("idle", {"vxcan.id": "5"})
+    daemon.run_container("n1", "e1")
+    daemon.service.create_endpoint("n1", "e2", {"can.name": "own"})
+    daemon.start_container("n1", "e2")
+    daemon.run_container("n2", "e3")
+    return daemon
+
+
+ALL: Known = {
+    "n1": {"can.name": "can"},
+    "n2": {"can.interface": "can0"},
+    "idle": {"vxcan.id": "5"},
+}
+
+
+def lose(busy: Daemon) -> Daemon:
+    """The next life, without the file."""
+    Path(busy.store.path).unlink()
+    return busy.restarted()
+
+
+def rebuild(daemon: Daemon, known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the daemon's start does it, with an engine that knows this."""
+
+    def networks(driver: str) -> Known:
+        assert driver == DRIVER
+        return known
+
+    monkeypatch.setattr(engine, "networks", networks)
+    serve._rebuild(daemon.service, daemon.store, daemon.events.append)
+
+
+def test_with_the_engines_help_nothing_is_lost(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one interface or rule is touched, neither by the rebuilding nor by what follows."""
+    before = busy.kernel.snapshot()
+    later = lose(busy)
+    rebuild(later, ALL, monkeypatch)
+    assert later.service.state == busy.service.state
+    applied = len(later.kernel.applied)
+    assert later.upkeep.repair()
+    assert later.kernel.applied[applied:] == []
+    assert later.kernel.snapshot() == before
+    assert later.restarted().service.state == busy.service.state
+
+
+def test_without_the_engine_what_the_kernel_holds_is_adopted(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Endpoints and their networks; an idle network's interface is nobody's then."""
+    later = lose(busy)
+    rebuild(later, None, monkeypatch)
+    state = later.service.state
+    assert {id: set(network.endpoints) for id, network in state.networks.items()} == {
+        "n1": {"e1", "e2"},
+        "n2": {"e3"},
+    }
+    assert state.networks["n2"].settings == Settings("can0", "vcanp", physical=True)
+    assert {state.networks["n1"].prefix_of(endpoint) for endpoint in ("e1", "e2")} == {"can", "own"}
+    assert later.upkeep.repair()
+    for interface, members in (("vcan0", 3), ("can0", 2)):
+        assert len(later.present(interface)) == members
+        later.assert_exactly_once(interface)
+    assert len(later.said("adopted endpoint")) == 3
+    later.run_container("n1", "e4")
+    later.assert_exactly_once("vcan0")
+
+
+def test_an_empty_host_and_no_engine_is_asked_again_at_the_next_start(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine starts after us: its networks are not lost because it was not there yet."""
+    rebuild(daemon, None, monkeypatch)
+    assert not daemon.store.exists()
+    assert daemon.events == []
+
+
+def test_a_first_start_with_an_engine_is_remembered(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was lost; the engine is not asked at each start."""
+    rebuild(daemon, {}, monkeypatch)
+    assert daemon.store.exists()
+    assert daemon.events == []
+
+
+def test_one_network_that_cannot_be_adopted_does_not_keep_the_others(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reported with its reason."""
+    later = lose(busy)
+    rebuild(later, {"bad": {"can.interface": "no/name"}, **(ALL or {})}, monkeypatch)
+    assert set(later.service.state.networks) == {"n1", "n2", "idle"}
+    (event,) = later.said("could not adopt a network")
+    assert (event.level, event.fields["network"]) == (ERROR, "bad")
+    assert "can.interface=no/name" in event.fields["error"]
+
+
+def test_adopting_a_network_touches_nothing(daemon: Daemon, kernel: FakeKernel) -> None:
+    """It is written down; recovery makes what is missing."""
+    before = kernel.snapshot()
+    daemon.service.adopt_network("n1", {"can.name": "can"})
+    assert kernel.snapshot() == before
+    assert daemon.service.state.networks["n1"].settings == Settings("vcan0", "can")
+    (event,) = daemon.said("adopted network")
+    assert (event.level, event.fields) == (WARNING, {"network": "n1", "interface": "vcan0"})
+    with pytest.raises(OptionError):
+        daemon.service.adopt_network("n2", {"can.nmae": "x"})
+    assert daemon.upkeep.repair()
+    assert kernel.link("vcan0").up
+    assert "n1" in daemon.restarted().service.state.networks
+
+
+def test_pairs_of_others_are_not_adopted(busy: Daemon, kernel: FakeKernel) -> None:
+    """Another driver's, somebody's whose alias only looks like ours, and what has none."""
+    kernel.add_link("cwh000000000001", "vxcan", alias="canwharf other endpoint n7 e7 vcan7 can")
+    kernel.add_link("cwh000000000002", "vxcan", alias="canwharf canwharf endpoint n8 e8")
+    kernel.add_link("cwh000000000003", "vxcan")
+    later = lose(busy)
+    later.service.adopt_pairs(lost=True)
+    assert set(later.service.state.networks) == {"n1", "n2"}
+    later.upkeep.repair()
+    assert {f"cwh00000000000{number}" for number in (1, 2, 3)} <= kernel.names()
+
+
+def test_a_pair_that_was_half_made_is_not_adopted(busy: Daemon) -> None:
+    """It has no alias yet; recovery removes it."""
+    busy.service.create_endpoint("n1", "half", {})
+    busy.kernel.crash_after(1)
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - a crash is no error
+        busy.service.join("n1", "half")
+    busy.kernel.stop_faults()
+    before = {each for each in busy.kernel.names() if each.startswith("cw")}
+    later = lose(busy)
+    later.service.adopt_pairs(lost=True)
+    assert "half" not in later.service.state.networks["n1"].endpoints
+    later.upkeep.repair()
+    assert len(before - later.kernel.names()) == 2
+    assert len(later.present("vcan0")) == 3
+    later.assert_exactly_once("vcan0")
+
+
+def test_nothing_to_adopt_writes_nothing(daemon: Daemon) -> None:
+    """Or the next start would not ask the engine."""
+    daemon.service.adopt_pairs(lost=True)
+    assert not daemon.store.exists()
+
+
+# How the daemon's start tells that the state is lost.
+
+
+def load(daemon: Daemon) -> bool:
+    """Whether the state is lost."""
+    state, lost = serve._load(daemon.store, DRIVER, daemon.events.append)
+    assert not (lost and state.networks)
+    return lost
+
+
+def test_no_file_is_a_lost_state_without_complaint(daemon: Daemon) -> None:
+    """It may be the first start of all."""
+    assert load(daemon)
+    assert daemon.events == []
+
+
+def test_a_good_file_is_not(daemon: Daemon) -> None:
+    """The engine is not asked."""
+    daemon.service.create_network("n1", {})
+    daemon.events.clear()
+    assert not load(daemon)
+    assert daemon.events == []
+
+
+def test_a_garbled_file_is_set_aside_and_said_so(daemon: Daemon) -> None:
+    """The daemon starts: without it, every container's start would fail."""
+    Path(daemon.store.path).write_text("{")
+    assert load(daemon)
+    (lost,) = daemon.said("the state is lost")
+    (aside,) = daemon.said("set the state file aside")
+    assert (lost.level, aside.level) == (ERROR, WARNING)
+    assert "state.json" in lost.fields["error"]
+    assert Path(aside.fields["file"]).read_text() == "{"
+    assert not daemon.store.exists()
+
+
+def test_a_file_that_cannot_be_set_aside_is_said_too(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the daemon starts all the same."""
+    Path(daemon.store.path).write_text("{")
+
+    def refuse(*_arguments: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.replace", refuse)
+    assert load(daemon)
+    assert daemon.said("could not set the state file aside")
+
+
+def test_endpoints_of_an_earlier_boot_are_no_loss(busy: Daemon, tmp_path: Path) -> None:
+    """That is how each boot begins."""
+    busy.end()
+    later = Daemon(tmp_path, FakeKernel(), boot="boot-2")
+    assert not load(later)
+    (event,) = later.said("left endpoints of an earlier boot")
+    assert event.fields == {"endpoints": "3"}
