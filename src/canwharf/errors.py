@@ -64,7 +64,7 @@ class UnknownNetworkError(CanwharfError):
         self.network = network
         super().__init__(
             f"network {network} is not known: it is neither in memory nor in {where}; "
-            "remove it (docker network rm) and create it again"
+            "if the state was lost, restart canwharf while Docker runs; else create it anew"
         )
 
 

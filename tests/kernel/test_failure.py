@@ -184,7 +184,6 @@ def test_the_container_interface_name_is_taken(site: Site) -> None:
     site.assert_whole()
 
 
-@pytest.mark.xfail(reason="plan counts it as absent even for a Join, which then makes no pair")
 def test_the_host_interface_name_is_taken_by_a_foreigner(site: Site) -> None:
     """It is not used, not changed, not deleted; the others talk, and it counts as absent."""
     name = naming.host_end(N, A)

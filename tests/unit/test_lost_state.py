@@ -11,7 +11,7 @@ from canwharf.bus.events import ERROR, WARNING
 from canwharf.bus.model import Settings
 from canwharf.cli import serve
 from canwharf.docker import engine
-from canwharf.errors import OptionError
+from canwharf.errors import KernelError, StartError, StateError
 from tests.fake.daemon import DRIVER, Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -53,7 +53,7 @@ def rebuild(daemon: Daemon, known: Known, monkeypatch: pytest.MonkeyPatch) -> No
         return known
 
     monkeypatch.setattr(engine, "networks", networks)
-    serve._rebuild(daemon.service, daemon.store, daemon.events.append)
+    serve._rebuild(daemon.service)
 
 
 def test_with_the_engines_help_nothing_is_lost(
@@ -63,12 +63,15 @@ def test_with_the_engines_help_nothing_is_lost(
     before = busy.kernel.snapshot()
     later = lose(busy)
     rebuild(later, ALL, monkeypatch)
-    assert later.service.state == busy.service.state
+    assert later.service.state.networks == busy.service.state.networks
     applied = len(later.kernel.applied)
     assert later.upkeep.repair()
     assert later.kernel.applied[applied:] == []
     assert later.kernel.snapshot() == before
-    assert later.restarted().service.state == busy.service.state
+    later.upkeep.run(0.0, active=True)
+    again = later.restarted().service.state
+    assert again.networks == busy.service.state.networks
+    assert again.complete
 
 
 def test_without_the_engine_what_the_kernel_holds_is_adopted(
@@ -98,8 +101,8 @@ def test_an_empty_host_and_no_engine_is_asked_again_at_the_next_start(
 ) -> None:
     """The engine starts after us: its networks are not lost because it was not there yet."""
     rebuild(daemon, None, monkeypatch)
-    assert not daemon.store.exists()
-    assert daemon.events == []
+    daemon.service.create_network("n1", {})
+    assert not daemon.restarted().service.state.complete
 
 
 def test_a_first_start_with_an_engine_is_remembered(
@@ -107,7 +110,8 @@ def test_a_first_start_with_an_engine_is_remembered(
 ) -> None:
     """Nothing was lost; the engine is not asked at each start."""
     rebuild(daemon, {}, monkeypatch)
-    assert daemon.store.exists()
+    daemon.upkeep.run(0.0, active=False)
+    assert daemon.restarted().service.state.complete
     assert daemon.events == []
 
 
@@ -126,14 +130,12 @@ def test_one_network_that_cannot_be_adopted_does_not_keep_the_others(
 def test_adopting_a_network_touches_nothing(daemon: Daemon, kernel: FakeKernel) -> None:
     """It is written down; recovery makes what is missing."""
     before = kernel.snapshot()
-    daemon.service.adopt_network("n1", {"can.name": "can"})
+    daemon.service.adopt_networks({"n1": {"can.name": "can"}, "n2": {"can.nmae": "x"}})
     assert kernel.snapshot() == before
     assert daemon.service.state.networks["n1"].settings == Settings("vcan0", "can")
     (event,) = daemon.said("adopted network")
     assert (event.level, event.fields) == (WARNING, {"network": "n1", "interface": "vcan0"})
-    with pytest.raises(OptionError):
-        daemon.service.adopt_network("n2", {"can.nmae": "x"})
-    assert daemon.upkeep.repair()
+    daemon.upkeep.run(0.0, active=True)
     assert kernel.link("vcan0").up
     assert "n1" in daemon.restarted().service.state.networks
 
@@ -170,7 +172,7 @@ def test_a_pair_that_was_half_made_is_not_adopted(busy: Daemon) -> None:
 def test_nothing_to_adopt_writes_nothing(daemon: Daemon) -> None:
     """Or the next start would not ask the engine."""
     daemon.service.adopt_pairs(lost=True)
-    assert not daemon.store.exists()
+    assert not daemon.service.unsaved
 
 
 # How the daemon's start tells that the state is lost.
@@ -178,9 +180,9 @@ def test_nothing_to_adopt_writes_nothing(daemon: Daemon) -> None:
 
 def load(daemon: Daemon) -> bool:
     """Whether the state is lost."""
-    state, lost = serve._load(daemon.store, DRIVER, daemon.events.append)
-    assert not (lost and state.networks)
-    return lost
+    state = serve._load(daemon.store, DRIVER, daemon.events.append)
+    assert state.complete or not state.networks
+    return not state.complete
 
 
 def test_no_file_is_a_lost_state_without_complaint(daemon: Daemon) -> None:
@@ -191,6 +193,7 @@ def test_no_file_is_a_lost_state_without_complaint(daemon: Daemon) -> None:
 
 def test_a_good_file_is_not(daemon: Daemon) -> None:
     """The engine is not asked."""
+    daemon.service.adopt_networks({})
     daemon.service.create_network("n1", {})
     daemon.events.clear()
     assert not load(daemon)
@@ -206,7 +209,7 @@ def test_a_garbled_file_is_set_aside_and_said_so(daemon: Daemon) -> None:
     assert (lost.level, aside.level) == (ERROR, WARNING)
     assert "state.json" in lost.fields["error"]
     assert Path(aside.fields["file"]).read_text() == "{"
-    assert not daemon.store.exists()
+    assert not Path(daemon.store.path).exists()
 
 
 def test_a_file_that_cannot_be_set_aside_is_said_too(
@@ -225,8 +228,53 @@ def test_a_file_that_cannot_be_set_aside_is_said_too(
 
 def test_endpoints_of_an_earlier_boot_are_no_loss(busy: Daemon, tmp_path: Path) -> None:
     """That is how each boot begins."""
+    busy.service.adopt_networks({})
+    busy.service.save()
     busy.end()
     later = Daemon(tmp_path, FakeKernel(), boot="boot-2")
     assert not load(later)
     (event,) = later.said("left endpoints of an earlier boot")
     assert event.fields == {"endpoints": "3"}
+
+
+def test_a_lost_state_on_a_bad_disk_cuts_nobody_off(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is adopted is in memory if it cannot be written; it is written when it can."""
+    before = busy.kernel.snapshot()
+    later = lose(busy)
+    save = later.store.save
+
+    def refuse(_state: object) -> None:
+        raise StateError("write", later.store.path, "Read-only file system")
+
+    monkeypatch.setattr(later.store, "save", refuse)
+    rebuild(later, ALL, monkeypatch)
+    again = later.upkeep.run(0.0, active=False)
+    assert later.kernel.snapshot() == before
+    assert again is not None
+    monkeypatch.setattr(later.store, "save", save)
+    later.upkeep.run(again, active=False)
+    assert later.restarted().service.state.networks == busy.service.state.networks
+
+
+def test_a_garbled_driver_does_not_keep_the_daemon_from_starting(daemon: Daemon) -> None:
+    """Another driver's state does: it is somebody's."""
+    Path(daemon.store.path).write_text('{"version": 1, "driver": 5, "networks": {}}')
+    assert load(daemon)
+    assert daemon.said("set the state file aside")
+    Path(daemon.store.path).write_text('{"version": 1, "driver": "rusty", "networks": {}}')
+    with pytest.raises(StartError, match="the state of the driver rusty"):
+        load(daemon)
+
+
+def test_a_removal_that_the_kernel_refuses_is_not_adopted_again(busy: Daemon) -> None:
+    """Its container's end is still away; it is removed by the next recovery."""
+    busy.kernel.refuse(1)
+    with pytest.raises(KernelError):
+        busy.service.delete_endpoint("n1", "e1")
+    busy.kernel.stop_faults()
+    busy.upkeep.run(0.0, active=True)
+    assert not busy.said("adopted endpoint")
+    assert len(busy.present("vcan0")) == 2
+    busy.assert_exactly_once("vcan0")

@@ -51,6 +51,9 @@ NETWORKS = st.sampled_from([f"n{number}" for number in range(4)])
 ENDPOINTS = st.sampled_from([f"e{number}" for number in range(3)])
 
 
+NOTICES = st.sampled_from(["", "later", "lost", "lost, later", "lost in part, later"])
+
+
 class Fault(NamedTuple):
     """What happens during one call: refused messages, a crash after so many sends, the disk."""
 
@@ -87,12 +90,17 @@ class Host(RuleBasedStateMachine):
         self.endpoints: dict[tuple[str, str], str] = {}
         self.foreign_links: dict[FakeLink, tuple[object, ...]] = {}
         self.foreign_rules: list[Foreign] = []
+        self.physical: set[str] = set()  # networks whose interface was an adapter when they came
+        self.doubted: set[tuple[str, str]] = set()  # endpoints without container at the last look
         self.tampered = False  # somebody changed rules of ours, and nobody has looked since
+        self.unnoticed = False  # the daemon has not had its turn since something happened
+        self.patches = ExitStack()
+        self.patches.enter_context(mock.patch.object(os, "fsync"))  # no power cut is so real
 
     @initialize(
         reuse=st.booleans(),
         mtu=st.sampled_from([16, 72]),
-        interfaces=st.lists(INTERFACE, max_size=3),
+        interfaces=st.lists(INTERFACE, min_size=1, max_size=3),
         containers=st.integers(0, 2),
     )
     def begin(self, reuse: bool, mtu: int, interfaces: list[str], containers: int) -> None:
@@ -109,6 +117,7 @@ class Host(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "daemon"):
             self.daemon.end()
+        self.patches.close()
         shutil.rmtree(self.directory)
 
     # The engine.
@@ -120,6 +129,8 @@ class Host(RuleBasedStateMachine):
         blocked = self._blocked(interface) or self._other_driver(interface)
         call = lambda: self.daemon.service.create_network(network, options)  # noqa: E731
         if self._call(fault, call, blocked):
+            if network not in self.networks and self._on_adapter(interface):
+                self.physical.add(network)
             self.networks[network] = interface
 
     @precondition(lambda self: self._empty_networks())
@@ -129,6 +140,7 @@ class Host(RuleBasedStateMachine):
         network = data.draw(st.sampled_from(self._empty_networks()))
         self._forget(fault, lambda: self.daemon.service.delete_network(network))
         del self.networks[network]
+        self.physical.discard(network)
 
     @precondition(lambda self: self.networks)
     @rule(data=st.data(), endpoint=ENDPOINTS, fault=FAULTS)
@@ -166,11 +178,12 @@ class Host(RuleBasedStateMachine):
         del self.endpoints[whose]
 
     @precondition(lambda self: self._running())
-    @rule(data=st.data())
-    def container_dies(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), notice=NOTICES)
+    def container_dies(self, data: st.DataObject, notice: str) -> None:
         whose = data.draw(st.sampled_from(self._running()))
         self.kernel.kill_namespace(self.endpoints[whose])
         self.endpoints[whose] = ""
+        self._happened(notice)
 
     @precondition(lambda self: self.endpoints)
     @rule(data=st.data())
@@ -184,6 +197,7 @@ class Host(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        self.unnoticed = False
         self.daemon = self.daemon.restarted()
 
     @rule(fault=FAULTS, name=INTERFACE)
@@ -195,9 +209,12 @@ class Host(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
-        """A grace period has passed."""
+        """A grace period has passed. Who was not in doubt before the last one is not collected."""
+        fresh = self._known_endpoints() & (self.endpoints.keys() - self.doubted)
         self.daemon.upkeep.look()
-        self.tampered = False
+        self.tampered = self.unnoticed = False
+        assert fresh <= self._known_endpoints()
+        self.doubted = self._known_endpoints() - set(self._running())
 
     @rule()
     def look_twice(self) -> None:
@@ -209,6 +226,7 @@ class Host(RuleBasedStateMachine):
     @rule(garbled=st.booleans(), asked=st.permutations(range(4)))
     def state_is_lost(self, garbled: bool, asked: list[int]) -> None:
         """The daemon starts without its state, as `canwharf serve` does; the engine helps."""
+        self.unnoticed = False
         self.daemon.end()
         path = Path(self.daemon.store.path)
         if garbled and path.exists():
@@ -216,11 +234,14 @@ class Host(RuleBasedStateMachine):
             self.daemon.store.set_aside()
         path.unlink(missing_ok=True)
         self.daemon = Daemon(Path(self.directory), self.kernel, self.daemon.boot)
-        for network in (f"n{number}" for number in asked):
-            if network in self.networks:
-                options = {"can.interface": self.networks[network]}
-                self.daemon.service.adopt_network(network, options)
+        names = [f"n{number}" for number in asked if f"n{number}" in self.networks]
+        known = {name: {"can.interface": self.networks[name]} for name in names}
+        self.daemon.service.adopt_networks(known)
         self.daemon.service.adopt_pairs(lost=True)
+        self.daemon.service.save()
+        self.physical.clear()
+        if self._adapters():
+            self.physical = {id for id, each in self.networks.items() if each == "can0"}
 
     @rule()
     def power_cut(self) -> None:
@@ -231,31 +252,29 @@ class Host(RuleBasedStateMachine):
         self.kernel = FakeKernel(reuse_indexes=self.reuse)
         self.daemon = Daemon(Path(self.directory), self.kernel, f"boot-{self.boot}")
         self.endpoints.clear()
+        assert self._known_endpoints() == set()
         self.foreign_links.clear()
         self.foreign_rules.clear()
-        self.tampered = False
+        self.tampered = self.unnoticed = False
         if adapter:
             self._plug()
-
-    @rule(keep=st.integers(0, 3))
-    def announcements_are_lost(self, keep: int) -> None:
-        """Those that come with the next change, or none."""
-        self.kernel.overrun(keep)
 
     # Everybody else.
 
     @precondition(lambda self: self._ours())
-    @rule(data=st.data(), how=st.sampled_from(["delete", "down"]))
-    def link_of_ours_is_changed(self, data: st.DataObject, how: str) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["delete", "down"]), notice=NOTICES)
+    def link_of_ours_is_changed(self, data: st.DataObject, how: str, notice: str) -> None:
         name = data.draw(st.sampled_from(self._ours()))
         if how == "down":
             self.kernel.set_up(name, up=False)
+            self._happened(notice)
             return
         inside = self.kernel.link(name).peer
         self.kernel.delete_link(name)
         for whose, namespace in self.endpoints.items():
             if inside and namespace and namespace == inside.namespace:
                 self.endpoints[whose] = ""
+        self._happened(notice)
 
     @precondition(lambda self: self._rules())
     @rule(data=st.data(), how=st.sampled_from(["delete", "double", "flush"]))
@@ -318,23 +337,24 @@ class Host(RuleBasedStateMachine):
         self._plug()
 
     @precondition(lambda self: self._adapters())
-    @rule(unplugged=st.booleans())
-    def adapter_goes(self, unplugged: bool) -> None:
+    @rule(unplugged=st.booleans(), notice=NOTICES)
+    def adapter_goes(self, unplugged: bool, notice: str) -> None:
         """For good, or into a container that ends."""
         (one,) = self._adapters()
         if unplugged:
             self.kernel.delete_link("can0")
             del self.foreign_links[one]
-            return
-        self.foreign_rules = [each for each in self.foreign_rules if one not in each.ends]
-        self.kernel.move("can0", "elsewhere")
-        self.kernel.kill_namespace("elsewhere")
+        else:
+            self.foreign_rules = [each for each in self.foreign_rules if one not in each.ends]
+            self.kernel.move("can0", "elsewhere")
+            self.kernel.kill_namespace("elsewhere")
+        self._happened(notice)
 
     # What must be true after each step.
 
     @invariant()
     def all_is_well(self) -> None:
-        if not hasattr(self, "daemon"):
+        if self.unnoticed or not hasattr(self, "daemon"):
             return
         assert self.daemon.upkeep.repair()
         self.daemon.service.save()
@@ -377,7 +397,9 @@ class Host(RuleBasedStateMachine):
         bus = state.bus(interface)
         assert bus is not None
         names = self.kernel.names()
+        assert bus.physical == self._physical(interface)
         assert interface in names or bus.physical
+        assert not (bus.physical and interface in self._ours())
         running = {
             naming.host_end(*whose)
             for whose in self._running()
@@ -423,6 +445,12 @@ class Host(RuleBasedStateMachine):
             for link in self.foreign_links
         )
 
+    def _physical(self, interface: str) -> bool:
+        return any(self.networks[network] == interface for network in self.physical)
+
+    def _on_adapter(self, interface: str) -> bool:
+        return self._physical(interface) or (interface == "can0" and bool(self._adapters()))
+
     def _namespace(self, whose: tuple[str, str]) -> str:
         return "-".join(whose)
 
@@ -430,11 +458,18 @@ class Host(RuleBasedStateMachine):
         """Make a call after which the engine forgets what it was about, whatever the answer."""
         self._call(fault._replace(again=True), call)
 
+    def _happened(self, notice: str) -> None:
+        """Whether the daemon's turn comes before the next step, and what it is told."""
+        self.unnoticed = "later" in notice
+        if "lost" in notice:
+            self.kernel.overrun(keep=int("part" in notice))
+
     def _call(self, fault: Fault, call: Callable[[], object], blocked: bool = False) -> bool:
         """Make a call that meets a fault; whether the engine takes it for done.
 
         `blocked` says that it is refused even without a fault.
         """
+        self.unnoticed = False
         for place in fault.refused:
             self.kernel.refuse(place)
         if fault.sends:
@@ -521,8 +556,8 @@ class Host(RuleBasedStateMachine):
 
 TestHost = Host.TestCase
 TestHost.settings = settings(
-    max_examples=20_000 if LONG else 250,
-    stateful_step_count=60 if LONG else 30,
+    max_examples=20_000 if LONG else 400,
+    stateful_step_count=60 if LONG else 40,
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

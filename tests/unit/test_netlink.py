@@ -194,7 +194,7 @@ def test_a_kernel_that_takes_no_message_is_an_error(
 
 def test_answers_that_were_lost_are_said_to_be(scripted: ScriptedSocket) -> None:
     """Or a rule would be taken for made that was refused. Those that came are thrown away."""
-    scripted.script = [OSError(errno.ENOBUFS, "lost"), b"what", b"came"]
+    scripted.script = [OSError(errno.ENOBUFS, "lost"), b"what", b"came", BlockingIOError()]
     with pytest.raises(NetlinkOverrunError):
         Netlink().batch([request()])
     assert scripted.script == []

@@ -18,17 +18,18 @@ def busy(daemon: Daemon) -> Daemon:
     daemon.service.create_network("n1", {})
     daemon.run_container("n1", "e1")
     daemon.run_container("n1", "e2")
+    assert daemon.upkeep.run(-2 * GRACE, active=False) == -GRACE, "one look after each start"
     assert daemon.upkeep.run(0.0, active=False) is None
     return daemon
 
 
 def test_an_idle_daemon_is_not_woken(busy: Daemon) -> None:
-    """Neither at its start nor ever after, and it does not look."""
+    """After the one look that follows its start, never."""
     dumps = busy.kernel.dumps
     for now in (1.0, 100.0, 10_000.0):
         assert busy.upkeep.run(now, active=False) is None
     assert busy.kernel.dumps == dumps
-    assert busy.restarted().upkeep.run(0.0, active=False) is None
+    assert busy.restarted().upkeep.run(0.0, active=False) == GRACE
 
 
 def test_some_time_after_anything_happened_there_is_one_full_look(busy: Daemon) -> None:

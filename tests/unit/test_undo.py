@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.bus import naming
+from canwharf.bus.upkeep import GRACE
 from canwharf.errors import CanwharfError, KernelError, StateError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
@@ -135,7 +136,7 @@ def test_a_removal_that_fails_is_finished_later(
     gone = busy.service.state
     assert ("n0" in gone.networks) == (name == "delete_endpoint")
     assert ("e1" in gone.networks["n1"].endpoints) == (name == "delete_network")
-    assert busy.upkeep.run(0.0, active=False) is None
+    assert busy.upkeep.run(0.0, active=False) == GRACE, "it is not tried again and again"
     assert busy.service.state == gone == busy.store.load(gone.driver)[0]
     REMOVALS[name](busy)
     busy.assert_exactly_once("vcan0")

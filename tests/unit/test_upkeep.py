@@ -398,6 +398,7 @@ def test_a_pair_in_a_container_is_adopted_and_not_removed(busy: Daemon, noticed:
     assert busy.kernel.snapshot() == before
     (event,) = later.said("adopted endpoint")
     assert event.fields["endpoint"] == "e1c"
+    later.upkeep.run(0.0, active=True)
     assert "e1c" in later.restarted().service.state.networks["n1"].endpoints
 
 

@@ -69,10 +69,14 @@ class Bus(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that should be there, under the name by which the container engine knows us."""
+    """All that should be there, under the name by which the container engine knows us.
+
+    `complete` is False after a loss, until the engine has told what it still knows.
+    """
 
     driver: str
     networks: Mapping[str, Network]
+    complete: bool = True
 
     def with_network(self, network: Network) -> State:
         """This state with a network added or replaced."""

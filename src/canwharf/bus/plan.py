@@ -146,7 +146,7 @@ def _members(
         if port is bus.interface:
             usable, makeable = link is not None and link.can, link is None and not bus.physical
         else:  # if somebody else has taken the name of one that is to be made, the kernel says so
-            usable, makeable = ours, port.name in joining
+            usable, makeable = ours and _same(link, port), port.name in joining
         if not usable and not makeable:
             absent.append(port)
         elif not usable:
@@ -157,6 +157,12 @@ def _members(
             if link and ours and port.name in focus and not _as_wanted(link, port):
                 steps.append(Claim(port, link))
     return steps, members, absent
+
+
+def _same(link: Link | None, port: Port) -> bool:
+    """Whether this is the port's link, not that of another endpoint whose name is equal."""
+    told, wanted = parse_alias(link.alias if link else ""), parse_alias(port.alias)
+    return not told or told[:3] == (wanted or told)[:3]
 
 
 def _as_wanted(link: Link, port: Port) -> bool:

@@ -139,10 +139,16 @@ class Reconciler:
             if old != new:
                 self._changed.update(each.name for each in (old, new) if each)
 
-    def owned(self) -> frozenset[str]:
-        """The names of all links that bear our alias. Raises KernelError."""
-        links = self.observe().links()
-        return frozenset(link.name for link in links if is_ours(link, self._driver))
+    def unused(self) -> frozenset[str]:
+        """The names of all links of ours that are not in use by a container.
+
+        Raises KernelError.
+        """
+        return frozenset(
+            found.name
+            for found in self.observe().links()
+            if is_ours(found, self._driver) and not found.peer_away
+        )
 
     def pairs(self) -> list[tuple[EndpointAlias, Link]]:
         """The host ends of all our pairs, and what their aliases say. Raises KernelError."""

@@ -45,13 +45,15 @@ class Service:
     """A container engine's networks, kept on disk and in the kernel.
 
     `unjoined` are the endpoints that a call created and that have not joined since; `unsaved`
-    says that the disk does not have the state yet.
+    says that the disk does not have the state yet; `unfinished` are the names of ports that
+    should be gone and that the kernel would not remove.
     """
 
     def __init__(self, state: State, store: Store, reconciler: Reconciler, report: Report) -> None:
         self.state = state
         self.unjoined: set[str] = set()
         self.unsaved = False
+        self.unfinished: set[str] = set()
         self._store = store
         self._reconciler = reconciler
         self._report = report
@@ -108,6 +110,7 @@ class Service:
         if endpoint not in known.endpoints:
             self.say(WARNING, "endpoint not found, recreating", **fields)
             new = new.with_endpoint(network, endpoint, "")
+        self.unfinished.discard(port.name)
         made = self._reconciler.observe().link(port.name) is None
         before = self.state.without_endpoint(network, endpoint) if made else self.state
         done = self.change(new, interface, {port.name}, {port.name}, before)
@@ -119,37 +122,50 @@ class Service:
         self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
         return Joined(port.container, new.networks[network].prefix_of(endpoint))
 
-    def adopt_network(self, network: str, given: Mapping[str, object]) -> None:
-        """Take over a network that the engine still knows and we have lost. Raises CanwharfError.
+    def adopt_networks(self, known: Mapping[str, Mapping[str, object]]) -> None:
+        """Take over the networks that the engine still knows and we have lost.
 
-        It is only written down; recovery does the rest.
+        They are in memory then, and on disk as soon as it can be written.
         """
-        settings = self._typed(options.parse_network(given))
-        self.change(self.state.with_network(Network(network, settings, {})))
-        self.say(WARNING, "adopted network", network=network, interface=settings.interface)
+        for network, given in known.items():
+            if network in self.state.networks:
+                continue
+            fields = {"network": network}
+            try:
+                settings = self._typed(options.parse_network(given))
+            except CanwharfError as error:
+                self.say(ERROR, "could not adopt a network", **fields, error=str(error))
+                continue
+            self._adopt(self.state.with_network(Network(network, settings, {})))
+            self.say(WARNING, "adopted network", **fields, interface=settings.interface)
+        self._adopt(self.state._replace(complete=True))
 
     def adopt_pairs(self, lost: bool = False) -> None:
         """Take over endpoints that the kernel holds and we do not know, and their networks.
 
         The alias of a pair says all but its network's other settings, of which the endpoint's
         are taken. Only pairs that are in a container, unless all was `lost`: one of whose ends
-        nobody has taken is a leftover. Raises CanwharfError.
+        nobody has taken is a leftover. Raises KernelError.
         """
-        new = self.state
         for owner, link in self._reconciler.pairs():
-            known = new.networks.get(owner.network)
-            if (known and owner.endpoint in known.endpoints) or not (link.peer_away or lost):
+            known = self.state.networks.get(owner.network)
+            if known is not None and owner.endpoint in known.endpoints:
+                continue
+            if link.name in self.unfinished or not (link.peer_away or lost):
                 continue
             if known is None:
                 settings = self._typed(Settings(owner.bus, owner.prefix))
                 known = Network(owner.network, settings, {})
-                new = new.with_network(known)
+                self._adopt(self.state.with_network(known))
             own = "" if owner.prefix == known.settings.prefix else owner.prefix
-            new = new.with_endpoint(owner.network, owner.endpoint, own)
+            self._adopt(self.state.with_endpoint(owner.network, owner.endpoint, own))
             fields = {"network": owner.network, "endpoint": owner.endpoint}
             self.say(WARNING, "adopted endpoint", **fields, interface=link.name)
-        if new is not self.state:
-            self.change(new)
+
+    def _adopt(self, new: State) -> None:
+        if new != self.state:
+            self.state = new
+            self.unsaved = True
 
     def save(self) -> None:
         """Write down what could not be written when it happened. Raises StateError."""
@@ -216,14 +232,20 @@ class Service:
         try:
             self._report_steps(self._bring(new, interface, focus), recovering=True)
         except Exception:
+            self.unfinished |= set(focus)
             self.save()
             raise
         self.save()
 
     def _write(self, new: State) -> None:
-        if new is not self.state:
+        if new is self.state:
+            return
+        try:
             self._store.save(new)
-            self.unsaved = False
+        except CanwharfError:
+            self.unsaved = True  # the very last step may have failed: write the old one back
+            raise
+        self.unsaved = False
 
     def _typed(self, settings: Settings) -> Settings:
         """These settings for what the interface is now, or was when a network first named it."""

@@ -1,7 +1,7 @@
 """The desired state on disk: one JSON file that a person can read.
 
-    {"version": 1, "driver": "canwharf", "boot": "…", "networks": {ID: {"interface": "vcan0",
-     "physical": false, "prefix": "can", "endpoints": {ID: {"prefix": ""}}}}}
+    {"version": 1, "driver": "canwharf", "complete": true, "boot": "…", "networks": {ID:
+     {"interface": "vcan0", "physical": false, "prefix": "can", "endpoints": {ID: {"prefix": ""}}}}}
 
 Rules:
 
@@ -11,7 +11,7 @@ Rules:
   container engine makes its endpoints anew and never mentions the old ones, so they are not
   taken over.
 - What is read is checked in full; a file that is not exactly ours is a StateError, never a
-  guess. It is never overwritten either, but set aside.
+  guess. It is set aside before anything is written.
 - One daemon a directory: the lock is held until the process ends.
 """
 
@@ -55,10 +55,6 @@ class Store:
         except OSError as error:
             raise StateError("use", self.directory, _words(error)) from error
 
-    def exists(self) -> bool:
-        """Whether there is a state on disk."""
-        return os.path.exists(self.path)
-
     def load(self, driver: str) -> tuple[State, int]:
         """The state, and how many endpoints of an earlier boot were left behind.
 
@@ -68,7 +64,7 @@ class Store:
             with open(self.path, encoding="utf-8") as file:
                 content = json.load(file)
         except FileNotFoundError:
-            return State(driver, {}), 0
+            return State(driver, {}, complete=False), 0
         except (OSError, ValueError, RecursionError) as error:
             raise StateError("read", self.path, _words(error)) from error
         return self._read(content, driver)
@@ -90,6 +86,7 @@ class Store:
         content = {
             "version": VERSION,
             "driver": state.driver,
+            "complete": state.complete,
             "boot": self._boot,
             "networks": {
                 network.id: {
@@ -117,9 +114,12 @@ class Store:
         version = whole.get("version")
         if type(version) is not int or version != VERSION:
             self._refuse(f"its version is {version!r}, this canwharf knows {VERSION}")
-        if whole.get("driver", driver) != driver:
+        whose = whole.get("driver", driver)
+        if not isinstance(whose, str) or not naming.is_id(whose):
+            self._refuse(f"{whose!r} is not a driver's name")
+        if whose != driver:
             raise StartError(
-                f"{self.path} is the state of the driver {whole.get('driver')}, and this daemon "
+                f"{self.path} is the state of the driver {whose}, and this daemon "
                 f"would serve {driver}: give it a --state-dir of its own"
             )
         same_boot = whole.get("boot") == self._boot
@@ -137,7 +137,7 @@ class Store:
                 endpoints = {}
             physical = fields.get("physical") is True
             networks[id] = Network(id, Settings(interface, prefix, physical), endpoints)
-        return State(driver, networks), left
+        return State(driver, networks, whole.get("complete") is not False), left
 
     def _endpoints(self, content: object, network: str) -> dict[str, str]:
         endpoints = {}

@@ -34,6 +34,7 @@ class Upkeep:
         self._service = service
         self._reconciler = reconciler
         self._suspects: frozenset[tuple[str, str, int]] = frozenset()
+        self._first = True  # what was left by an earlier life of the daemon is looked at, too
         self._look_at: float | None = None
         self._retry_at: float | None = None
         self._retry_after = _FIRST_RETRY
@@ -45,8 +46,9 @@ class Upkeep:
         """
         if self._look_at is not None and self._look_at <= now:
             self._look_at = now + GRACE if self.look() else None
-        elif self._look_at is None and active:
+        elif self._look_at is None and (active or self._first):
             self._look_at = now + GRACE
+        self._first = False
         if self._retry_at is not None and self._retry_at <= now:
             self._reconciler.doubt()
         if self.repair() and self._saved():
@@ -80,23 +82,23 @@ class Upkeep:
 
     def recover(self) -> bool:
         """Bring every bus to where it should be, remove what nobody owns; whether all is well."""
-        well = True
         try:
             self._service.adopt_pairs()
         except CanwharfError as error:
             self._service.say(ERROR, "could not adopt what the kernel holds", error=str(error))
-            well = False
+            return False
         state = self._service.state
-        for interface in state.interfaces():
-            well = self._repair(interface) and well
+        well = [self._repair(interface) for interface in state.interfaces()]
         buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
         wanted = {port.name for bus in buses for port in bus.ports}
         try:
-            self._service.change(state, focus=self._reconciler.owned() - wanted)
+            nobodys = (self._reconciler.unused() | self._service.unfinished) - wanted
+            self._service.change(state, focus=nobodys)
         except CanwharfError as error:
             self._service.say(ERROR, "could not remove what nobody owns", error=str(error))
             return False
-        return well
+        self._service.unfinished.clear()
+        return all(well)
 
     def look(self) -> bool:
         """A full look at the kernel, and at who is abandoned; whether to look again later."""

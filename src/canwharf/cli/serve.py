@@ -16,9 +16,11 @@ Rules:
 from __future__ import annotations
 
 import argparse
+import os
 import selectors
 import signal
 import socket
+from contextlib import suppress
 from time import monotonic
 
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
@@ -28,7 +30,7 @@ from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.bus.upkeep import Upkeep
 from canwharf.cli.log import LEVELS, reporter
-from canwharf.docker import listener
+from canwharf.docker import engine, listener
 from canwharf.docker.routes import Routes
 from canwharf.docker.server import Server
 from canwharf.errors import CanwharfError, StateError
@@ -74,15 +76,15 @@ def run(arguments: argparse.Namespace) -> int:
     store = Store(arguments.state_dir)
     with listener.reserve(driver):
         store.acquire()
-        state, lost = _load(store, driver, report)
         announcements = LinkEvents()
         reconciler = Reconciler(Netlink(), announcements, driver)
-        service = Service(state, store, reconciler, report)
-        if lost:
-            _rebuild(service, store, report)
+        service = Service(_load(store, driver, report), store, reconciler, report)
+        if not service.state.complete:
+            _rebuild(service)
         listening = listener.listen(arguments.socket)
         networks = str(len(service.state.networks))
         report(Event(INFO, "serving", {"driver": driver, "networks": networks}))
+        _notify("READY=1")
         upkeep = Upkeep(service, reconciler)
         _loop(signals, listening, announcements, Routes(service), upkeep)
         listener.forget(arguments.socket, listening)
@@ -90,8 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(store: Store, driver: str, report: Report) -> tuple[State, bool]:
-    """The state, and whether it was lost; then it is empty."""
+def _load(store: Store, driver: str, report: Report) -> State:
+    """The state; an empty, incomplete one if it is lost."""
     try:
         state, left = store.load(driver)
     except StateError as error:
@@ -100,29 +102,30 @@ def _load(store: Store, driver: str, report: Report) -> tuple[State, bool]:
             report(Event(WARNING, "set the state file aside", {"file": store.set_aside()}))
         except StateError as second:
             report(Event(ERROR, "could not set the state file aside", {"error": str(second)}))
-        return State(driver, {}), True
+        return State(driver, {}, complete=False)
     if left:
         report(Event(INFO, "left endpoints of an earlier boot", {"endpoints": str(left)}))
-    return state, not store.exists()
+    return state
 
 
-def _rebuild(service: Service, store: Store, report: Report) -> None:
-    """Take over what the engine and the kernel still know."""
-    from canwharf.docker import engine  # noqa: PLC0415 (nobody else needs an HTTP client)
-
+def _rebuild(service: Service) -> None:
+    """Take over what the engine and the kernel still know; upkeep writes it down."""
     known = engine.networks(service.state.driver)
-    for network, options in (known or {}).items():
-        try:
-            service.adopt_network(network, options)
-        except CanwharfError as error:
-            fields = {"network": network, "error": str(error)}
-            report(Event(ERROR, "could not adopt a network", fields))
+    if known is not None:
+        service.adopt_networks(known)
     try:
         service.adopt_pairs(lost=True)
-        if known is not None and not store.exists():
-            store.save(service.state)  # nothing was lost: do not ask again
     except CanwharfError as error:
-        report(Event(ERROR, "could not adopt what the kernel holds", {"error": str(error)}))
+        service.say(ERROR, "could not adopt what the kernel holds", error=str(error))
+
+
+def _notify(text: str) -> None:
+    """Tell systemd, if it started us and wants to know (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.connect("\0" + address[1:] if address.startswith("@") else address)
+            told.send(text.encode())
 
 
 def _loop(

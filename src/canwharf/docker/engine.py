@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
+from time import monotonic
 
 import h11
 
 SOCKET = "/var/run/docker.sock"
-TIME_LIMIT = 2.0  # seconds without a word from it
+TIME_LIMIT = 2.0  # seconds, in all
+_SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
 
@@ -42,6 +44,7 @@ def networks(driver: str, path: str = SOCKET) -> dict[str, Mapping[str, object]]
 def _get(target: str, path: str) -> bytes:
     """The body of a successful answer. Raises OSError, h11.ProtocolError."""
     body = b""
+    end = monotonic() + TIME_LIMIT
     http = h11.Connection(h11.CLIENT)
     request = h11.Request(method="GET", target=target, headers=[("Host", "docker")])
     with socket.socket(socket.AF_UNIX) as connection:
@@ -50,6 +53,8 @@ def _get(target: str, path: str) -> bytes:
         connection.sendall((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
         while True:
             event = http.next_event()
+            if monotonic() > end or len(body) > _SIZE_LIMIT:
+                raise TimeoutError("the engine does not come to an end")
             if event is h11.NEED_DATA:
                 http.receive_data(connection.recv(_RECEIVE_SIZE))
             elif isinstance(event, h11.Response) and event.status_code != 200:

@@ -12,14 +12,17 @@ Rules:
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
 from contextlib import suppress
+from typing import IO
 
 from canwharf.bus import naming
 from canwharf.errors import StartError
 
+LOCKS = "/run/canwharf"
 _BACKLOG = 128
 
 
@@ -34,24 +37,34 @@ def driver_name(path: str) -> str:
     return name
 
 
-def reserve(driver: str) -> socket.socket:
-    """Be the only daemon of this driver's name in this network namespace. Raises StartError.
+def reserve(driver: str, directory: str = LOCKS) -> IO[str]:
+    """Be the only daemon of this driver's name, until this file is closed. Raises StartError.
 
-    Its interfaces are known by this name alone. The reservation is an abstract socket, which
-    goes with the process.
+    Its interfaces are known by this name alone.
     """
-    reserved = socket.socket(socket.AF_UNIX)
+    path = os.path.join(directory, f"{driver}.lock")
     try:
-        reserved.bind(f"\0canwharf/{driver}")
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        lock = open(path, "w", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
     except OSError as error:
-        reserved.close()
-        if error.errno != errno.EADDRINUSE:
-            raise StartError(f"cannot reserve the name {driver}: {error.strerror}") from error
+        raise StartError(f"cannot open {path}: {error.strerror}{_hint(error)}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
         raise StartError(
             f"another daemon serves the driver {driver}: stop that one, or give this one a "
             "--socket of another name and a --state-dir of its own"
         ) from error
-    return reserved
+    return lock
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _hint(error: OSError) -> str:
+    return "; it must run as root" if error.errno == errno.EACCES else ""
 
 
 def listen(path: str) -> socket.socket:
@@ -61,8 +74,8 @@ def listen(path: str) -> socket.socket:
         _clear(path)
         return _bind(path)
     except OSError as error:
-        hint = "; it must run as root" if error.errno == errno.EACCES else ""
-        raise StartError(f"cannot listen on {path}: {error.strerror or error}{hint}") from error
+        words = f"{error.strerror or error}{_hint(error)}"
+        raise StartError(f"cannot listen on {path}: {words}") from error
 
 
 def forget(path: str, listening: socket.socket) -> None:

@@ -45,7 +45,7 @@ class Server:
     def __init__(
         self, selector: selectors.BaseSelector, listening: socket.socket, answer: Answer
     ) -> None:
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # oldest first
         self._selector = selector
         self._listening = listening
         self._answer = answer
@@ -76,7 +76,7 @@ class Server:
             self._give_up_one()
 
     def _give_up_one(self) -> None:
-        """End the connection that has kept us waiting longest, or one at rest."""
+        """End the connection that has kept us waiting longest, or the oldest one at rest."""
         overdue = [each for each in self.connections if each.deadline is not None]
         first = min(overdue, key=lambda each: each.deadline or 0.0, default=None)
         (first or next(iter(self.connections))).close()
@@ -111,7 +111,7 @@ class Connection:
         self._interest = selectors.EVENT_READ
         connected.setblocking(False)
         selector.register(connected, selectors.EVENT_READ, self._ready)
-        server.connections.add(self)
+        server.connections[self] = None
 
     def overdue(self) -> None:
         """Tell the caller that its request took too long; if it was told already, hang up."""
@@ -124,7 +124,7 @@ class Connection:
         """Hang up."""
         if not self._closed:
             self._closed = True
-            self._server.connections.remove(self)
+            del self._server.connections[self]
             self._selector.unregister(self._socket)
             self._socket.close()
 

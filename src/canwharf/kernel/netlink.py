@@ -177,9 +177,11 @@ class Netlink:
 
     def _drain(self) -> None:
         """Throw away what has come, lest it leave no room for the next answer."""
+        self._socket.setblocking(False)
         with suppress(BlockingIOError):
-            while self._socket.recv(_RECEIVE_SIZE, socket.MSG_DONTWAIT):
+            while self._socket.recv(_RECEIVE_SIZE):
                 pass
+        self._socket.settimeout(TIME_LIMIT)
 
 
 class LinkEvents:
