@@ -1,0 +1,142 @@
+"""Random walks on the real kernel: the sequences that nobody thought of.
+
+The vocabulary is that of tests/unit/test_machine.py, which walks much further on a fake kernel.
+Each walk is told by its seed; after each step, all buses are whole and nothing is left over.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.frames import exchange
+from tests.kernel.world import Site, can_interfaces, full_mesh, gateway_rules, index_of, ip, run
+
+STEPS = 30
+BUSES = ("vcan0", "vcan1")
+
+
+class Walk:
+    """One machine, and what a container engine believes of it."""
+
+    def __init__(self, site: Site, seed: int) -> None:
+        self.site = site
+        self.random = random.Random(seed)
+        self.networks: dict[str, str] = {}
+        self.count = 0
+        self.told: list[str] = []
+
+    def new(self, letter: str) -> str:
+        """An id that was never there; ids share their first characters."""
+        self.count += 1
+        return f"{letter * 40}{self.count:024d}"
+
+    def steps(self) -> list[Callable[[], None]]:
+        """What can be done now."""
+        possible = [self.create, self.restart]
+        if self.networks:
+            possible += [
+                self.start,
+                self.start,
+                self.delete,
+                self.cut,
+                self.lose_bus,
+                self.set_down,
+            ]
+        if self.site.containers:
+            possible += [self.stop, self.die, self.lose_rule, self.double_rule]
+        return possible
+
+    def create(self) -> None:
+        """`docker network create`, on a bus of its own or on one that is there."""
+        network = self.new("n")
+        self.networks[network] = self.random.choice(BUSES)
+        self.site.network(network, self.networks[network])
+
+    def delete(self) -> None:
+        """`docker network rm`, if nobody is on it."""
+        network = self.random.choice(list(self.networks))
+        if all(used != network for used, _endpoint in self.site.containers):
+            del self.networks[network]
+            self.site.service.delete_network(network)
+
+    def start(self) -> None:
+        """`docker run`."""
+        if len(self.site.containers) < 5:
+            self.site.start(self.random.choice(list(self.networks)), self.new("e"))
+
+    def stop(self) -> None:
+        """`docker rm -f`."""
+        self.site.stop(*self.random.choice(list(self.site.containers)))
+
+    def die(self) -> None:
+        """A container dies; the engine says so, or never mentions it again."""
+        network, endpoint = self.random.choice(list(self.site.containers))
+        self.site.die(network, endpoint)
+        if self.random.random() < 0.5:
+            self.site.service.leave(network, endpoint)
+            self.site.service.delete_endpoint(network, endpoint)
+
+    def restart(self) -> None:
+        """A crash of the daemon."""
+        self.site.restart()
+
+    def cut(self) -> None:
+        """A power cut; one in three, or nothing would ever grow."""
+        if self.random.random() < 0.3:
+            self.site.power_cut()
+
+    def lose_bus(self) -> None:
+        """Somebody deletes a bus interface."""
+        ip(f"link delete {self.random.choice(list(self.networks.values()))}")
+
+    def set_down(self) -> None:
+        """Somebody sets a bus interface down."""
+        ip(f"link set {self.random.choice(list(self.networks.values()))} down")
+
+    def lose_rule(self) -> None:
+        """Somebody deletes a rule; the kernel does not announce it, the look finds it."""
+        source, destination = self.ends()
+        run("cangw", "-D", "-s", source, "-d", destination, "-e", "-i", check=False)
+        self.site.daemon.upkeep.look()
+
+    def double_rule(self) -> None:
+        """Somebody adds one of our rules once more."""
+        source, destination = self.ends()
+        run("cangw", "-A", "-s", source, "-d", destination, "-e", "-i", check=False)
+        self.site.daemon.upkeep.look()
+
+    def ends(self) -> tuple[str, str]:
+        """A container's host end and its bus interface, in either order."""
+        network, endpoint = self.random.choice(list(self.site.containers))
+        ends = (self.site.port(network, endpoint), self.networks[network])
+        return ends if self.random.random() < 0.5 else ends[::-1]
+
+    def take(self) -> None:
+        """One step, and what must be true after it."""
+        step = self.random.choice(self.steps())
+        self.told.append(step.__name__)
+        step()
+        assert self.site.daemon.upkeep.repair(), self.told
+        buses = sorted(set(self.networks.values()))
+        wanted: Counter[object] = Counter()
+        for bus in buses:
+            wanted.update(full_mesh(self.site.ports(bus)))
+        assert Counter(gateway_rules()) == wanted, self.told
+        ports = {port for bus in buses for port in self.site.ports(bus)}
+        assert can_interfaces() == ports, self.told
+        assert set(self.site.service.state.networks) == set(self.networks), self.told
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_every_step_all_is_whole(site: Site, seed: int) -> None:
+    walk = Walk(site, seed)
+    for _step in range(STEPS):
+        walk.take()
+    buses = sorted(set(walk.networks.values()))
+    if buses:
+        assert exchange(*(site.members(bus) for bus in buses)).faults == [], walk.told
+    assert all(index_of(bus) for bus in buses)
