@@ -20,6 +20,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -40,6 +41,7 @@ def crash(operation: Operation, steps: int, apart: bool, continuation: str) -> l
         if not operation.call:
             site.client.close()
             site.daemon.kill()
+            complete(f"{site.directory}/state/state.json")
             ip("link delete vcan0")
             site.start_daemon(fuse)
         else:
@@ -57,6 +59,12 @@ def crash(operation: Operation, steps: int, apart: bool, continuation: str) -> l
         first.kill()
         assert first.steps(), first.log
         return first.steps()
+
+
+def complete(path: str) -> None:
+    """The state of a daemon that Docker has answered once: it is not rebuilt before it serves."""
+    content = json.loads(Path(path).read_text())
+    Path(path).write_text(json.dumps({**content, "complete": True}))
 
 
 def lived_on(site: Site) -> None:
