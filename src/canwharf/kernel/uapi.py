@@ -9,7 +9,6 @@ NETLINK_EXT_ACK = 11
 SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 
 NLM_F_REQUEST = 0x01
-NLM_F_MULTI = 0x02
 NLM_F_ACK = 0x04
 NLM_F_DUMP_INTR = 0x10
 NLM_F_DUMP = 0x300
@@ -22,7 +21,6 @@ NLMSG_DONE = 3
 
 NLMSGERR_ATTR_MSG = 1
 
-NLA_F_NESTED = 0x8000
 NLA_TYPE_MASK = 0x3FFF
 
 # linux/rtnetlink.h
@@ -55,9 +53,8 @@ IFF_UP = 1
 IFNAMSIZ = 16  # with the closing NUL
 ARPHRD_CAN = 280
 
-# linux/can.h (CAN_MTU is the size of a frame, not of its payload)
+# linux/can.h (the size of a frame, not of its payload)
 AF_CAN = 29
-CAN_MTU = 16
 CANFD_MTU = 72
 
 # linux/can/gw.h
@@ -69,5 +66,4 @@ CGW_HANDLED = 7
 CGW_DROPPED = 8
 CGW_SRC_IF = 9
 CGW_DST_IF = 10
-CGW_FILTER = 11
 CGW_DELETED = 12
