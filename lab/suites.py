@@ -19,16 +19,18 @@ PACKAGES = (
     "busybox-static",
     "ca-certificates",
     "can-utils",
+    "dbus",
     "docker.io",
     "e2fsprogs",
     "iproute2",
     "kmod",
     "procps",
     "python3",
-    "python3-h11",
     "python3-hypothesis",
     "python3-pytest",
     "strace",
+    "systemd",
+    "systemd-sysv",
     "user-mode-linux",
     "util-linux",
 )
@@ -44,7 +46,7 @@ class Suite:
     apt: tuple[str, ...] = ()
 
 
-WITH_CLI = tuple(sorted((*PACKAGES, "docker-cli")))
+WITH_CLI = tuple(sorted((*PACKAGES, "docker-cli", "docker-compose")))
 
 SUITES = {
     suite.name: suite

@@ -57,6 +57,14 @@ class RequestError(CanwharfError):
     """A request that is not of the protocol's form."""
 
 
+class HttpError(CanwharfError):
+    """What came is not a request that can be answered; `status` is HTTP's number for why."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status = status
+        super().__init__(text)
+
+
 class UnknownNetworkError(CanwharfError):
     """A network that is in no state of ours: nothing can be recovered."""
 

@@ -14,7 +14,7 @@ from canwharf.bus.events import Event
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Upkeep
+from canwharf.bus.upkeep import Known, Upkeep
 from canwharf.errors import NetlinkOverrunError
 from tests.fake.kernel import FakeKernel
 
@@ -35,7 +35,8 @@ class Daemon:
         state, self.left_behind = self.store.load(DRIVER)
         self.reconciler = Reconciler(kernel, kernel, DRIVER)
         self.service = Service(state, self.store, self.reconciler, self.events.append)
-        self.upkeep = Upkeep(self.service, self.reconciler)
+        self.engine: Known | None = None  # what it tells of its networks, if anything
+        self.upkeep = Upkeep(self.service, self.reconciler, lambda: self.engine)
 
     def said(self, what: str) -> list[Event]:
         """The events of this name so far."""

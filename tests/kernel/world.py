@@ -270,7 +270,7 @@ class Daemon:
         self.announcements = LinkEvents()
         self.reconciler = Reconciler(self.netlink, self.announcements, driver)
         self.service = Service(state, self.store, self.reconciler, self.events.append)
-        self.upkeep = Upkeep(self.service, self.reconciler)
+        self.upkeep = Upkeep(self.service, self.reconciler, lambda: None)
         if adopt:
             self.service.adopt_pairs(lost=True)
 

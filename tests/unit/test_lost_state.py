@@ -9,6 +9,7 @@ import pytest
 
 from canwharf.bus.events import ERROR, WARNING
 from canwharf.bus.model import Settings
+from canwharf.bus.upkeep import GRACE
 from canwharf.cli import serve
 from canwharf.docker import engine
 from canwharf.errors import KernelError, StartError, StateError
@@ -48,12 +49,12 @@ def lose(busy: Daemon) -> Daemon:
 def rebuild(daemon: Daemon, known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the daemon's start does it, with an engine that knows this."""
 
-    def networks(driver: str) -> Known:
-        assert driver == DRIVER
+    def networks(driver: str, limit: float) -> Known:
+        assert (driver, limit) == (DRIVER, 0.2)
         return known
 
     monkeypatch.setattr(engine, "networks", networks)
-    serve._rebuild(daemon.service)
+    serve._rebuild(daemon.service, 0.2)
 
 
 def test_with_the_engines_help_nothing_is_lost(
@@ -103,6 +104,24 @@ def test_an_empty_host_and_no_engine_is_asked_again_at_the_next_start(
     rebuild(daemon, None, monkeypatch)
     daemon.service.create_network("n1", {})
     assert not daemon.restarted().service.state.complete
+
+
+def test_an_engine_that_starts_after_us_is_asked_when_it_runs(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a boot nobody answers; a minute after the first call somebody does."""
+    later = lose(busy)
+    rebuild(later, None, monkeypatch)
+    assert "idle" not in later.service.state.networks
+    later.upkeep.run(0.0, active=True)
+    later.engine = ALL
+    later.upkeep.run(GRACE, active=False)
+    assert "idle" in later.service.state.networks
+    assert "vcan5" in later.kernel.names()
+    later.engine = {}  # from now on it is not asked again
+    again = later.restarted().service.state
+    assert again.complete
+    assert again.networks == busy.service.state.networks
 
 
 def test_a_first_start_with_an_engine_is_remembered(

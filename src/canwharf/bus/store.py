@@ -55,6 +55,10 @@ class Store:
         except OSError as error:
             raise StateError("use", self.directory, _words(error)) from error
 
+    def exists(self) -> bool:
+        """Whether a state was ever written here."""
+        return os.path.exists(self.path)
+
     def load(self, driver: str) -> tuple[State, int]:
         """The state, and how many endpoints of an earlier boot were left behind.
 

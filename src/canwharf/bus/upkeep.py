@@ -10,12 +10,16 @@ Rules:
   again, at growing intervals.
 - The kernel announces links, not rules. So some time after anything happened there is one full
   look, which finds rules that somebody deleted or doubled by hand. After that, nothing wakes us.
+- While the state is incomplete, each look asks the engine what it knows: it may not have been
+  running when we started.
 - An endpoint is in doubt when its pair is missing, or has both its ends on the host. One that is
   found in the same doubt twice, a grace period apart, has no container: the engine has forgotten
   it (it never mentions those of a crash again), and it is collected.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 from canwharf.bus.events import ERROR, INFO, WARNING
 from canwharf.bus.plan import AddRule
@@ -27,12 +31,21 @@ GRACE = 60.0  # seconds; an engine takes the container's end within one or two o
 _FIRST_RETRY = 1.0  # seconds; doubled with each failure, up to GRACE
 
 
-class Upkeep:
-    """Keeps the kernel as the service's state wants it. Raises nothing, reports instead."""
+Known = Mapping[str, Mapping[str, object]]  # network -> its options
 
-    def __init__(self, service: Service, reconciler: Reconciler) -> None:
+
+class Upkeep:
+    """Keeps the kernel as the service's state wants it. Raises nothing, reports instead.
+
+    `ask` asks the engine for its networks; it gives None where the engine does not answer.
+    """
+
+    def __init__(
+        self, service: Service, reconciler: Reconciler, ask: Callable[[], Known | None]
+    ) -> None:
         self._service = service
         self._reconciler = reconciler
+        self._ask = ask
         self._suspects: frozenset[tuple[str, str, int]] = frozenset()
         self._first = True  # what was left by an earlier life of the daemon is looked at, too
         self._look_at: float | None = None
@@ -102,6 +115,8 @@ class Upkeep:
 
     def look(self) -> bool:
         """A full look at the kernel, and at who is abandoned; whether to look again later."""
+        if not self._service.state.complete and (known := self._ask()) is not None:
+            self._service.adopt_networks(known)
         self._reconciler.doubt()
         self.repair()
         try:

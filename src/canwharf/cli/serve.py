@@ -15,11 +15,11 @@ Rules:
 
 from __future__ import annotations
 
-import argparse
 import os
 import selectors
 import signal
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
 
@@ -30,64 +30,66 @@ from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.bus.upkeep import Upkeep
 from canwharf.cli.log import LEVELS, reporter
+from canwharf.cli.options import Option
 from canwharf.docker import engine, listener
 from canwharf.docker.routes import Routes
 from canwharf.docker.server import Server
 from canwharf.errors import CanwharfError, StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 
-DEFAULT_SOCKET = "/run/docker/plugins/canwharf.sock"
-DEFAULT_STATE_DIR = "/var/lib/canwharf"
+DESCRIPTION = (
+    "Run the daemon. It ends at SIGTERM or SIGINT and leaves all interfaces and gateway "
+    "rules in place: containers keep talking while it is away."
+)
+OPTIONS = (
+    Option(
+        "socket",
+        "/run/docker/plugins/canwharf.sock",
+        "where Docker finds the driver, whose name is that of the file: "
+        "…/rustyvxcan.sock serves networks of the driver rustyvxcan",
+        "PATH",
+    ),
+    Option(
+        "state-dir",
+        "/var/lib/canwharf",
+        "where the networks are kept over a reboot",
+        "DIR",
+    ),
+    Option(
+        "log-level",
+        INFO,
+        "the least grave events to print, on standard error",
+        choices=tuple(LEVELS),
+    ),
+)
+# Seconds for the engine where no state was ever kept: at a boot its socket may accept before it
+# runs. Upkeep asks again.
+_FIRST_START = 0.2
 _FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """The verb's options."""
-    parser.description = (
-        "Run the daemon. It ends at SIGTERM or SIGINT and leaves all interfaces and gateway "
-        "rules in place: containers keep talking while it is away."
-    )
-    parser.add_argument(
-        "--socket",
-        default=DEFAULT_SOCKET,
-        metavar="PATH",
-        help="where Docker finds the driver, whose name is that of the file: "
-        "…/rustyvxcan.sock serves networks of the driver rustyvxcan (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--state-dir",
-        default=DEFAULT_STATE_DIR,
-        metavar="DIR",
-        help="where the networks are kept over a reboot (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--log-level",
-        default=INFO,
-        choices=LEVELS,
-        help="the least grave events to print, on standard error (default: %(default)s)",
-    )
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(options: Mapping[str, str]) -> int:
     """Serve until a signal comes. Raises CanwharfError."""
-    report = reporter(arguments.log_level)
-    driver = listener.driver_name(arguments.socket)
+    path = options["socket"]
+    report = reporter(options["log-level"])
+    driver = listener.driver_name(path)
     signals = _signals()
-    store = Store(arguments.state_dir)
+    store = Store(options["state-dir"])
     with listener.reserve(driver):
         store.acquire()
         announcements = LinkEvents()
         reconciler = Reconciler(Netlink(), announcements, driver)
+        patience = engine.TIME_LIMIT if store.exists() else _FIRST_START
         service = Service(_load(store, driver, report), store, reconciler, report)
         if not service.state.complete:
-            _rebuild(service)
-        listening = listener.listen(arguments.socket)
+            _rebuild(service, patience)
+        listening = listener.listen(path)
         networks = str(len(service.state.networks))
         report(Event(INFO, "serving", {"driver": driver, "networks": networks}))
         _notify("READY=1")
-        upkeep = Upkeep(service, reconciler)
+        upkeep = Upkeep(service, reconciler, lambda: engine.networks(driver))
         _loop(signals, listening, announcements, Routes(service), upkeep)
-        listener.forget(arguments.socket, listening)
+        listener.forget(path, listening)
     report(Event(INFO, "ended, all interfaces and rules stay", {}))
     return 0
 
@@ -108,9 +110,12 @@ def _load(store: Store, driver: str, report: Report) -> State:
     return state
 
 
-def _rebuild(service: Service) -> None:
-    """Take over what the engine and the kernel still know; upkeep writes it down."""
-    known = engine.networks(service.state.driver)
+def _rebuild(service: Service, patience: float) -> None:
+    """Take over what the engine and the kernel still know; upkeep writes it down.
+
+    `patience` is for an engine that does not answer, in seconds.
+    """
+    known = engine.networks(service.state.driver, patience)
     if known is not None:
         service.adopt_networks(known)
     try:

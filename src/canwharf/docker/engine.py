@@ -4,6 +4,8 @@ Rules:
 
 - With a time limit, and never while Docker may be waiting for us: it holds locks while it does.
 - An engine that does not answer is no error: it may not have started yet.
+- The HTTP client is loaded only when somebody is there to talk to: that takes longer than all the
+  rest of the daemon's start.
 
 Source: https://docs.docker.com/reference/api/engine/ (NetworkList).
 """
@@ -15,21 +17,27 @@ import socket
 from collections.abc import Mapping
 from time import monotonic
 
-import h11
-
 SOCKET = "/var/run/docker.sock"
 TIME_LIMIT = 2.0  # seconds, in all
 _SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
 
-def networks(driver: str, path: str = SOCKET) -> dict[str, Mapping[str, object]] | None:
-    """The options of each network of this driver, by id; None if the engine does not tell."""
+def networks(
+    driver: str, limit: float = TIME_LIMIT, path: str = SOCKET
+) -> dict[str, Mapping[str, object]] | None:
+    """The options of each network of this driver, by id; None if the engine does not tell.
+
+    `limit` is in seconds.
+    """
     # {"driver":["NAME"]}, of whose characters none needs quoting in a name of ours
     target = f"/networks?filters=%7B%22driver%22%3A%5B%22{driver}%22%5D%7D"
     try:
-        content = json.loads(_get(target, path))
-    except (OSError, ValueError, RecursionError, h11.ProtocolError):
+        with socket.socket(socket.AF_UNIX) as connected:
+            connected.settimeout(limit)
+            connected.connect(path)
+            content = json.loads(_get(target, connected, monotonic() + limit))
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, list):
         return None
@@ -41,25 +49,22 @@ def networks(driver: str, path: str = SOCKET) -> dict[str, Mapping[str, object]]
     return found
 
 
-def _get(target: str, path: str) -> bytes:
-    """The body of a successful answer. Raises OSError, h11.ProtocolError."""
+def _get(target: str, connected: socket.socket, end: float) -> bytes:
+    """The body of a successful answer. Raises OSError."""
+    from http.client import HTTPConnection, HTTPException  # noqa: PLC0415 (see above)
+
     body = b""
-    end = monotonic() + TIME_LIMIT
-    http = h11.Connection(h11.CLIENT)
-    request = h11.Request(method="GET", target=target, headers=[("Host", "docker")])
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(TIME_LIMIT)
-        connection.connect(path)
-        connection.sendall((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
-        while True:
-            event = http.next_event()
+    connection = HTTPConnection("docker")
+    connection.sock = connected
+    try:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        if response.status != 200:
+            raise OSError(f"the engine answers {response.status}")
+        while part := response.read1(_RECEIVE_SIZE):
+            body += part
             if monotonic() > end or len(body) > _SIZE_LIMIT:
                 raise TimeoutError("the engine does not come to an end")
-            if event is h11.NEED_DATA:
-                http.receive_data(connection.recv(_RECEIVE_SIZE))
-            elif isinstance(event, h11.Response) and event.status_code != 200:
-                raise OSError(f"the engine answers {event.status_code}")
-            elif isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                return body
+    except HTTPException as error:
+        raise OSError(f"the engine speaks no HTTP: {error!r}") from error
+    return body

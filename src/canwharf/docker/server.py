@@ -1,8 +1,9 @@
 """HTTP on a unix socket: the front end's only I/O.
 
-Theory of operation. One thread, one selector. Each connection is an h11 state machine that is
-fed what arrives and that never waits: a caller who sends half a body holds up nobody. A complete
-request is answered at once; the calls behind it take a few milliseconds.
+Theory of operation. One thread, one selector. A connection gathers what arrives until it holds a
+whole request and never waits: a caller who sends half a body holds up nobody. A complete request
+is answered at once; the calls behind it take a few milliseconds. What the caller does not take
+of an answer is kept, and nothing more is read from it until it does.
 
 Rules:
 
@@ -20,21 +21,19 @@ from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
-import h11
-
+from canwharf.docker import http
 from canwharf.docker.routes import refusal
+from canwharf.errors import HttpError
 
 BODY_LIMIT = 1024 * 1024  # bytes
 DEADLINE = 30.0  # seconds
 CONNECTION_LIMIT = 400  # well below the usual 1,024 descriptors; Docker has a handful
 _FAREWELL = 5.0  # seconds that a refused caller has to stop sending and read why
-_HEADER_LIMIT = 16 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
-_JSON = "application/vnd.docker.plugins.v1.1+json"
 
 Answer = Callable[[str, bytes], tuple[int, bytes]]
 
@@ -100,12 +99,11 @@ class Connection:
         self._selector = selector
         self._socket = connected
         self._answer = answer
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEADER_LIMIT)
-        self._target = ""
-        self._head = False  # whose answer has no room for words
-        self._body: list[bytes] = []
-        self._size = 0
+        self._received = b""
+        self._head: http.Head | None = None  # of the present request, once it is there
+        self._silent = False  # the caller wants no words with its answer (HEAD)
         self._unsent = b""
+        self._last = False  # the answer that is being sent ends the connection
         self._refused = False
         self._closed = False
         self._interest = selectors.EVENT_READ
@@ -129,98 +127,66 @@ class Connection:
             self._socket.close()
 
     def _ready(self) -> None:
-        try:
-            if self._send_rest() if self._unsent else self._receive():
-                while self._take(self._http.next_event()):
-                    pass
-        except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint, f"not an HTTP request: {error}")
+        if self._unsent:
+            self._flush()
+        else:
+            self._receive()
+        while not (self._closed or self._refused or self._unsent) and self._take():
+            pass
 
-    def _send_rest(self) -> bool:
-        """Go on with an answer; whether the next request may be looked at."""
-        self._flush()
-        if self._unsent or self._http.our_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        return True
-
-    def _receive(self) -> bool:
-        """Take what has come; whether there is something to look at."""
+    def _receive(self) -> None:
         try:
             received = self._socket.recv(_RECEIVE_SIZE)
         except BlockingIOError:
-            return False
+            return
         except OSError:
+            received = b""
+        if not received:
             self.close()
+        elif not self._refused:
+            self._received += received
+
+    def _take(self) -> bool:
+        """Take one request out of what has come, and answer it; whether there was a whole one."""
+        try:
+            head = self._head = self._head or self._begin()
+        except HttpError as error:
+            self._refuse(error.status, str(error))
             return False
-        if self._refused:
-            if not received:
-                self.close()
+        if head is None or len(self._received) < head.size + head.length:
+            if self.deadline is None and self._received:
+                self.deadline = monotonic() + DEADLINE
             return False
-        self._http.receive_data(received)
+        body = self._received[head.size : head.size + head.length]
+        self._received = self._received[head.size + head.length :]
+        self._head = self.deadline = None
+        self._last = not head.keep
+        self._send(http.answer(*self._answer(head.target, body), keep=head.keep))
         return True
 
-    def _take(self, event: h11.Event | type[h11.NEED_DATA | h11.PAUSED]) -> bool:
-        """Take one event; whether there may be another."""
-        if isinstance(event, h11.Request):
-            return self._begin(event)
-        if isinstance(event, h11.Data):
-            return self._gather(bytes(event.data))
-        if isinstance(event, h11.EndOfMessage):
-            return self._finish()
-        if isinstance(event, h11.ConnectionClosed):
-            self.close()
-        elif event is h11.NEED_DATA and self.deadline is None:
-            at_rest = self._http.their_state is h11.IDLE and not self._http.trailing_data[0]
-            self.deadline = None if at_rest else monotonic() + DEADLINE
-        return False
-
-    def _begin(self, request: h11.Request) -> bool:
-        self._target, self._body, self._size = request.target.decode("ascii"), [], 0
-        self._head = request.method == b"HEAD"
-        if request.method != b"POST":
-            self._refuse(405, "every call of this protocol is a POST")
-            return False
-        if self._http.they_are_waiting_for_100_continue:
-            self._send(h11.InformationalResponse(status_code=100, headers=[]))
-            self._flush()
-        return True
-
-    def _gather(self, data: bytes) -> bool:
-        self._size += len(data)
-        self._body.append(data)
-        if self._size > BODY_LIMIT:
-            self._refuse(413, f"the body is larger than {BODY_LIMIT} bytes")
-            return False
-        return True
-
-    def _finish(self) -> bool:
-        self.deadline = None
-        self._respond(*self._answer(self._target, b"".join(self._body)))
-        if self._closed or self._unsent or self._http.our_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        return True
+    def _begin(self) -> http.Head | None:
+        """The head of the next request, if it is there and we will have its body."""
+        head = http.read_head(self._received)
+        if head is None:
+            return None
+        if head.method != "POST":
+            self._silent = head.method == "HEAD"
+            raise HttpError(405, "every call of this protocol is a POST")
+        if head.length > BODY_LIMIT:
+            raise HttpError(413, f"the body is larger than {BODY_LIMIT} bytes")
+        if head.waits and len(self._received) == head.size:
+            self._send(http.CONTINUE)
+        return head
 
     def _refuse(self, status: int, text: str) -> None:
-        """Answer a request that is no good, as far as it can be answered."""
-        if self._refused or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            self.close()
-            return
+        """Answer a request that is no good, and read no other."""
         self._refused = True
         self.deadline = monotonic() + _FAREWELL
-        self._respond(status, refusal(text), [("Connection", "close")])
+        self._send(http.answer(status, refusal(text), keep=False, silent=self._silent))
 
-    def _respond(self, status: int, body: bytes, more: Iterable[tuple[str, str]] = ()) -> None:
-        headers = [("Content-Type", _JSON), ("Content-Length", str(len(body))), *more]
-        self._send(h11.Response(status_code=status, headers=headers))
-        if not self._head:
-            self._send(h11.Data(data=body))
-        self._send(h11.EndOfMessage())
+    def _send(self, data: bytes) -> None:
+        self._unsent += data
         self._flush()
-
-    def _send(self, event: h11.Event) -> None:
-        self._unsent += self._http.send(event) or b""
 
     def _flush(self) -> None:
         """Send what the caller takes now; the rest when it takes more."""
@@ -241,5 +207,5 @@ class Connection:
         if self._refused:
             with suppress(OSError):  # gone already
                 self._socket.shutdown(socket.SHUT_WR)
-        elif self._http.our_state is h11.MUST_CLOSE:
+        elif self._last:
             self.close()

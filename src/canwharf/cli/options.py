@@ -1,0 +1,30 @@
+"""A verb's options as a table, and the plain way to read them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Option(NamedTuple):
+    """`--name VALUE`; where there are `choices`, the value is one of them."""
+
+    name: str
+    default: str
+    help: str
+    metavar: str = ""
+    choices: Sequence[str] = ()
+
+
+def read_plain(options: Iterable[Option], words: Sequence[str]) -> dict[str, str] | None:
+    """The value of each option; None where the words are not `--name value` pairs of these."""
+    known = {f"--{option.name}": option for option in options}
+    values = {option.name: option.default for option in known.values()}
+    if len(words) % 2:
+        return None
+    for word, value in zip(words[::2], words[1::2], strict=True):
+        option = known.get(word)
+        if option is None or value.startswith("-") or value not in (option.choices or (value,)):
+            return None
+        values[option.name] = value
+    return values

@@ -1,0 +1,124 @@
+"""HTTP as Docker speaks it to a driver: bytes -> a request's head, an answer -> bytes. Pure.
+
+Every call is a POST whose length is told beforehand; that is all that is read here. It is
+hand-made because the daemon's start is measured in milliseconds: an HTTP library's import alone
+costs as much as the rest of the daemon (docs/dependencies.md).
+
+Rules:
+
+- What is not exactly a request head is refused, never guessed at; so is a body whose length is
+  not told, or told twice and differently.
+- A head has at most HEAD_LIMIT bytes.
+
+Source: RFC 9112 (HTTP/1.1), sections 3, 5, 6 and 9.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from canwharf.errors import HttpError
+
+HEAD_LIMIT = 16 * 1024  # bytes
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_END = b"\r\n\r\n"
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_CONTENT_TYPE = "application/vnd.docker.plugins.v1.1+json"
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    411: "Length Required",
+    413: "Content Too Large",
+    500: "Internal Server Error",
+}
+
+
+class Head(NamedTuple):
+    """A request line and what matters of its headers.
+
+    `size` is the head's own length in bytes, `length` that of the body behind it. `keep` says that
+    the caller will use the connection again, `waits` that it sends the body only when told to.
+    """
+
+    method: str
+    target: str
+    size: int
+    length: int
+    keep: bool
+    waits: bool
+
+
+def read_head(data: bytes) -> Head | None:
+    """The head of the request that `data` begins with; None while it is not complete.
+
+    Raises HttpError.
+    """
+    size = data.find(_END, 0, HEAD_LIMIT)
+    if size < 0:
+        if len(data) >= HEAD_LIMIT:
+            raise HttpError(400, f"not an HTTP request: no end of its head in {HEAD_LIMIT} bytes")
+        return None
+    try:
+        first, *lines = data[:size].decode("ascii").split("\r\n")
+    except UnicodeDecodeError as error:
+        raise HttpError(400, f"not an HTTP request: {error}") from error
+    method, target, version = _first(first)
+    headers = _headers(lines)
+    if version == "HTTP/1.1" and "host" not in headers:
+        raise HttpError(400, "not an HTTP request: the header Host is missing")
+    if "transfer-encoding" in headers:
+        raise HttpError(411, "a call needs a Content-Length: bodies in chunks are not read")
+    keep = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
+    return Head(
+        method,
+        target,
+        size + len(_END),
+        _length(headers.get("content-length", "0")),
+        keep,
+        headers.get("expect", "").lower() == "100-continue",
+    )
+
+
+def answer(status: int, body: bytes, *, keep: bool = True, silent: bool = False) -> bytes:
+    """An answer; without its body where it is `silent` (the answer to a HEAD)."""
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
+        f"Content-Type: {_CONTENT_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\n"
+    )
+    if not keep:
+        head += "Connection: close\r\n"
+    return head.encode() + b"\r\n" + (b"" if silent else body)
+
+
+def _first(line: str) -> tuple[str, str, str]:
+    match line.split(" "):
+        case [method, target, "HTTP/1.1" | "HTTP/1.0" as version] if target.isprintable():
+            if target and _TOKEN.issuperset(method or " "):
+                return method, target, version
+    raise HttpError(400, f"not an HTTP request: it begins with {line[:60]!r}")
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    """The headers, their names in small letters. One that stands twice must say the same."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        name, value = name.lower(), value.strip(" \t")
+        if not colon or not _TOKEN.issuperset(name or " "):
+            raise HttpError(400, f"not an HTTP request: {line[:60]!r} is not a header")
+        if found.setdefault(name, value) != value:
+            if name in ("content-length", "host"):
+                raise HttpError(400, f"not an HTTP request: two different headers {name}")
+            found[name] += f", {value}"
+    return found
+
+
+def _length(value: str) -> int:
+    if not value.isdigit() or len(value) > 18:
+        raise HttpError(400, f"not an HTTP request: its Content-Length is {value[:60]!r}")
+    return int(value)
