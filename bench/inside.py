@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -24,6 +24,7 @@ from typing import Any
 import canwharf
 from bench.traffic import traffic
 
+_LANES = 8  # calls at once, as Docker starts containers in parallel
 NETWORK = "n" * 64
 OPTIONS = {"com.docker.network.generic": {"can.interface": "vcan0", "can.name": "can"}}
 
@@ -45,9 +46,17 @@ class Caller:
 
     def call(self, path: str, **fields: object) -> dict[str, Any]:
         """One call; its answer, which must not be an Err."""
+        self.ask(path, **fields)
+        return self.answer()
+
+    def ask(self, path: str, **fields: object) -> None:
+        """The call alone."""
         body = json.dumps(fields)
         head = f"POST /{path} HTTP/1.1\r\nHost: d\r\nContent-Length: {len(body)}\r\n\r\n"
         self._socket.sendall((head + body).encode())
+
+    def answer(self) -> dict[str, Any]:
+        """What it comes to."""
         answer: dict[str, Any] = json.loads(self._socket.recv(65536).partition(b"\r\n\r\n")[2])
         if "Err" in answer:
             raise RuntimeError(answer["Err"])
@@ -218,6 +227,23 @@ def cold(sizes: list[int]) -> dict[str, Any]:
     return result
 
 
+def storm(lanes: list[Caller], networks: int, endpoints: int) -> None:
+    """Create and join all endpoints, on each lane one call at a time, on all lanes at once."""
+    calls: list[list[tuple[str, dict[str, object]]]] = [[] for _lane in lanes]
+    for number in range(networks):
+        for endpoint in range(endpoints):
+            ids = {"NetworkID": f"n{number}", "EndpointID": f"e{number}x{endpoint}"}
+            own = calls[number % len(lanes)]
+            own.append(("NetworkDriver.CreateEndpoint", {**ids, "Options": {}}))
+            own.append(("NetworkDriver.Join", {**ids, "SandboxKey": "", "Options": {}}))
+    for turn in zip_longest(*calls):
+        busy = [(lane, call) for lane, call in zip(lanes, turn, strict=True) if call]
+        for lane, (path, fields) in busy:
+            lane.ask(path, **fields)
+        for lane, _call in busy:
+            lane.answer()
+
+
 def recovery(networks: int, endpoints: int) -> dict[str, float]:
     """From the daemon's start to the last of all Joins, made in parallel, in seconds."""
     result = {}
@@ -233,11 +259,6 @@ def recovery(networks: int, endpoints: int) -> dict[str, float]:
                         "NetworkDriver.CreateNetwork", NetworkID=f"n{number}", Options=options
                     )
 
-            def start(number: int, path: str = driver.socket) -> None:
-                caller = Caller(path)
-                for endpoint in range(endpoints):
-                    caller.join(f"e{number}x{endpoint}", f"n{number}")
-
             if name == "canwharf":  # which remembers; the yardstick is told again, within the time
                 driver.start()
                 create()
@@ -248,8 +269,7 @@ def recovery(networks: int, endpoints: int) -> dict[str, float]:
             driver.start()
             if name != "canwharf":
                 create()
-            with ThreadPoolExecutor(8) as pool:
-                list(pool.map(start, range(networks)))
+            storm([Caller(driver.socket) for _lane in range(_LANES)], networks, endpoints)
             result[name] = perf_counter() - started
             driver.kill()
             wipe()

@@ -40,6 +40,7 @@ from canwharf.errors import ConflictError, KernelError, NetlinkOverrunError
 from canwharf.kernel import gateway, link, uapi
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
+from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Announcements, Request, Requests
 
 _ATTEMPTS = 3  # looks and acts, before what somebody else keeps changing is an error
@@ -121,21 +122,28 @@ class Reconciler:
                 announced = self._announcements.take()
             except NetlinkOverrunError:
                 self.doubt()  # and take what is left, lest it be taken for news after the look
-        if self._view is None:
-            return
+        if self._view is not None:
+            self._fold(announced, self._view)
+
+    def _fold(self, announced: Iterable[Message], view: View) -> None:
         before: dict[int, Link | None] = {}
+        last: dict[int, Message] = {}  # a link that is made or moved is announced several times
         for message in announced:
-            told = link.announced(message)
-            if told is None:
+            index = link.announced(message)
+            if not index:
                 continue
-            before.setdefault(told.ifindex, self._view.at(told.ifindex))
+            before.setdefault(index, view.at(index))
             if message.type == uapi.RTM_NEWLINK:
-                self._view.put(told)
-            elif self._view.drop(told.ifindex):
+                last[index] = message
+                continue
+            last.pop(index, None)
+            if gone := view.drop(index):
                 # Even if it comes back under the same index: its rules do not.
-                self._changed.add(told.name)
+                self._changed.add(gone.name)
+        for message in last.values():
+            view.put(link.parse(message))
         for index, old in before.items():
-            new = self._view.at(index)
+            new = view.at(index)
             if old != new:
                 self._changed.update(each.name for each in (old, new) if each)
 

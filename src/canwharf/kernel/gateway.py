@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 from canwharf.errors import MessageError
 from canwharf.kernel import uapi
-from canwharf.kernel.message import Message, attribute, attributes, read_u32, u32
+from canwharf.kernel.message import Message, attributes, read_u32
 from canwharf.kernel.netlink import Request, Requests
 
 _RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
+_RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, index
 _PLAIN = uapi.CGW_FLAGS_CAN_ECHO | uapi.CGW_FLAGS_CAN_IIF_TX_OK
 _COUNTERS = frozenset({uapi.CGW_HANDLED, uapi.CGW_DROPPED, uapi.CGW_DELETED})
 _ENDS = frozenset({uapi.CGW_SRC_IF, uapi.CGW_DST_IF})
@@ -122,8 +123,8 @@ def _flags(fd: bool) -> int:
 def _body(rule: Rule) -> bytes:
     if rule.source <= 0 or rule.destination <= 0:
         raise ValueError(f"a gateway rule needs two interfaces: {rule}")
-    return (
-        _RTCAN.pack(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, _flags(rule.fd))
-        + attribute(uapi.CGW_SRC_IF, u32(rule.source))
-        + attribute(uapi.CGW_DST_IF, u32(rule.destination))
+    return _RULE.pack(
+        *(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, _flags(rule.fd)),
+        *(8, uapi.CGW_SRC_IF, rule.source),
+        *(8, uapi.CGW_DST_IF, rule.destination),
     )

@@ -81,14 +81,18 @@ def parse(message: Message) -> Link:
     )
 
 
-def announced(message: Message) -> Link | None:
-    """The link that an announcement is about; None where it is about something else.
+def announced(message: Message) -> int:
+    """The index of the link that an announcement is about; 0 where it is about something else.
 
     A bridge announces its ports in the same form, and takes leave of one with RTM_DELLINK.
     Raises MessageError on a malformed one.
     """
     of_a_link = message.type in (uapi.RTM_NEWLINK, uapi.RTM_DELLINK)
-    return parse(message) if of_a_link and message.body[:1] == b"\0" else None
+    if not of_a_link or message.body[:1] != b"\0":
+        return 0
+    if len(message.body) < _IFINFO.size:
+        raise MessageError(f"a link message of {len(message.body)} bytes")
+    return int(_IFINFO.unpack_from(message.body)[2])
 
 
 def links(netlink: Requests) -> list[Link]:

@@ -20,7 +20,7 @@ from canwharf.errors import MessageError
 from canwharf.kernel import uapi
 
 _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
+_ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type; four bytes
 _U32 = Struct("=I")
 _S32 = Struct("=i")
 
@@ -67,11 +67,13 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     Raises MessageError where a length is impossible.
     """
     found = {}
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size or offset + length > len(data):
+    end = len(data)
+    unpack = _ATTRIBUTE.unpack_from  # a link has some forty attributes, and links are many
+    while offset + 4 <= end:
+        length, kind = unpack(data, offset)
+        if length < 4 or offset + length > end:
             raise MessageError(f"netlink attribute {kind} of impossible length {length}")
-        found[kind & uapi.NLA_TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + length]
+        found[kind & uapi.NLA_TYPE_MASK] = data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
     return found
 
