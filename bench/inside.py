@@ -276,11 +276,19 @@ def recovery(networks: int, endpoints: int) -> dict[str, float]:
     return result
 
 
+def move_to_containers() -> None:
+    """Take the containers' ends off the host, as Docker does: those left there are collected."""
+    subprocess.run(["ip", "netns", "add", "bench"], check=True)
+    for path in Path("/sys/class/net").glob("cwc*"):
+        subprocess.run(["ip", "link", "set", path.name, "netns", "bench"], check=True)
+
+
 def at_rest(seconds: int) -> dict[str, Any]:
     """Memory with 40 endpoints, and what an idle daemon costs."""
     with running("canwharf") as (driver, caller):
         for number in range(40):
             caller.join(f"e{number}")
+        move_to_containers()
         assert driver.process is not None
         proc = Path(f"/proc/{driver.process.pid}")
 
