@@ -61,8 +61,9 @@ def test_a_pair_is_made_with_fd_and_the_hosts_end_has_the_group(kernel: FakeKern
     host, container = get(kernel, "cwh1"), get(kernel, "cwc1")
     assert host is not None
     assert container is not None
-    assert host[1:] == ("cwh1", "vxcan", True, False, 72, "", GROUP, container.ifindex, False)
-    assert container[1:] == ("cwc1", "vxcan", True, True, 72, "", 0, host.ifindex, False)
+    ends = host.ifindex, container.ifindex
+    assert host == Link(ends[0], "cwh1", "vxcan", up=False, group=GROUP, peer=ends[1])
+    assert container == Link(ends[1], "cwc1", "vxcan", up=True, peer=ends[0])
 
 
 def test_claiming_brings_up_and_names(kernel: FakeKernel) -> None:

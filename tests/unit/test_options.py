@@ -41,7 +41,7 @@ def test_what_a_network_may_ask_for(
     ("given_options", "words"),
     [
         ({"vxcan.device": "can"}, ("vxcan.device=can", "no such option", "vxcan.dev")),
-        ({"can.bitrate": "500000"}, ("can.bitrate=500000", "no such option", "can.interface")),
+        ({"can.speed": "500000"}, ("can.speed=500000", "no such option", "can.interface")),
         ({"vxcan.dev": 5}, ("vxcan.dev=5", "must be a string")),
         ({"can.name": None}, ("can.name", "must be a string")),
         ({"can.interface": ""}, ("can.interface=", "empty", "can0 or vcan0")),

@@ -167,7 +167,7 @@ def test_an_adapter_that_is_plugged_in_again_is_back_on_its_bus(
     daemon.upkeep.repair()
     assert len(daemon.present("can0")) == 2
     daemon.assert_exactly_once("can0")
-    assert len(kernel.rules) == 2
+    assert len(kernel.rules) == 3  # to and fro, and the adapter's error frames
 
 
 def test_an_adapter_that_was_in_a_container_is_back_on_its_bus(
@@ -183,7 +183,7 @@ def test_an_adapter_that_was_in_a_container_is_back_on_its_bus(
     daemon.upkeep.repair()
     daemon.upkeep.repair()
     daemon.assert_exactly_once("can0")
-    assert len(kernel.rules) == 2
+    assert len(kernel.rules) == 3
 
 
 def test_an_adapter_that_is_unplugged_is_not_replaced_by_a_virtual_one(

@@ -13,7 +13,22 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from canwharf.bus import naming
-from canwharf.bus.naming import BusAlias, EndpointAlias
+from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias
+from canwharf.kernel.can import Setup
+
+
+class Adapter(NamedTuple):
+    """What a network asks of its adapter, validated: `given` are the options that say so.
+
+    `errors` says that its error frames reach the containers, `moved` that the adapter itself goes
+    into the one container, `force` that settings of somebody else are overridden.
+    """
+
+    setup: Setup = Setup()
+    errors: bool = True
+    moved: bool = False
+    force: bool = False
+    given: Mapping[str, str] = {}
 
 
 class Settings(NamedTuple):
@@ -26,6 +41,7 @@ class Settings(NamedTuple):
     interface: str
     prefix: str
     physical: bool = False
+    adapter: Adapter = Adapter()
 
 
 class Network(NamedTuple):
@@ -55,12 +71,14 @@ class Port(NamedTuple):
 class Bus(NamedTuple):
     """All that belongs together: the bus interface and its endpoints' ports.
 
-    A `physical` bus has an adapter for its interface, which nobody can make.
+    A `physical` bus has an adapter for its interface, which nobody can make. An adapter that is
+    moved into its container has no other ports.
     """
 
     interface: Port
     endpoints: tuple[Port, ...]
     physical: bool = False
+    adapter: Adapter = Adapter()
 
     @property
     def ports(self) -> tuple[Port, ...]:
@@ -107,9 +125,15 @@ class State(NamedTuple):
         sharing = [each for each in self.networks.values() if each.settings.interface == interface]
         if not sharing:
             return None
-        ports = tuple(self.port(each, endpoint) for each in sharing for endpoint in each.endpoints)
         physical = any(each.settings.physical for each in sharing)
-        return Bus(Port(interface, str(BusAlias(self.driver))), ports, physical)
+        asking = (each.settings.adapter for each in sharing if each.settings.adapter.given)
+        adapter = next(asking, Adapter())
+        if adapter.moved:
+            return Bus(
+                Port(interface, str(AdapterAlias(self.driver, interface))), (), physical, adapter
+            )
+        ports = tuple(self.port(each, endpoint) for each in sharing for endpoint in each.endpoints)
+        return Bus(Port(interface, str(BusAlias(self.driver))), ports, physical, adapter)
 
     def port(self, network: Network, endpoint: str) -> Port:
         """The host end of an endpoint's pair."""

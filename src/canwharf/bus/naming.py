@@ -7,6 +7,8 @@ Rules:
 - An alias says whose an interface is: `canwharf DRIVER bus` on a host interface that we made,
   `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair. DRIVER is the
   name that the container engine knows us by; what bears another driver's alias is not ours.
+- `canwharf DRIVER adapter NAME` is on an adapter that is lent to a container: it is somebody
+  else's all the same, and the alias tells its name when it comes back under another one.
 - What is not exactly such an alias belongs to somebody else.
 """
 
@@ -33,6 +35,16 @@ class BusAlias(NamedTuple):
         return f"canwharf {self.driver} bus"
 
 
+class AdapterAlias(NamedTuple):
+    """The alias of an adapter that moves into its container and back."""
+
+    driver: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"canwharf {self.driver} adapter {self.name}"
+
+
 class EndpointAlias(NamedTuple):
     """The alias of a pair's host end: enough to know the endpoint again without any state."""
 
@@ -49,11 +61,13 @@ class EndpointAlias(NamedTuple):
         )
 
 
-def parse_alias(alias: str) -> BusAlias | EndpointAlias | None:
+def parse_alias(alias: str) -> BusAlias | AdapterAlias | EndpointAlias | None:
     """What an interface's alias says of its owner; None where it is no alias of this project."""
     match alias.split(" "):
         case ["canwharf", driver, "bus"]:
             return BusAlias(driver)
+        case ["canwharf", driver, "adapter", name]:
+            return AdapterAlias(driver, name)
         case ["canwharf", driver, "endpoint", network, endpoint, bus, prefix]:
             return EndpointAlias(driver, network, endpoint, bus, prefix)
     return None

@@ -6,20 +6,50 @@ Rules:
   ignored in silence. Options outside these prefixes are none of our business.
 - `can.interface` is `vxcan.dev` + `vxcan.id` in one word, `can.name` is `vxcan.peer`. Both ways
   may be given if they agree.
+- An adapter's settings have the words of `ip link set type can`, and its units.
 - An error names the option, its value, and what would be right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from canwharf.bus import naming
-from canwharf.bus.model import Settings
+from canwharf.bus.model import Adapter, Settings
 from canwharf.errors import OptionError
+from canwharf.kernel import can
+from canwharf.kernel.can import Setup
 
 _PREFIXES = ("vxcan.", "can.")
 _ENDPOINT_OPTIONS = ("vxcan.peer", "can.name")
-_NETWORK_OPTIONS = ("vxcan.dev", "vxcan.id", "can.interface", *_ENDPOINT_OPTIONS)
+
+# Numbers: the field of `Setup`, the lowest value
+_NUMBERS = {
+    "can.bitrate": ("bitrate", 1),
+    "can.dbitrate": ("dbitrate", 1),
+    "can.restart-ms": ("restart_ms", 0),
+    "can.txqueuelen": ("txqueuelen", 0),
+}
+_MOST = 0xFFFFFFFE
+_POINTS = {"can.sample-point": "sample_point", "can.dsample-point": "dsample_point"}
+_MODES = {f"can.{name}": flag for name, flag in can.MODES.items()}
+# Of a switch, what it is without being given
+_SWITCHES = {"can.errors": True, "can.force": False}
+_CHOICES = {"can.mode": ("share", "move")}
+_ADAPTER_OPTIONS = (*_NUMBERS, *_POINTS, *_MODES, *_SWITCHES, *_CHOICES)
+TYPES = ("auto", "virtual", "physical")
+
+_NETWORK_OPTIONS = (
+    *("vxcan.dev", "vxcan.id", "can.interface", "can.type"),
+    *_ENDPOINT_OPTIONS,
+    *_ADAPTER_OPTIONS,
+)
+# What only makes sense beside another
+_NEEDS = {
+    "can.sample-point": "can.bitrate",
+    "can.dsample-point": "can.dbitrate",
+    "can.dbitrate": "can.bitrate",
+}
 
 _RIGHT_INTERFACE = (
     f"right would be a CAN interface, or a free name of up to {naming.MAX_NAME} characters "
@@ -34,7 +64,46 @@ DEFAULT_PREFIX = "vcanp"
 def parse_network(options: Mapping[str, object]) -> Settings:
     """The settings that a network's options ask for. Raises OptionError."""
     ours = _known(options, _NETWORK_OPTIONS, "a network")
-    return Settings(_interface(ours), _prefix(ours) or DEFAULT_PREFIX)
+    given = {option: ours[option] for option in sorted(ours) if option in _ADAPTER_OPTIONS}
+    prefix = _prefix(ours) or DEFAULT_PREFIX
+    return Settings(_interface(ours), prefix, adapter=parse_adapter(given))
+
+
+def parse_type(options: Mapping[str, object]) -> str:
+    """What a network's options say that its interface is: one of TYPES. Raises OptionError."""
+    return _choice("can.type", str(options.get("can.type", TYPES[0])), TYPES)
+
+
+def parse_adapter(given: Mapping[str, str]) -> Adapter:
+    """What these options ask of an adapter. Raises OptionError."""
+    for option, other in _NEEDS.items():
+        if option in given and other not in given:
+            raise OptionError(option, given[option], f"it needs {other} too")
+    numbers = {
+        field: _number(option, given[option], least)
+        for option, (field, least) in _NUMBERS.items()
+        if option in given
+    }
+    points = {
+        field: _point(option, given[option]) for option, field in _POINTS.items() if option in given
+    }
+    modes = {
+        flag: _switch(option, given[option]) for option, flag in _MODES.items() if option in given
+    }
+    setup = Setup(
+        **numbers, **points, mask=sum(modes), modes=sum(flag for flag, on in modes.items() if on)
+    )
+    fd = bool(setup.modes & can.MODES["fd"])
+    if setup.dbitrate and not fd:
+        raise OptionError("can.dbitrate", setup.dbitrate, "it needs can.fd=on too")
+    if fd and setup.bitrate and not setup.dbitrate:
+        raise OptionError("can.fd", given["can.fd"], "it needs can.dbitrate beside can.bitrate")
+    errors, force = (
+        _switch(option, given[option]) if option in given else usual
+        for option, usual in _SWITCHES.items()
+    )
+    mode = _choice("can.mode", given.get("can.mode", "share"), _CHOICES["can.mode"])
+    return Adapter(setup, errors, mode == "move", force, dict(given))
 
 
 def parse_endpoint(options: Mapping[str, object]) -> str:
@@ -58,6 +127,33 @@ def _known(options: Mapping[str, object], known: tuple[str, ...], whose: str) ->
             raise OptionError(option, value, "the value must be a string")
         ours[option] = value
     return ours
+
+
+def _number(option: str, value: str, least: int) -> int:
+    if not (value.isascii() and value.isdigit() and least <= int(value[:12]) <= _MOST):
+        raise OptionError(option, value, f"right would be a whole number from {least} on")
+    return int(value)
+
+
+def _point(option: str, value: str) -> int:
+    """A part of a bit, as `0.875`, in per mille."""
+    whole, dot, part = value.partition(".")
+    right = whole in ("", "0") and dot and part.isascii() and part.isdigit() and len(part) <= 3
+    if not right or not int(part):
+        raise OptionError(
+            option, value, "right would be a part of a bit with up to three digits, like 0.875"
+        )
+    return int(part.ljust(3, "0"))
+
+
+def _switch(option: str, value: str) -> bool:
+    return _choice(option, value, ("on", "off", "true", "false")) in ("on", "true")
+
+
+def _choice(option: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise OptionError(option, value, f"right would be {' or '.join(choices)}")
+    return value
 
 
 def refuse_interface(options: Mapping[str, object], name: str, reason: str) -> OptionError:

@@ -18,26 +18,28 @@ Rules:
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from canwharf.bus.model import Bus, Port
-from canwharf.bus.naming import BusAlias, EndpointAlias, group_of, parse_alias
+from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
 from canwharf.bus.plan import (
     AddRule,
     Claim,
+    Configure,
     DeleteLink,
     DeleteRule,
     MakeBus,
     MakePair,
     Plan,
+    Rename,
     Step,
     is_ours,
     plan,
 )
 from canwharf.bus.view import View
 from canwharf.errors import ConflictError, KernelError, NetlinkOverrunError
-from canwharf.kernel import gateway, link, uapi
+from canwharf.kernel import can, gateway, link, uapi
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
@@ -63,6 +65,7 @@ class Reconciler:
         self._view: View | None = None
         self._changed: set[str] = set()
         self._doubt = True
+        self._seen_up: set[int] = set()  # by the views so far
 
     def bring(
         self,
@@ -99,7 +102,9 @@ class Reconciler:
             # Announcements that come during the look repeat what it finds, and do no harm.
             links = link.links(self._requests)
             entries = gateway.entries(self._requests)
-            self._view = View(links, (entry.rule for entry in entries if entry.plain))
+            rules = (entry.rule for entry in entries if entry.plain)
+            self._view = View(links, rules, self._seen_up)
+            self._seen_up = self._view.seen_up
         return self._view
 
     def changes(self) -> Changed:
@@ -146,6 +151,9 @@ class Reconciler:
             new = view.at(index)
             if old != new:
                 self._changed.update(each.name for each in (old, new) if each)
+            match parse_alias(new.alias if new else ""):
+                case AdapterAlias(driver, name) if driver == self._driver:
+                    self._changed.add(name)  # it is back, under whatever name
 
     def unused(self) -> frozenset[str]:
         """The names of all links of ours that are not in use by a container.
@@ -179,6 +187,21 @@ class Reconciler:
             return "it is the host end of a container's interface pair"
         return ""
 
+    def adapter_fault(self, bus: Bus) -> str:
+        """How the adapter of a bus is set up otherwise than asked for; empty if it is not.
+
+        Raises KernelError.
+        """
+        found = self.observe().link(bus.interface.name)
+        if found is None or found.controller is None or not found.up:
+            return ""
+        return ", ".join(can.differences(bus.adapter.setup, found.controller, found.txqueuelen))
+
+    def fresh(self, name: str) -> Link | None:
+        """A link as it is at this moment, with its counters. Raises KernelError."""
+        answers = self._requests.batch([link.get(name)])
+        return link.parse(answers[0]) if answers else None
+
     def other_driver(self, name: str) -> str:
         """The other daemon's driver that has a bus on this host interface; or empty.
 
@@ -192,15 +215,16 @@ class Reconciler:
                     return driver
         return ""
 
-    def _apply(self, steps: Iterable[Step], view: View) -> None:
+    def _apply(self, steps: Sequence[Step], view: View) -> None:
         claims = self._make(steps, view)
         batch = [link.claim(made.ifindex, made.name, port.alias) for port, made in claims]
         added: list[Rule] = []
         removed: list[Rule] = []
         for step in steps:
             match step:
-                case AddRule(source, destination, fd):
-                    added.append(Rule(_index(view, source), _index(view, destination), fd))
+                case AddRule(source, destination, fd, errors):
+                    ends = _index(view, source), _index(view, destination)
+                    added.append(Rule(*ends, fd, errors))
                     batch.append(gateway.add(added[-1], f"{source} -> {destination}"))
                 case DeleteRule(rule, source, destination):
                     removed.append(rule)
@@ -208,41 +232,52 @@ class Reconciler:
         if batch:
             self._requests.batch(batch)
         for port, made in claims:
-            view.put(made._replace(up=True, alias=port.alias))
+            now = view.at(made.ifindex) or made
+            view.put(now._replace(up=True, alias=port.alias))
         for rule in added:
             view.add(rule)
         for rule in removed:
             view.remove(rule)
 
-    def _make(self, steps: Iterable[Step], view: View) -> list[tuple[Port, Link]]:
-        """Delete and make links; those that are now to be brought up and given their alias."""
+    def _make(self, steps: Sequence[Step], view: View) -> list[tuple[Port, Link]]:
+        """Delete, make and set up links; those that are now to be brought up and given an alias."""
         group = group_of(self._driver)
         batch: list[Request] = []
-        ports: list[Port] = []
-        claims: list[tuple[Port, Link]] = []
-        gone: list[Link] = []
+        names: list[str] = []  # of the links to be looked at afterwards
+        for step in steps:
+            asked, touched = _making(step, group)
+            batch += asked
+            names += touched
+        claims = [(step.port, step.link) for step in steps if isinstance(step, Claim)]
+        if not batch:
+            return claims
+        for answer in self._requests.batch(batch + [link.get(name) for name in names]):
+            view.put(link.parse(answer))
+        made: list[tuple[Port, Link | None]] = []
         for step in steps:
             match step:
                 case DeleteLink(found):
-                    gone.append(found)
-                    batch.append(link.delete(found.ifindex, found.name))
-                case MakeBus(port):
-                    ports.append(port)
-                    batch.append(link.make_vcan(port.name, group))
-                case MakePair(port):
-                    ports.append(port)
-                    batch.append(link.make_pair(port.name, port.container, group))
-                case Claim(port, found):
-                    claims.append((port, found))
-        if not batch:
-            return claims
-        names = [name for port in ports for name in (port.name, port.container) if name]
-        for answer in self._requests.batch(batch + [link.get(name) for name in names]):
-            view.put(link.parse(answer))
-        for found in gone:
-            view.drop(found.ifindex)
-        made = [(port, view.link(port.name)) for port in ports]
-        return claims + [(port, found) for port, found in made if found is not None]
+                    view.drop(found.ifindex)
+                case MakeBus(port) | MakePair(port):
+                    made.append((port, view.link(port.name)))
+        return claims + [(port, new) for port, new in made if new is not None]
+
+
+def _making(step: Step, group: int) -> tuple[list[Request], list[str]]:
+    """The requests of a step that is not about rules, and the names of what they touch."""
+    match step:
+        case DeleteLink(found):
+            return [link.delete(found.ifindex, found.name)], []
+        case MakeBus(port):
+            return [link.make_vcan(port.name, group)], [port.name]
+        case MakePair(port):
+            pair = link.make_pair(port.name, port.container, group)
+            return [pair], [port.name, port.container]
+        case Configure(found, setup):
+            return link.configure(found, setup), [found.name]
+        case Rename(found, name):
+            return [link.rename(found.ifindex, found.name, name)], [name]
+    return [], []
 
 
 def _index(view: View, name: str) -> int:

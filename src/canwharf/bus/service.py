@@ -23,15 +23,23 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import options
+from canwharf.bus import adapters, options
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import Network, Settings, State
-from canwharf.bus.naming import BusAlias, parse_alias
-from canwharf.bus.plan import AddRule, Claim, DeleteLink, DeleteRule, MakeBus, Plan
+from canwharf.bus.naming import BusAlias, EndpointAlias, parse_alias
+from canwharf.bus.plan import (
+    AddRule,
+    Claim,
+    Configure,
+    DeleteLink,
+    DeleteRule,
+    MakeBus,
+    Plan,
+    Rename,
+)
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
-from canwharf.kernel.link import VIRTUAL
 
 
 class Joined(NamedTuple):
@@ -61,6 +69,7 @@ class Service:
     def create_network(self, network: str, given: Mapping[str, object]) -> None:
         """Make a network, and its bus interface if there is none. Raises CanwharfError."""
         settings = options.parse_network(given)
+        kind = options.parse_type(given)
         fault = self._reconciler.interface_fault(settings.interface)
         other = self._reconciler.other_driver(settings.interface)
         if other and not fault:
@@ -69,7 +78,10 @@ class Service:
             raise options.refuse_interface(given, settings.interface, fault)
         known = self.state.networks.get(network)
         if known is None:
-            new = self.state.with_network(Network(network, self._typed(settings), {}))
+            settings = self._typed(settings, kind)
+            found = self._reconciler.observe().link(settings.interface)
+            adapters.check(settings, kind, found, self.state.bus(settings.interface))
+            new = self.state.with_network(Network(network, settings, {}))
         elif known.settings == settings._replace(physical=known.settings.physical):
             new = self.state
         else:
@@ -93,8 +105,9 @@ class Service:
         """Write an endpoint down; its pair is made when it joins. Raises CanwharfError."""
         known = self._network(network)
         prefix = options.parse_endpoint(given)
+        state = self._alone(known, endpoint) if known.settings.adapter.moved else self.state
         if known.endpoints.get(endpoint) != prefix:
-            self.change(self.state.with_endpoint(network, endpoint, prefix))
+            self.change(state.with_endpoint(network, endpoint, prefix))
         self.unjoined.add(endpoint)
 
     def join(self, network: str, endpoint: str) -> Joined:
@@ -104,6 +117,8 @@ class Service:
         fault = self._reconciler.interface_fault(interface)
         if fault:
             raise ConflictError(f"cannot join the bus on {interface}: {fault}")
+        if known.settings.adapter.moved:
+            return self._lend(known, endpoint)
         port = self.state.port(known, endpoint)
         fields = {"network": network, "endpoint": endpoint, "interface": port.name}
         new = self.state
@@ -122,6 +137,40 @@ class Service:
         self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
         return Joined(port.container, new.networks[network].prefix_of(endpoint))
 
+    def _lend(self, known: Network, endpoint: str) -> Joined:
+        """Give the adapter itself to an endpoint. Raises CanwharfError."""
+        interface = known.settings.interface
+        new = self._alone(known, endpoint)
+        if self._reconciler.observe().link(interface) is None:
+            raise ConflictError(
+                f"the adapter {interface} is not there, and can.mode=move gives it to the "
+                "container itself: plug it in and start the container again"
+            )
+        if endpoint not in known.endpoints:
+            new = new.with_endpoint(known.id, endpoint, "")
+        self.change(new, interface, {interface}, {interface})
+        self.unjoined.discard(endpoint)
+        fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
+        self.say(INFO, "adapter lent to endpoint", **fields)
+        return Joined(interface, new.networks[known.id].prefix_of(endpoint))
+
+    def _alone(self, known: Network, endpoint: str) -> State:
+        """The state in which nobody else has the adapter. Raises ConflictError, KernelError.
+
+        While it is on the host, nobody has it: what an engine forgot is no claim.
+        """
+        others = [other for other in known.endpoints if other != endpoint]
+        interface = known.settings.interface
+        if others and self._reconciler.observe().link(interface) is None:
+            raise ConflictError(
+                f"the adapter {interface} is lent to endpoint {others[0]}, which has it for itself "
+                "(can.mode=move): stop that container, or make the network with can.mode=share"
+            )
+        state = self.state
+        for other in others:
+            state = state.without_endpoint(known.id, other)
+        return state
+
     def adopt_networks(self, known: Mapping[str, Mapping[str, object]]) -> None:
         """Take over the networks that the engine still knows and we have lost.
 
@@ -132,7 +181,8 @@ class Service:
                 continue
             fields = {"network": network}
             try:
-                settings = self._typed(options.parse_network(given))
+                settings = options.parse_network(given)
+                settings = self._typed(settings, options.parse_type(given))
             except CanwharfError as error:
                 self.say(ERROR, "could not adopt a network", **fields, error=str(error))
                 continue
@@ -154,7 +204,7 @@ class Service:
             if link.name in self.unfinished or not (link.peer_away or lost):
                 continue
             if known is None:
-                settings = self._typed(Settings(owner.bus, owner.prefix))
+                settings = self._typed(Settings(owner.bus, owner.prefix), "auto")
                 known = Network(owner.network, settings, {})
                 self._adopt(self.state.with_network(known))
             own = "" if owner.prefix == known.settings.prefix else owner.prefix
@@ -193,8 +243,19 @@ class Service:
         known = self.state.networks.get(network)
         if known is None or endpoint not in known.endpoints:
             return {}
-        port = self.state.port(known, endpoint)
-        return {"canwharf.bus": known.settings.interface, "canwharf.interface": port.name}
+        interface = known.settings.interface
+        lent = known.settings.adapter.moved
+        name = interface if lent else self.state.port(known, endpoint).name
+        told = {"canwharf.bus": interface, "canwharf.interface": name}
+        found = self._reconciler.fresh(interface) if known.settings.physical else None
+        if found and found.controller:
+            told |= {
+                "canwharf.state": found.controller.state_name,
+                "canwharf.bitrate": str(found.controller.bitrate),
+                "canwharf.tx-errors": str(found.controller.sending_errors),
+                "canwharf.rx-errors": str(found.controller.receiving_errors),
+            }
+        return told
 
     def change(
         self,
@@ -247,12 +308,9 @@ class Service:
             raise
         self.unsaved = False
 
-    def _typed(self, settings: Settings) -> Settings:
-        """These settings for what the interface is now, or was when a network first named it."""
+    def _typed(self, settings: Settings, kind: str) -> Settings:
         found = self._reconciler.observe().link(settings.interface)
-        bus = self.state.bus(settings.interface)
-        adapter = found is not None and found.can and found.kind not in VIRTUAL
-        return settings._replace(physical=adapter or (bus is not None and bus.physical))
+        return adapters.typed(settings, kind, found, self.state.bus(settings.interface))
 
     def say(self, level: str, what: str, **fields: str) -> None:
         """Report what happened."""
@@ -290,6 +348,12 @@ class Service:
                     what = "recreated" if recovering else "created"
                     level = WARNING if recovering else INFO
                     self.say(level, f"{what} bus interface", interface=port.name)
+                case Configure(link, setup):
+                    self.say(
+                        INFO, "configured adapter", interface=link.name, setup=adapters.asked(setup)
+                    )
+                case Rename(link, name):
+                    self.say(WARNING, "gave the adapter its name again", interface=name)
                 case Claim(_, link):
                     self.say(WARNING, "brought interface up again", interface=link.name)
                 case DeleteLink(link):
@@ -304,7 +368,7 @@ class Service:
             owner = parse_alias(port.alias)
             if isinstance(owner, BusAlias):
                 self.say(WARNING, "the adapter is missing, waiting for it", interface=port.name)
-            elif owner is not None and owner.endpoint not in self.unjoined:
+            elif isinstance(owner, EndpointAlias) and owner.endpoint not in self.unjoined:
                 self.say(
                     WARNING,
                     "skipped an endpoint without interface",

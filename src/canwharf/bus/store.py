@@ -1,7 +1,8 @@
 """The desired state on disk: one JSON file that a person can read.
 
     {"version": 1, "driver": "canwharf", "complete": true, "boot": "…", "networks": {ID:
-     {"interface": "vcan0", "physical": false, "prefix": "can", "endpoints": {ID: {"prefix": ""}}}}}
+     {"interface": "can0", "physical": true, "prefix": "can", "adapter": {"can.bitrate": "500000"},
+      "endpoints": {ID: {"prefix": ""}}}}}
 
 Rules:
 
@@ -23,9 +24,9 @@ import os
 from time import strftime
 from typing import NoReturn
 
-from canwharf.bus import naming
-from canwharf.bus.model import Network, Settings, State
-from canwharf.errors import StartError, StateError
+from canwharf.bus import naming, options
+from canwharf.bus.model import Adapter, Network, Settings, State
+from canwharf.errors import OptionError, StartError, StateError
 
 VERSION = 1
 FILE_NAME = "state.json"
@@ -97,6 +98,7 @@ class Store:
                     "interface": network.settings.interface,
                     "physical": network.settings.physical,
                     "prefix": network.settings.prefix,
+                    "adapter": network.settings.adapter.given,
                     "endpoints": {id: {"prefix": own} for id, own in network.endpoints.items()},
                 }
                 for network in state.networks.values()
@@ -140,7 +142,9 @@ class Store:
                 left += len(endpoints)
                 endpoints = {}
             physical = fields.get("physical") is True
-            networks[id] = Network(id, Settings(interface, prefix, physical), endpoints)
+            adapter = self._adapter(fields.get("adapter", {}), id)
+            settings = Settings(interface, prefix, physical, adapter)
+            networks[id] = Network(id, settings, endpoints)
         return State(driver, networks, whole.get("complete") is not False), left
 
     def _endpoints(self, content: object, network: str) -> dict[str, str]:
@@ -151,6 +155,16 @@ class Store:
                 self._refuse(f"{id!r} is not an endpoint's id")
             endpoints[id] = "" if prefix == "" else self._name(prefix, naming.MAX_PREFIX, id)
         return endpoints
+
+    def _adapter(self, content: object, network: str) -> Adapter:
+        """Files from before version 0.2 have none."""
+        given = self._object(content, f"adapter of network {network}")
+        if not all(isinstance(value, str) for value in given.values()):
+            self._refuse(f"the adapter of network {network} should have strings")
+        try:
+            return options.parse_adapter({name: str(value) for name, value in given.items()})
+        except OptionError as error:
+            self._refuse(str(error))
 
     def _object(self, content: object, what: str) -> dict[str, object]:
         if not isinstance(content, dict):

@@ -12,7 +12,8 @@ Rules:
   look, which finds rules that somebody deleted or doubled by hand. After that, nothing wakes us.
 - While the state is incomplete, each look asks the engine what it knows: it may not have been
   running when we started.
-- An endpoint is in doubt when its pair is missing, or has both its ends on the host. One that is
+- An endpoint is in doubt when its pair is missing, or has both its ends on the host; one to which
+  an adapter was lent, when that is on the host. One that is
   found in the same doubt twice, a grace period apart, has no container: the engine has forgotten
   it (it never mentions those of a crash again), and it is collected.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from canwharf.bus.events import ERROR, INFO, WARNING
+from canwharf.bus.model import Bus
 from canwharf.bus.plan import AddRule
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
@@ -46,6 +48,7 @@ class Upkeep:
         self._service = service
         self._reconciler = reconciler
         self._ask = ask
+        self._faults: dict[str, str] = {}  # of adapters, as last told
         self._suspects: frozenset[tuple[str, str, int]] = frozenset()
         self._first = True  # what was left by an earlier life of the daemon is looked at, too
         self._look_at: float | None = None
@@ -150,10 +153,20 @@ class Upkeep:
             fields = {"interface": interface, "error": str(error)}
             self._service.say(ERROR, "could not repair a bus", **fields)
             return False
+        self._tell_fault(bus)
         added = sum(isinstance(step, AddRule) for step in done.steps)
         if added:
             self._service.say(INFO, "restored rules", interface=interface, rules=str(added))
         return True
+
+    def _tell_fault(self, bus: Bus) -> None:
+        """Say, once, that an adapter is set up otherwise than its network asks."""
+        interface = bus.interface.name
+        fault = "" if bus.adapter.force else self._reconciler.adapter_fault(bus)
+        if fault and self._faults.get(interface) != fault:
+            fields = {"interface": interface, "difference": fault}
+            self._service.say(ERROR, "somebody set the adapter up otherwise", **fields)
+        self._faults[interface] = fault
 
     def _touched(self, names: frozenset[str]) -> list[str]:
         """The bus interfaces whose bus has one of these links."""
@@ -167,10 +180,16 @@ class Upkeep:
 
     def _doubtful(self) -> frozenset[tuple[str, str, int]]:
         """Endpoints that may be abandoned: network, endpoint, index of the host end if any."""
+        view = self._reconciler.observe()
         held = {(owner.network, owner.endpoint): link for owner, link in self._reconciler.pairs()}
-        return frozenset(
-            (network.id, endpoint, link.ifindex if link else 0)
-            for network in self._service.state.networks.values()
-            for endpoint in network.endpoints
-            if not ((link := held.get((network.id, endpoint))) and link.peer_away)
-        )
+        doubtful = set()
+        for network in self._service.state.networks.values():
+            for endpoint in network.endpoints:
+                link = held.get((network.id, endpoint))
+                at_work = link is not None and link.peer_away
+                if network.settings.adapter.moved:
+                    link = view.link(network.settings.interface)
+                    at_work = link is None
+                if not at_work:
+                    doubtful.add((network.id, endpoint, link.ifindex if link else 0))
+        return frozenset(doubtful)

@@ -6,6 +6,8 @@ Rules:
   ourselves, and with the kernel's announcements. It is thrown away, and a new look taken, as
   soon as there is doubt (a failed batch, lost announcements).
 - Rules are told by interface index and go with either of their interfaces, as in the kernel.
+- It remembers which links it has seen up: an adapter that was up and is down now was taken down
+  by somebody, one that never was waits for us.
 - Rules that do not have exactly our form are somebody else's and are not in here.
 """
 
@@ -16,19 +18,31 @@ from collections.abc import Iterable
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 
+_KINDS = ((False, False), (True, False), (False, True))  # fd, errors
+
 
 class View:
-    """Links by index and name, gateway rules with their number."""
+    """Links by index and name, gateway rules with their number.
 
-    def __init__(self, links: Iterable[Link] = (), rules: Iterable[Rule] = ()) -> None:
+    `seen_up` are the indexes of links that were up, also in earlier views.
+    """
+
+    def __init__(
+        self,
+        links: Iterable[Link] = (),
+        rules: Iterable[Rule] = (),
+        seen_up: Iterable[int] = (),
+    ) -> None:
+        self.seen_up: set[int] = set()
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
-        # source -> (destination, fd) -> how many equal rules there are
-        self._rules: dict[int, dict[tuple[int, bool], int]] = {}
+        # source -> (destination, fd, errors) -> how many equal rules there are
+        self._rules: dict[int, dict[tuple[int, bool, bool], int]] = {}
         for link in links:
             self.put(link)
         for rule in rules:
             self.add(rule)
+        self.seen_up |= self._links.keys() & set(seen_up)
 
     def link(self, name: str) -> Link | None:
         """The link of this name."""
@@ -49,34 +63,37 @@ class View:
             del self._names[old.name]
         self._links[link.ifindex] = link
         self._names[link.name] = link.ifindex
+        if link.up:
+            self.seen_up.add(link.ifindex)
 
     def drop(self, index: int) -> Link | None:
         """A link is gone, and its rules with it; the link, if we knew it."""
         gone = self._links.pop(index, None)
         if gone is None:
             return None
+        self.seen_up.discard(index)
         if self._names.get(gone.name) == index:
             del self._names[gone.name]
         self._rules.pop(index, None)
         for destinations in self._rules.values():
-            destinations.pop((index, False), None)
-            destinations.pop((index, True), None)
+            for kind in _KINDS:
+                destinations.pop((index, *kind), None)
         return gone
 
     def count(self, rule: Rule) -> int:
         """How many rules equal this one."""
-        return self._rules.get(rule.source, {}).get((rule.destination, rule.fd), 0)
+        return self._rules.get(rule.source, {}).get(rule[1:], 0)
 
     def add(self, rule: Rule) -> None:
         """One more rule like this one."""
         destinations = self._rules.setdefault(rule.source, {})
-        key = (rule.destination, rule.fd)
+        key = rule[1:]
         destinations[key] = destinations.get(key, 0) + 1
 
     def remove(self, rule: Rule) -> None:
         """One rule like this one less."""
         destinations = self._rules[rule.source]
-        key = (rule.destination, rule.fd)
+        key = rule[1:]
         destinations[key] -= 1
         if not destinations[key]:
             del destinations[key]

@@ -9,7 +9,8 @@ Rules:
   must know what is there.
 - A deletion always names both interfaces. With both indexes 0 the kernel flushes every rule of
   the namespace, other people's too.
-- Classic and FD frames each need a rule of their own.
+- Classic frames, FD frames and an adapter's error frames each need a rule of their own: a rule
+  without a filter passes no error frames, one with the error mask nothing else.
 
 Source: linux/can/gw.h, net/can/gw.c (cgw_create_job, cgw_remove_job, cgw_dump_jobs).
 """
@@ -22,12 +23,14 @@ from typing import NamedTuple
 
 from canwharf.errors import MessageError
 from canwharf.kernel import uapi
-from canwharf.kernel.message import Message, attributes, read_u32
+from canwharf.kernel.message import Message, attribute, attributes, read_u32
 from canwharf.kernel.netlink import Request, Requests
 
 _RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
 _RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, index
 _PLAIN = uapi.CGW_FLAGS_CAN_ECHO | uapi.CGW_FLAGS_CAN_IIF_TX_OK
+# struct can_filter: identifier, mask (linux/can.h); every class of error frames
+_ERRORS = Struct("=II").pack(0, uapi.CAN_ERR_FLAG | uapi.CAN_ERR_MASK)
 _COUNTERS = frozenset({uapi.CGW_HANDLED, uapi.CGW_DROPPED, uapi.CGW_DELETED})
 _ENDS = frozenset({uapi.CGW_SRC_IF, uapi.CGW_DST_IF})
 _NO_MODULE = {
@@ -37,11 +40,15 @@ _NO_MODULE = {
 
 
 class Rule(NamedTuple):
-    """Frames that arrive on the interface with index `source` go out on `destination`."""
+    """Frames that arrive on the interface with index `source` go out on `destination`.
+
+    Classic ones, or FD frames, or the error frames of a controller.
+    """
 
     source: int
     destination: int
     fd: bool
+    errors: bool = False
 
 
 class Entry(NamedTuple):
@@ -104,13 +111,16 @@ def parse(message: Message) -> Entry:
     _family, _type, flags = _RTCAN.unpack_from(message.body)
     found = attributes(message.body, _RTCAN.size)
     fd = bool(flags & uapi.CGW_FLAGS_CAN_FD)
+    errors = not fd and found.get(uapi.CGW_FILTER) == _ERRORS
+    ours = _COUNTERS | _ENDS | ({uapi.CGW_FILTER} if errors else set())
     return Entry(
         Rule(
             read_u32(found.get(uapi.CGW_SRC_IF, bytes(4))),
             read_u32(found.get(uapi.CGW_DST_IF, bytes(4))),
             fd,
+            errors,
         ),
-        plain=flags == _flags(fd) and found.keys() <= _COUNTERS | _ENDS,
+        plain=flags == _flags(fd) and found.keys() <= ours,
         handled=read_u32(found.get(uapi.CGW_HANDLED, bytes(4))),
         dropped=read_u32(found.get(uapi.CGW_DROPPED, bytes(4))),
     )
@@ -123,8 +133,9 @@ def _flags(fd: bool) -> int:
 def _body(rule: Rule) -> bytes:
     if rule.source <= 0 or rule.destination <= 0:
         raise ValueError(f"a gateway rule needs two interfaces: {rule}")
-    return _RULE.pack(
+    body = _RULE.pack(
         *(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, _flags(rule.fd)),
         *(8, uapi.CGW_SRC_IF, rule.source),
         *(8, uapi.CGW_DST_IF, rule.destination),
     )
+    return body + attribute(uapi.CGW_FILTER, _ERRORS) if rule.errors else body

@@ -23,7 +23,8 @@ from struct import Struct
 from typing import NamedTuple
 
 from canwharf.errors import MessageError
-from canwharf.kernel import uapi
+from canwharf.kernel import can, uapi
+from canwharf.kernel.can import Controller, Setup
 from canwharf.kernel.message import Message, attribute, attributes, read_text, read_u32, text, u32
 from canwharf.kernel.netlink import Request, Requests
 
@@ -40,7 +41,8 @@ class Link(NamedTuple):
 
     `kind` is the kernel's ("vcan", "vxcan", "can"; empty where it names none), `mtu` in bytes.
     `peer` is the index of a pair's other end; `peer_away` says that this end is in another
-    namespace (where the index means something else).
+    namespace (where the index means something else). `controller` is an adapter's, `txqueuelen`
+    the frames that wait for it at most.
     """
 
     ifindex: int
@@ -53,6 +55,8 @@ class Link(NamedTuple):
     group: int = 0
     peer: int = 0
     peer_away: bool = False
+    controller: Controller | None = None
+    txqueuelen: int = 0
 
     @property
     def fd(self) -> bool:
@@ -67,10 +71,12 @@ def parse(message: Message) -> Link:
     _family, hardware, index, flags, _change = _IFINFO.unpack_from(message.body)
     found = attributes(message.body, _IFINFO.size)
     info = attributes(found.get(uapi.IFLA_LINKINFO, b""))
+    kind = read_text(info.get(uapi.IFLA_INFO_KIND, b""))
+    data = info.get(uapi.IFLA_INFO_DATA) if kind == can.KIND else None
     return Link(
         ifindex=index,
         name=read_text(found.get(uapi.IFLA_IFNAME, b"")),
-        kind=read_text(info.get(uapi.IFLA_INFO_KIND, b"")),
+        kind=kind,
         can=hardware == uapi.ARPHRD_CAN,
         up=bool(flags & uapi.IFF_UP),
         mtu=read_u32(found.get(uapi.IFLA_MTU, bytes(4))),
@@ -78,6 +84,8 @@ def parse(message: Message) -> Link:
         group=read_u32(found.get(uapi.IFLA_GROUP, bytes(4))),
         peer=read_u32(found.get(uapi.IFLA_LINK, bytes(4))),
         peer_away=uapi.IFLA_LINK_NETNSID in found,
+        controller=can.parse(data) if data is not None else None,
+        txqueuelen=read_u32(found.get(uapi.IFLA_TXQLEN, bytes(4))),
     )
 
 
@@ -132,6 +140,31 @@ def claim(index: int, name: str, alias: str) -> Request:
     return Request(
         uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "bring up and name", f"interface {name}"
     )
+
+
+def configure(found: Link, setup: Setup) -> list[Request]:
+    """Set an adapter up and bring it up; if it is up already, it is taken down first."""
+    rates = can.possible(found.controller) if found.controller else ""
+    down = _IFINFO.pack(0, 0, found.ifindex, 0, uapi.IFF_UP)
+    up = _info(found.ifindex, up=True) + can.link_attributes(setup)
+    take_down = Request(
+        uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, down, "take down", f"adapter {found.name}"
+    )
+    bring_up = Request(
+        uapi.RTM_NEWLINK,
+        uapi.NLM_F_REQUEST,
+        up,
+        "configure",
+        f"adapter {found.name}",
+        hints={errno.EINVAL: rates, errno.ERANGE: rates, errno.EDOM: rates},
+    )
+    return [take_down, bring_up] if found.up else [bring_up]
+
+
+def rename(index: int, name: str, new: str) -> Request:
+    """Give a link, which must be down, another name."""
+    body = _info(index) + attribute(uapi.IFLA_IFNAME, text(new))
+    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "rename", f"{name} to {new}")
 
 
 def delete(index: int, name: str) -> Request:
