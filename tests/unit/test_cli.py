@@ -7,7 +7,9 @@ import os
 import re
 import select
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,7 @@ from canwharf import __version__
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
 from canwharf.cli import VERBS, log, main
 from canwharf.cli.log import reporter
+from canwharf.cli.options import Flag, Option, Place
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +61,12 @@ def test_a_wrong_command_line_exits_with_two(
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its options and their defaults."""
+    """With its options and their defaults, and an example to copy."""
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
     assert caught.value.code == 0
     told = capsys.readouterr().out
+    assert f"example:\n  canwharf {verb}" in told or f"example:\n  sudo canwharf {verb}" in told
     if verb == "serve":
         for words in ("--socket", "/run/docker/plugins/canwharf.sock", "--state-dir", "SIGTERM"):
             assert words in told
@@ -76,6 +80,40 @@ def test_the_words_of_the_process_are_the_default(
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("", {"bus": "", "json": "", "dry-run": "", "state-dir": "/var"}),
+        ("--json can0", {"bus": "can0", "json": "json", "dry-run": "", "state-dir": "/var"}),
+        (
+            "can0 --dry-run --state-dir=/x",
+            {"bus": "can0", "json": "", "dry-run": "dry-run", "state-dir": "/x"},
+        ),
+    ],
+)
+def test_flags_and_words_without_a_name(
+    words: str, values: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any order, as of any other program."""
+    taken: list[Mapping[str, str]] = []
+
+    def run(given: Mapping[str, str]) -> int:
+        taken.append(given)
+        return 7
+
+    table = (
+        Place("bus", "a bus", "BUS"),
+        Flag("json", "for machines"),
+        Flag("dry-run", "do nothing"),
+        Option("state-dir", "/var", "where", "DIR"),
+    )
+    verb = SimpleNamespace(DESCRIPTION="Look.", EXAMPLE="canwharf look", OPTIONS=table, run=run)
+    monkeypatch.setitem(VERBS, "look", "look at it")
+    monkeypatch.setitem(sys.modules, "canwharf.cli.look", verb)
+    assert main(["look", *words.split()]) == 7
+    assert taken == [values]
 
 
 def test_a_failure_is_one_line_and_exits_with_one(

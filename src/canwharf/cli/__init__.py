@@ -4,8 +4,8 @@ Rules:
 
 - Only the verb that is asked for is imported: what `serve` does not use costs a board nothing.
 - The daemon's start does not wait for argparse, which takes nearly as long as an interpreter's
-  start: `serve` and `--option value` pairs that are all in its table are read by hand. Whoever
-  asks for help or made a mistake gets argparse, which is made from the same table.
+  start: `serve` and `--option value` pairs that are all in its table are read by hand. Every other
+  verb, and whoever asks for help or made a mistake, gets argparse, made from the same table.
 - Exit codes: 0 done, 1 it failed (one line on standard error says why and what to do), 2 the
   command line is wrong.
 """
@@ -17,8 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from canwharf import __version__
-from canwharf.cli.options import read_plain
+from canwharf.cli.options import Flag, Option, Place, Row, read_plain
 from canwharf.errors import CanwharfError
+
+TYPE_CHECKING = False  # typing's own would be one more import
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
@@ -51,6 +55,7 @@ def _daemon(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]] | None:
 def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
     """Any verb and its options, or help, or the end with what is wrong."""
     import argparse  # noqa: PLC0415 (see above)
+    from textwrap import fill  # noqa: PLC0415 (see above)
 
     parser = argparse.ArgumentParser(
         prog="canwharf",
@@ -60,19 +65,35 @@ def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
     wanted = next((word for word in words if word in VERBS), "")
     for verb, summary in VERBS.items():
-        one = verbs.add_parser(verb, help=summary)
+        one = verbs.add_parser(
+            verb, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         if verb != wanted:
             continue
         module = import_module(f"canwharf.cli.{verb}")
-        one.description = module.DESCRIPTION
-        for option in module.OPTIONS:
-            one.add_argument(
-                f"--{option.name}",
-                default=option.default,
-                metavar=option.metavar or None,
-                choices=option.choices or None,
-                help=f"{option.help} (default: %(default)s)",
-            )
+        one.description = fill(module.DESCRIPTION, 79)
+        one.epilog = f"example:\n  {module.EXAMPLE}"
+        for row in module.OPTIONS:
+            _add(one, row)
     values = vars(parser.parse_args(words))
     run: _Run = import_module(f"canwharf.cli.{values.pop('verb')}").run
     return run, {name.replace("_", "-"): value for name, value in values.items()}
+
+
+def _add(parser: ArgumentParser, row: Row) -> None:
+    """One row of a verb's table."""
+    match row:
+        case Option(name, default, help, metavar, choices):
+            parser.add_argument(
+                f"--{name}",
+                default=default,
+                metavar=metavar or None,
+                choices=choices or None,
+                help=f"{help} (default: %(default)s)" if default else help,
+            )
+        case Flag(name, help):
+            parser.add_argument(
+                f"--{name}", action="store_const", const=name, default="", help=help
+            )
+        case Place(name, help, metavar):
+            parser.add_argument(name, nargs="?", default="", metavar=metavar, help=help)

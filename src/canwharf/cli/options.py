@@ -16,6 +16,24 @@ class Option(NamedTuple):
     choices: Sequence[str] = ()
 
 
+class Flag(NamedTuple):
+    """`--name`; its value is its name where it is given, else empty."""
+
+    name: str
+    help: str
+
+
+class Place(NamedTuple):
+    """A word without a name, as BUS in `status BUS`; empty where it is left out."""
+
+    name: str
+    help: str
+    metavar: str
+
+
+Row = Option | Flag | Place
+
+
 def read_plain(options: Iterable[Option], words: Sequence[str]) -> dict[str, str] | None:
     """The value of each option; None where the words are not `--name value` pairs of these."""
     known = {f"--{option.name}": option for option in options}

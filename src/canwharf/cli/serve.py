@@ -41,6 +41,7 @@ DESCRIPTION = (
     "Run the daemon. It ends at SIGTERM or SIGINT and leaves all interfaces and gateway "
     "rules in place: containers keep talking while it is away."
 )
+EXAMPLE = "canwharf serve --log-level warning"
 OPTIONS = (
     Option(
         "socket",
