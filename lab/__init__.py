@@ -12,7 +12,8 @@ that runs as an ordinary process, and Debian ships one with all CAN modules. So 
   power cut (`disk`). A new guest gets a copy of a prepared one, with the image `ecu` on it.
 - a *kernel process* in namespaces of its own (`machine` starts `enter`, which mounts the root
   and starts the kernel). The kernel mounts the root as hostfs and runs `init` as pid 1, which
-  lays a tmpfs over the root, loads the modules, mounts the disk and starts the agent.
+  lays a tmpfs over the root, loads the modules, mounts the disk and starts the agent; or, for
+  a machine as a user has it, lays the disk over the root and hands over to systemd.
 - an *agent* in the guest (`agent`) at one end of a serial line, which is a socket at this end
   (`channel`). Commands go in, output and statuses come out, many at a time.
 
@@ -31,5 +32,5 @@ Rules of the whole
 
 Imports run downwards only:
 __main__ > guest > disk > docker > machine > channel, root > suites, cache > errors.
-`agent`, `dockerd`, `init` and `image.sh` run in the guest and import nothing of the lab.
+`agent`, `dockerd`, `init`, `units` and `image.sh` run in the guest and import nothing of the lab.
 """

@@ -68,6 +68,9 @@ def parser() -> argparse.ArgumentParser:
     machine.add_argument(
         "--disk", type=Path, help="a disk image to keep, made if missing (else one that is lost)"
     )
+    machine.add_argument(
+        "--systemd", action="store_true", help="boot systemd, which starts Docker (about 10 s)"
+    )
     machine.add_argument("--mem", default="2G", help="the guest's memory (%(default)s)")
 
     build_verb = verbs.add_parser(
@@ -136,8 +139,8 @@ def shell(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _guest(options: argparse.Namespace) -> Iterator[Guest]:
-    with Guest(options.suite, disk=options.disk, mem=options.mem) as guest:
-        if options.docker:
+    with Guest(options.suite, disk=options.disk, mem=options.mem, systemd=options.systemd) as guest:
+        if options.docker and not options.systemd:
             start_docker(guest)
         yield guest
 

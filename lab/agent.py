@@ -261,7 +261,8 @@ def main() -> None:
     line = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
     tty.setraw(line)
     Agent(line).serve()
-    end_all()
+    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3); else systemd ends all
+        end_all()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lab import disk as images
 from lab.cache import Report, say
+from lab.docker import FLAGS
 from lab.machine import REPOSITORY, Machine
 from lab.root import ensure_root
 from lab.suites import DEFAULT_SUITE, suite_named
@@ -26,6 +27,9 @@ class Guest(Machine):
     `disk` names an image that is kept; if there is no such file yet, it is a copy of the suite's
     prepared disk (Docker's state and the image `ecu`). Without one, the guest has a copy that
     ends with it. Only one guest at a time may use an image. `mem` as the kernel reads it.
+
+    With `systemd` everything that is written survives a power cut, not only what Docker and
+    canwharf keep, and Docker is started by its own unit at each boot.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Guest(Machine):
         *,
         disk: Path | None = None,
         mem: str = "2G",
+        systemd: bool = False,
         repository: Path = REPOSITORY,
         report: Report = say,
     ) -> None:
@@ -45,4 +50,6 @@ class Guest(Machine):
             if not disk.exists():
                 images.copy(images.prepared(row, report), disk)
             image = disk.open("r+b")
-        super().__init__(row, root, image, mem=mem, repository=repository)
+        super().__init__(row, root, image, mem=mem, systemd=systemd, repository=repository)
+        # Read by Docker's unit (lab/units).
+        (self.share / "docker.env").write_text(f"DOCKER_OPTS={' '.join(FLAGS)}\n")

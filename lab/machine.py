@@ -35,7 +35,10 @@ SCRATCH = "/dev/shm"  # noqa: S108 - a tmpfs that no other process sees, made by
 
 
 class Machine:
-    """A guest with a given root folder and disk image. Use it as a context manager."""
+    """A guest with a given root folder and disk image. Use it as a context manager.
+
+    With `systemd` it boots that (see lab/init); commands run from basic.target on.
+    """
 
     def __init__(
         self,
@@ -44,11 +47,13 @@ class Machine:
         disk: IO[bytes],
         *,
         mem: str = "2G",
+        systemd: bool = False,
         repository: Path = REPOSITORY,
     ) -> None:
         self.suite = suite
         self.root = root
         self.mem = mem
+        self.systemd = systemd
         self.repository = repository
         self.share = Path(tempfile.mkdtemp(prefix="canwharf-share-"))
         """A folder for exchanging files; the guest sees it as /share. Ends with the machine, but
@@ -200,6 +205,7 @@ class Machine:
             f"ubd0=/proc/self/fd/{self._disk.fileno()}",
             *("con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{line}"),
             *("quiet", "panic=-1", *self.suite.kernel, "init=/repo/lab/init"),
+            *(("boot=systemd",) if self.systemd else ()),
         ]
 
     def _tail(self) -> str:
