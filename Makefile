@@ -33,7 +33,7 @@ kernel: .venv/ready
 	$(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- $(KERNEL_TESTS)
 
 system: .venv/ready
-	CANWHARF_SUITE=$(SUITE) $(BIN)/pytest -q tests/system
+	CANWHARF_SUITE=$(SUITE) $(BIN)/pytest -q --maxfail=3 tests/system
 
 # Faults on the suite whose guest is the fastest.
 faults-short: .venv/ready

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from lab.guest import Guest
-from tests.system.board import Board
+from tests.system.fixtures import board, fresh, pytest_runtest_makereport, shared
+
+__all__ = ["board", "fresh", "pytest_runtest_makereport", "shared"]
 
 SUITE = os.environ.get("CANWHARF_SUITE", "sid")
 
@@ -20,6 +22,12 @@ Keep = Callable[[str, object], None]
 def pytest_configure(config: pytest.Config) -> None:
     """The marker of what `make test` runs of all this."""
     config.addinivalue_line("markers", "short: a few minutes in all; `make test` runs it")
+
+
+@pytest.fixture(scope="session")
+def suite() -> str:
+    """The lab's suite."""
+    return SUITE
 
 
 @pytest.fixture(scope="session")
@@ -40,32 +48,3 @@ def bare() -> Iterator[Guest]:
     """A guest in which neither Docker nor canwharf runs."""
     with Guest(SUITE) as guest:
         yield guest
-
-
-@pytest.fixture(scope="session")
-def running() -> Iterator[Board]:
-    """A board that is up."""
-    with Guest(SUITE) as guest:
-        board = Board(guest)
-        board.start()
-        yield board
-
-
-@pytest.fixture
-def board(running: Board) -> Iterator[Board]:
-    """A board with Docker and canwharf up and no network; what a test leaves is its failure."""
-    yield running
-    if not running.daemon.running:
-        running.start_daemon()
-    running.clean()
-    left = running.interfaces(), running.rules()
-    assert left == ([], []), f"left behind: {left}\n{running.state()}"
-
-
-@pytest.fixture
-def fresh() -> Iterator[Board]:
-    """A board of its own, for tests that cut its power."""
-    with Guest(SUITE) as guest:
-        board = Board(guest)
-        board.start()
-        yield board

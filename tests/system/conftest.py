@@ -1,42 +1,17 @@
-"""One guest for all the tests that need no power cut; a board is clean before and after each."""
+"""Which guest these tests run in."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
-from lab.guest import Guest
-from tests.system.board import Board
+from tests.system.fixtures import board, fresh, pytest_runtest_makereport, shared
 
-SUITE = os.environ.get("CANWHARF_SUITE", "trixie")
+__all__ = ["board", "fresh", "pytest_runtest_makereport", "shared"]
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Board]:
-    """A board that is up."""
-    with Guest(SUITE) as guest:
-        board = Board(guest)
-        board.start()
-        yield board
-
-
-@pytest.fixture
-def board(running: Board) -> Iterator[Board]:
-    """A board with canwharf up and no network; what a test leaves behind is its failure."""
-    yield running
-    if not running.daemon.running:
-        running.start_daemon()
-    running.clean()
-    left = running.interfaces(), running.rules()
-    assert left == ([], []), f"left behind: {left}\n{running.state()}"
-
-
-@pytest.fixture
-def fresh() -> Iterator[Board]:
-    """A board of its own, for tests that cut its power."""
-    with Guest(SUITE) as guest:
-        board = Board(guest)
-        board.start()
-        yield board
+def suite() -> str:
+    """The lab's suite."""
+    return os.environ.get("CANWHARF_SUITE", "trixie")
