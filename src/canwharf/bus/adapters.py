@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from canwharf.bus.events import ERROR, WARNING, Event
 from canwharf.bus.model import Bus, Settings
 from canwharf.errors import OptionError
 from canwharf.kernel import can
@@ -71,6 +72,27 @@ def _check_found(settings: Settings, found: Link, controller: can.Controller) ->
         reason = f"the adapter {found.name} is up with {', '.join(differs)}"
         hint = f"'ip link set {found.name} down' lets canwharf set it up, can.force=true insists"
         raise OptionError(option, value, f"{reason}; {hint}")
+
+
+def complaint(bus: Bus, found: Link | None) -> Event | None:
+    """What an operator should know of the adapter of a bus; None if all is well."""
+    fields = {"interface": bus.interface.name}
+    if not bus.physical:
+        return None
+    if found is None:
+        # One that is lent to a container is not on the host.
+        missing = Event(WARNING, "the adapter is missing, waiting for it", fields)
+        return None if bus.adapter.moved else missing
+    if found.kind in VIRTUAL:
+        what = "a virtual interface has the adapter's name, waiting for the adapter"
+        return Event(WARNING, what, fields)
+    if not found.up or found.controller is None or bus.adapter.force:
+        return None
+    differs = can.differences(bus.adapter.setup, found.controller, found.txqueuelen)
+    if not differs:
+        return None
+    fields["difference"] = ", ".join(differs)
+    return Event(ERROR, "somebody set the adapter up otherwise", fields)
 
 
 def asked(setup: Setup) -> str:

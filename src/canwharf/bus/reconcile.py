@@ -21,6 +21,8 @@ import errno
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from canwharf.bus import adapters
+from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Port
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
 from canwharf.bus.plan import (
@@ -39,7 +41,7 @@ from canwharf.bus.plan import (
 )
 from canwharf.bus.view import View
 from canwharf.errors import ConflictError, KernelError, NetlinkOverrunError
-from canwharf.kernel import can, gateway, link, uapi
+from canwharf.kernel import gateway, link, uapi
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
@@ -187,15 +189,9 @@ class Reconciler:
             return "it is the host end of a container's interface pair"
         return ""
 
-    def adapter_fault(self, bus: Bus) -> str:
-        """How the adapter of a bus is set up otherwise than asked for; empty if it is not.
-
-        Raises KernelError.
-        """
-        found = self.observe().link(bus.interface.name)
-        if found is None or found.controller is None or not found.up:
-            return ""
-        return ", ".join(can.differences(bus.adapter.setup, found.controller, found.txqueuelen))
+    def complaint(self, bus: Bus) -> Event | None:
+        """What an operator should know of the adapter of a bus, if anything. Raises KernelError."""
+        return adapters.complaint(bus, self.observe().link(bus.interface.name))
 
     def fresh(self, name: str) -> Link | None:
         """A link as it is at this moment, with its counters. Raises KernelError."""

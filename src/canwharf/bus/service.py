@@ -20,23 +20,13 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapters, options
+from canwharf.bus import adapters, options, telling
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import Network, Settings, State
-from canwharf.bus.naming import BusAlias, EndpointAlias, parse_alias
-from canwharf.bus.plan import (
-    AddRule,
-    Claim,
-    Configure,
-    DeleteLink,
-    DeleteRule,
-    MakeBus,
-    Plan,
-    Rename,
-)
+from canwharf.bus.plan import AddRule, Plan
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
@@ -132,7 +122,9 @@ class Service:
         if made and endpoint not in self.unjoined:
             self.say(WARNING, "recreated interface pair", **fields)
         self.unjoined.discard(endpoint)
-        self._report_absent(done)
+        self._tell(telling.absent(done, self.unjoined))
+        if (bus := new.bus(interface)) and (complaint := self._reconciler.complaint(bus)):
+            self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
         return Joined(port.container, new.networks[network].prefix_of(endpoint))
@@ -279,7 +271,7 @@ class Service:
             raise
         recovering = self.state.bus(interface) is not None
         self.state = new
-        self._report_steps(done, recovering)
+        self._tell(telling.steps(done, recovering))
         return done
 
     def _remove(self, new: State, interface: str, focus: Collection[str]) -> None:
@@ -291,7 +283,7 @@ class Service:
         self.state = new
         self.unsaved = True
         try:
-            self._report_steps(self._bring(new, interface, focus), recovering=True)
+            self._tell(telling.steps(self._bring(new, interface, focus), recovering=True))
         except Exception:
             self.unfinished |= set(focus)
             self.save()
@@ -315,6 +307,10 @@ class Service:
     def say(self, level: str, what: str, **fields: str) -> None:
         """Report what happened."""
         self._report(Event(level, what, fields))
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._report(event)
 
     def _network(self, network: str) -> Network:
         """A network that we know; or that somebody has put back on disk."""
@@ -340,39 +336,3 @@ class Service:
             self._bring(state, interface, focus)
         except CanwharfError as error:
             self.say(ERROR, "could not undo a failed call", interface=interface, error=str(error))
-
-    def _report_steps(self, done: Plan, recovering: bool) -> None:
-        for step in done.steps:
-            match step:
-                case MakeBus(port):
-                    what = "recreated" if recovering else "created"
-                    level = WARNING if recovering else INFO
-                    self.say(level, f"{what} bus interface", interface=port.name)
-                case Configure(link, setup):
-                    self.say(
-                        INFO, "configured adapter", interface=link.name, setup=adapters.asked(setup)
-                    )
-                case Rename(link, name):
-                    self.say(WARNING, "gave the adapter its name again", interface=name)
-                case Claim(_, link):
-                    self.say(WARNING, "brought interface up again", interface=link.name)
-                case DeleteLink(link):
-                    self.say(INFO, "removed interface", interface=link.name)
-                case DeleteRule(_, source, destination):
-                    fields = {"source": source, "destination": destination}
-                    self.say(WARNING, "removed doubled gateway rule", **fields)
-
-    def _report_absent(self, done: Plan) -> None:
-        """Those that were once there: the others have only not joined yet."""
-        for port in done.absent:
-            owner = parse_alias(port.alias)
-            if isinstance(owner, BusAlias):
-                self.say(WARNING, "the adapter is missing, waiting for it", interface=port.name)
-            elif isinstance(owner, EndpointAlias) and owner.endpoint not in self.unjoined:
-                self.say(
-                    WARNING,
-                    "skipped an endpoint without interface",
-                    network=owner.network,
-                    endpoint=owner.endpoint,
-                    interface=port.name,
-                )

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from canwharf.bus.events import ERROR, INFO, WARNING
+from canwharf.bus.events import ERROR, INFO, WARNING, Event
 from canwharf.bus.model import Bus
 from canwharf.bus.plan import AddRule
 from canwharf.bus.reconcile import Reconciler
@@ -48,7 +48,7 @@ class Upkeep:
         self._service = service
         self._reconciler = reconciler
         self._ask = ask
-        self._faults: dict[str, str] = {}  # of adapters, as last told
+        self._complaints: dict[str, Event | None] = {}  # about adapters, as last told
         self._suspects: frozenset[tuple[str, str, int]] = frozenset()
         self._first = True  # what was left by an earlier life of the daemon is looked at, too
         self._look_at: float | None = None
@@ -149,24 +149,23 @@ class Upkeep:
         whole = frozenset(port.name for port in bus.ports)
         try:
             done = self._service.change(state, interface, names & whole or whole)
+            self._complain(bus)
         except CanwharfError as error:
             fields = {"interface": interface, "error": str(error)}
             self._service.say(ERROR, "could not repair a bus", **fields)
             return False
-        self._tell_fault(bus)
         added = sum(isinstance(step, AddRule) for step in done.steps)
         if added:
             self._service.say(INFO, "restored rules", interface=interface, rules=str(added))
         return True
 
-    def _tell_fault(self, bus: Bus) -> None:
-        """Say, once, that an adapter is set up otherwise than its network asks."""
+    def _complain(self, bus: Bus) -> None:
+        """Say what is wrong with an adapter, once. Raises KernelError."""
         interface = bus.interface.name
-        fault = "" if bus.adapter.force else self._reconciler.adapter_fault(bus)
-        if fault and self._faults.get(interface) != fault:
-            fields = {"interface": interface, "difference": fault}
-            self._service.say(ERROR, "somebody set the adapter up otherwise", **fields)
-        self._faults[interface] = fault
+        complaint = self._reconciler.complaint(bus)
+        if complaint and self._complaints.get(interface) != complaint:
+            self._service.say(complaint.level, complaint.what, **complaint.fields)
+        self._complaints[interface] = complaint
 
     def _touched(self, names: frozenset[str]) -> list[str]:
         """The bus interfaces whose bus has one of these links."""

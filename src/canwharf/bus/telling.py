@@ -1,0 +1,56 @@
+"""What was done, as events for a log: an applied plan in an operator's words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from canwharf.bus import adapters
+from canwharf.bus.events import INFO, WARNING, Event
+from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.plan import (
+    Claim,
+    Configure,
+    DeleteLink,
+    DeleteRule,
+    MakeBus,
+    Plan,
+    Rename,
+)
+
+
+def steps(done: Plan, recovering: bool) -> Iterator[Event]:
+    """The steps of a plan that are worth a line.
+
+    `recovering` says that what was made had been there once.
+    """
+    for step in done.steps:
+        match step:
+            case MakeBus(port):
+                what = "recreated" if recovering else "created"
+                level = WARNING if recovering else INFO
+                yield Event(level, f"{what} bus interface", {"interface": port.name})
+            case Configure(link, setup):
+                fields = {"interface": link.name, "setup": adapters.asked(setup)}
+                yield Event(INFO, "configured adapter", fields)
+            case Rename(_, name):
+                yield Event(WARNING, "gave the adapter its name again", {"interface": name})
+            case Claim(_, link):
+                yield Event(WARNING, "brought interface up again", {"interface": link.name})
+            case DeleteLink(link):
+                yield Event(INFO, "removed interface", {"interface": link.name})
+            case DeleteRule(_, source, destination):
+                fields = {"source": source, "destination": destination}
+                yield Event(WARNING, "removed doubled gateway rule", fields)
+
+
+def absent(done: Plan, unjoined: Collection[str]) -> Iterator[Event]:
+    """The endpoints that a plan left out and that were once there: others have not joined yet."""
+    for port in done.absent:
+        owner = parse_alias(port.alias)
+        if isinstance(owner, EndpointAlias) and owner.endpoint not in unjoined:
+            fields = {
+                "network": owner.network,
+                "endpoint": owner.endpoint,
+                "interface": port.name,
+            }
+            yield Event(WARNING, "skipped an endpoint without interface", fields)
