@@ -252,7 +252,7 @@ def test_endpoints_of_an_earlier_boot_are_no_loss(busy: Daemon, tmp_path: Path) 
     busy.end()
     later = Daemon(tmp_path, FakeKernel(), boot="boot-2")
     assert not load(later)
-    (event,) = later.said("left endpoints of an earlier boot")
+    (event,) = later.said("forgot endpoints of an earlier boot")
     assert event.fields == {"endpoints": "3"}
 
 

@@ -124,7 +124,7 @@ def test_a_refusal_is_a_sentence_that_docker_shows(docker: Docker) -> None:
     status, answer = docker.driver("Join", IDS)
     assert status == 200
     assert f"network {NETWORK} is not known" in str(answer["Err"])
-    assert [event.fields["call"] for event in docker.daemon.said("refused")] == [
+    assert [event.fields["call"] for event in docker.daemon.said("refused a call")] == [
         "NetworkDriver.CreateNetwork",
         "NetworkDriver.Join",
     ]

@@ -373,7 +373,7 @@ def test_a_collection_that_fails_is_tried_again(busy: Daemon) -> None:
     before = busy.kernel.names()
     busy.kernel.refuse(1)
     assert busy.upkeep.look(), "nobody would look again"
-    (event,) = busy.said("could not collect")
+    (event,) = busy.said("could not collect an endpoint")
     assert event.fields["endpoint"] == "joined"
     assert busy.kernel.names() == before
     assert busy.upkeep.repair()

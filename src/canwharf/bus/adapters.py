@@ -84,8 +84,9 @@ def complaint(bus: Bus, found: Link | None) -> Event | None:
         missing = Event(WARNING, "the adapter is missing, waiting for it", fields)
         return None if bus.adapter.moved else missing
     if found.kind in VIRTUAL:
-        what = "a virtual interface has the adapter's name, waiting for the adapter"
-        return Event(WARNING, what, fields)
+        return Event(
+            WARNING, "a virtual interface has the adapter's name, waiting for the adapter", fields
+        )
     if not found.up or found.controller is None or bus.adapter.force:
         return None
     differs = can.differences(bus.adapter.setup, found.controller, found.txqueuelen)

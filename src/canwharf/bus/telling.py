@@ -26,9 +26,10 @@ def steps(done: Plan, recovering: bool) -> Iterator[Event]:
     for step in done.steps:
         match step:
             case MakeBus(port):
-                what = "recreated" if recovering else "created"
-                level = WARNING if recovering else INFO
-                yield Event(level, f"{what} bus interface", {"interface": port.name})
+                if recovering:
+                    yield Event(WARNING, "recreated bus interface", {"interface": port.name})
+                else:
+                    yield Event(INFO, "created bus interface", {"interface": port.name})
             case Configure(link, setup):
                 fields = {"interface": link.name, "setup": adapters.asked(setup)}
                 yield Event(INFO, "configured adapter", fields)

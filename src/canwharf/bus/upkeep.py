@@ -136,7 +136,9 @@ class Upkeep:
                 self._service.delete_endpoint(network, endpoint)
                 collected.add(suspect)
             except CanwharfError as error:
-                self._service.say(ERROR, "could not collect", **fields, error=str(error))
+                self._service.say(
+                    ERROR, "could not collect an endpoint", **fields, error=str(error)
+                )
         self._suspects = doubtful - collected
         return bool(self._suspects)
 

@@ -2,39 +2,68 @@
 
 Rules:
 
-- Under systemd a line begins with its level (`<4>`, sd-daemon(3)) and the journal adds the time;
-  elsewhere it begins with the time and the level's name.
+- Under systemd a line begins with its level (`<4>`, sd-daemon(3)), which the journal takes off, and
+  the journal adds the time. Elsewhere a line for a person begins with the time and the level.
+- A line for a machine is one JSON object: time (RFC 3339, UTC), level, event, fields. It is whole
+  at any length: a value that is too long is cut, the object never.
 - A line that cannot be written at once is lost: neither a full log disk nor a reader that has
   stopped reading stops a bus.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from select import PIPE_BUF, select
-from time import strftime
+from time import gmtime, strftime, time
 
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 
 _STANDARD_ERROR = 2
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:+@")
 LEVELS = {ERROR: 3, WARNING: 4, INFO: 6}  # syslog(3)'s numbers, gravest first
 
 
-def reporter(lowest: str) -> Report:
-    """A function that prints events of at least this level."""
+def reporter(lowest: str, form: str = "text") -> Report:
+    """A function that prints events of at least this level, in one of FORMS."""
     journal = "JOURNAL_STREAM" in os.environ
     most = LEVELS[lowest]
+    line = _JOURNAL if journal and form == "text" else FORMS[form]
 
     def report(event: Event) -> None:
         number = LEVELS[event.level]
-        if number > most:
-            return
-        start = f"<{number}>" if journal else f"{strftime('%Y-%m-%d %H:%M:%S')} {event.level:7} "
-        words = (f"{name}={_quoted(value)}" for name, value in event.fields.items())
-        _write(start + " ".join((event.what, *words)))
+        if number <= most:
+            _write((f"<{number}>" if journal else "") + line(event))
 
     return report
+
+
+def _words(event: Event) -> str:
+    return " ".join((event.what, *(f"{name}={_quoted(it)}" for name, it in event.fields.items())))
+
+
+def _text(event: Event) -> str:
+    return f"{strftime('%Y-%m-%d %H:%M:%S')} {event.level:7} {_words(event)}"
+
+
+def _json(event: Event) -> str:
+    now = time()
+    at = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
+    fields = dict(event.fields)
+    while True:
+        told = {"time": at, "level": event.level, "event": event.what, "fields": fields}
+        line = json.dumps(told)
+        longest = max(fields, key=lambda name: len(fields[name]), default="")
+        if len(line) < _ROOM or len(fields.get(longest, "")) < 2:
+            return line
+        fields[longest] = fields[longest][: len(fields[longest]) // 2 - 1] + "…"
+
+
+FORMS: dict[str, Callable[[Event], str]] = {"text": _text, "json": _json}
+_JOURNAL = _words
+_ROOM = PIPE_BUF - len("<3>\n")
 
 
 def _write(line: str) -> None:
@@ -45,4 +74,4 @@ def _write(line: str) -> None:
 
 def _quoted(value: str) -> str:
     """A value that can be told from what stands beside it, on one line."""
-    return value if value.isalnum() or value.replace("-", "").isalnum() else repr(value)
+    return value if value and _PLAIN.issuperset(value) else repr(value)

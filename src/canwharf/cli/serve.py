@@ -23,13 +23,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
 
+from canwharf import __version__
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.bus.upkeep import Upkeep
-from canwharf.cli.log import LEVELS, reporter
+from canwharf.cli.log import FORMS, LEVELS, reporter
 from canwharf.cli.options import Option
 from canwharf.docker import engine, listener
 from canwharf.docker.routes import Routes
@@ -62,6 +63,13 @@ OPTIONS = (
         "the least grave events to print, on standard error",
         choices=tuple(LEVELS),
     ),
+    Option(
+        "log-format",
+        "text",
+        "one line an event: words for a person, or a JSON object with time, level, event and "
+        "fields for a machine",
+        choices=tuple(FORMS),
+    ),
 )
 # Seconds for the engine where no state was ever kept: at a boot its socket may accept before it
 # runs. Upkeep asks again.
@@ -72,7 +80,7 @@ _FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
 def run(options: Mapping[str, str]) -> int:
     """Serve until a signal comes. Raises CanwharfError."""
     path = options["socket"]
-    report = reporter(options["log-level"])
+    report = reporter(options["log-level"], options["log-format"])
     driver = listener.driver_name(path)
     signals = _signals()
     store = Store(options["state-dir"])
@@ -85,8 +93,10 @@ def run(options: Mapping[str, str]) -> int:
         if not service.state.complete:
             _rebuild(service, patience)
         listening = listener.listen(path)
-        networks = str(len(service.state.networks))
-        report(Event(INFO, "serving", {"driver": driver, "networks": networks}))
+        networks = service.state.networks.values()
+        endpoints = sum(len(network.endpoints) for network in networks)
+        about = {"driver": driver, "networks": str(len(networks)), "endpoints": str(endpoints)}
+        report(Event(INFO, "serving", {**about, "version": __version__}))
         _notify("READY=1")
         upkeep = Upkeep(service, reconciler, lambda: engine.networks(driver))
         _loop(signals, listening, announcements, Routes(service), upkeep)
@@ -107,7 +117,7 @@ def _load(store: Store, driver: str, report: Report) -> State:
             report(Event(ERROR, "could not set the state file aside", {"error": str(second)}))
         return State(driver, {}, complete=False)
     if left:
-        report(Event(INFO, "left endpoints of an earlier boot", {"endpoints": str(left)}))
+        report(Event(INFO, "forgot endpoints of an earlier boot", {"endpoints": str(left)}))
     return state
 
 

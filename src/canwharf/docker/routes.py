@@ -60,7 +60,7 @@ class Routes:
         except RequestError as error:
             return 400, refusal(f"{path[1:]}: {error}")
         except CanwharfError as error:
-            self._service.say(ERROR, "refused", call=path[1:], error=str(error))
+            self._service.say(ERROR, "refused a call", call=path[1:], error=str(error))
             return 200, refusal(str(error))
         except Exception as error:  # noqa: BLE001
             # A mistake of ours must not take the bus away from all the other containers.

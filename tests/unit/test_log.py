@@ -1,0 +1,102 @@
+"""The log: lines for machines, and words that a stranger finds explained."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import select
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import canwharf
+from canwharf.bus.events import ERROR, INFO, WARNING, Event
+from canwharf.cli import log
+from canwharf.cli.log import reporter
+
+SOURCE = Path(canwharf.__file__).parent
+PAGE = Path(__file__).parents[2] / "docs/logs.md"
+
+
+@pytest.fixture(autouse=True)
+def no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+
+
+def printed(event: Event, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """What is written of an event, for a machine."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(log, "_STANDARD_ERROR", writing)
+    reporter(INFO, "json")(event)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        return told.read()
+
+
+def object_of(line: bytes) -> dict[str, Any]:
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    content: dict[str, Any] = json.loads(line)
+    return content
+
+
+def test_a_line_for_a_machine_is_one_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in the values."""
+    fields = {"network": "n1", "error": 'it\'s \n "gone" \x1b ü', "empty": ""}
+    told = object_of(printed(Event(WARNING, "skipped it", fields), monkeypatch))
+    at = datetime.fromisoformat(told.pop("time"))
+    assert at.utcoffset() is not None
+    assert told == {"level": "warning", "event": "skipped it", "fields": fields}
+
+
+def test_in_the_journal_it_has_its_level_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal takes it off, sorts by it, and prints the object alone with -o cat."""
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
+    line = printed(Event(ERROR, "gone", {}), monkeypatch)
+    assert line.startswith(b"<3>{")
+    assert object_of(line[3:])["event"] == "gone"
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "ü" * 5_000, "\n" * 4_000])
+def test_a_long_object_is_whole(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A half one is none; what cannot be written at once is cut within its longest value."""
+    line = printed(Event(ERROR, "long", {"error": text, "network": "n1"}), monkeypatch)
+    assert len(line) <= select.PIPE_BUF
+    fields = object_of(line)["fields"]
+    assert fields["network"] == "n1"
+    assert fields["error"].startswith(text[:300])
+    assert fields["error"].endswith("…")
+
+
+def events() -> Iterator[tuple[str, str]]:
+    """Where an event is reported, and in which words."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or len(node.args) < 2:
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            name = node.func.id if isinstance(node.func, ast.Name) else name
+            if name not in ("say", "Event"):
+                continue
+            level, what = node.args[:2]
+            if isinstance(level, ast.Name) and level.id in ("INFO", "WARNING", "ERROR"):
+                assert isinstance(what, ast.Constant), f"{path}:{node.lineno}"
+                yield level.id, str(what.value)
+
+
+def test_every_event_is_explained_under_its_level() -> None:
+    """What it means and whether to act: docs/logs.md. And nothing there is a thing of the past."""
+    found = set(events())
+    assert len(found) > 30
+    table = PAGE.read_text().partition("## What each event means")[2]
+    explained = set()
+    for part in re.split(r"^\*\*(?=info|warning|error)", table, flags=re.MULTILINE)[1:]:
+        level = part.partition("**")[0].upper()
+        for row in re.findall(r"^\| (`.*?) \|", part, flags=re.MULTILINE):
+            explained |= {(level, what) for what in re.findall(r"`(.*?)`", row)}
+    assert explained == found
