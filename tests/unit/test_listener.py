@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,81 @@ def test_a_socket_that_somebody_listens_on_is_not_stolen(path: str) -> None:
             listener.listen(path)
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(path)
+
+
+@contextmanager
+def started_by_systemd(held: int, number: str = "1") -> Iterator[None]:
+    """As a service with a socket unit: the socket is descriptor 3, the environment says so."""
+    kept = fcntl.fcntl(3, fcntl.F_DUPFD_CLOEXEC, 10) if os.path.exists("/proc/self/fd/3") else -1
+    os.dup2(held, 3)
+    words = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": number}
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in words.items():
+                patch.setenv(name, value)
+            yield
+    finally:
+        if kept >= 0:
+            os.dup2(kept, 3)
+            os.close(kept)
+        else:
+            with suppress(OSError):  # closed with the socket that was passed
+                os.close(3)
+
+
+def test_a_socket_that_systemd_holds_is_used(path: str) -> None:
+    """Docker may have called before we were there; its call is not lost."""
+    with (
+        listener.listen(path) as held,
+        socket.socket(socket.AF_UNIX) as caller,
+        started_by_systemd(held.fileno()),
+    ):
+        caller.connect(path)
+        listening = listener.passed(path)
+        assert listening
+        with listening:
+            listening.accept()[0].close()
+    assert os.path.exists(path)
+
+
+def test_another_programs_socket_is_not_taken(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment may have been meant for the program that started us."""
+    assert listener.passed(path) is None
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", "1")
+    assert listener.passed(path) is None
+
+
+def test_a_socket_unit_that_does_not_fit_is_an_error(path: str) -> None:
+    """Docker would call where nobody answers, or networks would be under another name."""
+    with (
+        listener.listen(path) as held,
+        started_by_systemd(held.fileno()),
+        pytest.raises(StartError, match=r"ListenStream=.*--socket"),
+    ):
+        listener.passed(path.replace("canwharf", "other"))
+    with (
+        socket.socket(socket.AF_UNIX) as held,
+        started_by_systemd(held.fileno()),
+        pytest.raises(StartError, match="does not listen"),
+    ):
+        listener.passed(path)
+    with (
+        listener.listen(path + "2") as held,
+        started_by_systemd(held.fileno(), "2"),
+        pytest.raises(StartError, match="2 sockets, not one"),
+    ):
+        listener.passed(path)
+
+
+def test_what_is_passed_and_no_socket_is_an_error(path: str, tmp_path: Path) -> None:
+    """A unit with StandardInput= or a file where a socket should be."""
+    with (
+        open(tmp_path / "file", "w") as file,
+        started_by_systemd(file.fileno()),
+        pytest.raises(StartError, match="socket that systemd passes"),
+    ):
+        listener.passed(path)
 
 
 def test_what_is_no_socket_is_not_removed(path: str) -> None:

@@ -92,7 +92,8 @@ def run(options: Mapping[str, str]) -> int:
         service = Service(_load(store, driver, report), store, reconciler, report)
         if not service.state.complete:
             _rebuild(service, patience)
-        listening = listener.listen(path)
+        held = listener.passed(path)
+        listening = held or listener.listen(path)
         networks = service.state.networks.values()
         endpoints = sum(len(network.endpoints) for network in networks)
         about = {"driver": driver, "networks": str(len(networks)), "endpoints": str(endpoints)}
@@ -100,7 +101,8 @@ def run(options: Mapping[str, str]) -> int:
         _notify("READY=1")
         upkeep = Upkeep(service, reconciler, lambda: engine.networks(driver))
         _loop(signals, listening, announcements, Routes(service), upkeep)
-        listener.forget(path, listening)
+        if not held:
+            listener.forget(path, listening)
     report(Event(INFO, "ended, all interfaces and rules stay", {}))
     return 0
 

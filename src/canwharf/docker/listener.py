@@ -2,7 +2,9 @@
 
 Rules:
 
-- The socket is root's alone from the moment that it exists (0600).
+- A socket that systemd holds for us is used as it is, and stays there when we end: what calls
+  meanwhile waits in it for the next daemon.
+- Otherwise the socket is root's alone from the moment that it exists (0600).
 - A socket file that nobody listens on is a leftover and is replaced; one that somebody listens
   on is never stolen.
 - One daemon a driver's name: its interfaces are known by that name alone. Since the name is that
@@ -24,6 +26,7 @@ from canwharf.errors import StartError
 
 LOCKS = "/run/canwharf"
 _BACKLOG = 128
+_FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 
 
 def driver_name(path: str) -> str:
@@ -65,6 +68,31 @@ def _private(path: str, flags: int) -> int:
 
 def _hint(error: OSError) -> str:
     return "; it must run as root" if error.errno == errno.EACCES else ""
+
+
+def passed(path: str) -> socket.socket | None:
+    """The socket that systemd holds for us (sd_listen_fds(3)), if it started us with one.
+
+    Raises StartError where that is not a socket which listens at this path.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    number = os.environ.get("LISTEN_FDS", "")
+    if number != "1":
+        raise StartError(f"cannot listen on {path}: systemd passes {number} sockets, not one")
+    try:
+        held = socket.socket(fileno=_FIRST_PASSED)
+        where = held.getsockname()
+        listens = held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise StartError(f"cannot use the socket that systemd passes: {error.strerror}") from error
+    if where != path or not listens:
+        raise StartError(
+            f"cannot listen on {path}: systemd passes a socket "
+            f"{'at' if listens else 'that does not listen, at'} {where!r}; ListenStream= of the "
+            "socket unit and --socket of the service should be the same path"
+        )
+    return held
 
 
 def listen(path: str) -> socket.socket:
