@@ -9,8 +9,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from statistics import linear_regression
 from typing import Any
 
+from bench.traffic import STEADY
 from lab.errors import LabError
 from lab.guest import Guest
 from lab.suites import SUITES
@@ -73,6 +75,13 @@ def table(found: dict[str, Any], suite: str) -> str:
                     f"the yardstick; spread of ours {around} of its median",
                 )
             )
+    rows.append(
+        (
+            "each endpoint more on the bus makes a Join dearer by",
+            " and ".join(f"{slope(joins[name]):.1%} ({name})" for name in joins),
+            "its own cost with one endpoint",
+        )
+    )
     cold = found["cold"]
     rows.append(
         (
@@ -99,6 +108,7 @@ def table(found: dict[str, Any], suite: str) -> str:
             "none",
         )
     )
+    steady = []
     for row in found["traffic"]:
         for way in ("containers", "host"):
             if way in row:
@@ -113,6 +123,16 @@ def table(found: dict[str, Any], suite: str) -> str:
                         f"a plain vcan; lost {row[way]['lost']} (plain: {row['plain']['lost']})",
                     )
                 )
+                held, plain = row[way]["steady"], row["plain"]["steady"]
+                rates = f"held {held['rate']:.0f} a second, plain {plain['rate']:.0f}"
+                steady.append(
+                    (
+                        f"{kind} frames at {STEADY} a second, container to {to}",
+                        f"lost {held['lost']:.0f}",
+                        f"a plain vcan; lost {plain['lost']:.0f}; {rates}",
+                    )
+                )
+    rows += steady
     lines = "\n".join(f"| {figure} | {value} | {against} |" for figure, value, against in rows)
     return f"""# Benchmarks
 
@@ -132,6 +152,12 @@ with one endpoint:
 
 ![cost of a Join](join-cost.svg)
 """
+
+
+def slope(rows: dict[str, Any]) -> float:
+    """What one endpoint more adds to a Join, as a part of what the first one costs."""
+    costs = {int(size): row["join"]["median"] for size, row in rows.items()}
+    return linear_regression(list(costs), list(costs.values())).slope / costs[min(costs)]
 
 
 def plot(joins: dict[str, Any]) -> str:

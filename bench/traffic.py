@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -19,6 +19,8 @@ from tests.frames import HOST, Member, raw_socket
 
 _ROUNDS = 9  # of each way in turn, as a machine's speed changes while it works
 _CHUNK = 100  # frames between two turns; what a receiver's buffer holds with ease
+STEADY = 10_000  # frames a second, one chunk each hundredth of a second, for so many seconds:
+_STEADY_SECONDS = 3
 _CLASSIC = struct.Struct("=IB3x8s")
 _FD = struct.Struct("=IBBxx64s")
 
@@ -70,7 +72,37 @@ def one_round(members: list[Member], fd: bool, count: int) -> dict[str, float]:
         return measure(opened[0], opened[1:], fd, count)
 
 
-def summary(rounds: list[dict[str, float]]) -> dict[str, float]:
+def steady(members: list[Member], fd: bool) -> dict[str, float]:
+    """Frames lost at a fixed rate, by receivers that read all along, and the rate that was held."""
+    with ExitStack() as stack:
+        sender, *receivers = [stack.enter_context(raw_socket(member, fd)) for member in members]
+        for each in receivers:
+            each.setblocking(False)
+        data = frame(fd)
+        chunks = STEADY * _STEADY_SECONDS // _CHUNK
+        arrived = 0
+        started = perf_counter()
+        for chunk in range(chunks):
+            arrived += sum(map(waiting, receivers))  # also where the rate is not held
+            while perf_counter() < started + chunk * _CHUNK / STEADY:
+                arrived += sum(map(waiting, receivers))
+            for _frame in range(_CHUNK):
+                sender.send(data)
+        held = chunks * _CHUNK / (perf_counter() - started)
+        arrived += sum(map(waiting, receivers))  # forwarding is done within the send
+    return {"rate": held, "lost": chunks * _CHUNK * len(receivers) - arrived}
+
+
+def waiting(receiver: socket.socket) -> int:
+    """Take the frames that are there; how many."""
+    taken = 0
+    with suppress(BlockingIOError):
+        while receiver.recv(128):
+            taken += 1
+    return taken
+
+
+def summary(rounds: list[dict[str, float]]) -> dict[str, Any]:
     """The rounds' medians, and all that was lost."""
     return {
         "rate": median(each["rate"] for each in rounds),
@@ -125,6 +157,8 @@ def traffic(count: int) -> list[dict[str, Any]]:
                         for _round in range(_ROUNDS)
                     ]
                     found = {way: summary([each[way] for each in rounds]) for way in used}
+                    for way, ends in used.items():
+                        found[way]["steady"] = steady(ends, fd)
                     rows.append({"receivers": receivers, "fd": fd, **found})
             for endpoint in [f"bench{number}" for number in range(receivers + 1)]:
                 caller.leave(endpoint)
