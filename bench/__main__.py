@@ -156,8 +156,8 @@ with one endpoint:
 
 def slope(rows: dict[str, Any]) -> float:
     """What one endpoint more adds to a Join, as a part of what the first one costs."""
-    costs = {int(size): row["join"]["median"] for size, row in rows.items()}
-    return linear_regression(list(costs), list(costs.values())).slope / costs[min(costs)]
+    costs: dict[int, float] = {int(size): row["join"]["median"] for size, row in rows.items()}
+    return float(linear_regression(list(costs), list(costs.values())).slope) / costs[min(costs)]
 
 
 def plot(joins: dict[str, Any]) -> str:
