@@ -21,6 +21,12 @@ from canwharf.kernel import can
 from canwharf.kernel.can import Setup
 from canwharf.kernel.link import VIRTUAL, Link
 
+# What `ip -s -d link` calls them, in the order of can.Statistics
+_STATISTICS = (
+    *("bus-errors", "error-warning", "error-passive", "bus-off"),
+    *("arbitration-lost", "restarts"),
+)
+
 
 def typed(settings: Settings, kind: str, found: Link | None, bus: Bus | None) -> Settings:
     """These settings for what the interface is now, or was when a network first named it.
@@ -41,51 +47,71 @@ def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
     """Refuse what contradicts the interface or another network; as `typed`. Raises OptionError."""
     interface, adapter = settings.interface, settings.adapter
     option, value = next(iter(adapter.given.items()), ("can.type", kind))
-    real = found is not None and found.kind not in VIRTUAL
-    if kind == "virtual" and settings.physical:
-        raise OptionError("can.type", kind, f"{interface} is a real adapter")
-    if settings.physical and ((found and not real) or (bus and not bus.physical)):
-        raise OptionError(
-            option, value, f"{interface} is virtual, and only an adapter can have this"
-        )
-    if adapter.given and kind == "auto" and not real and not bus:
-        reason = f"only an adapter can have this, and there is no {interface}"
-        raise OptionError(option, value, f"{reason}; plug it in, or say can.type=physical too")
-    if bus and (adapter.moved or bus.adapter.moved):
+    there = found is not None or bus is not None
+    virtual = (found is not None and found.kind in VIRTUAL) or (bus and not bus.physical)
+    reason = ""
+    if kind == "virtual" and there and not virtual:
+        option, value, reason = "can.type", kind, f"{interface} is a real adapter"
+    elif kind == "virtual" and adapter.given:
+        reason = "only an adapter can have this, and can.type says virtual"
+    elif virtual and kind == "physical":
+        reason = f"{interface} is there and is virtual; delete it, or name the adapter's interface"
+        option, value = "can.type", kind
+    elif virtual and adapter.given:
+        reason = f"only an adapter can have this, and {interface} is virtual"
+    elif adapter.given and kind == "auto" and not there:
+        reason = f"only an adapter can have this, and there is no {interface}; "
+        reason += "plug it in, or say can.type=physical too"
+    if reason:
+        raise OptionError(option, value, reason)
+    if bus:
+        _check_shared(settings, bus)
+    if found and adapter.setup != Setup():
+        _check_found(settings, found)
+
+
+def _check_shared(settings: Settings, bus: Bus) -> None:
+    """Refuse what contradicts the other networks of an interface."""
+    interface, given, others = settings.interface, settings.adapter.given, bus.adapter.given
+    if settings.adapter.moved or bus.adapter.moved:
         reason = f"another network is on {interface}, and a moved adapter is for one alone"
-        raise OptionError("can.mode", adapter.given.get("can.mode", "share"), reason)
-    if bus and adapter.given and bus.adapter.given not in ({}, adapter.given):
-        reason = f"another network on {interface} asks for {_words(bus.adapter.given)}"
-        raise OptionError(option, value, f"{reason}; say the same, or nothing")
-    if found and found.controller:
-        _check_found(settings, found, found.controller)
+        raise OptionError("can.mode", given.get("can.mode", "share"), reason)
+    if given and others not in ({}, given):
+        reason = f"another network on {interface} asks for {_words(others)}; say the same"
+        raise OptionError(*next(iter(given.items())), f"{reason}, or nothing")
 
 
-def _check_found(settings: Settings, found: Link, controller: can.Controller) -> None:
+def _check_found(settings: Settings, found: Link) -> None:
     """Refuse what the adapter that is there cannot do, or has otherwise already."""
-    adapter = settings.adapter
+    adapter, controller = settings.adapter, found.controller
+    option, value = next(iter(adapter.given.items()))
+    if controller is None:
+        reason = f"the driver of {found.name} has no such settings: its own tools set it up"
+        raise OptionError(option, value, reason)
     for mode in can.unsupported(adapter.setup, controller):
         raise OptionError(f"can.{mode}", "on", f"the adapter {found.name} cannot do this")
     differs = can.differences(adapter.setup, controller, found.txqueuelen)
     if found.up and differs and not adapter.force:
-        option, value = next(iter(adapter.given.items()))
         reason = f"the adapter {found.name} is up with {', '.join(differs)}"
         hint = f"'ip link set {found.name} down' lets canwharf set it up, can.force=true insists"
         raise OptionError(option, value, f"{reason}; {hint}")
 
 
-def complaint(bus: Bus, found: Link | None) -> Event | None:
-    """What an operator should know of the adapter of a bus; None if all is well."""
+def complaint(bus: Bus, found: Link | None, named: Link | None) -> Event | None:
+    """What an operator should know of the adapter of a bus; None if all is well.
+
+    `found` is the adapter, `named` whatever has its name.
+    """
     fields = {"interface": bus.interface.name}
     if not bus.physical:
         return None
-    if found is None:
+    if named is None:
         # One that is lent to a container is not on the host.
         missing = Event(WARNING, "the adapter is missing, waiting for it", fields)
         return None if bus.adapter.moved else missing
-    if found.kind in VIRTUAL:
+    if found is None:
         return Event(
-            WARNING, "a virtual interface has the adapter's name, waiting for the adapter", fields
+            WARNING, "something else has the adapter's name, waiting for the adapter", fields
         )
     if not found.up or found.controller is None or bus.adapter.force:
         return None
@@ -94,6 +120,40 @@ def complaint(bus: Bus, found: Link | None) -> Event | None:
         return None
     fields["difference"] = ", ".join(differs)
     return Event(ERROR, "somebody set the adapter up otherwise", fields)
+
+
+def lending_fault(bus: Bus, found: Link | None) -> str:
+    """Why an adapter cannot be given to a container as it is; empty if it can."""
+    setup, controller = bus.adapter.setup, found.controller if found else None
+    if found is None:
+        return (
+            "it is not there, and can.mode=move gives it to the container itself: "
+            "plug it in and start the container again"
+        )
+    if controller and not (setup.bitrate or controller.bitrate):
+        return "it has no bit rate: give the network one with can.bitrate"
+    problem = complaint(bus, found, found)
+    return f"it is up with {problem.fields['difference']}" if problem else ""
+
+
+def described(bus: Bus, found: Link | None) -> dict[str, str]:
+    """State, rate and counters of an adapter, for an operator."""
+    if found is None:
+        # One that is lent is in its container, where nobody looks.
+        return {"canwharf.adapter": "lent or missing" if bus.adapter.moved else "missing"}
+    told = {"canwharf.adapter": "up" if found.up else "down"}
+    controller = found.controller
+    if controller is None:
+        return told
+    told["canwharf.state"] = controller.state_name
+    told["canwharf.bitrate"] = str(controller.bitrate)
+    if controller.dbitrate:
+        told["canwharf.dbitrate"] = str(controller.dbitrate)
+    for name, value in zip(("tx-errors", "rx-errors"), controller.errors, strict=False):
+        told[f"canwharf.{name}"] = str(value)
+    for name, value in zip(_STATISTICS, controller.statistics, strict=True):
+        told[f"canwharf.{name}"] = str(value)
+    return told
 
 
 def asked(setup: Setup) -> str:

@@ -129,11 +129,11 @@ class State(NamedTuple):
         asking = (each.settings.adapter for each in sharing if each.settings.adapter.given)
         adapter = next(asking, Adapter())
         if adapter.moved:
-            return Bus(
-                Port(interface, str(AdapterAlias(self.driver, interface))), (), physical, adapter
-            )
+            port = Port(interface, str(AdapterAlias(self.driver, interface)))
+            return Bus(port, (), physical, adapter)
+        alias = AdapterAlias(self.driver) if physical else BusAlias(self.driver)
         ports = tuple(self.port(each, endpoint) for each in sharing for endpoint in each.endpoints)
-        return Bus(Port(interface, str(BusAlias(self.driver))), ports, physical, adapter)
+        return Bus(Port(interface, str(alias)), ports, physical, adapter)
 
     def port(self, network: Network, endpoint: str) -> Port:
         """The host end of an endpoint's pair."""

@@ -7,8 +7,8 @@ Rules:
 - An alias says whose an interface is: `canwharf DRIVER bus` on a host interface that we made,
   `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair. DRIVER is the
   name that the container engine knows us by; what bears another driver's alias is not ours.
-- `canwharf DRIVER adapter NAME` is on an adapter that is lent to a container: it is somebody
-  else's all the same, and the alias tells its name when it comes back under another one.
+- `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
+  that is lent to a container and may come back under another name. Neither is ours to delete.
 - What is not exactly such an alias belongs to somebody else.
 """
 
@@ -36,13 +36,13 @@ class BusAlias(NamedTuple):
 
 
 class AdapterAlias(NamedTuple):
-    """The alias of an adapter that moves into its container and back."""
+    """The alias of an adapter that we set up; `name` is its own, if it moves into a container."""
 
     driver: str
-    name: str
+    name: str = ""
 
     def __str__(self) -> str:
-        return f"canwharf {self.driver} adapter {self.name}"
+        return f"canwharf {self.driver} adapter {self.name}".rstrip()
 
 
 class EndpointAlias(NamedTuple):
@@ -66,8 +66,8 @@ def parse_alias(alias: str) -> BusAlias | AdapterAlias | EndpointAlias | None:
     match alias.split(" "):
         case ["canwharf", driver, "bus"]:
             return BusAlias(driver)
-        case ["canwharf", driver, "adapter", name]:
-            return AdapterAlias(driver, name)
+        case ["canwharf", driver, "adapter", *name] if len(name) <= 1:
+            return AdapterAlias(driver, *name)
         case ["canwharf", driver, "endpoint", network, endpoint, bus, prefix]:
             return EndpointAlias(driver, network, endpoint, bus, prefix)
     return None

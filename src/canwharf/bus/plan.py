@@ -12,9 +12,11 @@ Rules:
   and does not bear our alias is used as it is: not brought up, not deleted. An adapter that is
   missing is waited for: a vcan in its place would take its name.
 - An adapter is set up as its network asks, and brought up, when it is there and was not up yet
-  (it was plugged in, the machine has booted). One that is up is left alone, whatever its
-  settings, unless its network insists; one that somebody took down stays down.
-- An adapter that is lent to a container and came back under another name gets its own again.
+  (it was plugged in, the machine has booted), and when its network is made. One that is up is
+  left alone, whatever its settings, unless its network insists; one that somebody took down
+  stays down. What we brought up bears our alias, and is taken down when no network wants it.
+- An adapter that is lent is set up when its container joins. If it comes back under another name
+  it gets its own again; no other bus takes it for its own meanwhile.
 - A pair is made only for an endpoint that is joining: for one that is not, nobody would take
   the container's end. Endpoints without a pair are left out of the mesh, and reported.
 - Between every two ports that are there, in both directions: exactly one rule for classic
@@ -31,7 +33,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from canwharf.bus.model import Bus, Port
-from canwharf.bus.naming import BusAlias, EndpointAlias, group_of, parse_alias
+from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
 from canwharf.bus.view import View
 from canwharf.kernel import can
 from canwharf.kernel.can import Setup
@@ -66,10 +68,17 @@ class Claim(NamedTuple):
 
 
 class Configure(NamedTuple):
-    """Set an adapter up and bring it up."""
+    """Set an adapter up and bring it up; with nothing asked for, only give it its alias."""
 
     link: Link
     setup: Setup
+    alias: str
+
+
+class Release(NamedTuple):
+    """Take down an adapter that we brought up."""
+
+    link: Link
 
 
 class Rename(NamedTuple):
@@ -96,7 +105,7 @@ class DeleteRule(NamedTuple):
     destination: str
 
 
-Step = DeleteLink | MakeBus | MakePair | Claim | Configure | Rename | AddRule | DeleteRule
+Step = DeleteLink | MakeBus | MakePair | Claim | Configure | Release | Rename | AddRule | DeleteRule
 
 
 class Plan(NamedTuple):
@@ -111,7 +120,8 @@ class _Member(NamedTuple):
 
     port: Port
     link: Link | None
-    setup: Setup = Setup()  # what it is about to get
+    adapter: bool = False
+    setup: Setup = Setup()  # what the adapter is about to get
 
     @property
     def fd(self) -> bool:
@@ -137,8 +147,12 @@ def plan(
     steps: list[Step] = []
     for name in focus:
         link = view.link(name)
-        if link is not None and name not in wanted and is_ours(link, driver):
+        if link is None or name in wanted:
+            continue
+        if is_ours(link, driver):
             steps.append(DeleteLink(link))
+        elif is_set_up(link, driver):
+            steps.append(Release(link))
     absent: list[Port] = []
     rules: list[Step] = []
     for bus in buses:
@@ -146,8 +160,7 @@ def plan(
         steps += made
         absent += missing
         whole = any(isinstance(step, MakeBus) for step in made)
-        telling = bus.interface.name if bus.physical and bus.adapter.errors else ""
-        rules += _mesh(members, view, None if whole else focus, telling)
+        rules += _mesh(members, view, None if whole else focus, bus.adapter.errors)
     return Plan((*steps, *rules), tuple(absent))
 
 
@@ -159,15 +172,10 @@ def is_ours(link: Link, driver: str) -> bool:
     return isinstance(owner, BusAlias | EndpointAlias) and owner.driver == driver
 
 
-def setup_of(bus: Bus, link: Link, view: View) -> Setup | None:
-    """What the adapter of a bus is to get now; None if it is to be left alone."""
-    setup = bus.adapter.setup
-    if setup == Setup() or link.controller is None:
-        return None
-    if link.up:
-        differs = can.differences(setup, link.controller, link.txqueuelen)
-        return setup if differs and bus.adapter.force else None
-    return None if link.ifindex in view.seen_up else setup
+def is_set_up(link: Link, driver: str) -> bool:
+    """Whether this is an adapter of somebody's that we set up."""
+    owner = parse_alias(link.alias)
+    return isinstance(owner, AdapterAlias) and owner.driver == driver
 
 
 def _members(
@@ -177,40 +185,77 @@ def _members(
     steps: list[Step] = []
     members: list[_Member] = []
     absent: list[Port] = []
-    for port in bus.ports:
+    if bus.physical:
+        steps, adapter = _adapter(bus, view, focus, joining)
+        members += [adapter] if adapter else []
+        absent += [] if adapter else [bus.interface]
+    for port in bus.endpoints if bus.physical else bus.ports:
         link = view.link(port.name)
         ours = link is not None and is_ours(link, driver)
         if port is bus.interface:
-            real = not bus.physical or (link is not None and link.kind not in VIRTUAL)
-            usable, makeable = (
-                link is not None and link.can and real,
-                link is None and not bus.physical,
-            )
+            usable, makeable = link is not None and link.can, link is None
         else:  # if somebody else has taken the name of one that is to be made, the kernel says so
             usable, makeable = ours and _same(link, port), port.name in joining
         if not usable and not makeable:
             absent.append(port)
-            steps += [Rename(each, port.name) for each in _astray(bus, port, view)]
         elif not usable:
             steps.append(MakeBus(port) if port is bus.interface else MakePair(port))
             members.append(_Member(port, None))
         else:
-            setup = None
-            if link and bus.physical and port is bus.interface and port.name in focus:
-                setup = setup_of(bus, link, view)
-                steps += [Configure(link, setup)] if setup else []
-                ours = bus.adapter.moved and port.name in joining
-            members.append(_Member(port, link, setup or Setup()))
+            members.append(_Member(port, link))
             if link and ours and port.name in focus and not _as_wanted(link, port):
                 steps.append(Claim(port, link))
     return steps, members, absent
 
 
-def _astray(bus: Bus, port: Port, view: View) -> list[Link]:
-    """The adapter that was lent and came back under the name that it had in its container."""
-    if not bus.adapter.moved or view.link(port.name) is not None:
+def adapter_of(bus: Bus, view: View) -> Link | None:
+    """The adapter of a physical bus, if it is there: not what only bears its name."""
+    link = view.link(bus.interface.name)
+    if link is None or not link.can or link.kind in VIRTUAL:
+        return None
+    owner = parse_alias(link.alias)
+    lent_by_another = isinstance(owner, AdapterAlias) and owner.name not in ("", link.name)
+    return None if lent_by_another else link
+
+
+def _adapter(
+    bus: Bus, view: View, focus: Collection[str], joining: Collection[str]
+) -> tuple[list[Step], _Member | None]:
+    """The steps that set up the adapter of a physical bus, and its place in the mesh, if any."""
+    port = bus.interface
+    link = adapter_of(bus, view)
+    if link is None:
+        return _back(bus, view), None
+    setup = _setup(bus, link, view, port.name in joining) if port.name in focus else None
+    if setup is None:
+        return [], _Member(port, link, adapter=True)
+    ours = bus.adapter.moved or not link.alias  # an alias of somebody's is left on
+    step = Configure(link, setup, port.alias if ours else link.alias)
+    return [step], _Member(port, link, True, setup)
+
+
+def _setup(bus: Bus, link: Link, view: View, asked: bool) -> Setup | None:
+    """What an adapter is to get now: settings, nothing but its alias, or None: leave it alone.
+
+    `asked` says that this is a call about the adapter itself.
+    """
+    setup, moved = bus.adapter.setup, bus.adapter.moved
+    if link.up:
+        differs = link.controller and can.differences(setup, link.controller, link.txqueuelen)
+        wanted = bool(differs) and bus.adapter.force
+    else:
+        wanted = asked or not (moved or link.ifindex in view.seen_up)
+    if wanted and setup != Setup():
+        return setup
+    return Setup() if moved and asked and link.alias != bus.interface.alias else None
+
+
+def _back(bus: Bus, view: View) -> list[Step]:
+    """A lent adapter that came back under the name that it had in its container."""
+    name, alias = bus.interface.name, bus.interface.alias
+    if not bus.adapter.moved or view.link(name) is not None:
         return []
-    return [each for each in view.links() if each.alias == port.alias]
+    return [Rename(each, name) for each in view.links() if each.alias == alias]
 
 
 def _same(link: Link | None, port: Port) -> bool:
@@ -224,11 +269,11 @@ def _as_wanted(link: Link, port: Port) -> bool:
 
 
 def _mesh(
-    members: list[_Member], view: View, focus: Collection[str] | None, telling: str
+    members: list[_Member], view: View, focus: Collection[str] | None, telling: bool
 ) -> Iterator[AddRule | DeleteRule]:
     """The rules that are missing or surplus, as far as the focus reaches (None: everywhere).
 
-    `telling` names the port whose error frames are forwarded, if any.
+    `telling` says that an adapter's error frames are forwarded.
     """
     done: set[str] = set()  # every pair of members is looked at once, in both directions
     for member in members:
@@ -242,21 +287,20 @@ def _mesh(
 
 
 def _exactly_one(
-    source: _Member, destination: _Member, view: View, telling: str
+    source: _Member, destination: _Member, view: View, telling: bool
 ) -> Iterator[AddRule | DeleteRule]:
     names = (source.port.name, destination.port.name)
-    kinds = [(False, False)]  # fd, errors
+    kinds = [(False, False, True)]  # fd, errors, wanted
     if source.fd and destination.fd:
-        kinds.append((True, False))
-    if source.port.name == telling:
-        kinds.append((False, True))
-    for fd, errors in kinds:
-        if source.link is None or destination.link is None:
+        kinds.append((True, False, True))
+    if source.adapter:
+        kinds.append((False, True, telling))
+    for fd, errors, wanted in kinds:
+        count = 0
+        if source.link is not None and destination.link is not None:
+            rule = Rule(source.link.ifindex, destination.link.ifindex, fd, errors)
+            count = view.count(rule)
+            for _surplus in range(count - wanted):
+                yield DeleteRule(rule, *names)
+        if wanted and not count:
             yield AddRule(*names, fd, errors)
-            continue
-        rule = Rule(source.link.ifindex, destination.link.ifindex, fd, errors)
-        count = view.count(rule)
-        if not count:
-            yield AddRule(*names, fd, errors)
-        for _surplus in range(count - 1):
-            yield DeleteRule(rule, *names)

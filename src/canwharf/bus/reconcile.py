@@ -34,9 +34,12 @@ from canwharf.bus.plan import (
     MakeBus,
     MakePair,
     Plan,
+    Release,
     Rename,
     Step,
+    adapter_of,
     is_ours,
+    is_set_up,
     plan,
 )
 from canwharf.bus.view import View
@@ -67,7 +70,7 @@ class Reconciler:
         self._view: View | None = None
         self._changed: set[str] = set()
         self._doubt = True
-        self._seen_up: set[int] = set()  # by the views so far
+        self._last: View | None = None  # the last that there was
 
     def bring(
         self,
@@ -105,8 +108,7 @@ class Reconciler:
             links = link.links(self._requests)
             entries = gateway.entries(self._requests)
             rules = (entry.rule for entry in entries if entry.plain)
-            self._view = View(links, rules, self._seen_up)
-            self._seen_up = self._view.seen_up
+            self._view = self._last = View(links, rules, self._last)
         return self._view
 
     def changes(self) -> Changed:
@@ -160,12 +162,13 @@ class Reconciler:
     def unused(self) -> frozenset[str]:
         """The names of all links of ours that are not in use by a container.
 
-        Raises KernelError.
+        Adapters that we set up are among them. Raises KernelError.
         """
         return frozenset(
             found.name
             for found in self.observe().links()
-            if is_ours(found, self._driver) and not found.peer_away
+            if is_set_up(found, self._driver)
+            or (is_ours(found, self._driver) and not found.peer_away)
         )
 
     def pairs(self) -> list[tuple[EndpointAlias, Link]]:
@@ -191,12 +194,31 @@ class Reconciler:
 
     def complaint(self, bus: Bus) -> Event | None:
         """What an operator should know of the adapter of a bus, if anything. Raises KernelError."""
-        return adapters.complaint(bus, self.observe().link(bus.interface.name))
+        view = self.observe()
+        return adapters.complaint(bus, adapter_of(bus, view), view.link(bus.interface.name))
 
-    def fresh(self, name: str) -> Link | None:
-        """A link as it is at this moment, with its counters. Raises KernelError."""
-        answers = self._requests.batch([link.get(name)])
-        return link.parse(answers[0]) if answers else None
+    def described(self, bus: Bus) -> dict[str, str]:
+        """The adapter of a bus as it is at this moment, with its counters. Raises KernelError."""
+        if not bus.physical:
+            return {}
+        answers = self._requests.batch([link.get(bus.interface.name)])
+        return adapters.described(bus, link.parse(answers[0]) if answers else None)
+
+    def lending_fault(self, bus: Bus) -> str:
+        """Why the adapter cannot be given to a container now; or empty. Raises KernelError."""
+        return adapters.lending_fault(bus, adapter_of(bus, self.observe()))
+
+    def lend(self, name: str) -> None:
+        """The engine is told to take this adapter; until it has, nobody else is."""
+        view = self.observe()
+        if found := view.link(name):
+            view.lent.add(found.ifindex)
+
+    def is_lent(self, name: str) -> bool:
+        """Whether it is in a container, or on its way (or unplugged). Raises KernelError."""
+        view = self.observe()
+        found = view.link(name)
+        return found is None or found.ifindex in view.lent
 
     def other_driver(self, name: str) -> str:
         """The other daemon's driver that has a bus on this host interface; or empty.
@@ -205,7 +227,9 @@ class Reconciler:
         """
         for found in self.observe().links():
             match parse_alias(found.alias):
-                case BusAlias(driver) if found.name == name and driver != self._driver:
+                case BusAlias(driver) | AdapterAlias(driver) if (
+                    found.name == name and driver != self._driver
+                ):
                     return driver
                 case EndpointAlias(driver, bus=bus) if bus == name and driver != self._driver:
                     return driver
@@ -269,8 +293,16 @@ def _making(step: Step, group: int) -> tuple[list[Request], list[str]]:
         case MakePair(port):
             pair = link.make_pair(port.name, port.container, group)
             return [pair], [port.name, port.container]
-        case Configure(found, setup):
-            return link.configure(found, setup), [found.name]
+    return _setting_up(step)
+
+
+def _setting_up(step: Step) -> tuple[list[Request], list[str]]:
+    """The same, of a step that is about an adapter."""
+    match step:
+        case Configure(found, setup, alias):
+            return link.configure(found, setup, alias), [found.name]
+        case Release(found):
+            return [link.release(found)], [found.name]
         case Rename(found, name):
             return [link.rename(found.ifindex, found.name, name)], [name]
     return [], []

@@ -67,16 +67,19 @@ class Service:
         if fault:
             raise options.refuse_interface(given, settings.interface, fault)
         known = self.state.networks.get(network)
+        found = self._reconciler.observe().link(settings.interface)
         if known is None:
-            settings = self._typed(settings, kind)
-            found = self._reconciler.observe().link(settings.interface)
-            adapters.check(settings, kind, found, self.state.bus(settings.interface))
+            bus = self.state.bus(settings.interface)
+            settings = adapters.typed(settings, kind, found, bus)
+            adapters.check(settings, kind, found, bus)
             new = self.state.with_network(Network(network, settings, {}))
         elif known.settings == settings._replace(physical=known.settings.physical):
             new = self.state
         else:
             raise ConflictError(f"network {network} exists with other options: {known.settings}")
-        self.change(new, settings.interface, {settings.interface})
+        # An adapter that somebody took down is set up all the same: that is what was asked for.
+        asked = {settings.interface} if found and not found.up else ()
+        self.change(new, settings.interface, {settings.interface}, asked)
         if known is None:
             self.say(INFO, "network created", network=network, interface=settings.interface)
 
@@ -133,14 +136,13 @@ class Service:
         """Give the adapter itself to an endpoint. Raises CanwharfError."""
         interface = known.settings.interface
         new = self._alone(known, endpoint)
-        if self._reconciler.observe().link(interface) is None:
-            raise ConflictError(
-                f"the adapter {interface} is not there, and can.mode=move gives it to the "
-                "container itself: plug it in and start the container again"
-            )
         if endpoint not in known.endpoints:
             new = new.with_endpoint(known.id, endpoint, "")
+        bus = new.bus(interface)
+        if bus and (fault := self._reconciler.lending_fault(bus)):
+            raise ConflictError(f"cannot lend the adapter {interface}: {fault}")
         self.change(new, interface, {interface}, {interface})
+        self._reconciler.lend(interface)
         self.unjoined.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
         self.say(INFO, "adapter lent to endpoint", **fields)
@@ -149,17 +151,16 @@ class Service:
     def _alone(self, known: Network, endpoint: str) -> State:
         """The state in which nobody else has the adapter. Raises ConflictError, KernelError.
 
-        While it is on the host, nobody has it: what an engine forgot is no claim.
+        Who has joined has it until it is back on the host: what an engine forgot is no claim.
         """
-        others = [other for other in known.endpoints if other != endpoint]
-        interface = known.settings.interface
-        if others and self._reconciler.observe().link(interface) is None:
-            raise ConflictError(
-                f"the adapter {interface} is lent to endpoint {others[0]}, which has it for itself "
-                "(can.mode=move): stop that container, or make the network with can.mode=share"
-            )
         state = self.state
-        for other in others:
+        interface = known.settings.interface
+        for other in known.endpoints.keys() - {endpoint}:
+            if other in self.unjoined or self._reconciler.is_lent(interface):
+                raise ConflictError(
+                    f"the adapter {interface} is for endpoint {other} alone (can.mode=move): stop "
+                    "that container, or make the network with can.mode=share"
+                )
             state = state.without_endpoint(known.id, other)
         return state
 
@@ -239,15 +240,8 @@ class Service:
         lent = known.settings.adapter.moved
         name = interface if lent else self.state.port(known, endpoint).name
         told = {"canwharf.bus": interface, "canwharf.interface": name}
-        found = self._reconciler.fresh(interface) if known.settings.physical else None
-        if found and found.controller:
-            told |= {
-                "canwharf.state": found.controller.state_name,
-                "canwharf.bitrate": str(found.controller.bitrate),
-                "canwharf.tx-errors": str(found.controller.sending_errors),
-                "canwharf.rx-errors": str(found.controller.receiving_errors),
-            }
-        return told
+        bus = self.state.bus(interface)
+        return told | self._reconciler.described(bus) if bus else told
 
     def change(
         self,

@@ -14,6 +14,7 @@ from canwharf.bus.plan import (
     DeleteRule,
     MakeBus,
     Plan,
+    Release,
     Rename,
 )
 
@@ -30,9 +31,11 @@ def steps(done: Plan, recovering: bool) -> Iterator[Event]:
                     yield Event(WARNING, "recreated bus interface", {"interface": port.name})
                 else:
                     yield Event(INFO, "created bus interface", {"interface": port.name})
-            case Configure(link, setup):
-                fields = {"interface": link.name, "setup": adapters.asked(setup)}
+            case Configure(link, setup) if asked := adapters.asked(setup):
+                fields = {"interface": link.name, "setup": asked}
                 yield Event(INFO, "configured adapter", fields)
+            case Release(link):
+                yield Event(INFO, "took adapter down", {"interface": link.name})
             case Rename(_, name):
                 yield Event(WARNING, "gave the adapter its name again", {"interface": name})
             case Claim(_, link):

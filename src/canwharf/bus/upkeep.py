@@ -149,16 +149,22 @@ class Upkeep:
         if bus is None:
             return True
         whole = frozenset(port.name for port in bus.ports)
+        touched = names & whole or whole
+        # An adapter that refuses its settings does not keep the containers from each other.
+        last = touched & {interface} if bus.physical else frozenset[str]()
+        added = 0
         try:
-            done = self._service.change(state, interface, names & whole or whole)
+            for focus in filter(None, (touched - last, last)):
+                done = self._service.change(state, interface, focus)
+                added += sum(isinstance(step, AddRule) for step in done.steps)
             self._complain(bus)
         except CanwharfError as error:
             fields = {"interface": interface, "error": str(error)}
             self._service.say(ERROR, "could not repair a bus", **fields)
             return False
-        added = sum(isinstance(step, AddRule) for step in done.steps)
-        if added:
-            self._service.say(INFO, "restored rules", interface=interface, rules=str(added))
+        finally:
+            if added:
+                self._service.say(INFO, "restored rules", interface=interface, rules=str(added))
         return True
 
     def _complain(self, bus: Bus) -> None:

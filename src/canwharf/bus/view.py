@@ -7,7 +7,7 @@ Rules:
   soon as there is doubt (a failed batch, lost announcements).
 - Rules are told by interface index and go with either of their interfaces, as in the kernel.
 - It remembers which links it has seen up: an adapter that was up and is down now was taken down
-  by somebody, one that never was waits for us.
+  by somebody, one that never was waits for us. And which are about to move into a container.
 - Rules that do not have exactly our form are somebody else's and are not in here.
 """
 
@@ -24,16 +24,18 @@ _KINDS = ((False, False), (True, False), (False, True))  # fd, errors
 class View:
     """Links by index and name, gateway rules with their number.
 
-    `seen_up` are the indexes of links that were up, also in earlier views.
+    `seen_up` are the indexes of links that were up, `lent` of those that an engine was told to
+    take and that have not left since, also of earlier views.
     """
 
     def __init__(
         self,
         links: Iterable[Link] = (),
         rules: Iterable[Rule] = (),
-        seen_up: Iterable[int] = (),
+        before: View | None = None,
     ) -> None:
         self.seen_up: set[int] = set()
+        self.lent: set[int] = set()
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
         # source -> (destination, fd, errors) -> how many equal rules there are
@@ -42,7 +44,9 @@ class View:
             self.put(link)
         for rule in rules:
             self.add(rule)
-        self.seen_up |= self._links.keys() & set(seen_up)
+        if before is not None:
+            self.seen_up |= self._links.keys() & before.seen_up
+            self.lent |= self._links.keys() & before.lent
 
     def link(self, name: str) -> Link | None:
         """The link of this name."""
@@ -72,6 +76,7 @@ class View:
         if gone is None:
             return None
         self.seen_up.discard(index)
+        self.lent.discard(index)
         if self._names.get(gone.name) == index:
             del self._names[gone.name]
         self._rules.pop(index, None)

@@ -41,6 +41,8 @@ _TIMING = Struct("=8I")  # struct can_bittiming: bit rate, sample point, six of 
 _LIMITS = Struct("=16s8I")  # struct can_bittiming_const: name, tseg1, tseg2, sjw, brp: min, max
 _MODE = Struct("=II")  # struct can_ctrlmode: mask, flags
 _COUNTERS = Struct("=HH")  # struct can_berr_counter: sending, receiving
+_STATISTICS = Struct("=6I")  # struct can_device_stats
+_HIGHEST_RATE = 1_000_000  # bit/s of the arbitration phase (ISO 11898-1), whatever the clock
 _ANY_RATE = 0xFFFFFFFF  # CAN_BITRATE_UNKNOWN: set somewhere else
 
 
@@ -61,11 +63,23 @@ class Setup(NamedTuple):
     txqueuelen: int = -1
 
 
+class Statistics(NamedTuple):
+    """How often something went wrong since the adapter was plugged in."""
+
+    bus_errors: int = 0
+    warnings: int = 0
+    passives: int = 0
+    bus_offs: int = 0
+    arbitrations_lost: int = 0
+    restarts: int = 0
+
+
 class Controller(NamedTuple):
     """What the kernel says of an adapter, in the units of `Setup`.
 
     `supported` are the modes that it knows (None: it does not tell), `rates` and `drates` the only
-    rates, `limit` the highest one (0: it does not tell). The counters are the controller's own.
+    rates, `limit` the highest one (0: it does not tell). `errors` are the controller's own counters
+    for sending and receiving, where its driver can read them.
     """
 
     state: int = 0
@@ -79,8 +93,8 @@ class Controller(NamedTuple):
     rates: tuple[int, ...] = ()
     drates: tuple[int, ...] = ()
     limit: int = 0
-    sending_errors: int = 0
-    receiving_errors: int = 0
+    errors: tuple[int, ...] = ()
+    statistics: Statistics = Statistics()
 
     @property
     def state_name(self) -> str:
@@ -88,13 +102,18 @@ class Controller(NamedTuple):
         return STATES[self.state] if self.state < len(STATES) else f"STATE-{self.state}"
 
 
-def parse(data: bytes) -> Controller:
-    """A controller from an IFLA_INFO_DATA. Raises MessageError on a malformed one."""
+def parse(data: bytes, statistics: bytes = b"") -> Controller:
+    """A controller from an IFLA_INFO_DATA and an IFLA_INFO_XSTATS.
+
+    Raises MessageError on a malformed one.
+    """
     found = attributes(data)
     bitrate, point = _timing(found, uapi.IFLA_CAN_BITTIMING)
     dbitrate, dpoint = _timing(found, uapi.IFLA_CAN_DATA_BITTIMING)
+    kind = uapi.IFLA_CAN_BERR_COUNTER
+    errors = _unpack(_COUNTERS, found, kind) if kind in found else ()
+    counted = _unpack(_STATISTICS, {0: statistics} if statistics else {}, 0)
     supported = attributes(found.get(uapi.IFLA_CAN_CTRLMODE_EXT, b""))
-    sending, receiving = _unpack(_COUNTERS, found, uapi.IFLA_CAN_BERR_COUNTER)
     known = supported.get(uapi.IFLA_CAN_CTRLMODE_SUPPORTED)
     return Controller(
         state=_number(found, uapi.IFLA_CAN_STATE),
@@ -108,8 +127,8 @@ def parse(data: bytes) -> Controller:
         rates=_numbers(found, uapi.IFLA_CAN_BITRATE_CONST),
         drates=_numbers(found, uapi.IFLA_CAN_DATA_BITRATE_CONST),
         limit=_limit(found),
-        sending_errors=sending,
-        receiving_errors=receiving,
+        errors=errors,
+        statistics=Statistics(*counted),
     )
 
 
@@ -198,7 +217,9 @@ def _limit(found: Mapping[int, bytes]) -> int:
         _LIMITS, found, uapi.IFLA_CAN_BITTIMING_CONST
     )
     quanta = (1 + int(tseg1) + int(tseg2)) * int(brp)
-    return highest or (_number(found, uapi.IFLA_CAN_CLOCK) // quanta if quanta else 0)
+    if highest or not quanta:
+        return highest
+    return min(_number(found, uapi.IFLA_CAN_CLOCK) // quanta, _HIGHEST_RATE)
 
 
 def _unpack(form: Struct, found: Mapping[int, bytes], kind: int) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ Sources: linux/if_link.h, drivers/net/can/vxcan.c, net/core/rtnetlink.c.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from struct import Struct
 from typing import NamedTuple
 
@@ -84,7 +85,9 @@ def parse(message: Message) -> Link:
         group=read_u32(found.get(uapi.IFLA_GROUP, bytes(4))),
         peer=read_u32(found.get(uapi.IFLA_LINK, bytes(4))),
         peer_away=uapi.IFLA_LINK_NETNSID in found,
-        controller=can.parse(data) if data is not None else None,
+        controller=(
+            None if data is None else can.parse(data, info.get(uapi.IFLA_INFO_XSTATS, b""))
+        ),
         txqueuelen=read_u32(found.get(uapi.IFLA_TXQLEN, bytes(4))),
     )
 
@@ -142,23 +145,33 @@ def claim(index: int, name: str, alias: str) -> Request:
     )
 
 
-def configure(found: Link, setup: Setup) -> list[Request]:
-    """Set an adapter up and bring it up; if it is up already, it is taken down first."""
+def configure(found: Link, setup: Setup, alias: str) -> list[Request]:
+    """Set an adapter up, write an alias on it and bring it up.
+
+    One that is up is taken down and up again around that: if its settings are refused, it is up
+    with the old ones. Where nothing is asked for, it only gets its alias.
+    """
     rates = can.possible(found.controller) if found.controller else ""
-    down = _IFINFO.pack(0, 0, found.ifindex, 0, uapi.IFF_UP)
-    up = _info(found.ifindex, up=True) + can.link_attributes(setup)
-    take_down = Request(
-        uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, down, "take down", f"adapter {found.name}"
-    )
-    bring_up = Request(
-        uapi.RTM_NEWLINK,
-        uapi.NLM_F_REQUEST,
-        up,
-        "configure",
-        f"adapter {found.name}",
-        hints={errno.EINVAL: rates, errno.ERANGE: rates, errno.EDOM: rates},
-    )
-    return [take_down, bring_up] if found.up else [bring_up]
+    hints = {errno.EINVAL: rates, errno.ERANGE: rates, errno.EDOM: rates}
+    asked = can.link_attributes(setup)
+    settings = asked + attribute(uapi.IFLA_IFALIAS, alias.encode())
+    whole = _info(found.ifindex, up=bool(asked) and not found.up) + settings
+    requests = [_adapter("configure", found, whole, hints)]
+    if asked and found.up:
+        requests.insert(0, _adapter("take down", found, _down(found.ifindex)))
+        requests.append(_adapter("bring up", found, _info(found.ifindex, up=True)))
+    return requests
+
+
+def release(found: Link) -> Request:
+    """Take an adapter down, and our alias off it."""
+    body = _down(found.ifindex) + attribute(uapi.IFLA_IFALIAS, b"")
+    return _adapter("take down", found, body)._replace(harmless=_GONE)
+
+
+def _adapter(operation: str, found: Link, body: bytes, hints: Mapping[int, str] = {}) -> Request:
+    target = f"adapter {found.name}"
+    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, operation, target, hints=hints)
 
 
 def rename(index: int, name: str, new: str) -> Request:
@@ -183,6 +196,10 @@ def _named(name: str, group: int) -> bytes:
 def _info(index: int = 0, up: bool = False) -> bytes:
     flags = uapi.IFF_UP if up else 0
     return _IFINFO.pack(0, 0, index, flags, flags)
+
+
+def _down(index: int) -> bytes:
+    return _IFINFO.pack(0, 0, index, 0, uapi.IFF_UP)
 
 
 def _link_info(kind: str, data: bytes = b"") -> bytes:
