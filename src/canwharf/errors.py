@@ -88,5 +88,13 @@ class StateError(CanwharfError):
         super().__init__(f"cannot {operation} {path}: {reason}")
 
 
+class CallError(CanwharfError):
+    """A daemon does not answer a call, or refuses it."""
+
+    def __init__(self, call: str, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(f"cannot call {call} on {path}: {reason}")
+
+
 class StartError(CanwharfError):
     """The daemon cannot start."""

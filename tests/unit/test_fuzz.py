@@ -78,7 +78,7 @@ def test_any_fields_get_an_answer_of_the_protocols_form(
         kernel = FakeKernel()
         daemon = Daemon(Path(directory), kernel)
         before = kernel.snapshot()
-        routes = Routes(daemon.service)
+        routes = Routes(daemon.service, daemon.upkeep.sync)
         status, body = routes.answer(f"/NetworkDriver.{call}", json.dumps(content).encode())
         answer = json.loads(body)
         assert status in (200, 400), answer

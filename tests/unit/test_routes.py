@@ -24,7 +24,7 @@ class Docker:
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
-        self.routes = Routes(daemon.service)
+        self.routes = Routes(daemon.service, daemon.upkeep.sync)
 
     def call(self, name: str, content: object = None) -> tuple[int, Mapping[str, object]]:
         body = b"" if content is None else json.dumps(content).encode()

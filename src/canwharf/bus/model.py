@@ -116,6 +116,10 @@ class State(NamedTuple):
         kept = {id: prefix for id, prefix in old.endpoints.items() if id != endpoint}
         return self.with_network(old._replace(endpoints=kept))
 
+    def endpoints(self) -> frozenset[str]:
+        """The ids of all endpoints."""
+        return frozenset(id for network in self.networks.values() for id in network.endpoints)
+
     def interfaces(self) -> list[str]:
         """The names of all bus interfaces, each once."""
         return list(dict.fromkeys(each.settings.interface for each in self.networks.values()))

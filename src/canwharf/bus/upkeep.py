@@ -21,10 +21,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
 from canwharf.bus.model import Bus
-from canwharf.bus.plan import AddRule
+from canwharf.bus.plan import AddRule, Step
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError
@@ -34,6 +35,20 @@ _FIRST_RETRY = 1.0  # seconds; doubled with each failure, up to GRACE
 
 
 Known = Mapping[str, Mapping[str, object]]  # network -> its options
+
+
+class Outcome(NamedTuple):
+    """What a recovery did: endpoints that were taken over, steps; and what it could not do."""
+
+    adopted: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    def plus(self, more: Outcome) -> Outcome:
+        """Both."""
+        return Outcome(
+            self.adopted + more.adopted, self.steps + more.steps, self.faults + more.faults
+        )
 
 
 class Upkeep:
@@ -93,28 +108,40 @@ class Upkeep:
         if changed.anything:
             return self.recover()
         touched = self._touched(changed.names)
-        well = [self._repair(interface, changed.names) for interface in touched]
-        return all(well)
+        done = [self._repair(interface, changed.names) for interface in touched]
+        return not any(each.faults for each in done)
+
+    def sync(self) -> Outcome:
+        """Recover from a new look at the kernel: somebody asks for it."""
+        self._reconciler.doubt()
+        return self._recover()
 
     def recover(self) -> bool:
         """Bring every bus to where it should be, remove what nobody owns; whether all is well."""
+        return not self._recover().faults
+
+    def _recover(self) -> Outcome:
+        before = self._service.state
         try:
             self._service.adopt_pairs()
         except CanwharfError as error:
             self._service.say(ERROR, "could not adopt what the kernel holds", error=str(error))
-            return False
+            return Outcome(faults=(str(error),))
         state = self._service.state
-        well = [self._repair(interface) for interface in state.interfaces()]
+        done = Outcome(tuple(state.endpoints() - before.endpoints()))
+        for interface in state.interfaces():
+            done = done.plus(self._repair(interface))
         buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
         wanted = {port.name for bus in buses for port in bus.ports}
         try:
             nobodys = (self._reconciler.unused() | self._service.unfinished) - wanted
-            self._service.change(state, focus=nobodys)
+            removed = self._service.change(state, focus=nobodys)
+            done = done.plus(Outcome(steps=removed.steps))
         except CanwharfError as error:
             self._service.say(ERROR, "could not remove what nobody owns", error=str(error))
-            return False
+            return done.plus(Outcome(faults=(str(error),)))
         self._service.unfinished.clear()
-        return all(well)
+        return done
 
     def look(self) -> bool:
         """A full look at the kernel, and at who is abandoned; whether to look again later."""
@@ -142,30 +169,30 @@ class Upkeep:
         self._suspects = doubtful - collected
         return bool(self._suspects)
 
-    def _repair(self, interface: str, names: frozenset[str] = frozenset()) -> bool:
-        """Bring one bus to where it should be, or what of it has these names; whether it is."""
+    def _repair(self, interface: str, names: frozenset[str] = frozenset()) -> Outcome:
+        """Bring one bus to where it should be, or what of it has these names."""
         state = self._service.state
         bus = state.bus(interface)
         if bus is None:
-            return True
+            return Outcome()
         whole = frozenset(port.name for port in bus.ports)
         touched = names & whole or whole
         # An adapter that refuses its settings does not keep the containers from each other.
         last = touched & {interface} if bus.physical else frozenset[str]()
-        added = 0
+        steps: list[Step] = []
         try:
             for focus in filter(None, (touched - last, last)):
-                done = self._service.change(state, interface, focus)
-                added += sum(isinstance(step, AddRule) for step in done.steps)
+                steps += self._service.change(state, interface, focus).steps
             self._complain(bus)
         except CanwharfError as error:
             fields = {"interface": interface, "error": str(error)}
             self._service.say(ERROR, "could not repair a bus", **fields)
-            return False
+            return Outcome(steps=tuple(steps), faults=(str(error),))
         finally:
+            added = sum(isinstance(step, AddRule) for step in steps)
             if added:
                 self._service.say(INFO, "restored rules", interface=interface, rules=str(added))
-        return True
+        return Outcome(steps=tuple(steps))
 
     def _complain(self, bus: Bus) -> None:
         """Say what is wrong with an adapter, once. Raises KernelError."""

@@ -7,7 +7,7 @@ Rules:
   start: `serve` and `--option value` pairs that are all in its table are read by hand. Every other
   verb, and whoever asks for help or made a mistake, gets argparse, made from the same table.
 - Exit codes: 0 done, 1 it failed (one line on standard error says why and what to do), 2 the
-  command line is wrong.
+  command line is wrong, 3 `sync --dry-run` found differences.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
+    "sync": "put right what differs from what should be",
 }
 
 _Run = Callable[[Mapping[str, str]], int]

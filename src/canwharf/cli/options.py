@@ -33,6 +33,19 @@ class Place(NamedTuple):
 
 Row = Option | Flag | Place
 
+# Whoever looks at a daemon's work finds it as the daemon was told to keep it.
+SOCKET = Option(
+    "socket",
+    "/run/docker/plugins/canwharf.sock",
+    "where Docker finds the driver, whose name is that of the file: "
+    "…/rustyvxcan.sock serves networks of the driver rustyvxcan",
+    "PATH",
+)
+STATE_DIR = Option(
+    "state-dir", "/var/lib/canwharf", "where the networks are kept over a reboot", "DIR"
+)
+JSON = Flag("json", "for machines")
+
 
 def read_plain(options: Iterable[Option], words: Sequence[str]) -> dict[str, str] | None:
     """The value of each option; None where the words are not `--name value` pairs of these."""

@@ -31,7 +31,7 @@ from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.bus.upkeep import Upkeep
 from canwharf.cli.log import FORMS, LEVELS, reporter
-from canwharf.cli.options import Option
+from canwharf.cli.options import SOCKET, STATE_DIR, Option
 from canwharf.docker import engine, listener
 from canwharf.docker.routes import Routes
 from canwharf.docker.server import Server
@@ -44,19 +44,8 @@ DESCRIPTION = (
 )
 EXAMPLE = "canwharf serve --log-level warning"
 OPTIONS = (
-    Option(
-        "socket",
-        "/run/docker/plugins/canwharf.sock",
-        "where Docker finds the driver, whose name is that of the file: "
-        "…/rustyvxcan.sock serves networks of the driver rustyvxcan",
-        "PATH",
-    ),
-    Option(
-        "state-dir",
-        "/var/lib/canwharf",
-        "where the networks are kept over a reboot",
-        "DIR",
-    ),
+    SOCKET,
+    STATE_DIR,
     Option(
         "log-level",
         INFO,
@@ -100,7 +89,7 @@ def run(options: Mapping[str, str]) -> int:
         report(Event(INFO, "serving", {**about, "version": __version__}))
         _notify("READY=1")
         upkeep = Upkeep(service, reconciler, lambda: engine.networks(driver))
-        _loop(signals, listening, announcements, Routes(service), upkeep)
+        _loop(signals, listening, announcements, Routes(service, upkeep.sync), upkeep)
         if not held:
             listener.forget(path, listening)
     report(Event(INFO, "ended, all interfaces and rules stay", {}))

@@ -4,6 +4,7 @@ Rules:
 
 - Every call that Docker knows for a network driver is in the table; another gets a 404 with an
   Err, by which Docker knows that a driver does not offer it.
+- One call is not Docker's: /Canwharf.Sync, which `canwharf sync` makes.
 - A refusal is a 200 with an Err: Docker shows its text to the user as it is. What is not of the
   protocol's form gets a 400.
 - Nothing that goes wrong in one call ends the daemon.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 
 from canwharf.bus.events import ERROR
 from canwharf.bus.service import Service
+from canwharf.bus.upkeep import Outcome
 from canwharf.docker import api
 from canwharf.errors import CanwharfError, RequestError
 
@@ -24,10 +26,11 @@ _Answer = dict[str, object]
 
 
 class Routes:
-    """Answers Docker's calls with a service."""
+    """Answers Docker's calls with a service; `sync` is for who asks for a recovery."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, sync: Callable[[], Outcome]) -> None:
         self._service = service
+        self._recover = sync
         nothing = self._nothing
         self._table: dict[str, Callable[[_Content], _Answer]] = {
             "/Plugin.Activate": lambda _content: {"Implements": ["NetworkDriver"]},
@@ -48,6 +51,7 @@ class Routes:
             "/NetworkDriver.FreeNetwork": nothing,
             # A CAN bus has no gateway: Docker need not set an address aside for one.
             "/NetworkDriver.GwAllocCheck": lambda _content: {"SkipIPv4": True, "SkipIPv6": True},
+            "/Canwharf.Sync": self._sync,
         }
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
@@ -109,6 +113,13 @@ class Routes:
         request = api.endpoint_request(content)
         self._service.leave(request.network, request.endpoint)
         return {}
+
+    def _sync(self, _content: _Content) -> _Answer:
+        from canwharf.bus import words  # noqa: PLC0415 (Docker never asks for this)
+
+        done = self._recover()
+        self._service.save()
+        return {"Changes": words.changes(done), "Faults": list(done.faults)}
 
 
 def refusal(text: str) -> bytes:

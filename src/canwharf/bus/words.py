@@ -1,0 +1,70 @@
+"""Steps and outcomes in words, for a person who asks what is to be done or was. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from canwharf.bus import adapters
+from canwharf.bus.plan import (
+    AddRule,
+    Claim,
+    Configure,
+    DeleteLink,
+    DeleteRule,
+    MakeBus,
+    MakePair,
+    Release,
+    Rename,
+    Step,
+)
+from canwharf.bus.upkeep import Outcome
+
+
+def changes(done: Outcome) -> list[str]:
+    """What is to be changed, or was: one line each, in the order of the steps."""
+    taken = [f"take over endpoint {endpoint}" for endpoint in sorted(done.adopted)]
+    return taken + list(steps(done.steps))
+
+
+def steps(planned: Iterable[Step]) -> list[str]:
+    """One line a step; the rules from one interface to another share a line."""
+    kinds: dict[str, dict[str, None]] = {}  # a line -> the kinds of frames, if it is about rules
+    for step in planned:
+        kinds.setdefault(_line(step), {}).update(dict.fromkeys(_kinds(step)))
+    return [f"{line} ({', '.join(told)})" if told else line for line, told in kinds.items()]
+
+
+def _line(step: Step) -> str:  # noqa: PLR0911 (a table of kinds)
+    match step:
+        case DeleteLink(link):
+            return f"delete interface {link.name}, which nobody owns"
+        case MakeBus(port):
+            return f"make bus interface {port.name}"
+        case MakePair(port):
+            return f"make interface pair {port.name}"
+        case Claim(_, link):
+            return f"bring up and name interface {link.name}"
+        case Configure(link, setup):
+            return f"set adapter {link.name} up: {adapters.asked(setup) or 'only its alias'}"
+        case Release(link):
+            return f"take adapter {link.name} down, which no network wants"
+        case Rename(link, name):
+            return f"rename adapter {link.name} to {name}"
+        case AddRule(source, destination):
+            return f"add gateway rule {source} -> {destination}"
+        case DeleteRule(_, source, destination):
+            return f"delete doubled gateway rule {source} -> {destination}"
+
+
+def _kinds(step: Step) -> list[str]:
+    match step:
+        case AddRule(_, _, fd, errors):
+            return [kind_of(fd, errors)]
+        case DeleteRule(rule):
+            return [kind_of(rule.fd, rule.errors)]
+    return []
+
+
+def kind_of(fd: bool, errors: bool) -> str:
+    """The frames that a rule is for."""
+    return "error frames" if errors else "FD" if fd else "classic"

@@ -1,0 +1,99 @@
+"""`canwharf sync`: show what differs from what should be, and put it right.
+
+Rules:
+
+- A running daemon does it itself, when asked: its view of the kernel would not notice what another
+  process does. Where none runs, this is the daemon for a moment, under its locks.
+- It is the daemon's recovery, no other: containers without an interface get none, as only Docker
+  can give it to them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from canwharf.bus import words
+from canwharf.bus.events import Event
+from canwharf.bus.model import State
+from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.rehearsal import rehearse
+from canwharf.bus.service import Service
+from canwharf.bus.store import Store
+from canwharf.bus.upkeep import Upkeep
+from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag
+from canwharf.docker import listener
+from canwharf.docker.call import call
+from canwharf.errors import StateError
+from canwharf.kernel.netlink import LinkEvents, Netlink
+
+DESCRIPTION = (
+    "Put right what differs from what should be: bus interfaces, gateway rules, interfaces that "
+    "nobody owns. Prints what was done, one line each. Exit status: 0 if all is as it should be "
+    "now, 1 if something could not be put right; with --dry-run, 3 if there are differences."
+)
+EXAMPLE = "sudo canwharf sync --dry-run"
+OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, SOCKET, STATE_DIR)
+_DIFFERENCES = 3  # the exit status
+
+
+def run(options: Mapping[str, str]) -> int:
+    """Synchronise, or say what would be done. Raises CanwharfError."""
+    driver = listener.driver_name(options["socket"])
+    store = Store(options["state-dir"])
+    dry = bool(options["dry-run"])
+    served = bool(listener.server(driver))
+    if dry:
+        done = rehearse(_load(store, driver), store, Netlink(), served=served)
+        changes, faults = words.changes(done), list(done.faults)
+    elif served:
+        answer = call(options["socket"], "Canwharf.Sync")
+        changes, faults = _texts(answer, "Changes"), _texts(answer, "Faults")
+    else:
+        changes, faults = _alone(store, driver)
+    if options["json"]:
+        print(json.dumps({"dry_run": dry, "changes": changes, "faults": faults}, indent=1))
+    else:
+        _print(changes, faults, "would" if dry else "did")
+    return 1 if faults else _DIFFERENCES if dry and changes else 0
+
+
+def _alone(store: Store, driver: str) -> tuple[list[str], list[str]]:
+    """Do it here, as no daemon runs."""
+    said: list[Event] = []
+    with listener.reserve(driver), ExitStack() as open_now:
+        store.acquire()
+        state = _load(store, driver)
+        netlink, announcements = Netlink(), LinkEvents()
+        open_now.callback(netlink.close)
+        open_now.callback(announcements.close)
+        reconciler = Reconciler(netlink, announcements, driver)
+        service = Service(state, store, reconciler, said.append)
+        done = Upkeep(service, reconciler, lambda: None).sync()
+        service.save()
+    return words.changes(done), list(done.faults)
+
+
+def _load(store: Store, driver: str) -> State:
+    """What should be. Raises StateError: without it, all of ours would be nobody's."""
+    state, _left = store.load(driver)
+    if not store.exists():
+        raise StateError(
+            "read", store.path, "there is none; 'canwharf serve' rebuilds what was lost"
+        )
+    return state
+
+
+def _print(changes: list[str], faults: list[str], verb: str) -> None:
+    for line in changes:
+        print(f"{verb} {line}" if verb == "would" else line)
+    for line in faults:
+        print(f"failed: {line}")
+    if not changes and not faults:
+        print("nothing differs")
+
+
+def _texts(answer: Mapping[str, object], field: str) -> list[str]:
+    told = answer.get(field)
+    return [str(each) for each in told] if isinstance(told, list) else []

@@ -1,0 +1,43 @@
+"""Calls on a driver's socket: what an operator's command asks of the running daemon.
+
+Rules:
+
+- With a time limit.
+- What the daemon refuses is an error in its own words.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+
+from canwharf.errors import CallError
+
+TIME_LIMIT = 30.0  # seconds without a word from the daemon
+
+
+def call(
+    path: str, name: str, content: Mapping[str, object] = {}, limit: float = TIME_LIMIT
+) -> dict[str, object]:
+    """The answer to one call. `limit` is in seconds. Raises CallError."""
+    connection = HTTPConnection("canwharf")
+    try:
+        with socket.socket(socket.AF_UNIX) as connected:
+            connected.settimeout(limit)
+            connected.connect(path)
+            connection.sock = connected
+            connection.request("POST", f"/{name}", json.dumps(content))
+            answer = json.loads(connection.getresponse().read())
+    except TimeoutError as error:
+        raise CallError(name, path, f"no answer within {limit:g} seconds") from error
+    except OSError as error:
+        raise CallError(name, path, error.strerror or str(error)) from error
+    except (HTTPException, ValueError, RecursionError) as error:
+        raise CallError(name, path, f"it speaks another protocol: {error!r}") from error
+    if not isinstance(answer, dict):
+        raise CallError(name, path, f"it answers {answer!r}")
+    if "Err" in answer:
+        raise CallError(name, path, str(answer["Err"]))
+    return answer

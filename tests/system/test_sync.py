@@ -1,0 +1,57 @@
+"""`canwharf sync` on a board: what was deleted by hand is back at once."""
+
+from __future__ import annotations
+
+import json
+
+from tests.system.board import Board
+
+
+def disturb(board: Board) -> None:
+    """Rules that somebody deleted or doubled, and a bus interface that nobody wants."""
+    board.sh(
+        "cangw -L | sed -n 's/.*cangw -A \\(.*\\) # .*/\\1/p' >/tmp/rules; "
+        "sed -n 1,5p /tmp/rules | while read -r rule; do cangw -D $rule; done; "
+        "sed -n 6p /tmp/rules | while read -r rule; do cangw -A $rule; done; "
+        "ip link add vcan9 type vcan && ip link set vcan9 alias 'canwharf canwharf bus'"
+    )
+
+
+def assert_mended(board: Board) -> None:
+    assert len(board.rules()) == 12
+    assert "vcan9" not in board.interfaces()
+    members = [board.member(name) for name in ("ecu1", "ecu2")]
+    board.assert_exactly_once("host:vcan0", *members)
+    assert board.sh("python3 -m canwharf sync") == "nothing differs"
+    assert board.sh("python3 -m canwharf sync --dry-run") == "nothing differs"
+
+
+def test_with_the_daemon_and_without_it(board: Board) -> None:
+    """A daemon that runs would not notice for a minute; one that is stopped, not at all."""
+    board.network()
+    board.container("ecu1")
+    board.container("ecu2")
+    for stopped in (False, True):
+        if stopped:
+            board.end_daemon("TERM")
+        disturb(board)
+        dry = board.guest.run("python3 -m canwharf sync --dry-run --json", check=False)
+        assert dry.status == 3, dry
+        told = json.loads(dry.stdout)
+        assert (told["dry_run"], told["faults"]) == (True, [])
+        assert "delete interface vcan9, which nobody owns" in told["changes"]
+        assert len(board.rules()) == 8
+        done = json.loads(board.sh("python3 -m canwharf sync --json"))
+        assert done == {"dry_run": False, "changes": told["changes"], "faults": []}
+        assert_mended(board)
+    board.start_daemon()
+
+
+def test_without_a_state_nothing_is_removed(board: Board) -> None:
+    """All of ours would be nobody's."""
+    board.network()
+    board.end_daemon("TERM")
+    said = board.refused("python3 -m canwharf sync --state-dir /tmp/none")
+    assert "'canwharf serve' rebuilds what was lost" in said
+    assert board.interfaces() == ["vcan0"]
+    board.start_daemon()

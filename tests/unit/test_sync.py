@@ -1,0 +1,108 @@
+"""`canwharf sync`: the daemon's own recovery when somebody asks for it, and its rehearsal."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from canwharf.bus import words
+from canwharf.bus.rehearsal import rehearse
+from canwharf.bus.upkeep import Outcome
+from canwharf.docker import listener
+from canwharf.docker.routes import Routes
+from tests.fake.daemon import Daemon
+
+
+@pytest.fixture
+def busy(daemon: Daemon) -> Daemon:
+    """A bus of two containers."""
+    daemon.service.create_network("n1", {"vxcan.id": "1"})
+    daemon.run_container("n1", "e1")
+    daemon.run_container("n1", "e2")
+    daemon.upkeep.repair()
+    return daemon
+
+
+def rehearsed(daemon: Daemon, *, served: bool = True) -> Outcome:
+    return rehearse(daemon.service.state, daemon.store, daemon.kernel, served=served)
+
+
+def synced(daemon: Daemon) -> dict[str, list[str]]:
+    """As `canwharf sync` asks for it."""
+    status, body = Routes(daemon.service, daemon.upkeep.sync).answer("/Canwharf.Sync", b"")
+    assert status == 200
+    answer: dict[str, list[str]] = json.loads(body)
+    return answer
+
+
+def disturb(daemon: Daemon) -> list[str]:
+    """What somebody may do behind our back; the lines that say what mends it."""
+    kernel = daemon.kernel
+    one, two = (daemon.port("n1", endpoint) for endpoint in ("e1", "e2"))
+    index = {name: kernel.link(name).index for name in ("vcan1", one, two)}
+    kernel.rules = [
+        rule for rule in kernel.rules if (rule.source, rule.destination) != (index[one], index[two])
+    ]
+    kernel.add_rule(two, "vcan1", fd=True)
+    kernel.set_up(two, up=False)
+    kernel.add_link("vcan8", "vcan", alias="canwharf canwharf bus")
+    return [
+        f"bring up and name interface {two}",
+        f"delete doubled gateway rule {two} -> vcan1 (FD)",
+        f"add gateway rule {one} -> {two} (classic, FD)",
+        "delete interface vcan8, which nobody owns",
+    ]
+
+
+def test_nothing_to_do(busy: Daemon) -> None:
+    assert rehearsed(busy) == Outcome()
+    assert synced(busy) == {"Changes": [], "Faults": []}
+
+
+def test_the_rehearsal_says_what_sync_does_and_changes_nothing(busy: Daemon) -> None:
+    """Rules that were deleted or doubled by hand are not announced: only a look finds them."""
+    expected = disturb(busy)
+    before, applied = busy.kernel.snapshot(), len(busy.kernel.applied)
+    assert words.changes(rehearsed(busy)) == expected
+    assert busy.kernel.snapshot() == before
+    assert len(busy.kernel.applied) == applied
+    assert synced(busy) == {"Changes": expected, "Faults": []}
+    busy.assert_exactly_once("vcan1")
+    assert "vcan8" not in busy.kernel.names()
+    assert rehearsed(busy) == Outcome()
+
+
+def test_an_endpoint_that_the_state_forgot_is_taken_over(busy: Daemon) -> None:
+    """And is on disk then."""
+    busy.service.change(busy.service.state.without_endpoint("n1", "e2"))
+    assert words.changes(rehearsed(busy)) == ["take over endpoint e2"]
+    assert "e2" not in busy.service.state.endpoints()
+    assert synced(busy) == {"Changes": ["take over endpoint e2"], "Faults": []}
+    state, _left = busy.store.load("canwharf")
+    assert state.endpoints() == {"e1", "e2"}
+
+
+def test_what_could_not_be_put_right_is_told(busy: Daemon) -> None:
+    """With what the kernel said; the daemon tries again by itself."""
+    busy.kernel.delete_link("vcan1")
+    busy.kernel.refuse(1, errno.ENOMEM)
+    answer = synced(busy)
+    assert answer["Changes"] == []
+    assert "Cannot allocate memory" in answer["Faults"][0]
+    assert synced(busy)["Changes"][0] == "make bus interface vcan1"
+    busy.assert_exactly_once("vcan1")
+
+
+def test_who_serves_is_told_by_the_lock() -> None:
+    """Without taking it, even for a moment: a daemon that starts then would be refused."""
+    with TemporaryDirectory(dir="/dev/shm") as directory:  # a tmpfs, as /run is
+        assert listener.server("canwharf", directory) == 0
+        lock = listener.reserve("canwharf", directory)
+        assert listener.server("canwharf", directory) == os.getpid()
+        assert listener.server("other", directory) == 0
+        lock.close()
+        assert listener.server("canwharf", directory) == 0
