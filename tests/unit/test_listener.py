@@ -168,7 +168,7 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_one_daemon_a_drivers_name(tmp_path: Path) -> None:
     """Its interfaces are known by that name alone: two would remove each other's."""
-    name = f"test-{os.getpid()}-{tmp_path.name}"
+    name = f"test/{os.getpid()}:{tmp_path.name}"
     words = f"another daemon serves the driver {name}: .*--socket"
     with listener.reserve(name), pytest.raises(StartError, match=words):
         listener.reserve(name)
@@ -216,6 +216,12 @@ def test_what_is_not_our_socket_is_not_forgotten(path: str, other: str) -> None:
         ("rustyvxcan.sock", "rustyvxcan"),
         ("/x/my.driver.sock", "my.driver"),
         ("/x/plain", "plain"),
+        ("/x/y/z.sock", "z"),
+        # of a managed plugin, whose networks are served without it
+        ("/run/docker/plugins/somebody/vxcan:latest.sock", "somebody/vxcan:latest"),
+        ("/var/run/docker/plugins/a/b/c.sock", "a/b/c"),
+        # the other place where Docker looks for one
+        ("/run/docker/plugins/canwharf/canwharf.sock", "canwharf"),
     ],
 )
 def test_docker_knows_the_driver_by_the_sockets_name(path: str, name: str) -> None:

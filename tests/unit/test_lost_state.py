@@ -54,7 +54,7 @@ def rebuild(daemon: Daemon, known: Known, monkeypatch: pytest.MonkeyPatch) -> No
         return known
 
     monkeypatch.setattr(engine, "networks", networks)
-    serve._rebuild(daemon.service, 0.2)
+    serve._rebuild(daemon.service, 0.2, {})
 
 
 def test_with_the_engines_help_nothing_is_lost(

@@ -24,6 +24,7 @@ MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: somebody/vxcan:latest
 
 
 class BusAlias(NamedTuple):
@@ -91,6 +92,11 @@ def container_end(network: str, endpoint: str) -> str:
 def is_id(text: str) -> bool:
     """Whether this can be an id: it stands in an alias of limited length, between spaces."""
     return 0 < len(text) <= MAX_ID and _ID_CHARACTERS.issuperset(text)
+
+
+def is_driver(text: str) -> bool:
+    """Whether an engine can know us by this name; it stands in aliases, too."""
+    return 0 < len(text) <= MAX_ID and _DRIVER_CHARACTERS.issuperset(text)
 
 
 def name_fault(name: str, longest: int = MAX_NAME) -> str:

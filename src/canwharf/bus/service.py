@@ -164,8 +164,10 @@ class Service:
             state = state.without_endpoint(known.id, other)
         return state
 
-    def adopt_networks(self, known: Mapping[str, Mapping[str, object]]) -> None:
-        """Take over the networks that the engine still knows and we have lost.
+    def adopt_networks(
+        self, known: Mapping[str, Mapping[str, object]], complete: bool = True
+    ) -> None:
+        """Take over networks that we do not know; `complete` says that these are all there are.
 
         They are in memory then, and on disk as soon as it can be written.
         """
@@ -181,7 +183,7 @@ class Service:
                 continue
             self._adopt(self.state.with_network(Network(network, settings, {})))
             self.say(WARNING, "adopted network", **fields, interface=settings.interface)
-        self._adopt(self.state._replace(complete=True))
+        self._adopt(self.state._replace(complete=complete or self.state.complete))
 
     def adopt_pairs(self, lost: bool = False) -> None:
         """Take over endpoints that the kernel holds and we do not know, and their networks.

@@ -121,7 +121,7 @@ class Store:
         if type(version) is not int or version != VERSION:
             self._refuse(f"its version is {version!r}, this canwharf knows {VERSION}")
         whose = whole.get("driver", driver)
-        if not isinstance(whose, str) or not naming.is_id(whose):
+        if not isinstance(whose, str) or not naming.is_driver(whose):
             self._refuse(f"{whose!r} is not a driver's name")
         if whose != driver:
             raise StartError(

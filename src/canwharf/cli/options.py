@@ -38,7 +38,8 @@ SOCKET = Option(
     "socket",
     "/run/docker/plugins/canwharf.sock",
     "where Docker finds the driver, whose name is that of the file: "
-    "…/rustyvxcan.sock serves networks of the driver rustyvxcan",
+    "…/rustyvxcan.sock serves networks of the driver rustyvxcan, "
+    "…/plugins/wsovalle/vxcan:latest.sock those of a managed plugin",
     "PATH",
 )
 STATE_DIR = Option(

@@ -10,6 +10,8 @@ Rules:
   when no caller comes at once.
 - A state that cannot be read, or that is not there, is rebuilt from what the kernel's aliases and
   Docker still tell, before anybody can call: what nobody owns would be removed otherwise.
+- Under a name that is not our own there was another driver: the first start takes its networks
+  over, and is patient with Docker, which may know more of them.
 - SIGTERM and SIGINT end the daemon and leave every interface and rule in place.
 """
 
@@ -29,7 +31,7 @@ from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Upkeep
+from canwharf.bus.upkeep import Known, Upkeep
 from canwharf.cli.log import FORMS, LEVELS, reporter
 from canwharf.cli.options import SOCKET, STATE_DIR, Option
 from canwharf.docker import engine, listener
@@ -63,6 +65,7 @@ OPTIONS = (
 # Seconds for the engine where no state was ever kept: at a boot its socket may accept before it
 # runs. Upkeep asks again.
 _FIRST_START = 0.2
+_OWN_NAME = "canwharf"
 _FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
 
 
@@ -77,10 +80,11 @@ def run(options: Mapping[str, str]) -> int:
         store.acquire()
         announcements = LinkEvents()
         reconciler = Reconciler(Netlink(), announcements, driver)
-        patience = engine.TIME_LIMIT if store.exists() else _FIRST_START
+        known = store.exists() or driver != _OWN_NAME
+        inherited = _inherited(store, driver, report)
         service = Service(_load(store, driver, report), store, reconciler, report)
         if not service.state.complete:
-            _rebuild(service, patience)
+            _rebuild(service, engine.TIME_LIMIT if known else _FIRST_START, inherited)
         held = listener.passed(path)
         listening = held or listener.listen(path)
         networks = service.state.networks.values()
@@ -112,14 +116,26 @@ def _load(store: Store, driver: str, report: Report) -> State:
     return state
 
 
-def _rebuild(service: Service, patience: float) -> None:
+def _inherited(store: Store, driver: str, report: Report) -> Known:
+    """The networks in the file of the driver that was here before, if we are new here."""
+    if driver == _OWN_NAME or store.exists():
+        return {}
+    from canwharf.docker import ancestor  # noqa: PLC0415 (needed once in a machine's life)
+
+    return ancestor.networks(driver, report)
+
+
+def _rebuild(service: Service, patience: float, inherited: Known) -> None:
     """Take over what the engine and the kernel still know; upkeep writes it down.
 
-    `patience` is for an engine that does not answer, in seconds.
+    `patience` is for an engine that does not answer, in seconds. Of what was `inherited`, it is
+    the engine that knows which networks are still there.
     """
     known = engine.networks(service.state.driver, patience)
-    if known is not None:
-        service.adopt_networks(known)
+    if known is None:
+        service.adopt_networks(inherited, complete=False)
+    else:
+        service.adopt_networks({id: inherited.get(id, told) for id, told in known.items()})
     try:
         service.adopt_pairs(lost=True)
     except CanwharfError as error:

@@ -30,13 +30,13 @@ def networks(
 
     `limit` is in seconds.
     """
-    # {"driver":["NAME"]}, of whose characters none needs quoting in a name of ours
+    # {"driver":["NAME"]}; none of a name's own characters needs quoting in a query (RFC 3986, 3.4)
     target = f"/networks?filters=%7B%22driver%22%3A%5B%22{driver}%22%5D%7D"
     try:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.settimeout(limit)
             connected.connect(path)
-            content = json.loads(_get(target, connected, monotonic() + limit))
+            content = json.loads(_get(target, connected, limit))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, list):
@@ -49,10 +49,11 @@ def networks(
     return found
 
 
-def _get(target: str, connected: socket.socket, end: float) -> bytes:
+def _get(target: str, connected: socket.socket, limit: float) -> bytes:
     """The body of a successful answer. Raises OSError."""
     from http.client import HTTPConnection, HTTPException  # noqa: PLC0415 (see above)
 
+    end = monotonic() + limit  # the import's time is not the engine's
     body = b""
     connection = HTTPConnection("docker")
     connection.sock = connected

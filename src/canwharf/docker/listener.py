@@ -7,6 +7,8 @@ Rules:
 - Otherwise the socket is root's alone from the moment that it exists (0600).
 - A socket file that nobody listens on is a leftover and is replaced; one that somebody listens
   on is never stolen.
+- A managed plugin's name (`somebody/vxcan:latest`) is found as well: its socket then lies in a
+  folder (Docker: pkg/plugins/discovery.go).
 - One daemon a driver's name: its interfaces are known by that name alone. Since the name is that
   of the socket file, no two daemons are ever at one path at the same time.
 """
@@ -25,14 +27,18 @@ from canwharf.bus import naming
 from canwharf.errors import StartError
 
 LOCKS = "/run/canwharf"
+_PLUGINS = "/docker/plugins/"  # in /run, where Docker looks
 _BACKLOG = 128
 _FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 
 
 def driver_name(path: str) -> str:
     """The name by which Docker knows the driver on this socket. Raises StartError."""
-    name = os.path.basename(path).removesuffix(".sock")
-    if not naming.is_id(name):
+    _folder, found, name = path.removesuffix(".sock").rpartition(_PLUGINS)
+    first, _, last = name.rpartition("/")
+    if not found or first == last:  # Docker also finds NAME/NAME.sock
+        name = last
+    if not naming.is_driver(name):
         raise StartError(
             f"cannot serve {path}: {name!r} is no driver's name; right would be up to "
             f"{naming.MAX_ID} letters and digits, as in /run/docker/plugins/canwharf.sock"
@@ -45,7 +51,7 @@ def reserve(driver: str, directory: str = LOCKS) -> IO[str]:
 
     Its interfaces are known by this name alone.
     """
-    path = os.path.join(directory, f"{driver}.lock")
+    path = _lock_path(driver, directory)
     try:
         os.makedirs(directory, mode=0o755, exist_ok=True)
         lock = open(path, "w", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
@@ -68,7 +74,7 @@ def server(driver: str, directory: str = LOCKS) -> int:
     /proc/locks (proc(5)) tells: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
     """
     try:
-        found = os.stat(os.path.join(directory, f"{driver}.lock"))
+        found = os.stat(_lock_path(driver, directory))
         with open("/proc/locks", encoding="ascii") as file:
             locks = [line.split() for line in file]
     except OSError:
@@ -78,6 +84,10 @@ def server(driver: str, directory: str = LOCKS) -> int:
         if kind == "FLOCK" and where == device:
             return int(process)
     return 0
+
+
+def _lock_path(driver: str, directory: str) -> str:
+    return os.path.join(directory, f"{driver.replace('/', '%')}.lock")
 
 
 def _private(path: str, flags: int) -> int:
