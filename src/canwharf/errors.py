@@ -80,6 +80,19 @@ class ConflictError(CanwharfError):
     """What is asked for contradicts what is there."""
 
 
+class NamespaceError(CanwharfError):
+    """A container's network namespace in which something was to be made, and cannot be.
+
+    `missing` says that there is none at that path: it may come later, or never.
+    """
+
+    def __init__(self, what: str, path: str, reason: str, missing: bool = False) -> None:
+        self.path = path
+        self.missing = missing
+        where = f"the container's network namespace {path}" if path else "no network namespace"
+        super().__init__(f"cannot make {what} in {where}: {reason}")
+
+
 class StateError(CanwharfError):
     """The state on disk cannot be read or written."""
 

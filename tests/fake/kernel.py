@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from canwharf.errors import KernelError, NetlinkOverrunError
+from canwharf.errors import KernelError, NamespaceError, NetlinkOverrunError
 from canwharf.kernel import netlink
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
@@ -59,6 +60,7 @@ class FakeKernel:
         self._seen = 0  # messages of all batches so far
         self._refusals: dict[int, Refusal] = {}
         self._crash_at = 0
+        self._open: dict[int, str] = {}  # namespaces by descriptor
         self.add_link("lo", hardware=772, mtu=65536)
         self.take()
 
@@ -165,6 +167,16 @@ class FakeKernel:
     def delete_link(self, name: str) -> None:
         """Somebody deletes a link of the host's namespace, and the other end of a pair with it."""
         self._delete(self.link(name))
+
+    @contextmanager
+    def opened(self, path: str, what: str) -> Iterator[int]:
+        """In the place of canwharf.kernel.namespace.opened: `/ns/NAME` is the namespace NAME."""
+        if not path.startswith("/ns/"):
+            raise NamespaceError(what, path, "No such file or directory", missing=True)
+        descriptor = 1000 + len(self._open)
+        self._open[descriptor] = path.removeprefix("/ns/")
+        yield descriptor
+        del self._open[descriptor]
 
     def set_up(self, name: str, *, up: bool = True) -> None:
         """Somebody brings a link of the host's namespace up or down."""
@@ -281,18 +293,21 @@ class FakeKernel:
         kind = linkinfo[wire.INFO_KIND].rstrip(b"\0").decode()
         if kind not in self.modules:
             raise Refusal(errno.EOPNOTSUPP, "Unknown device type")
-        peer = None
+        peer, namespace = None, HOST
+        if wire.NET_NS_FD in info.attributes:
+            namespace = self._open[wire.number(info.attributes[wire.NET_NS_FD])]
         if kind == "vxcan":
             data = wire.attributes(linkinfo[wire.INFO_DATA])
             peer_info = wire.read_ifinfo(data[wire.VXCAN_PEER])
             # The peer is made first, and is gone again if it or its partner cannot be.
             names = [wire.string(each.attributes[wire.IFNAME]) for each in (info, peer_info)]
-            if names[1] in self.names() or names[0] == names[1]:
+            inside = {link.name for link in self.links(namespace)}
+            if names[1] in self.names() or names[0] in inside or names[0] == names[1]:
                 raise Refusal(errno.EEXIST)
             if peer_info.flags & wire.UP:
                 raise Refusal(errno.ENOTCONN)
             peer = self._make(peer_info, kind)
-        link = self._make(info, kind)
+        link = self._make(info, kind, namespace)
         link.up = bool(info.flags & info.change & wire.UP)
         link.peer = peer
         if peer:
@@ -300,13 +315,13 @@ class FakeKernel:
             self._announce(peer)
         self._announce(link)
 
-    def _make(self, info: wire.IfInfo, kind: str) -> FakeLink:
+    def _make(self, info: wire.IfInfo, kind: str, namespace: str = HOST) -> FakeLink:
         name = wire.string(info.attributes[wire.IFNAME])
         assert 0 < len(name.encode()) < 16
         mtu = wire.number(info.attributes[wire.MTU]) if wire.MTU in info.attributes else 2060
         group = wire.number(info.attributes.get(wire.GROUP, bytes(4)))
         index = info.ifindex or self._new_index()
-        link = FakeLink(index, name, kind, wire.CAN, False, mtu, group=group)
+        link = FakeLink(index, name, kind, wire.CAN, False, mtu, group=group, namespace=namespace)
         self._links.append(link)
         return link
 

@@ -6,6 +6,7 @@ import itertools
 import random
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -68,15 +69,14 @@ def test_comings_and_goings_in_any_order(site: Site, seed: int) -> None:
     chance = random.Random(seed)
     site.network(N)
     idle, created, running = ids(6), list[str](), list[str]()
+    moves: list[tuple[list[str], list[str], Callable[[str, str], object]]] = [
+        (idle, created, site.create),
+        (created, running, site.join),
+        (running, idle, site.stop),
+        (running, running, site.service.join),
+    ]
     for _ in range(30):
-        source, target, act = chance.choice(
-            [
-                (idle, created, site.create),
-                (created, running, site.join),
-                (running, idle, site.stop),
-                (running, running, site.service.join),
-            ]
-        )
+        source, target, act = chance.choice(moves)
         if source:
             endpoint = source.pop(chance.randrange(len(source)))
             act(N, endpoint)

@@ -319,6 +319,23 @@ class Site:
         container = self.containers.setdefault((network, endpoint), Container())
         container.take(joined.interface, joined.prefix + "0")
 
+    def place(self, network: str, endpoint: str, name: str, at: Container | None = None) -> None:
+        """Start a container whose interface has exactly this name; `at` is one that runs."""
+        self.service.create_endpoint(network, endpoint, {"can.ifname": name})
+        self.join_placed(network, endpoint, at)
+
+    def join_placed(self, network: str, endpoint: str, at: Container | None = None) -> None:
+        """Join in a container, whose interface the engine does not touch."""
+        container = at or self.containers.get((network, endpoint)) or Container()
+        try:
+            joined = self.service.join(network, endpoint, container.path)
+        except BaseException:
+            if container not in self.containers.values():
+                container.close()
+            raise
+        assert joined.placed
+        self.containers[network, endpoint] = container
+
     def start(self, network: str, *endpoints: str) -> None:
         """Start containers, one after the other."""
         for endpoint in endpoints:
@@ -328,8 +345,10 @@ class Site:
     def stop(self, network: str, endpoint: str) -> None:
         """Stop a container in Docker's order."""
         self.service.leave(network, endpoint)
+        placed = self.service.state.networks[network].called(endpoint).name
         with self.containers.pop((network, endpoint)) as container:
-            container.give_back(PREFIX + "0", naming.container_end(network, endpoint))
+            if not placed:
+                container.give_back(PREFIX + "0", naming.container_end(network, endpoint))
         self.service.delete_endpoint(network, endpoint)
 
     def die(self, network: str, endpoint: str) -> None:
@@ -388,8 +407,9 @@ class Site:
         return [
             Member(HOST, interface),
             *(
-                container.member(networks[network].settings.prefix + "0")
-                for (network, _endpoint), container in self.containers.items()
+                container.member(called.name or called.prefix + "0")
+                for (network, endpoint), container in self.containers.items()
+                for called in [networks[network].called(endpoint)]
                 if networks[network].settings.interface == interface
             ),
         ]

@@ -87,7 +87,10 @@ def test_without_the_engine_what_the_kernel_holds_is_adopted(
         "n2": {"e3"},
     }
     assert state.networks["n2"].settings == Settings("can0", "vcanp", physical=True)
-    assert {state.networks["n1"].prefix_of(endpoint) for endpoint in ("e1", "e2")} == {"can", "own"}
+    assert {state.networks["n1"].called(endpoint).prefix for endpoint in ("e1", "e2")} == {
+        "can",
+        "own",
+    }
     assert later.upkeep.repair()
     for interface, members in (("vcan0", 3), ("can0", 2)):
         assert len(later.present(interface)) == members

@@ -69,13 +69,17 @@ def test_an_endpoint_alias_survives_the_round_trip(
     """By it an endpoint is known again without any state."""
     alias = EndpointAlias(driver, network, endpoint, bus, prefix)
     assert naming.parse_alias(str(alias)) == alias
+    alias = EndpointAlias(driver, network, endpoint, bus, "", name=prefix)
+    assert naming.parse_alias(str(alias)) == alias
 
 
 def test_the_longest_alias_fits() -> None:
     """The kernel takes 255 bytes (IFALIASZ)."""
     longest = "x" * naming.MAX_ID
-    alias = EndpointAlias(longest, longest, longest, "b" * naming.MAX_NAME, "p" * naming.MAX_PREFIX)
-    assert len(str(alias).encode()) <= 255
+    name = "b" * naming.MAX_NAME
+    for called in (("p" * naming.MAX_PREFIX, ""), ("", name)):
+        alias = EndpointAlias(longest, longest, longest, name, *called)
+        assert len(str(alias).encode()) <= 255
 
 
 @pytest.mark.parametrize(

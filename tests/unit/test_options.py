@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.bus import options
-from canwharf.bus.model import Settings
+from canwharf.bus.model import Endpoint, Settings
 from canwharf.errors import OptionError
 
 
@@ -55,6 +55,9 @@ def test_what_a_network_may_ask_for(
         ({"can.name": "x" * 15}, ("can.name=xxx", "15 characters", "14")),
         ({"can.name": "can%"}, ("can.name=can%", "'%'")),
         ({"can.name": "a", "vxcan.peer": "b"}, ("can.name=a", "vxcan.peer says 'b'")),
+        ({"can.ifname": ""}, ("can.ifname=", "empty", "one like can1")),
+        ({"can.ifname": "x" * 16}, ("can.ifname=xxx", "16 characters", "15")),
+        ({"can.ifname": "can1", "vxcan.peer": "can"}, ("can.ifname=can1", "'can'", "one of the")),
     ],
 )
 def test_what_a_network_is_refused(
@@ -68,24 +71,28 @@ def test_what_a_network_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("given_options", "prefix"),
+    ("given_options", "called"),
     [
         ({}, ""),
         ({"can.name": "can"}, "can"),
         ({"vxcan.peer": "vx"}, "vx"),
+        ({"can.ifname": "x" * 15}, Endpoint(name="x" * 15)),
         ({"com.docker.network.portmap": [], "com.docker.network.endpoint.exposedports": []}, ""),
     ],
 )
-def test_what_an_endpoint_may_ask_for(given_options: Mapping[str, object], prefix: str) -> None:
+def test_what_an_endpoint_may_ask_for(
+    given_options: Mapping[str, object], called: str | Endpoint
+) -> None:
     """A name of its own; Docker's own options are none of our business."""
-    assert options.parse_endpoint(given_options) == prefix
+    expected = called if isinstance(called, Endpoint) else Endpoint(called)
+    assert options.parse_endpoint(given_options) == expected
 
 
 @pytest.mark.parametrize(
     ("given_options", "words"),
     [
         ({"can.interface": "can0"}, ("can.interface=can0", "an endpoint has no such option")),
-        ({"vxcan.dev": "can"}, ("vxcan.dev=can", "can.name, vxcan.peer")),
+        ({"vxcan.dev": "can"}, ("vxcan.dev=can", "can.ifname, can.name, vxcan.peer")),
         ({"can.name": "a/b"}, ("can.name=a/b", "'/'")),
         ({"can.name": "a", "vxcan.peer": "b"}, ("give one",)),
     ],
@@ -110,7 +117,10 @@ def test_a_host_interface_that_cannot_be_used_is_called_as_the_user_called_it() 
 
 values = st.one_of(st.text(), st.none(), st.integers(), st.lists(st.text()))
 keys = st.one_of(
-    st.text(), st.sampled_from(["vxcan.dev", "vxcan.id", "vxcan.peer", "can.interface", "can.name"])
+    st.text(),
+    st.sampled_from(
+        ["vxcan.dev", "vxcan.id", "vxcan.peer", "can.interface", "can.name", "can.ifname"]
+    ),
 )
 
 
@@ -123,4 +133,5 @@ def test_whatever_is_asked_for_the_result_is_valid_or_refused(asked: dict[str, o
         return
     assert 0 < len(settings.interface) <= 15
     assert 0 < len(settings.prefix) <= 14
-    assert not set(settings.interface + settings.prefix) & set(" /:%\0\n")
+    assert len(settings.name) <= 15
+    assert not set(settings.interface + settings.prefix + settings.name) & set(" /:%\0\n")

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canwharf.bus.model import Network, Settings, State
+from canwharf.bus.model import Endpoint, Network, Settings, State
 from canwharf.bus.store import Store
 from canwharf.errors import StartError, StateError
 
-OLD = State("canwharf", {"n1": Network("n1", Settings("vcan0", "can"), {"e1": "", "e2": "own"})})
+OLD = State(
+    "canwharf",
+    {"n1": Network("n1", Settings("vcan0", "can"), {"e1": Endpoint(), "e2": Endpoint("own")})},
+)
 NEW = OLD.with_network(Network("n2", Settings("can1", "vx"), {}))
 
 

@@ -31,8 +31,28 @@ class Adapter(NamedTuple):
     given: Mapping[str, str] = {}
 
 
+class Endpoint(NamedTuple):
+    """What an endpoint's interface is called in its container.
+
+    `name` exactly; else `prefix` and an index that the engine appends; both empty: as its network
+    says.
+    """
+
+    prefix: str = ""
+    name: str = ""
+
+
+class Place(NamedTuple):
+    """Where a container's end is made: the descriptor of its namespace, its name there."""
+
+    namespace: int
+    name: str
+
+
 class Settings(NamedTuple):
     """A network's options, validated: the host interface's name, the container's prefix.
+
+    `name`, if there is one, is what the container's interface is called exactly.
 
     `physical` says that the interface was a real adapter when the network was made. It is one
     for ever: while it is unplugged, nothing else is made under its name.
@@ -42,18 +62,22 @@ class Settings(NamedTuple):
     prefix: str
     physical: bool = False
     adapter: Adapter = Adapter()
+    name: str = ""
 
 
 class Network(NamedTuple):
-    """A network: its id, its settings, and its endpoints (id -> prefix of its own, or empty)."""
+    """A network: its id, its settings, and its endpoints by id, with what each asks for."""
 
     id: str
     settings: Settings
-    endpoints: Mapping[str, str]
+    endpoints: Mapping[str, Endpoint]
 
-    def prefix_of(self, endpoint: str) -> str:
-        """The prefix of the interface's name in the container of this endpoint."""
-        return self.endpoints.get(endpoint, "") or self.settings.prefix
+    def called(self, endpoint: str) -> Endpoint:
+        """What the interface is called in the container of this endpoint."""
+        own = self.endpoints.get(endpoint, Endpoint())
+        if own != Endpoint():
+            return own
+        return Endpoint("" if self.settings.name else self.settings.prefix, self.settings.name)
 
 
 class Port(NamedTuple):
@@ -105,15 +129,15 @@ class State(NamedTuple):
         kept = {id: value for id, value in self.networks.items() if id != network}
         return self._replace(networks=kept)
 
-    def with_endpoint(self, network: str, endpoint: str, prefix: str) -> State:
+    def with_endpoint(self, network: str, endpoint: str, own: Endpoint) -> State:
         """This state with an endpoint added to one of its networks."""
         old = self.networks[network]
-        return self.with_network(old._replace(endpoints={**old.endpoints, endpoint: prefix}))
+        return self.with_network(old._replace(endpoints={**old.endpoints, endpoint: own}))
 
     def without_endpoint(self, network: str, endpoint: str) -> State:
         """This state without one endpoint."""
         old = self.networks[network]
-        kept = {id: prefix for id, prefix in old.endpoints.items() if id != endpoint}
+        kept = {id: own for id, own in old.endpoints.items() if id != endpoint}
         return self.with_network(old._replace(endpoints=kept))
 
     def endpoints(self) -> frozenset[str]:
@@ -146,7 +170,7 @@ class State(NamedTuple):
             network.id,
             endpoint,
             network.settings.interface,
-            network.prefix_of(endpoint),
+            *network.called(endpoint),
         )
         return Port(
             naming.host_end(network.id, endpoint),

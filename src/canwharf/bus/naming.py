@@ -5,8 +5,9 @@ Rules:
 - The names of a pair depend on the ids alone, so that any later daemon finds the pair again, and
   on every digit of them: ids that share their first characters get different names.
 - An alias says whose an interface is: `canwharf DRIVER bus` on a host interface that we made,
-  `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair. DRIVER is the
-  name that the container engine knows us by; what bears another driver's alias is not ours.
+  `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair, or, where the
+  other end has exactly this name, `… BUS NAME exact`. DRIVER is the name that the container
+  engine knows us by; what bears another driver's alias is not ours.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
   that is lent to a container and may come back under another name. Neither is ours to delete.
 - What is not exactly such an alias belongs to somebody else.
@@ -54,12 +55,11 @@ class EndpointAlias(NamedTuple):
     endpoint: str
     bus: str
     prefix: str
+    name: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"canwharf {self.driver} endpoint {self.network} {self.endpoint} {self.bus} "
-            f"{self.prefix}"
-        )
+        called = f"{self.name} exact" if self.name else self.prefix
+        return f"canwharf {self.driver} endpoint {self.network} {self.endpoint} {self.bus} {called}"
 
 
 def parse_alias(alias: str) -> BusAlias | AdapterAlias | EndpointAlias | None:
@@ -71,6 +71,8 @@ def parse_alias(alias: str) -> BusAlias | AdapterAlias | EndpointAlias | None:
             return AdapterAlias(driver, *name)
         case ["canwharf", driver, "endpoint", network, endpoint, bus, prefix]:
             return EndpointAlias(driver, network, endpoint, bus, prefix)
+        case ["canwharf", driver, "endpoint", network, endpoint, bus, name, "exact"]:
+            return EndpointAlias(driver, network, endpoint, bus, "", name)
     return None
 
 

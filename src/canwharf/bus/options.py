@@ -6,6 +6,8 @@ Rules:
   ignored in silence. Options outside these prefixes are none of our business.
 - `can.interface` is `vxcan.dev` + `vxcan.id` in one word, `can.name` is `vxcan.peer`. Both ways
   may be given if they agree.
+- `can.ifname` is the whole name of the interface in the container, `can.name` the beginning of
+  one: who says both contradicts himself.
 - An adapter's settings have the words of `ip link set type can`, and its units.
 - An error names the option, its value, and what would be right.
 """
@@ -15,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from canwharf.bus import naming
-from canwharf.bus.model import Adapter, Settings
+from canwharf.bus.model import Adapter, Endpoint, Settings
 from canwharf.errors import OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import Setup
 
 _PREFIXES = ("vxcan.", "can.")
-_ENDPOINT_OPTIONS = ("vxcan.peer", "can.name")
+_PREFIX_OPTIONS = ("vxcan.peer", "can.name")
+_EXACT_OPTION = "can.ifname"
+_ENDPOINT_OPTIONS = (*_PREFIX_OPTIONS, _EXACT_OPTION)
 
 # Numbers: the field of `Setup`, the lowest value
 _NUMBERS = {
@@ -65,8 +69,11 @@ def parse_network(options: Mapping[str, object]) -> Settings:
     """The settings that a network's options ask for. Raises OptionError."""
     ours = _known(options, _NETWORK_OPTIONS, "a network")
     given = {option: ours[option] for option in sorted(ours) if option in _ADAPTER_OPTIONS}
-    prefix = _prefix(ours) or DEFAULT_PREFIX
-    return Settings(_interface(ours), prefix, adapter=parse_adapter(given))
+    called, adapter = _called(ours), parse_adapter(given)
+    if adapter.moved and called.name:
+        raise refuse_name(called.name)
+    prefix = called.prefix or DEFAULT_PREFIX
+    return Settings(_interface(ours), prefix, adapter=adapter, name=called.name)
 
 
 def parse_type(options: Mapping[str, object]) -> str:
@@ -106,12 +113,19 @@ def parse_adapter(given: Mapping[str, str]) -> Adapter:
     return Adapter(setup, errors, mode == "move", force, dict(given))
 
 
-def parse_endpoint(options: Mapping[str, object]) -> str:
-    """The interface prefix that an endpoint asks for; empty if it takes its network's.
+def parse_endpoint(options: Mapping[str, object]) -> Endpoint:
+    """What an endpoint asks that its interface be called. Raises OptionError."""
+    return _called(_known(options, _ENDPOINT_OPTIONS, "an endpoint"))
 
-    Raises OptionError.
-    """
-    return _prefix(_known(options, _ENDPOINT_OPTIONS, "an endpoint"))
+
+def refuse_name(name: str) -> OptionError:
+    """The error for an exact name where the adapter itself is moved into the container."""
+    return OptionError(
+        _EXACT_OPTION,
+        name,
+        "with can.mode=move the engine moves the adapter into the container and names it: "
+        "right would be can.name",
+    )
 
 
 def _known(options: Mapping[str, object], known: tuple[str, ...], whose: str) -> dict[str, str]:
@@ -180,9 +194,21 @@ def _interface_option(options: Mapping[str, object]) -> str:
     return "can.interface" if "can.interface" in options else "vxcan.dev+vxcan.id"
 
 
+def _called(ours: Mapping[str, str]) -> Endpoint:
+    """What the interface is to be called in the container; empty where nothing is said."""
+    prefix, name = _prefix(ours), ours.get(_EXACT_OPTION, "")
+    if _EXACT_OPTION in ours and (fault := naming.name_fault(name)):
+        reason = f"not a name for the container's interface: {fault}"
+        raise OptionError(_EXACT_OPTION, name, f"{reason}; right would be one like can1")
+    if prefix and name:
+        reason = f"this is the whole name, and {prefix!r} (can.name) the beginning of one"
+        raise OptionError(_EXACT_OPTION, name, f"{reason}; give one of the two")
+    return Endpoint(prefix, name)
+
+
 def _prefix(ours: Mapping[str, str]) -> str:
     """The prefix of the interface's name in the container; empty where none is given."""
-    given = [option for option in _ENDPOINT_OPTIONS if option in ours]
+    given = [option for option in _PREFIX_OPTIONS if option in ours]
     for option in given:
         fault = naming.name_fault(ours[option], naming.MAX_PREFIX)
         if fault:

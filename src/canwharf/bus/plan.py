@@ -19,6 +19,8 @@ Rules:
   it gets its own again; no other bus takes it for its own meanwhile.
 - A pair is made only for an endpoint that is joining: for one that is not, nobody would take
   the container's end. Endpoints without a pair are left out of the mesh, and reported.
+- One that is made straight in its container's namespace is made anew if it is there already:
+  nobody can say in whose namespace the other end of that one is.
 - Between every two ports that are there, in both directions: exactly one rule for classic
   frames, and exactly one for FD frames where both ports can carry them; from an adapter one more
   for its error frames. Missing ones are added, surplus equal ones deleted.
@@ -29,10 +31,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from canwharf.bus.model import Bus, Port
+from canwharf.bus.model import Bus, Place, Port
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
 from canwharf.bus.view import View
 from canwharf.kernel import can
@@ -55,9 +57,10 @@ class MakeBus(NamedTuple):
 
 
 class MakePair(NamedTuple):
-    """Make an endpoint's pair."""
+    """Make an endpoint's pair; its other end on the host until somebody takes it, or in place."""
 
     port: Port
+    place: Place | None = None
 
 
 class Claim(NamedTuple):
@@ -108,6 +111,10 @@ class DeleteRule(NamedTuple):
 Step = DeleteLink | MakeBus | MakePair | Claim | Configure | Release | Rename | AddRule | DeleteRule
 
 
+Joining = Mapping[str, Place | None]
+NOBODY: Joining = {}
+
+
 class Plan(NamedTuple):
     """Steps in the order in which they are to be applied, and the ports that were left out."""
 
@@ -135,12 +142,13 @@ def plan(
     buses: Iterable[Bus],
     view: View,
     focus: Collection[str],
-    joining: Collection[str] = (),
+    joining: Joining = NOBODY,
 ) -> Plan:
     """What to do so that these buses are as they should be.
 
     `focus` names the ports to look at; what is in the focus and on none of `buses` should not be
-    there. `joining` names the endpoints' ports whose pair is to be made if it is missing.
+    there. `joining` names the endpoints' ports whose pair is to be made if it is missing, and
+    where its other end belongs if that is known.
     """
     buses = list(buses)
     wanted = {port.name for bus in buses for port in bus.ports}
@@ -179,7 +187,7 @@ def is_set_up(link: Link, driver: str) -> bool:
 
 
 def _members(
-    driver: str, bus: Bus, view: View, focus: Collection[str], joining: Collection[str]
+    driver: str, bus: Bus, view: View, focus: Collection[str], joining: Joining
 ) -> tuple[list[Step], list[_Member], list[Port]]:
     """The steps that make ports, the ports to be meshed, and those that are left out."""
     steps: list[Step] = []
@@ -196,16 +204,23 @@ def _members(
             usable, makeable = link is not None and link.can, link is None
         else:  # if somebody else has taken the name of one that is to be made, the kernel says so
             usable, makeable = ours and _same(link, port), port.name in joining
+            if link and usable and joining.get(port.name):
+                steps.append(DeleteLink(link))
+                usable = False
         if not usable and not makeable:
             absent.append(port)
         elif not usable:
-            steps.append(MakeBus(port) if port is bus.interface else MakePair(port))
+            steps.append(MakeBus(port) if port is bus.interface else _pair(port, joining))
             members.append(_Member(port, None))
         else:
             members.append(_Member(port, link))
             if link and ours and port.name in focus and not _as_wanted(link, port):
                 steps.append(Claim(port, link))
     return steps, members, absent
+
+
+def _pair(port: Port, joining: Joining) -> MakePair:
+    return MakePair(port, joining.get(port.name))
 
 
 def adapter_of(bus: Bus, view: View) -> Link | None:
@@ -219,7 +234,7 @@ def adapter_of(bus: Bus, view: View) -> Link | None:
 
 
 def _adapter(
-    bus: Bus, view: View, focus: Collection[str], joining: Collection[str]
+    bus: Bus, view: View, focus: Collection[str], joining: Joining
 ) -> tuple[list[Step], _Member | None]:
     """The steps that set up the adapter of a physical bus, and its place in the mesh, if any."""
     port = bus.interface

@@ -23,14 +23,16 @@ from typing import NamedTuple
 
 from canwharf.bus import adapters
 from canwharf.bus.events import Event
-from canwharf.bus.model import Bus, Port
+from canwharf.bus.model import Bus, Place, Port
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
 from canwharf.bus.plan import (
+    NOBODY,
     AddRule,
     Claim,
     Configure,
     DeleteLink,
     DeleteRule,
+    Joining,
     MakeBus,
     MakePair,
     Plan,
@@ -76,7 +78,7 @@ class Reconciler:
         self,
         buses: Iterable[Bus],
         focus: Collection[str],
-        joining: Collection[str] = (),
+        joining: Joining = NOBODY,
     ) -> Plan:
         """Make it so, as far as the focus reaches (see `bus.plan`); what was done.
 
@@ -162,13 +164,14 @@ class Reconciler:
     def unused(self) -> frozenset[str]:
         """The names of all links of ours that are not in use by a container.
 
-        Adapters that we set up are among them. Raises KernelError.
+        Adapters that we set up are among them; and what has no alias, wherever its other end is:
+        the Join that made it did not come to its end. Raises KernelError.
         """
         return frozenset(
             found.name
             for found in self.observe().links()
             if is_set_up(found, self._driver)
-            or (is_ours(found, self._driver) and not found.peer_away)
+            or (is_ours(found, self._driver) and not (found.peer_away and found.alias))
         )
 
     def pairs(self) -> list[tuple[EndpointAlias, Link]]:
@@ -290,9 +293,8 @@ def _making(step: Step, group: int) -> tuple[list[Request], list[str]]:
             return [link.delete(found.ifindex, found.name)], []
         case MakeBus(port):
             return [link.make_vcan(port.name, group)], [port.name]
-        case MakePair(port):
-            pair = link.make_pair(port.name, port.container, group)
-            return [pair], [port.name, port.container]
+        case MakePair(port, place):
+            return _pair(port, place, group)
     return _setting_up(step)
 
 
@@ -306,6 +308,12 @@ def _setting_up(step: Step) -> tuple[list[Request], list[str]]:
         case Rename(found, name):
             return [link.rename(found.ifindex, found.name, name)], [name]
     return [], []
+
+
+def _pair(port: Port, place: Place | None, group: int) -> tuple[list[Request], list[str]]:
+    if place:
+        return [link.place_pair(port.name, place.name, place.namespace, group)], [port.name]
+    return [link.make_pair(port.name, port.container, group)], [port.name, port.container]
 
 
 def _index(view: View, name: str) -> int:

@@ -15,6 +15,8 @@ Rules:
 - Every use case can be called again with the same arguments. Deleting what is gone succeeds.
 - A pair is made at Join, be the endpoint new or back after a reboot. An endpoint that nobody
   mentioned before is made anew, and that is said.
+- An interface that is to have an exact name has it from its start, or its Join fails: it is made
+  straight in the container's namespace, which whoever asks for the Join hands over.
 - Not for use by two threads at once: the front end's loop is the lock.
 """
 
@@ -25,18 +27,23 @@ from typing import NamedTuple
 
 from canwharf.bus import adapters, options, telling
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
-from canwharf.bus.model import Network, Settings, State
-from canwharf.bus.plan import AddRule, Plan
+from canwharf.bus.model import Endpoint, Network, Place, Settings, State
+from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
+from canwharf.kernel import namespace as namespaces
 
 
 class Joined(NamedTuple):
-    """What the engine needs to know: the interface to move, and how to call it there."""
+    """What the engine needs to know: the interface to move, and how to call it there.
+
+    Where the interface is `placed`, it is in its container already, and named.
+    """
 
     interface: str
     prefix: str
+    placed: bool = False
 
 
 class Service:
@@ -78,7 +85,7 @@ class Service:
         else:
             raise ConflictError(f"network {network} exists with other options: {known.settings}")
         # An adapter that somebody took down is set up all the same: that is what was asked for.
-        asked = {settings.interface} if found and not found.up else ()
+        asked: Joining = {settings.interface: None} if found and not found.up else NOBODY
         self.change(new, settings.interface, {settings.interface}, asked)
         if known is None:
             self.say(INFO, "network created", network=network, interface=settings.interface)
@@ -95,16 +102,24 @@ class Service:
         self.say(INFO, "network removed", network=network, interface=interface)
 
     def create_endpoint(self, network: str, endpoint: str, given: Mapping[str, object]) -> None:
-        """Write an endpoint down; its pair is made when it joins. Raises CanwharfError."""
+        """Write an endpoint down; its pair is made when it joins. Raises CanwharfError.
+
+        A runtime that hands over a namespace and a name says the name here (`can.ifname`).
+        """
         known = self._network(network)
-        prefix = options.parse_endpoint(given)
+        own = options.parse_endpoint(given)
+        if own.name and known.settings.adapter.moved:
+            raise options.refuse_name(own.name)
         state = self._alone(known, endpoint) if known.settings.adapter.moved else self.state
-        if known.endpoints.get(endpoint) != prefix:
-            self.change(state.with_endpoint(network, endpoint, prefix))
+        if known.endpoints.get(endpoint) != own:
+            self.change(state.with_endpoint(network, endpoint, own))
         self.unjoined.add(endpoint)
 
-    def join(self, network: str, endpoint: str) -> Joined:
-        """Put an endpoint on its bus, making whatever is missing. Raises CanwharfError."""
+    def join(self, network: str, endpoint: str, namespace: str = "") -> Joined:
+        """Put an endpoint on its bus, making whatever is missing. Raises CanwharfError.
+
+        `namespace` is the path of the container's, which an exact name needs.
+        """
         known = self._network(network)
         interface = known.settings.interface
         fault = self._reconciler.interface_fault(interface)
@@ -112,16 +127,24 @@ class Service:
             raise ConflictError(f"cannot join the bus on {interface}: {fault}")
         if known.settings.adapter.moved:
             return self._lend(known, endpoint)
+        name = known.called(endpoint).name
+        if not name:
+            return self._join(known, endpoint)
+        with namespaces.opened(namespace, f"interface {name}") as descriptor:
+            return self._join(known, endpoint, Place(descriptor, name))
+
+    def _join(self, known: Network, endpoint: str, place: Place | None = None) -> Joined:
+        network, interface = known.id, known.settings.interface
         port = self.state.port(known, endpoint)
         fields = {"network": network, "endpoint": endpoint, "interface": port.name}
         new = self.state
         if endpoint not in known.endpoints:
             self.say(WARNING, "endpoint not found, recreating", **fields)
-            new = new.with_endpoint(network, endpoint, "")
+            new = new.with_endpoint(network, endpoint, Endpoint())
         self.unfinished.discard(port.name)
-        made = self._reconciler.observe().link(port.name) is None
+        made = place is not None or self._reconciler.observe().link(port.name) is None
         before = self.state.without_endpoint(network, endpoint) if made else self.state
-        done = self.change(new, interface, {port.name}, {port.name}, before)
+        done = self.change(new, interface, {port.name}, {port.name: place}, before)
         if made and endpoint not in self.unjoined:
             self.say(WARNING, "recreated interface pair", **fields)
         self.unjoined.discard(endpoint)
@@ -130,23 +153,23 @@ class Service:
             self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
-        return Joined(port.container, new.networks[network].prefix_of(endpoint))
+        return Joined(port.container, new.networks[network].called(endpoint).prefix, bool(place))
 
     def _lend(self, known: Network, endpoint: str) -> Joined:
         """Give the adapter itself to an endpoint. Raises CanwharfError."""
         interface = known.settings.interface
         new = self._alone(known, endpoint)
         if endpoint not in known.endpoints:
-            new = new.with_endpoint(known.id, endpoint, "")
+            new = new.with_endpoint(known.id, endpoint, Endpoint())
         bus = new.bus(interface)
         if bus and (fault := self._reconciler.lending_fault(bus)):
             raise ConflictError(f"cannot lend the adapter {interface}: {fault}")
-        self.change(new, interface, {interface}, {interface})
+        self.change(new, interface, {interface}, {interface: None})
         self._reconciler.lend(interface)
         self.unjoined.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
         self.say(INFO, "adapter lent to endpoint", **fields)
-        return Joined(interface, new.networks[known.id].prefix_of(endpoint))
+        return Joined(interface, new.networks[known.id].called(endpoint).prefix)
 
     def _alone(self, known: Network, endpoint: str) -> State:
         """The state in which nobody else has the adapter. Raises ConflictError, KernelError.
@@ -199,10 +222,12 @@ class Service:
             if link.name in self.unfinished or not (link.peer_away or lost):
                 continue
             if known is None:
-                settings = self._typed(Settings(owner.bus, owner.prefix), "auto")
+                prefix = owner.prefix or options.DEFAULT_PREFIX
+                settings = self._typed(Settings(owner.bus, prefix, name=owner.name), "auto")
                 known = Network(owner.network, settings, {})
                 self._adopt(self.state.with_network(known))
-            own = "" if owner.prefix == known.settings.prefix else owner.prefix
+            own = Endpoint(owner.prefix, owner.name)
+            own = Endpoint() if own == known.called(owner.endpoint) else own
             self._adopt(self.state.with_endpoint(owner.network, owner.endpoint, own))
             fields = {"network": owner.network, "endpoint": owner.endpoint}
             self.say(WARNING, "adopted endpoint", **fields, interface=link.name)
@@ -250,7 +275,7 @@ class Service:
         new: State,
         interface: str = "",
         focus: Collection[str] = (),
-        joining: Collection[str] = (),
+        joining: Joining = NOBODY,
         before: State | None = None,
     ) -> Plan:
         """Go to a new state, in the kernel and on disk, or stay with the old one in both.
@@ -319,7 +344,7 @@ class Service:
         return self.state.networks[network]
 
     def _bring(
-        self, state: State, interface: str, focus: Collection[str], joining: Collection[str] = ()
+        self, state: State, interface: str, focus: Collection[str], joining: Joining = NOBODY
     ) -> Plan:
         if not focus:
             return Plan((), ())

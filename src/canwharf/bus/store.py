@@ -2,7 +2,7 @@
 
     {"version": 1, "driver": "canwharf", "complete": true, "boot": "…", "networks": {ID:
      {"interface": "can0", "physical": true, "prefix": "can", "adapter": {"can.bitrate": "500000"},
-      "endpoints": {ID: {"prefix": ""}}}}}
+      "name": "", "endpoints": {ID: {"prefix": "", "name": "can1"}}}}}
 
 Rules:
 
@@ -25,7 +25,7 @@ from time import strftime
 from typing import NoReturn
 
 from canwharf.bus import naming, options
-from canwharf.bus.model import Adapter, Network, Settings, State
+from canwharf.bus.model import Adapter, Endpoint, Network, Settings, State
 from canwharf.errors import OptionError, StartError, StateError
 
 VERSION = 1
@@ -99,7 +99,8 @@ class Store:
                     "physical": network.settings.physical,
                     "prefix": network.settings.prefix,
                     "adapter": network.settings.adapter.given,
-                    "endpoints": {id: {"prefix": own} for id, own in network.endpoints.items()},
+                    "name": network.settings.name,
+                    "endpoints": {id: own._asdict() for id, own in network.endpoints.items()},
                 }
                 for network in state.networks.values()
             },
@@ -143,17 +144,21 @@ class Store:
                 endpoints = {}
             physical = fields.get("physical") is True
             adapter = self._adapter(fields.get("adapter", {}), id)
-            settings = Settings(interface, prefix, physical, adapter)
+            name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
+            settings = Settings(interface, prefix, physical, adapter, name)
             networks[id] = Network(id, settings, endpoints)
         return State(driver, networks, whole.get("complete") is not False), left
 
-    def _endpoints(self, content: object, network: str) -> dict[str, str]:
+    def _endpoints(self, content: object, network: str) -> dict[str, Endpoint]:
         endpoints = {}
         for id, value in self._object(content, f"endpoints of network {network}").items():
-            prefix = self._object(value, f"endpoint {id}").get("prefix")
+            fields = self._object(value, f"endpoint {id}")
             if not naming.is_id(id):
                 self._refuse(f"{id!r} is not an endpoint's id")
-            endpoints[id] = "" if prefix == "" else self._name(prefix, naming.MAX_PREFIX, id)
+            prefix = self._name(fields.get("prefix"), naming.MAX_PREFIX, id, optional=True)
+            # Files from before version 0.2 have no exact names.
+            name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
+            endpoints[id] = Endpoint(prefix, name)
         return endpoints
 
     def _adapter(self, content: object, network: str) -> Adapter:
@@ -171,7 +176,9 @@ class Store:
             self._refuse(f"{what} should be an object")
         return content
 
-    def _name(self, content: object, longest: int, whose: str) -> str:
+    def _name(self, content: object, longest: int, whose: str, optional: bool = False) -> str:
+        if content == "" and optional:
+            return ""
         if not isinstance(content, str) or naming.name_fault(content, longest):
             self._refuse(f"{content!r} of {whose} is not an interface's name")
         return content

@@ -16,9 +16,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from canwharf.bus import naming
-from canwharf.errors import RequestError
+from canwharf.errors import OptionError, RequestError
 
 _GENERIC = "com.docker.network.generic"
+# Compose's interface_name, by which a container's own options come, too; Docker itself does not
+# apply it to the interfaces of a driver like ours.
+_IFNAME = "com.docker.network.endpoint.ifname"
 
 
 class NetworkRequest(NamedTuple):
@@ -34,6 +37,14 @@ class EndpointRequest(NamedTuple):
     network: str
     endpoint: str
     options: Mapping[str, object]
+
+
+class JoinRequest(NamedTuple):
+    """An endpoint that joins; `namespace` is the path of its container's network namespace."""
+
+    network: str
+    endpoint: str
+    namespace: str
 
 
 def parse(body: bytes) -> dict[str, object]:
@@ -55,9 +66,24 @@ def network_request(content: Mapping[str, object]) -> NetworkRequest:
 
 def endpoint_request(content: Mapping[str, object]) -> EndpointRequest:
     """A request about an endpoint. Raises RequestError."""
-    return EndpointRequest(
-        _id(content, "NetworkID"), _id(content, "EndpointID"), _object(content, "Options")
-    )
+    options = _object(content, "Options")
+    name = options.get(_IFNAME)
+    if name is not None:
+        ours = options.setdefault("can.ifname", name)
+        if ours != name:
+            reason = f"interface_name says {_short(name)}; give one of the two"
+            raise OptionError("can.ifname", ours, reason)
+    return EndpointRequest(_id(content, "NetworkID"), _id(content, "EndpointID"), options)
+
+
+def join_request(content: Mapping[str, object]) -> JoinRequest:
+    """A request to join. Raises RequestError."""
+    path = content.get("SandboxKey")
+    if path is None:
+        path = ""
+    if not isinstance(path, str) or "\0" in path or path[:1] not in ("", "/"):
+        raise RequestError(f"the field SandboxKey must be a path, and is {_short(path)}")
+    return JoinRequest(_id(content, "NetworkID"), _id(content, "EndpointID"), path)
 
 
 def _id(content: Mapping[str, object], field: str) -> str:

@@ -19,7 +19,12 @@ from canwharf.bus.events import ERROR
 from canwharf.bus.service import Service
 from canwharf.bus.upkeep import Outcome
 from canwharf.docker import api
-from canwharf.errors import CanwharfError, RequestError
+from canwharf.errors import CanwharfError, ConflictError, NamespaceError, RequestError
+
+_TOO_EARLY = (
+    "Docker makes it before it asks for an interface from version 28 on; with an older one use "
+    "can.name instead of can.ifname, to which Docker appends a number"
+)
 
 _Content = Mapping[str, object]
 _Answer = dict[str, object]
@@ -101,13 +106,19 @@ class Routes:
         return {"Value": self._service.describe(request.network, request.endpoint)}
 
     def _join(self, content: _Content) -> _Answer:
-        request = api.endpoint_request(content)
-        joined = self._service.join(request.network, request.endpoint)
-        return {
-            "InterfaceName": {"SrcName": joined.interface, "DstPrefix": joined.prefix},
-            # Without this a container that is only on a CAN bus gets a way out to IP networks.
-            "DisableGatewayService": True,
-        }
+        request = api.join_request(content)
+        try:
+            joined = self._service.join(*request)
+        except NamespaceError as error:
+            if not error.missing:
+                raise
+            raise ConflictError(f"{error}; {_TOO_EARLY}") from error
+        # Without this a container that is only on a CAN bus gets a way out to IP networks.
+        answer: _Answer = {"DisableGatewayService": True}
+        if not joined.placed:
+            names = {"SrcName": joined.interface, "DstPrefix": joined.prefix}
+            answer["InterfaceName"] = names
+        return answer
 
     def _leave(self, content: _Content) -> _Answer:
         request = api.endpoint_request(content)

@@ -8,6 +8,10 @@ Rules:
   peer cannot be up there (ENOTCONN: its partner does not exist yet), and the kernel ignores an
   alias at creation. So a link is made first, and brought up and given its alias by its index
   once that is known: by its name, an alias could land on somebody else's link.
+- A pair whose container end is made straight in another namespace is made in the same way, with
+  that namespace's descriptor. The end gets an index of its own choosing: without one, kernels
+  before 6.15 look the name up in *our* namespace first, and an adapter can1 of the host would
+  keep every container from having a can1.
 - A link that was made and has no alias yet is known by its group (IFLA_GROUP), which the kernel
   does take at creation: so nothing is left behind if we die in between.
 - Delete means "make sure it is absent": a link that is already gone is no error.
@@ -33,6 +37,7 @@ _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, cha
 _NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL
 VIRTUAL = ("vcan", "vxcan")  # kinds that have no hardware
 _GONE = frozenset({errno.ENODEV})
+_FIRST_INDEX, _INDEXES = 1 << 30, (1 << 30) - 35  # the upper half of all; their number is a prime
 _MTU = attribute(uapi.IFLA_MTU, u32(uapi.CANFD_MTU))
 _NO_STATISTICS = attribute(uapi.IFLA_EXT_MASK, u32(uapi.RTEXT_FILTER_SKIP_STATS))
 
@@ -135,6 +140,22 @@ def make_pair(host: str, container: str, group: int) -> Request:
     return Request(
         uapi.RTM_NEWLINK, _NEW, body, "create", f"interface pair {host}", hints=_module("vxcan")
     )
+
+
+def place_pair(host: str, name: str, namespace: int, group: int) -> Request:
+    """A vxcan pair whose container end is in a namespace (a descriptor), named and up."""
+    index = _FIRST_INDEX + int.from_bytes(host.encode()) % _INDEXES
+    data = attribute(uapi.VXCAN_INFO_PEER, _info() + _named(host, group))
+    body = _info(index, up=True) + _named(name, 0)
+    body += attribute(uapi.IFLA_NET_NS_FD, u32(namespace)) + _link_info("vxcan", data)
+    hints = {
+        **_module("vxcan"),
+        errno.EEXIST: f"{name} is taken in this container, by another bus or network: "
+        "each needs a name of its own there",
+        errno.EPERM: "CAP_NET_ADMIN over the container's network namespace is missing",
+    }
+    target = f"interface {name} in the container (pair {host})"
+    return Request(uapi.RTM_NEWLINK, _NEW, body, "create", target, hints=hints)
 
 
 def claim(index: int, name: str, alias: str) -> Request:

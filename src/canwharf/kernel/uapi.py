@@ -41,6 +41,7 @@ IFLA_TXQLEN = 13
 IFLA_LINKINFO = 18
 IFLA_IFALIAS = 20
 IFLA_GROUP = 27
+IFLA_NET_NS_FD = 28
 IFLA_EXT_MASK = 29
 IFLA_LINK_NETNSID = 37
 IFLA_INFO_KIND = 1
@@ -54,6 +55,10 @@ VXCAN_INFO_PEER = 1
 IFF_UP = 1
 IFNAMSIZ = 16  # with the closing NUL
 ARPHRD_CAN = 280
+
+# linux/nsfs.h, linux/sched.h
+NS_GET_NSTYPE = 0xB703
+CLONE_NEWNET = 0x40000000
 
 # linux/can.h (the size of a frame, not of its payload)
 AF_CAN = 29

@@ -1,0 +1,51 @@
+"""Other people's network namespaces, as descriptors: to make an interface in one, not to enter it.
+
+Rules:
+
+- A descriptor goes along with the message that makes the interface (IFLA_NET_NS_FD); for that the
+  kernel wants CAP_NET_ADMIN over the namespace. To enter it (setns) would take CAP_SYS_ADMIN.
+- What is not a network namespace is told before anything is done with it.
+- While a descriptor is open, its namespace cannot end.
+
+Sources: ioctl_nsfs(2), net/core/net_namespace.c (get_net_ns_by_fd).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from canwharf.errors import NamespaceError
+from canwharf.kernel import uapi
+
+
+@contextmanager
+def opened(path: str, what: str) -> Iterator[int]:
+    """The descriptor of the network namespace at this path; `what` is to be made in it.
+
+    Raises NamespaceError.
+    """
+    if not path:
+        raise NamespaceError(what, path, "the engine named none", missing=True)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        raise NamespaceError(what, path, os.strerror(error.errno or 0), missing) from error
+    try:
+        if not _is_network(descriptor):
+            # A name that is there before its mount, or a mount that was not passed on to us.
+            raise NamespaceError(what, path, "it is not a network namespace", missing=True)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_network(descriptor: int) -> bool:
+    try:
+        return fcntl.ioctl(descriptor, uapi.NS_GET_NSTYPE) == uapi.CLONE_NEWNET
+    except OSError:  # ENOTTY: it is no namespace at all
+        return False
