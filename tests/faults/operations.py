@@ -91,6 +91,22 @@ class Join(Operation):
         site.join(N, C)
 
 
+class JoinExact(Join):
+    """Join with an exact name."""
+
+    def prepare(self, site: Site) -> None:
+        site.names[C] = "battery"
+        super().prepare(site)
+
+
+class JoinExactAgain(JoinExact):
+    """Join with an exact name again, after one whose answer was lost."""
+
+    def prepare(self, site: Site) -> None:
+        super().prepare(site)
+        site.call("Join", N, C)
+
+
 class JoinUnknown(Join):
     """Join of an endpoint that is not known."""
 
@@ -209,6 +225,8 @@ OPERATIONS: tuple[type[Operation], ...] = (
     JoinUnknown,
     JoinWithoutBus,
     JoinAgain,
+    JoinExact,
+    JoinExactAgain,
     Leave,
     DeleteEndpoint,
     DeleteNetwork,

@@ -83,6 +83,8 @@ class Site:
         self.directory = tempfile.mkdtemp(prefix="site-")
         self.networks: dict[str, str] = {}
         self.containers: dict[tuple[str, str], Container] = {}
+        self.names: dict[str, str] = {}  # of endpoints that have an exact one
+        self.spaces: dict[str, Container] = {}  # where they are to be: there before they join
         self.socket = f"{self.directory}/canwharf.sock"
         self.start_daemon()
 
@@ -92,7 +94,7 @@ class Site:
     def __exit__(self, *_error: object) -> None:
         self.client.close()
         self.daemon.kill()
-        for container in self.containers.values():
+        for container in (*self.containers.values(), *self.spaces.values()):
             container.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -124,9 +126,13 @@ class Site:
         if endpoint:
             body["EndpointID"] = endpoint
         if call == "CreateEndpoint":
-            return {**body, "Interface": {}, "Options": {}}
+            exact = {"can.ifname": self.names[endpoint]} if endpoint in self.names else {}
+            return {**body, "Interface": {}, "Options": exact}
         if call == "Join":
-            return {**body, "SandboxKey": "/var/run/docker/netns/0123456789ab", "Options": {}}
+            key = "/var/run/docker/netns/0123456789ab"
+            if endpoint in self.names:
+                key = self.spaces.setdefault(endpoint, Container()).path
+            return {**body, "SandboxKey": key, "Options": {}}
         return body
 
     def network(self, network: str, interface: str) -> None:
@@ -146,6 +152,9 @@ class Site:
 
     def settle(self, network: str, endpoint: str, joined: dict[str, Any]) -> None:
         """Take what was joined into a container, as Docker does."""
+        if "InterfaceName" not in joined:
+            self.containers[network, endpoint] = self.spaces.pop(endpoint)
+            return
         told = joined["InterfaceName"]
         container = self.containers.setdefault((network, endpoint), Container())
         container.take(told["SrcName"], told["DstPrefix"] + "0")
@@ -154,7 +163,8 @@ class Site:
         """Leave; the interface comes back to the host and the container ends."""
         self.call("Leave", network, endpoint)
         with self.containers.pop((network, endpoint)) as container:
-            container.give_back("can0", naming.container_end(network, endpoint))
+            if endpoint not in self.names:
+                container.give_back("can0", naming.container_end(network, endpoint))
 
     def stop(self, network: str, endpoint: str) -> None:
         """Stop a container in Docker's order."""
@@ -184,8 +194,8 @@ class Site:
     def inside(self, interface: str) -> list[Member]:
         """The containers' interfaces on a bus."""
         return [
-            container.member("can0")
-            for (network, _endpoint), container in self.containers.items()
+            container.member(self.names.get(endpoint, "can0"))
+            for (network, endpoint), container in self.containers.items()
             if self.networks[network] == interface
         ]
 

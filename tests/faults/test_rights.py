@@ -31,6 +31,9 @@ def story(board: Board, restart: Callable[[], None]) -> None:
     restart()
     board.container("ecu3")
     whole(board, "ecu1", "ecu3")
+    board.sh("docker network disconnect bus0 ecu3")
+    board.sh("docker network connect --driver-opt can.ifname=battery bus0 ecu3")
+    board.assert_exactly_once(board.member("ecu1"), board.member("ecu3", "battery"))
     board.clean()
     assert (board.interfaces(), board.rules()) == ([], [])
 

@@ -1,0 +1,114 @@
+"""What a container on two buses keeps, whatever happens: each bus under its own name.
+
+In the suite whose Docker makes a container's namespace in time (28 and newer).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.faults.bench import wait_interfaces
+from tests.system.board import Board
+from tests.system.test_power import wait_running
+
+FILE = "/repo/examples/two-buses/compose.yaml"
+EXAMPLE = f"docker-compose -f {FILE}"
+RESTARTS = 20
+ORDERS = (("ecu", "motor", "cells"), ("cells", "motor", "ecu"))
+
+
+def container(service: str) -> str:
+    """A container of the example."""
+    return f"two-buses-{service}-1"
+
+
+def buses(board: Board, container: str) -> dict[str, str]:
+    """Which host interface is the bus behind each CAN interface in a container.
+
+    The kernel tells by the index of a pair's other end, whose alias names the bus.
+    """
+    hosts = {each["ifindex"]: each for each in _links(board, "ip -d -j link")}
+    return {
+        each["ifname"]: hosts[each["link_index"]]["ifalias"].split()[5]
+        for each in _links(board, f"docker exec {container} /bin/ip -d -j link")
+        if each["ifname"] != "lo"
+    }
+
+
+def _links(board: Board, command: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(board.sh(command))
+    return found
+
+
+def talk(board: Board) -> None:
+    """Both buses of the example: each frame once on its own, never on the other."""
+    board.assert_exactly_once(
+        "host:vcan0", board.member(container("ecu"), "can0"), board.member(container("motor"))
+    )
+    board.assert_exactly_once(
+        "host:vcan1", board.member(container("ecu"), "can1"), board.member(container("cells"))
+    )
+    assert len(board.rules()) == 2 * 12
+    assert len(board.interfaces()) == 2 + 4
+
+
+@pytest.mark.short
+def test_the_example_started_twenty_times_in_both_orders(board: Board) -> None:
+    board.sh(f"{EXAMPLE} up -d")
+    talk(board)
+    for number in range(RESTARTS):
+        order = " ".join(map(container, ORDERS[number % 2]))
+        board.sh(f"docker restart -t 0 {order}")
+        assert buses(board, container("ecu")) == {"can0": "vcan0", "can1": "vcan1"}
+        assert buses(board, container("motor")) == {"can0": "vcan0"}
+        assert buses(board, container("cells")) == {"can0": "vcan1"}
+        if number >= RESTARTS - 2:
+            talk(board)
+    board.sh(f"{EXAMPLE} kill && {EXAMPLE} start")
+    talk(board)
+    board.sh(f"{EXAMPLE} down -t 0")
+    assert (board.interfaces(), board.rules()) == ([], [])
+
+
+@pytest.mark.short
+def test_the_daemon_ends_and_comes_back(board: Board) -> None:
+    """It enters nobody's namespace to know whose interface is whose."""
+    board.sh(f"{EXAMPLE} up -d")
+    board.end_daemon("KILL")
+    talk(board)
+    board.start_daemon()
+    board.sh(f"docker restart -t 0 {container('ecu')}")
+    talk(board)
+    board.end_daemon("KILL")
+    board.sh("rm /var/lib/canwharf/state.json")
+    board.start_daemon()
+    board.sh(f"docker restart -t 0 {container('motor')}")
+    talk(board)
+    board.sh(f"{EXAMPLE} down -t 0")
+
+
+def test_after_a_power_cut(fresh: Board) -> None:
+    fresh.sh(f"sed 's/image: ecu/&\\n    restart: always/' {FILE} > /tmp/compose.yaml")
+    fresh.sh("docker-compose -p two-buses -f /tmp/compose.yaml up -d")
+    for _cut in range(2):
+        fresh.reboot_after_power_cut()
+        wait_running(fresh, *(container(each) for each in ORDERS[0]))
+        talk(fresh)
+    fresh.clean()
+    assert (fresh.interfaces(), fresh.rules()) == ([], [])
+
+
+def test_mixed_with_a_prefix_that_leads_to_the_same_name(board: Board) -> None:
+    """Docker's own numbers collide with the name; the container does not start, nothing is left."""
+    board.network("bus0", "-o can.ifname=can0")
+    board.network("bus1", "-o can.interface=vcan1 -o can.name=can")
+    for order in ("--network bus0 --network bus1", "--network bus1 --network bus0"):
+        said = board.refused(f"docker run --name ecu1 {order} ecu true")
+        assert "file exists" in said.lower()
+        board.sh("docker rm -f ecu1")
+        wait_interfaces(board, 2, 20)
+        assert board.rules() == []
+    board.sh("docker network rm bus0 bus1")
