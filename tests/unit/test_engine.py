@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -96,21 +95,57 @@ def test_the_options_of_each_network(engines: Engines) -> None:
     }
 
 
-def test_only_this_drivers_networks_are_asked_for(engines: Engines) -> None:
-    """Under the name by which the engine knows us."""
-    one = engines.answering(http(b"[]"))
-    assert engine.networks("rusty_vx.can-1", path=one.path) == {}
-    method, target, version = one.asked.split(b"\r\n")[0].decode().split(" ")
-    assert (method, urlsplit(target).path, version) == ("GET", "/networks", "HTTP/1.1")
-    (filters,) = parse_qs(urlsplit(target).query)["filters"]
-    assert json.loads(filters) == {"driver": ["rusty_vx.can-1"]}
+def test_all_are_asked_for_and_only_this_drivers_are_taken(engines: Engines) -> None:
+    """A filter would need the name that the engine has for us, and a plugin does not know it."""
+    told = [
+        {"Id": "n1", "Driver": "rusty_vx.can-1"},
+        {"Id": "n2", "Driver": "rusty_vx.can-2"},
+        {"Id": "n3", "Driver": "bridge"},
+        {"Id": "n4"},
+        {"Id": "n5", "Driver": None},
+    ]
+    one = engines.answering(http(json.dumps(told).encode()))
+    assert engine.networks("rusty_vx.can-1", path=one.path) == {"n1": {}}
+    assert one.asked.split(b"\r\n")[0] == b"GET /networks HTTP/1.1"
     assert b"\r\nHost: " in one.asked
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("canwharf", True),
+        ("canwharf:latest", True),
+        ("canwharf:0.2", True),
+        ("example.org:5000/team/canwharf:0.2", True),
+        ("example.org/canwharf", True),
+        ("canwharf2:latest", False),
+        ("canwharf/other:latest", False),
+        ("other:canwharf", False),
+        ("", False),
+    ],
+)
+def test_a_managed_plugins_names(engines: Engines, name: str, ours: bool) -> None:
+    """Taken for no networks at all, a lost state would be complete, and all buses removed."""
+    one = engines.answering(http(json.dumps([{"Id": "n1", "Driver": name}]).encode()))
+    assert engine.networks("canwharf", path=one.path) == ({"n1": {}} if ours else {})
+
+
+@pytest.mark.parametrize(("driver", "known"), [("vxcan", "n1"), ("wsovalle/vxcan:latest", "n2")])
+def test_another_drivers_service_is_not_its_plugin(
+    engines: Engines, driver: str, known: str
+) -> None:
+    """Its networks may be served by a second daemon of ours, or still by that plugin."""
+    told = [{"Id": "n1", "Driver": "vxcan"}, {"Id": "n2", "Driver": "wsovalle/vxcan:latest"}]
+    one = engines.answering(http(json.dumps(told).encode()))
+    assert engine.networks(driver, path=one.path) == {known: {}}
 
 
 def test_an_answer_in_chunks(engines: Engines) -> None:
     """As Go sends what it did not measure."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    one = engines.answering(head + b'5\r\n[{"Id\r\n9\r\n": "n1"}]\r\n0\r\n\r\n')
+    one = engines.answering(
+        head + b'5\r\n[{"Id\r\n1F\r\n": "n1", "Driver": "canwharf"}]\r\n0\r\n\r\n'
+    )
     assert engine.networks("canwharf", path=one.path) == {"n1": {}}
 
 
@@ -144,7 +179,7 @@ def test_entries_that_are_none_are_passed_over(engines: Engines) -> None:
         [],
         {},
         {"Id": 7},
-        {"Id": "n1", "Options": {"can.name": "can"}},
+        {"Id": "n1", "Driver": "canwharf", "Options": {"can.name": "can"}},
     ]
     one = engines.answering(http(json.dumps(told).encode()))
     assert engine.networks("canwharf", path=one.path) == {"n1": {"can.name": "can"}}

@@ -4,6 +4,9 @@ Rules:
 
 - With a time limit, and never while Docker may be waiting for us: it holds locks while it does.
 - An engine that does not answer is no error: it may not have started yet.
+- Our managed plugin is not told what Docker calls it: `canwharf:latest`, another tag, or with the
+  registry that it came from. So the engine is asked for all networks and not for one driver's, of
+  which it would know none; those are taken whose driver has our name, but for these parts.
 - The HTTP client is loaded only when somebody is there to talk to: that takes longer than all the
   rest of the daemon's start.
 
@@ -18,6 +21,7 @@ from collections.abc import Mapping
 from time import monotonic
 
 SOCKET = "/var/run/docker.sock"
+PLUGIN = "canwharf"  # the name of our socket in the managed plugin (packaging/plugin)
 TIME_LIMIT = 2.0  # seconds, in all
 _SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
@@ -30,13 +34,11 @@ def networks(
 
     `limit` is in seconds.
     """
-    # {"driver":["NAME"]}; none of a name's own characters needs quoting in a query (RFC 3986, 3.4)
-    target = f"/networks?filters=%7B%22driver%22%3A%5B%22{driver}%22%5D%7D"
     try:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.settimeout(limit)
             connected.connect(path)
-            content = json.loads(_get(target, connected, limit))
+            content = json.loads(_get("/networks", connected, limit))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, list):
@@ -44,9 +46,19 @@ def networks(
     found: dict[str, Mapping[str, object]] = {}
     for network in content:
         if isinstance(network, dict) and isinstance(network.get("Id"), str):
+            if not _ours(network.get("Driver"), driver):
+                continue
             options = network.get("Options")
             found[network["Id"]] = options if isinstance(options, dict) else {}
     return found
+
+
+def _ours(name: object, driver: str) -> bool:
+    """Whether the engine means this driver: for a plugin, `host:5000/team/canwharf:1.0` too."""
+    if name == driver:
+        return True
+    bare = name.rpartition("/")[2].partition(":")[0] if isinstance(name, str) else ""
+    return bare == driver == PLUGIN
 
 
 def _get(target: str, connected: socket.socket, limit: float) -> bytes:
