@@ -1,0 +1,99 @@
+"""The examples, run as they are: what a reader copies works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.board import Board
+
+EXAMPLES = Path("/repo/examples")
+IMAGE = "canwharf-can-utils"
+# Compose would build it from examples/can-utils, of packages that the lab cannot fetch. The lab's
+# own image has the same tools but one.
+STAND_IN = f"""
+container=$(docker create ecu) &&
+docker cp -q -L /usr/bin/canplayer "$container:/bin/canplayer" &&
+docker commit "$container" {IMAGE} && docker rm "$container"
+"""
+
+
+class Example:
+    """One folder with a compose.yaml."""
+
+    def __init__(self, board: Board, name: str) -> None:
+        self.board = board
+        self._compose = f"docker compose -f {EXAMPLES}/{name}/compose.yaml"
+
+    def up(self) -> None:
+        """Start it."""
+        self.board.sh(f"{self._compose} up -d", timeout=180)
+
+    def down(self) -> None:
+        """Take it away."""
+        self.board.sh(f"{self._compose} down -t 1", timeout=180)
+
+    def heard(self, service: str, *frames: str) -> list[tuple[str, str]]:
+        """What a service's candump has shown, as pairs of interface and frame.
+
+        Returns when each of these (regular expressions on a line) is among it.
+        """
+        logs = f"{self._compose} logs --no-log-prefix {service}"
+        for frame in frames:
+            self.board.sh(
+                f"timeout 60 sh -c 'until {logs} | grep -q \"{frame}\"; do :; done'", timeout=80
+            )
+        return re.findall(r"\)\s+(\S+) (\S+)", self.board.sh(logs))
+
+
+@pytest.fixture
+def example(board: Board, request: pytest.FixtureRequest) -> Iterator[Example]:
+    """The example that a test names, up."""
+    if board.guest.suite.name == "bookworm":
+        pytest.skip("Debian 12 has no Compose v2")
+    if not board.sh(f"docker images -q {IMAGE}"):
+        board.sh(STAND_IN)
+    made = Example(board, request.param)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+def payloads(frames: list[tuple[str, str]], interface: str, id: str) -> list[int]:
+    """The numbers that a counting sender sent, in the order in which they came."""
+    parted = ((where, *frame.split("#")) for where, frame in frames)
+    # cangen -D i counts in the first byte, and then in the next.
+    return [
+        int.from_bytes(bytes.fromhex(data), "little")
+        for where, name, data in parted
+        if (where, name) == (interface, id)
+    ]
+
+
+@pytest.mark.parametrize("example", ["logger"], indirect=True)
+def test_three_ecus_and_a_logger_on_two_buses(example: Example) -> None:
+    """The logger hears all three, each on its own bus, each frame once."""
+    heard = example.heard("logger", "drive0 0C9", "drive0 0F1", "body0 340")
+    assert {(where, frame.split("#")[0]) for where, frame in heard} == {
+        ("drive0", "0C9"),
+        ("drive0", "0F1"),
+        ("body0", "340"),
+    }
+    for where, id in (("drive0", "0C9"), ("drive0", "0F1"), ("body0", "340")):
+        counted = payloads(heard, where, id)
+        assert counted == list(range(counted[0], counted[0] + len(counted)))
+
+
+@pytest.mark.parametrize("example", ["gateway"], indirect=True)
+def test_a_gateway_between_two_buses(example: Example) -> None:
+    """The tester has its answers, and nothing else of the drive train."""
+    heard = example.heard("tester", "diag0 7E8#04410C1AF8000000")
+    assert {frame.split("#")[0] for _where, frame in heard} == {"7E0", "7E8"}
+    asked = sum(frame.startswith("7E0") for _where, frame in heard)
+    answered = sum(frame.startswith("7E8") for _where, frame in heard)
+    assert answered <= asked
