@@ -4,6 +4,7 @@
 #   make test-matrix  the same in the lab's three suites (Docker 20.10, 26.1, 28.5)
 #   make test-faults  crashes at every step, 50 power cuts, … (45 minutes)
 #   make bench        what it costs, as ratios, into docs/benchmarks.md
+#   make plugin       the managed plugin, for amd64 and arm64, into dist/
 #   make shell        a shell in the lab, with Docker
 SUITE ?= trixie
 SUITES = trixie bookworm sid
@@ -11,7 +12,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 KERNEL_TESTS = python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
-.PHONY: test test-matrix test-faults check unit kernel system faults-short bench demo shell clean
+.PHONY: test test-matrix test-faults check unit kernel system faults-short bench demo plugin shell clean
 .DELETE_ON_ERROR:
 
 test: check unit kernel system faults-short
@@ -49,6 +50,9 @@ demo:
 bench: SUITE = sid
 bench: .venv/ready
 	$(BIN)/python -m bench --suite $(SUITE)
+
+plugin:
+	set -e; for arch in amd64 arm64; do $(PYTHON) -m lab.plugin dist/plugin-$$arch --arch $$arch; done
 
 shell:
 	$(PYTHON) -m lab shell --suite $(SUITE) --docker

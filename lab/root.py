@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import cache
@@ -46,7 +47,7 @@ def ensure_root(suite: str | Suite, report: Report = say) -> Path:
 
     def make(target: Path) -> None:
         ensure_tools(report)
-        _mmdebstrap(row, target, report)
+        debootstrap(row, target, ["--variant=minbase"], report, dpkg=DPKG, hooks=CUSTOMIZE)
 
     return cache.entry(root_name(row), f"the {row.name} root", make, report)
 
@@ -89,16 +90,29 @@ def _apt(command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _mmdebstrap(suite: Suite, target: Path, report: Report) -> None:
+def debootstrap(
+    suite: Suite,
+    target: Path,
+    how: Sequence[str],
+    report: Report,
+    *,
+    dpkg: Sequence[str] = (),
+    hooks: Sequence[str] = (),
+) -> None:
+    """Make a folder of a suite's packages, by mmdebstrap: `how` are its own options.
+
+    `dpkg` are options for dpkg, `hooks` commands for a shell whose $1 is the folder.
+    Raises LabError when mmdebstrap fails.
+    """
     source = f"deb [signed-by={KEYRING}] {mirror()} {suite.name} main"
     command = [
         # In namespaces of its own, so that neither a mount nor a process outlives this one.
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+        *("mmdebstrap", "--mode=root", "--format=directory", *how),
         f"--include={','.join(suite.packages)}",
         *(f"--aptopt={option}" for option in suite.apt),
-        *(f"--dpkgopt={option}" for option in DPKG),
-        *(f"--customize-hook={hook}" for hook in CUSTOMIZE),
+        *(f"--dpkgopt={option}" for option in dpkg),
+        *(f"--customize-hook={hook}" for hook in hooks),
         *(suite.name, str(target), source),
     ]
     said: list[str] = []

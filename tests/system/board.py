@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from lab.channel import Completed, Process
 from lab.docker import Docker
@@ -23,7 +24,8 @@ class Board:
 
     guest: Guest
     docker: Docker = field(init=False)
-    daemon: Process = field(init=False)
+    daemon: Process = field(init=False, repr=False)
+    driver: ClassVar[str] = "canwharf"  # as Docker knows it
 
     def __post_init__(self) -> None:
         self.docker = Docker(self.guest)
@@ -66,7 +68,9 @@ class Board:
 
     def network(self, name: str = "bus0", options: str = "-o can.name=can", more: str = "") -> str:
         """Make a network; its id."""
-        command = f"docker network create -d canwharf --ipam-driver null {options} {more} {name}"
+        command = (
+            f"docker network create -d {self.driver} --ipam-driver null {options} {more} {name}"
+        )
         return self.sh(command)
 
     def container(self, name: str, network: str = "bus0", more: str = "") -> str:
@@ -103,4 +107,4 @@ class Board:
     def clean(self) -> None:
         """Remove all containers and networks of a test."""
         self.sh("docker ps -aq | xargs -r docker rm -f")
-        self.sh("docker network ls -q --filter driver=canwharf | xargs -r docker network rm")
+        self.sh(f"docker network ls -q --filter driver={self.driver} | xargs -r docker network rm")

@@ -1,0 +1,169 @@
+"""What a user of the managed plugin has, and of Swarm, which takes no other kind of driver.
+
+The tests share a machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import plugin
+from tests.faults.plugged import NAME, PROCESS, PluginBoard, machine
+from tests.system.test_power import wait_running
+
+ECUS = ("ecu1", "ecu2")
+
+pytestmark = pytest.mark.short
+
+
+@pytest.fixture(scope="module")
+def life(suite: str) -> Iterator[PluginBoard]:
+    """A machine with Docker and the plugin."""
+    with machine(suite) as guest:
+        board = PluginBoard(guest)
+        board.load_modules()
+        board.install()
+        yield board
+
+
+@pytest.fixture
+def plugged(life: PluginBoard) -> Iterator[PluginBoard]:
+    """It, with the plugin on; what a test leaves behind is its failure."""
+    yield life
+    life.clean()
+    assert (life.interfaces(), life.rules()) == ([], []), life.state()
+
+
+def together(board: PluginBoard) -> None:
+    """Two containers and the host hear each other."""
+    board.assert_exactly_once("host:vcan0", *(board.member(name) for name in ECUS))
+
+
+def test_two_containers_and_the_host_hear_each_other(plugged: PluginBoard) -> None:
+    assert plugged.sh("docker plugin ls --format '{{.Name}} {{.Enabled}}'") == f"{NAME} true"
+    plugged.network()
+    for name in ECUS:
+        plugged.container(name)
+    together(plugged)
+    links = json.loads(plugged.sh("docker exec ecu1 ip -j link"))
+    assert [link["ifname"] for link in links] == ["lo", "can0"]
+
+
+def test_a_dead_daemon_is_started_again_and_nobody_notices(plugged: PluginBoard) -> None:
+    plugged.network()
+    for name in ECUS:
+        plugged.container(name)
+    dead = plugged.sh(PROCESS)
+    plugged.sh(f"kill -KILL {dead}")
+    together(plugged)
+    plugged.wait_until(f"pid=$({PROCESS.replace(chr(39), chr(34))}) && [ $pid != {dead} ]")
+    plugged.sh("docker restart -t 0 ecu1")
+    together(plugged)
+
+
+def test_an_upgrade_under_running_containers(plugged: PluginBoard) -> None:
+    """Another plugin by its id, so all that the old one had of its own is gone."""
+    plugged.network()
+    for name in ECUS:
+        plugged.container(name)
+    plugged.remove()
+    together(plugged)
+    plugged.install()
+    together(plugged)
+    plugged.sh("docker restart -t 0 ecu1")
+    together(plugged)
+
+
+def test_a_lost_state_is_rebuilt_though_docker_calls_the_plugin_otherwise(
+    plugged: PluginBoard,
+) -> None:
+    """An idle network is known to Docker only, as one of the driver canwharf:latest."""
+    id = plugged.network()
+    plugged.sh(f"docker plugin disable -f {NAME}")
+    plugged.sh("echo '{' > /var/lib/canwharf/state.json")
+    plugged.sh(f"docker plugin enable {NAME}")
+    for name in ECUS:
+        plugged.container(name)
+    together(plugged)
+    assert list(json.loads(plugged.sh("cat /var/lib/canwharf/state.json"))["networks"]) == [id]
+
+
+def test_a_module_that_is_missing_is_named(plugged: PluginBoard) -> None:
+    """The plugin cannot load it: it says which, and what to do, which then helps."""
+    plugged.sh("modprobe -r can-gw")
+    plugged.network()
+    said = plugged.refused("docker run --rm --network bus0 ecu true")
+    assert "the kernel module can-gw is not loaded" in said
+    assert "modprobe can-gw" in said
+    plugged.sh("modprobe can-gw && docker run --rm --network bus0 ecu true")
+
+
+def test_a_daemon_of_its_own_beside_the_plugin_is_refused(plugged: PluginBoard) -> None:
+    """They would take each other's interfaces for leftovers."""
+    said = plugged.refused("python3 -m canwharf serve --state-dir /tmp/other")
+    assert "another daemon serves the driver canwharf" in said
+
+
+def test_all_is_back_after_a_power_cut(plugged: PluginBoard) -> None:
+    """Nobody starts anything: Docker starts the plugin, and then the containers."""
+    plugged.network()
+    for name in ECUS:
+        plugged.container(name, more="--restart always")
+    plugged.reboot_after_power_cut()
+    wait_running(plugged, *ECUS)
+    together(plugged)
+    assert len(plugged.rules()) == 12
+
+
+def test_a_swarm_service_is_whole_again_after_a_power_cut(plugged: PluginBoard) -> None:
+    """The recipe of docs/swarm.md."""
+    plugged.sh("docker swarm init --advertise-addr 127.0.0.1")
+    plugged.sh(
+        "docker network create --config-only --ipam-driver null "
+        "-o can.interface=vcan0 -o can.name=can bus0-here"
+    )
+    plugged.sh(
+        f"docker network create --scope swarm --config-from bus0-here -d {NAME} --attachable bus0"
+    )
+    plugged.sh("docker service create -d --name ecu --network bus0 --replicas 2 ecu sleep 100000")
+    for cut in (False, True):
+        if cut:
+            plugged.reboot_after_power_cut()
+        plugged.wait_until('docker service ls --format "{{.Replicas}}" | grep -q 2/2')
+        tasks = plugged.sh("docker ps -q").split()
+        assert len(tasks) == 2
+        plugged.assert_exactly_once("host:vcan0", *(plugged.member(task) for task in tasks))
+    assert "can0" in plugged.sh("docker run --rm --network bus0 ecu ip link")
+    plugged.sh("docker service rm ecu")
+    plugged.wait_until("docker network rm bus0")  # its tasks are still ending
+    plugged.wait_until("docker network rm bus0-here")
+    plugged.sh("docker swarm leave --force && docker network rm docker_gwbridge")
+
+
+def test_the_plugin_for_another_architecture(tmp_path: Path) -> None:
+    """It cannot be run here: what can be told from its files is right."""
+    for arch, machine_number in plugin.ARCHES.items():
+        folder = tmp_path / arch
+        plugin.cached(arch, folder)
+        rootfs = folder / "rootfs"
+        programs = [rootfs / "usr/bin/python3", *rootfs.glob("usr/lib/*/*.so*")]
+        found = {each: elf_machine(each.read_bytes()) for each in programs}
+        assert set(found.values()) == {machine_number}, found
+        loaders = [each for each in rootfs.rglob("ld-linux*") if (rootfs / each).is_file()]
+        assert loaders
+        ours = rootfs / plugin.OURS
+        sources = list(ours.rglob("*.py"))
+        assert {each.name for each in sources} >= {"__main__.py", "serve.py", "engine.py"}
+        for source in sources:
+            (code,) = (source.parent / "__pycache__").glob(f"{source.stem}.cpython-*.pyc")
+            assert code.read_bytes()[4:8] == b"\1\0\0\0"  # PEP 552: taken whatever the dates
+
+
+def elf_machine(header: bytes) -> int:
+    """The machine that a program is for (elf(5): e_machine)."""
+    assert header[:4] == b"\x7fELF"
+    return int.from_bytes(header[18:20], "little")
