@@ -21,7 +21,7 @@ import os
 import selectors
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
@@ -36,9 +36,13 @@ from canwharf.cli.log import FORMS, LEVELS, reporter
 from canwharf.cli.options import SOCKET, STATE_DIR, Option
 from canwharf.docker import engine, listener
 from canwharf.docker.routes import Routes
-from canwharf.docker.server import Server
+from canwharf.docker.server import Answer, Server
 from canwharf.errors import CanwharfError, StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
+
+TYPE_CHECKING = False  # typing's own would be one more import
+if TYPE_CHECKING:
+    from canwharf.cli.metrics import Metrics
 
 DESCRIPTION = (
     "Run the daemon. It ends at SIGTERM or SIGINT and leaves all interfaces and gateway "
@@ -61,11 +65,19 @@ OPTIONS = (
         "fields for a machine",
         choices=tuple(FORMS),
     ),
+    Option(
+        "metrics",
+        "",
+        "figures for Prometheus: an address like 127.0.0.1:9273 to be asked at, or a file's path, "
+        "written four times a minute; needs the package canwharf[metrics] (default: none)",
+        "WHERE",
+    ),
 )
 # Seconds for the engine where no state was ever kept: at a boot its socket may accept before it
 # runs. Upkeep asks again.
 _FIRST_START = 0.2
 _OWN_NAME = "canwharf"
+_Round = Callable[[float], float | None]  # now -> when to come again, if ever (monotonic seconds)
 _FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
 
 
@@ -74,12 +86,16 @@ def run(options: Mapping[str, str]) -> int:
     path = options["socket"]
     report = reporter(options["log-level"], options["log-format"])
     driver = listener.driver_name(path)
+    metrics = _metrics(options["metrics"], report)
+    if metrics:
+        report = metrics.counting
     signals = _signals()
     store = Store(options["state-dir"])
     with listener.reserve(driver):
         store.acquire()
         announcements = LinkEvents()
-        reconciler = Reconciler(Netlink(), announcements, driver)
+        netlink = Netlink()
+        reconciler = Reconciler(netlink, announcements, driver)
         known = store.exists() or driver != _OWN_NAME
         inherited = _inherited(store, driver, report)
         service = Service(_load(store, driver, report), store, reconciler, report)
@@ -93,7 +109,15 @@ def run(options: Mapping[str, str]) -> int:
         report(Event(INFO, "serving", {**about, "version": __version__}))
         _notify("READY=1")
         upkeep = Upkeep(service, reconciler, lambda: engine.networks(driver))
-        _loop(signals, listening, announcements, Routes(service, upkeep.sync), upkeep)
+        selector = selectors.DefaultSelector()
+        answer: Answer = Routes(service, upkeep.sync).answer
+        rounds: list[_Round] = []
+        if metrics:
+            answer = metrics.timing(answer)
+            rounds.append(metrics.begin(selector, service, reconciler, netlink))
+        server = Server(selector, listening, answer)
+        _loop(selector, signals, announcements, upkeep, [server.expire, *rounds])
+        server.close()
         if not held:
             listener.forget(path, listening)
     report(Event(INFO, "ended, all interfaces and rules stay", {}))
@@ -151,15 +175,23 @@ def _notify(text: str) -> None:
             told.send(text.encode())
 
 
+def _metrics(where: str, report: Report) -> Metrics | None:
+    """The daemon's figures, where they are wanted. Raises StartError."""
+    if not where:
+        return None
+    from canwharf.cli.metrics import Metrics  # noqa: PLC0415 (nothing of it while they are off)
+
+    return Metrics(where, report)
+
+
 def _loop(
+    selector: selectors.BaseSelector,
     signals: socket.socket,
-    listening: socket.socket,
     announcements: LinkEvents,
-    routes: Routes,
     upkeep: Upkeep,
+    rounds: Sequence[_Round],
 ) -> None:
-    selector = selectors.DefaultSelector()
-    server = Server(selector, listening, routes.answer)
+    """Until a signal comes; `rounds` are called in each, and tell when to come again at last."""
     selector.register(signals, selectors.EVENT_READ)
     selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep
     timeout: float | None = _FIRST_CALL
@@ -167,12 +199,11 @@ def _loop(
         ready = selector.select(timeout)
         for key, _events in ready:
             if key.fileobj is signals:
-                server.close()
                 return
             if key.data is not None:
                 key.data()
         now = monotonic()
-        due = (server.expire(now), upkeep.run(now, bool(ready)))
+        due = [upkeep.run(now, bool(ready)), *(each(now) for each in rounds)]
         timeout = min((max(0.0, at - now) for at in due if at is not None), default=None)
 
 

@@ -1,8 +1,8 @@
 """HTTP as Docker speaks it to a driver: bytes -> a request's head, an answer -> bytes. Pure.
 
-Every call is a POST whose length is told beforehand; that is all that is read here. It is
-hand-made because the daemon's start is measured in milliseconds: an HTTP library's import alone
-costs as much as the rest of the daemon (docs/dependencies.md).
+Every call is a POST whose length is told beforehand; that is all that is read here, beside the GET
+of who asks for metrics. It is hand-made because the daemon's start is measured in milliseconds: an
+HTTP library's import alone costs as much as the rest of the daemon (docs/dependencies.md).
 
 Rules:
 
@@ -24,7 +24,6 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _END = b"\r\n\r\n"
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_CONTENT_TYPE = "application/vnd.docker.plugins.v1.1+json"
 _REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -35,6 +34,16 @@ _REASONS = {
     413: "Content Too Large",
     500: "Internal Server Error",
 }
+
+
+class Kind(NamedTuple):
+    """What a server is asked by, and what it answers in."""
+
+    method: str
+    content_type: str
+
+
+CALLS = Kind("POST", "application/vnd.docker.plugins.v1.1+json")
 
 
 class Head(NamedTuple):
@@ -83,11 +92,13 @@ def read_head(data: bytes) -> Head | None:
     )
 
 
-def answer(status: int, body: bytes, *, keep: bool = True, silent: bool = False) -> bytes:
+def answer(
+    status: int, body: bytes, *, keep: bool = True, silent: bool = False, kind: Kind = CALLS
+) -> bytes:
     """An answer; without its body where it is `silent` (the answer to a HEAD)."""
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
-        f"Content-Type: {_CONTENT_TYPE}\r\n"
+        f"Content-Type: {kind.content_type}\r\n"
         f"Content-Length: {len(body)}\r\n"
     )
     if not keep:

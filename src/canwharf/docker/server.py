@@ -42,8 +42,13 @@ class Server:
     """Serves one listening socket on a selector whose keys' data are called when ready."""
 
     def __init__(
-        self, selector: selectors.BaseSelector, listening: socket.socket, answer: Answer
+        self,
+        selector: selectors.BaseSelector,
+        listening: socket.socket,
+        answer: Answer,
+        kind: http.Kind = http.CALLS,
     ) -> None:
+        self.kind = kind
         self.connections: dict[Connection, None] = {}  # oldest first
         self._selector = selector
         self._listening = listening
@@ -161,7 +166,8 @@ class Connection:
         self._received = self._received[head.size + head.length :]
         self._head = self.deadline = None
         self._last = not head.keep
-        self._send(http.answer(*self._answer(head.target, body), keep=head.keep))
+        status, said = self._answer(head.target, body)
+        self._send(http.answer(status, said, keep=head.keep, kind=self._server.kind))
         return True
 
     def _begin(self) -> http.Head | None:
@@ -169,9 +175,9 @@ class Connection:
         head = http.read_head(self._received)
         if head is None:
             return None
-        if head.method != "POST":
+        if head.method != self._server.kind.method:
             self._silent = head.method == "HEAD"
-            raise HttpError(405, "every call of this protocol is a POST")
+            raise HttpError(405, f"every request here is a {self._server.kind.method}")
         if head.length > BODY_LIMIT:
             raise HttpError(413, f"the body is larger than {BODY_LIMIT} bytes")
         if head.waits and len(self._received) == head.size:

@@ -1,0 +1,80 @@
+"""How many frames went over a bus: the gateway's counters of rules -> those of its ports. Pure.
+
+Theory of operation. A rule counts the frames that it forwarded from one port to another. What a
+port received is the sum of all rules to it. What it sent was forwarded once to each of the others,
+so it is what the one that got most of it got: the others may have come later.
+
+Rules:
+
+- Counts only grow. Rules go with the interfaces that they join, and their counters with them, so
+  what they grew by is added up from one look to the next; what a rule forwarded between the last
+  look and its end is not seen.
+- The kernel counts in 32 bits. A busy bus fills these in days, so a counter that went back from its
+  upper half has come round; one that went back otherwise is that of a new rule.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from canwharf.kernel.gateway import Entry, Rule
+
+_ROUND = 1 << 32
+
+
+class Count(NamedTuple):
+    """Frames from a port to the others, from the others to it, and those lost on the way to it."""
+
+    sent: int = 0
+    received: int = 0
+    dropped: int = 0
+
+    def plus(self, more: Count) -> Count:
+        """Both."""
+        return Count(
+            self.sent + more.sent, self.received + more.received, self.dropped + more.dropped
+        )
+
+
+class Traffic:
+    """Counts of ports, by interface index, from the first look on with all before it."""
+
+    def __init__(self) -> None:
+        self.counts: Mapping[int, Count] = {}
+        self._seen: dict[Rule, tuple[int, int]] = {}  # handled, dropped
+
+    def look(self, entries: Iterable[Entry]) -> None:
+        """Take in what the gateway's counters say now."""
+        now: dict[Rule, tuple[int, int]] = {}
+        for entry in entries:
+            if entry.plain:
+                handled, dropped = now.get(entry.rule, (0, 0))
+                now[entry.rule] = handled + entry.handled, dropped + entry.dropped
+        sent: Counter[tuple[int, int]] = Counter()
+        received: Counter[int] = Counter()
+        lost: Counter[int] = Counter()
+        for rule, (handled, dropped) in now.items():
+            before = self._seen.get(rule, (0, 0))
+            grown = _grown(before[0], handled)
+            sent[rule.source, rule.destination] += grown
+            received[rule.destination] += grown
+            lost[rule.destination] += _grown(before[1], dropped)
+        most: dict[int, int] = {}
+        for (source, _destination), frames in sent.items():
+            most[source] = max(frames, most.get(source, 0))
+        self.counts = {
+            port: self.counts.get(port, Count()).plus(
+                Count(most.get(port, 0), received[port], lost[port])
+            )
+            for port in most.keys() | received.keys()
+        }
+        self._seen = now
+
+
+def _grown(before: int, now: int) -> int:
+    """By how much a counter grew."""
+    if now >= before:
+        return now - before
+    return now - before + _ROUND if before >= _ROUND // 2 else now

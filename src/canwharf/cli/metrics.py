@@ -1,0 +1,238 @@
+"""Figures for Prometheus, where `canwharf serve --metrics` switches them on.
+
+Theory of operation. With an address, somebody comes and asks for them, over HTTP, in the daemon's
+own loop; with a file, they are written to it every INTERVAL seconds, for the node exporter's text
+collector. Frames are counted by the kernel, which is asked when the figures are: an idle daemon
+that nobody asks is not woken.
+
+Rules:
+
+- Nothing here is loaded while they are off, and prometheus-client is needed by nothing else.
+- The file is replaced in one step, so that nobody reads half of it; anybody may read it.
+- Figures that cannot be had are an error to who asks, never the end of the daemon.
+
+Sources: https://prometheus.io/docs/practices/naming/,
+https://github.com/prometheus/node_exporter (textfile collector).
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+from canwharf.bus.events import ERROR, Event, Report
+from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.service import Service
+from canwharf.bus.traffic import Count, Traffic
+from canwharf.docker import http
+from canwharf.docker.server import Answer, Server
+from canwharf.errors import CanwharfError, StartError
+from canwharf.kernel import gateway
+from canwharf.kernel.netlink import Requests
+
+try:
+    import prometheus_client as prometheus
+    from prometheus_client.core import CounterMetricFamily, Metric
+    from prometheus_client.registry import Collector
+except ImportError as error:
+    raise StartError(
+        f"--metrics needs the Python package prometheus-client ({error}): "
+        "pip install 'canwharf[metrics]'"
+    ) from error
+
+INTERVAL = 15.0  # seconds between two writings of a file; as often as Prometheus usually asks
+PAGE = "/metrics"
+# What the daemon puts right by itself; docs/logs.md tells what each means.
+RECOVERIES = (
+    "adopted endpoint",
+    "adopted network",
+    "brought interface up again",
+    "collecting an endpoint without container",
+    "endpoint not found, recreating",
+    "gave the adapter its name again",
+    "network taken from disk",
+    "recreated bus interface",
+    "recreated interface pair",
+    "removed doubled gateway rule",
+    "restored rules",
+    "set the state file aside",
+    "skipped an endpoint without interface",
+    "something else has the adapter's name, waiting for the adapter",
+    "the adapter is missing, waiting for it",
+)
+_PORT = ("bus", "network", "endpoint", "interface")
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
+_UNKNOWN = 404  # the status of a call that is none
+
+
+class Metrics:
+    """The daemon's figures; `where` is HOST:PORT, or a file's path."""
+
+    def __init__(self, where: str, report: Report) -> None:
+        """Raise StartError if nobody can listen there."""
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._report = report
+        self._path = where if "/" in where else ""
+        self._listening = None if self._path else _listen(where)
+        self._write_at = 0.0  # at once
+        self._failed = False
+        self._registry = prometheus.CollectorRegistry()
+        self._recoveries = self._counter("recoveries", "What was put right, by kind.", "kind")
+        self._errors = self._counter("errors", "What could not be done, by kind.", "kind")
+        for kind in RECOVERIES:
+            self._recoveries.labels(kind)
+        self._calls = prometheus.Histogram(
+            "canwharf_call_duration_seconds",
+            "How long Docker's calls took, by name.",
+            ["call"],
+            registry=self._registry,
+            buckets=_BUCKETS,
+        )
+        age = _age()
+        self._gauge("start_time", "When the daemon was started, since 1970.", time.time() - age)
+
+    def _counter(self, name: str, help: str, label: str) -> prometheus.Counter:
+        return prometheus.Counter(f"canwharf_{name}", help, [label], registry=self._registry)
+
+    def _gauge(self, name: str, help: str, value: float) -> None:
+        gauge = prometheus.Gauge(f"canwharf_{name}_seconds", help, registry=self._registry)
+        gauge.set(value)
+
+    def counting(self, event: Event) -> None:
+        """Report an event, and count it."""
+        if event.what in RECOVERIES:
+            self._recoveries.labels(event.what).inc()
+        elif event.level == ERROR:
+            self._errors.labels(event.what).inc()
+        self._report(event)
+
+    def timing(self, answer: Answer) -> Answer:
+        """The same answers, and how long they took."""
+
+        def timed(path: str, body: bytes) -> tuple[int, bytes]:
+            began = time.perf_counter()
+            status, answered = answer(path, body)
+            name = "other" if status == _UNKNOWN else path.rpartition(".")[2]
+            self._calls.labels(name).observe(time.perf_counter() - began)
+            return status, answered
+
+        return timed
+
+    def begin(
+        self,
+        selector: selectors.BaseSelector,
+        service: Service,
+        reconciler: Reconciler,
+        requests: Requests,
+    ) -> Callable[[float], float | None]:
+        """Serve from now on; what is to be called in each round of the loop, as upkeep's `run`."""
+        self._gauge("start_duration", "From the daemon's start until it served.", _age())
+        self._registry.register(_Frames(service, reconciler, requests))
+        if self._listening is None:
+            return self._write_when_due
+        kind = http.Kind("GET", prometheus.CONTENT_TYPE_LATEST)
+        return Server(selector, self._listening, self._answer, kind).expire
+
+    def _answer(self, target: str, _body: bytes) -> tuple[int, bytes]:
+        if target.partition("?")[0] != PAGE:
+            return 404, f"the figures are at {PAGE}\n".encode()
+        try:
+            return 200, self._text()
+        except CanwharfError as error:
+            return 500, f"{error}\n".encode()
+
+    def _text(self) -> bytes:
+        """All figures. Raises KernelError."""
+        return prometheus.generate_latest(self._registry)
+
+    def _write_when_due(self, now: float) -> float:
+        if self._write_at <= now:
+            self._write_at = now + INTERVAL
+            self._write()
+        return self._write_at
+
+    def _write(self) -> None:
+        aside = f"{self._path}.{os.getpid()}"  # the text collector reads what ends in .prom
+        try:
+            with open(aside, "wb") as file:
+                file.write(self._text())
+                os.fchmod(file.fileno(), 0o644)
+            os.replace(aside, self._path)
+            self._failed = False
+        except (OSError, CanwharfError) as error:
+            words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            if not self._failed:  # once, not four times a minute
+                fields = {"file": self._path, "error": words}
+                self._report(Event(ERROR, "could not write the figures, trying again", fields))
+            self._failed = True
+
+
+class _Frames(Collector):
+    """The gateway's counters, read when somebody asks."""
+
+    def __init__(self, service: Service, reconciler: Reconciler, requests: Requests) -> None:
+        self._service = service
+        self._reconciler = reconciler
+        self._requests = requests
+        self._traffic = Traffic()
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering does not look at the kernel."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The frames of each port. Raises KernelError."""
+        self._traffic.look(gateway.entries(self._requests))
+        families = [
+            CounterMetricFamily(f"canwharf_frames_{name}", help, labels=_PORT)
+            for name, help in (
+                ("sent", "Frames from this interface to the others of its bus."),
+                ("received", "Frames from the others of its bus to this interface."),
+                ("dropped", "Frames that were lost on the way to this interface."),
+            )
+        ]
+        for labels, count in self._counts():
+            for family, frames in zip(families, count, strict=True):
+                family.add_metric(labels, frames)
+        yield from families
+
+    def _counts(self) -> Iterator[tuple[tuple[str, str, str, str], Count]]:
+        view, state = self._reconciler.observe(), self._service.state
+        for interface in state.interfaces():
+            found = view.link(interface)
+            if found is not None:
+                labels = (interface, "", "", interface)
+                yield labels, self._traffic.counts.get(found.ifindex, Count())
+        for network in state.networks.values():
+            for endpoint in network.endpoints:
+                name = state.port(network, endpoint).name
+                found = view.link(name)
+                if found is not None:
+                    labels = (network.settings.interface, network.id, endpoint, name)
+                    yield labels, self._traffic.counts.get(found.ifindex, Count())
+
+
+def _listen(where: str) -> socket.socket:
+    """A listening socket at HOST:PORT. Raises StartError."""
+    host, _, port = where.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise StartError(
+            f"cannot serve metrics at {where}: right would be an address and a port like "
+            "127.0.0.1:9273, or a file's path like /run/canwharf/canwharf.prom"
+        )
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family)
+    except OSError as error:
+        raise StartError(f"cannot serve metrics at {where}: {error.strerror or error}") from error
+
+
+def _age() -> float:
+    """Seconds since this process was started (proc(5), /proc/PID/stat, starttime)."""
+    with open("/proc/self/stat", encoding="ascii") as file:
+        ticks = int(file.read().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,296 @@
+"""Figures for Prometheus: what a monitor is told, and how it gets it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import selectors
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+import canwharf
+from canwharf.bus.events import ERROR, INFO, WARNING, Event
+from canwharf.cli import main
+from canwharf.cli.metrics import INTERVAL, RECOVERIES, Metrics
+from canwharf.errors import KernelError, StartError
+from canwharf.kernel import gateway
+from tests.fake.daemon import Daemon
+
+Samples = dict[tuple[str, ...], float]
+
+
+class Scraped:
+    """A daemon's figures on a port of this machine, and the loop that serves them."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.said: list[Event] = []
+        self.metrics = Metrics("127.0.0.1:0", self.said.append)
+        assert self.metrics._listening is not None
+        self._address = self.metrics._listening.getsockname()
+        self._selector = selectors.DefaultSelector()
+        self.expire = self.metrics.begin(
+            self._selector, daemon.service, daemon.reconciler, daemon.kernel
+        )
+
+    def ask(self, target: str = "/metrics", method: str = "GET") -> tuple[int, str, str]:
+        """Status, head and body of one answer."""
+        with socket.create_connection(self._address) as caller:
+            caller.setblocking(False)
+            asked = f"{method} {target} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n"
+            caller.sendall(asked.encode())
+            told = b""
+            while True:
+                for key, _events in self._selector.select(0):
+                    key.data()
+                try:
+                    part = caller.recv(65536)
+                except BlockingIOError:
+                    continue
+                if not part:
+                    break
+                told += part
+        head, _, body = told.decode().partition("\r\n\r\n")
+        return int(head.split()[1]), head, body
+
+    def samples(self) -> Samples:
+        """All figures: name and label values -> number."""
+        status, _head, body = self.ask()
+        assert status == 200, body
+        return parsed(body)
+
+    def end(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.close()
+        self._selector.close()
+
+
+def parsed(text: str) -> Samples:
+    """As Prometheus reads it."""
+    return {
+        (each.name, *each.labels.values()): each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+    }
+
+
+def labels(bus: str, network: str, endpoint: str, interface: str) -> tuple[str, ...]:
+    """The labels of a port, in the order of their names."""
+    return bus, endpoint, interface, network
+
+
+@pytest.fixture
+def scraped(daemon: Daemon) -> Iterator[Scraped]:
+    made = Scraped(daemon)
+    yield made
+    made.end()
+
+
+def test_frames_by_bus_and_endpoint(
+    daemon: Daemon, scraped: Scraped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's interface is one of them; another bus is another one."""
+    daemon.service.create_network("n1", {})
+    daemon.service.create_network("n2", {"vxcan.id": "7"})
+    daemon.run_container("n1", "e1")
+    daemon.run_container("n2", "e2")
+    view = daemon.reconciler.observe()
+    index = {link.name: link.ifindex for link in view.links()}
+    port = daemon.port("n1", "e1")
+    rules = [
+        gateway.Entry(gateway.Rule(index["vcan0"], index[port], fd=False), True, 5, 1),
+        gateway.Entry(gateway.Rule(index[port], index["vcan0"], fd=True), True, 3, 0),
+    ]
+    monkeypatch.setattr(gateway, "entries", lambda _requests: rules)
+    found = scraped.samples()
+    host, own = labels("vcan0", "", "", "vcan0"), labels("vcan0", "n1", "e1", port)
+    assert found["canwharf_frames_sent_total", *host] == 5
+    assert found["canwharf_frames_received_total", *host] == 3
+    assert found["canwharf_frames_sent_total", *own] == 3
+    assert found["canwharf_frames_received_total", *own] == 5
+    assert found["canwharf_frames_dropped_total", *own] == 1
+    other = daemon.port("n2", "e2")
+    assert found["canwharf_frames_sent_total", *labels("vcan7", "", "", "vcan7")] == 0
+    assert found["canwharf_frames_sent_total", *labels("vcan7", "n2", "e2", other)] == 0
+
+
+def test_the_real_rules_are_read(daemon: Daemon, scraped: Scraped) -> None:
+    """From the kernel, at the moment when somebody asks."""
+    daemon.service.create_network("n1", {})
+    host = ("canwharf_frames_sent_total", *labels("vcan0", "", "", "vcan0"))
+    assert host in scraped.samples()
+    daemon.run_container("n1", "e1")
+    own = ("canwharf_frames_sent_total", *labels("vcan0", "n1", "e1", daemon.port("n1", "e1")))
+    assert own in scraped.samples()
+    daemon.service.delete_endpoint("n1", "e1")
+    assert own not in scraped.samples()
+    assert host in scraped.samples()
+
+
+def test_recoveries_and_errors_by_kind(scraped: Scraped) -> None:
+    """A kind that never happened is a zero: the first time is a rise, too."""
+    kinds = ("recreated bus interface", "restored rules", "endpoint joined")
+    for level, what in zip((WARNING, INFO, INFO), kinds, strict=True):
+        scraped.metrics.counting(Event(level, what, {"interface": "vcan0"}))
+    scraped.metrics.counting(Event(ERROR, "refused a call", {}))
+    found = scraped.samples()
+    assert found["canwharf_recoveries_total", "recreated bus interface"] == 1
+    assert found["canwharf_recoveries_total", "restored rules"] == 1
+    assert found["canwharf_recoveries_total", "adopted network"] == 0
+    assert found["canwharf_errors_total", "refused a call"] == 1
+    assert [event.what for event in scraped.said] == [*kinds, "refused a call"]
+
+
+def test_every_warning_is_a_recovery() -> None:
+    """What is put right by itself is a warning in the log: see docs/logs.md."""
+    warnings = set()
+    for path in Path(canwharf.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(args=[ast.Name("WARNING"), ast.Constant(str(what)), *_]):
+                    warnings.add(what)
+    assert {*RECOVERIES} - warnings == {"restored rules"}
+    assert warnings <= {*RECOVERIES}
+
+
+def test_how_long_calls_took(scraped: Scraped) -> None:
+    """By name; what is no call is one kind, whatever its path."""
+    statuses = {"/NetworkDriver.Join": 200, "/x": 404, "/y": 404}
+    timed = scraped.metrics.timing(lambda path, body: (statuses[path], body))
+    assert timed("/NetworkDriver.Join", b"{}") == (200, b"{}")
+    timed("/x", b"")
+    timed("/y", b"")
+    found = scraped.samples()
+    assert found["canwharf_call_duration_seconds_count", "Join"] == 1
+    assert found["canwharf_call_duration_seconds_bucket", "Join", "+Inf"] == 1
+    assert found["canwharf_call_duration_seconds_count", "other"] == 2
+    assert found["canwharf_call_duration_seconds_sum", "Join"] > 0
+
+
+def test_when_the_daemon_started_and_how_long_that_took(scraped: Scraped) -> None:
+    """In seconds, as Prometheus has them."""
+    found = scraped.samples()
+    began = found[("canwharf_start_time_seconds",)]
+    took = found[("canwharf_start_duration_seconds",)]
+    born = os.stat(f"/proc/{os.getpid()}").st_ctime
+    assert abs(began - born) < 60
+    assert 0 < took < 3600
+
+
+def test_the_answer_is_what_prometheus_reads(scraped: Scraped) -> None:
+    """And whoever is lost hears where the figures are."""
+    _status, head, _body = scraped.ask()
+    assert "content-type: text/plain; version=" in head.lower()
+    assert scraped.ask("/metrics?x=1")[0] == 200
+    status, _head, body = scraped.ask("/")
+    assert (status, body) == (404, "the figures are at /metrics\n")
+    assert scraped.ask(method="POST")[0] == 405
+
+
+def test_a_kernel_that_does_not_answer_is_an_error_to_who_asks(
+    scraped: Scraped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And to nobody else."""
+
+    def refuse(_requests: object) -> list[gateway.Entry]:
+        raise KernelError("list", "the gateway rules", 110)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway, "entries", refuse)
+        status, _head, body = scraped.ask()
+        assert status == 500
+        assert "the gateway rules" in body
+    assert scraped.ask()[0] == 200
+
+
+def test_nobody_is_woken_while_nobody_asks(scraped: Scraped) -> None:
+    """A board's battery."""
+    scraped.samples()
+    assert scraped.expire(monotonic()) is None
+
+
+def begin(metrics: Metrics, daemon: Daemon) -> object:
+    selector = selectors.DefaultSelector()
+    return metrics.begin(selector, daemon.service, daemon.reconciler, daemon.kernel)
+
+
+def test_a_file_for_the_node_exporter(daemon: Daemon, tmp_path: Path) -> None:
+    """Whole at any moment, readable by its user, and written again and again."""
+    path = tmp_path / "canwharf.prom"
+    old = os.umask(0o077)
+    try:
+        metrics = Metrics(str(path), daemon.events.append)
+        run = metrics.begin(
+            selectors.DefaultSelector(), daemon.service, daemon.reconciler, daemon.kernel
+        )
+        assert run(100.0) == 100.0 + INTERVAL
+    finally:
+        os.umask(old)
+    assert ("canwharf_recoveries_total", "restored rules") in parsed(path.read_text())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    first = path.stat().st_ino
+    assert run(100.0 + INTERVAL / 2) == 100.0 + INTERVAL
+    assert path.stat().st_ino == first
+    assert run(100.0 + INTERVAL) == 100.0 + 2 * INTERVAL
+    assert path.stat().st_ino != first
+    assert [each.name for each in tmp_path.iterdir() if "prom" in each.name] == [path.name]
+
+
+def test_a_file_that_cannot_be_written_is_told_once(daemon: Daemon, tmp_path: Path) -> None:
+    """And written when it can: its folder may come later."""
+    path = tmp_path / "later" / "canwharf.prom"
+    metrics = Metrics(str(path), daemon.events.append)
+    run = metrics.begin(
+        selectors.DefaultSelector(), daemon.service, daemon.reconciler, daemon.kernel
+    )
+    run(0.0)
+    run(INTERVAL)
+    (event,) = daemon.said("could not write the figures, trying again")
+    assert event.fields == {"file": str(path), "error": "No such file or directory"}
+    path.parent.mkdir()
+    run(2 * INTERVAL)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("where", ["9273", ":9273", "127.0.0.1:", "127.0.0.1:x", "h:99999", "here"])
+def test_neither_an_address_nor_a_file(where: str) -> None:
+    """The error says what would be right."""
+    with pytest.raises(StartError, match=r"right would be .* 127\.0\.0\.1:9273, or a file's path"):
+        Metrics(where, lambda _event: None)
+
+
+def test_a_port_that_is_taken() -> None:
+    """Two daemons cannot have the same."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(StartError, match=f"cannot serve metrics at {where}: Address already"):
+            Metrics(where, lambda _event: None)
+
+
+def test_without_the_package_the_error_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is an extra."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "canwharf.cli.metrics")
+    words = ["serve", "--metrics", "127.0.0.1:9273", "--state-dir", str(tmp_path)]
+    assert main(words) == 1
+    assert "pip install 'canwharf[metrics]'" in capsys.readouterr().err
+
+
+def test_without_metrics_nothing_of_them_is_loaded() -> None:
+    """Nor what only a change from another driver needs: a board waits for each import."""
+    code = "import canwharf.cli.serve, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "canwharf.bus.service" in loaded
+    dear = {"prometheus_client", "canwharf.cli.metrics", "canwharf.bus.traffic"}
+    assert not loaded & (dear | {"canwharf.docker.ancestor"})
