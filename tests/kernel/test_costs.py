@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -149,5 +150,7 @@ def test_a_call_makes_as_many_system_calls_on_a_full_bus(tmp_path: Path) -> None
     joins = [each.count("\n") for each in calls if each.startswith("Join")]
     usual = joins[1:-1]  # the first looks at the kernel, the end of the daemon is in the last
     assert len(usual) == 18
-    assert max(usual) <= 32, joins
-    assert max(usual) - min(usual) <= 4, joins
+    # An announcement that the kernel makes a little later costs a round more, now and then.
+    few, many = median(usual[:9]), median(usual[9:])
+    assert many <= 32, joins
+    assert many - few <= 1, joins
