@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 
 from canwharf.kernel.netlink import Netlink
-from tests.kernel.adapter import Adapter
+from tests.adapter import Adapter
 from tests.kernel.world import Container, Site, cangw_lines, run, wipe
 
 TEST_LIMIT = 60  # seconds; the slowest test takes a few
@@ -90,7 +90,7 @@ def site(_clean: None, tmp_path: Path) -> Iterator[Site]:
 def adapter(stack: ExitStack) -> Adapter:
     """A plugged-in classic CAN adapter, not yet configured."""
     made = Adapter()
-    stack.callback(made.unplug)
+    stack.callback(made.remove)
     return made
 
 

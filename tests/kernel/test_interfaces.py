@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from canwharf.errors import ConflictError, KernelError, OptionError
+from tests.adapter import Adapter
 from tests.frames import exchange, raw_socket
-from tests.kernel.adapter import Adapter
 from tests.kernel.world import (
     Daemon,
     Site,

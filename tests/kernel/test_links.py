@@ -11,7 +11,7 @@ from canwharf.kernel import gateway, link, message, uapi
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.netlink import LinkEvents, Netlink
-from tests.kernel.adapter import Adapter
+from tests.adapter import Adapter
 from tests.kernel.world import (
     GROUP,
     SYS_NET,

@@ -9,8 +9,8 @@ import pytest
 from canwharf.bus import naming
 from canwharf.errors import NetlinkOverrunError
 from canwharf.kernel.netlink import LinkEvents
+from tests.adapter import Adapter
 from tests.frames import exchange
-from tests.kernel.adapter import Adapter
 from tests.kernel.world import (
     Container,
     Site,

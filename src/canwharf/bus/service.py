@@ -149,7 +149,8 @@ class Service:
             self.say(WARNING, "recreated interface pair", **fields)
         self.unjoined.discard(endpoint)
         self._tell(telling.absent(done, self.unjoined))
-        if (bus := new.bus(interface)) and (complaint := self._reconciler.complaint(bus)):
+        bus = new.bus(interface) if known.settings.physical else None
+        if bus and (complaint := self._reconciler.complaint(bus)):
             self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
