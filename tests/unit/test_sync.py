@@ -28,7 +28,7 @@ def busy(daemon: Daemon) -> Daemon:
 
 
 def rehearsed(daemon: Daemon, *, served: bool = True) -> Outcome:
-    return rehearse(daemon.service.state, daemon.store, daemon.kernel, served=served)
+    return rehearse(daemon.service.state, daemon.store, daemon.kernel, served=served).outcome
 
 
 def synced(daemon: Daemon) -> dict[str, list[str]]:

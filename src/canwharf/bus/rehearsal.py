@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from canwharf.bus.model import State
 from canwharf.bus.plan import Step
@@ -27,25 +28,34 @@ from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Requests
 
 
-def rehearse(state: State, store: Store, requests: Requests, *, served: bool) -> Outcome:
+class Rehearsal(NamedTuple):
+    """What a recovery would do, and the state with what it would take over."""
+
+    state: State
+    outcome: Outcome
+
+
+def rehearse(state: State, store: Store, requests: Requests, *, served: bool) -> Rehearsal:
     """What a recovery would do now. Raises CanwharfError.
 
     `served` says that a daemon serves this state.
     """
-    seen_up = {found.ifindex for found in link.links(requests)} if served else set()
-    reconciler = _Idle(requests, _Silence(), state.driver, seen_up)
+    reconciler = _Idle(requests, _Silence(), state.driver)
+    if served:
+        before = View(link.links(requests))
+        before.seen_up.update(found.ifindex for found in before.links())
+        reconciler.remember(before)
     service = Service(state, store, reconciler, lambda _event: None)
-    return Upkeep(service, reconciler, lambda: None).sync()
+    outcome = Upkeep(service, reconciler, lambda: None).sync()
+    return Rehearsal(service.state, outcome)
 
 
 class _Idle(Reconciler):
     """Looks and plans, and does not act."""
 
-    def __init__(
-        self, requests: Requests, silence: _Silence, driver: str, seen_up: set[int]
-    ) -> None:
-        super().__init__(requests, silence, driver)
-        self._seen_up = seen_up
+    def remember(self, view: View) -> None:
+        """What it should know from before."""
+        self._last = view
 
     def _apply(self, steps: Sequence[Step], view: View) -> None:
         pass

@@ -34,6 +34,19 @@ def steps(planned: Iterable[Step]) -> list[str]:
     return [f"{line} ({', '.join(told)})" if told else line for line, told in kinds.items()]
 
 
+def touched(step: Step) -> set[str]:
+    """The names of the interfaces that a step is about."""
+    match step:
+        case AddRule(source, destination) | DeleteRule(_, source, destination):
+            return {source, destination}
+        case MakeBus(port) | MakePair(port) | Claim(port):
+            return {port.name}
+        case Rename(link, name):
+            return {link.name, name}
+        case _:
+            return {step.link.name}
+
+
 def _line(step: Step) -> str:  # noqa: PLR0911 (a table of kinds)
     match step:
         case DeleteLink(link):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
+    "status": "show the buses, who is on them, and what differs",
     "sync": "put right what differs from what should be",
 }
 

@@ -45,7 +45,7 @@ def run(options: Mapping[str, str]) -> int:
     dry = bool(options["dry-run"])
     served = bool(listener.server(driver))
     if dry:
-        done = rehearse(_load(store, driver), store, Netlink(), served=served)
+        _state, done = rehearse(_load(store, driver), store, Netlink(), served=served)
         changes, faults = words.changes(done), list(done.faults)
     elif served:
         answer = call(options["socket"], "Canwharf.Sync")

@@ -38,7 +38,7 @@ def networks(
         with socket.socket(socket.AF_UNIX) as connected:
             connected.settimeout(limit)
             connected.connect(path)
-            content = json.loads(_get("/networks", connected, limit))
+            content = json.loads(get("/networks", connected, limit))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, list):
@@ -46,14 +46,14 @@ def networks(
     found: dict[str, Mapping[str, object]] = {}
     for network in content:
         if isinstance(network, dict) and isinstance(network.get("Id"), str):
-            if not _ours(network.get("Driver"), driver):
+            if not is_ours(network.get("Driver"), driver):
                 continue
             options = network.get("Options")
             found[network["Id"]] = options if isinstance(options, dict) else {}
     return found
 
 
-def _ours(name: object, driver: str) -> bool:
+def is_ours(name: object, driver: str) -> bool:
     """Whether the engine means this driver: for a plugin, `host:5000/team/canwharf:1.0` too."""
     if name == driver:
         return True
@@ -61,8 +61,8 @@ def _ours(name: object, driver: str) -> bool:
     return bare == driver == PLUGIN
 
 
-def _get(target: str, connected: socket.socket, limit: float) -> bytes:
-    """The body of a successful answer. Raises OSError."""
+def get(target: str, connected: socket.socket, limit: float) -> bytes:
+    """The body of a successful answer; `limit` is in seconds. Raises OSError."""
     from http.client import HTTPConnection, HTTPException  # noqa: PLC0415 (see above)
 
     end = monotonic() + limit  # the import's time is not the engine's

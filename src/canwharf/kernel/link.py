@@ -111,17 +111,32 @@ def announced(message: Message) -> int:
     return int(_IFINFO.unpack_from(message.body)[2])
 
 
+def told(message: Message) -> dict[int, bytes]:
+    """All attributes of a link message."""
+    return attributes(message.body, _IFINFO.size)
+
+
+def listing() -> Request:
+    """For a dump of all links."""
+    body = _info() + _NO_STATISTICS
+    return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "list", "the network interfaces")
+
+
 def links(netlink: Requests) -> list[Link]:
     """All links of the host's namespace. Raises KernelError."""
-    body = _info() + _NO_STATISTICS
-    request = Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "list", "the network interfaces")
-    return [parse(answer) for answer in netlink.dump(request)]
+    return [parse(answer) for answer in netlink.dump(listing())]
 
 
 def get(name: str) -> Request:
     """Ask for one link by its name; no reply where there is none."""
     body = _info() + _NO_STATISTICS + attribute(uapi.IFLA_IFNAME, text(name))
     return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", f"interface {name}", _GONE)
+
+
+def get_at(index: int, where: bytes) -> Request:
+    """Ask for one link by its index; `where` is an attribute that names another namespace."""
+    body = _info(index) + _NO_STATISTICS + where
+    return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", f"interface {index}", _GONE)
 
 
 def make_vcan(name: str, group: int) -> Request:

@@ -1,0 +1,74 @@
+"""`canwharf status`: the buses, who is on them, and what differs from what should be.
+
+Rules:
+
+- Works while the daemon is stopped; starts and asks none.
+- Colours only on a terminal that wants them (https://no-color.org).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+
+from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag, Place
+from canwharf.errors import NetlinkOverrunError
+from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.operator import paint, text
+from canwharf.operator.record import record
+from canwharf.operator.sight import Sight, look
+
+DESCRIPTION = (
+    "Show each bus: its host interface, who is on it (container and interface inside), who hears "
+    "whom, how many frames were forwarded and dropped (the gateway's own counters), and what "
+    "differs from what should be. Works while the daemon is stopped. As root: others do not see "
+    "the names inside the containers."
+)
+EXAMPLE = "sudo canwharf status --watch"
+OPTIONS = (
+    Place("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
+    JSON,
+    Flag("watch", "again every second, until it is interrupted"),
+    SOCKET,
+    STATE_DIR,
+)
+_INTERVAL = 1.0  # seconds
+_HOME = "\033[H\033[J"  # cursor to the first line, and all below it away (ECMA-48)
+
+
+def run(options: Mapping[str, str]) -> int:
+    """Show it once, or until somebody interrupts. Raises CanwharfError."""
+    requests = Netlink()
+    if not options["watch"]:
+        print(_shown(_look(options, requests), options))
+        return 0
+    events = LinkEvents()
+    terminal = sys.stdout.isatty() and not options["json"]
+    try:
+        while True:
+            shown = _shown(_look(options, requests), options)
+            print(_HOME + shown if terminal else shown, flush=True)
+            # A change of a link is shown at once, the counters every second.
+            select.select([events], [], [], _INTERVAL)
+            with suppress(NetlinkOverrunError):
+                events.take()
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 0
+
+
+def _look(options: Mapping[str, str], requests: Netlink) -> Sight:
+    sight = look(options["socket"], options["state-dir"], requests)
+    return sight.only(options["bus"]) if options["bus"] else sight
+
+
+def _shown(sight: Sight, options: Mapping[str, str]) -> str:
+    if options["json"]:
+        return json.dumps(record(sight), indent=None if options["watch"] else 1)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    shown = text.render(sight, paint.coloured if colour else paint.plain)
+    known = "utf" in (sys.stdout.encoding or "").lower()
+    return shown if known else text.ascii_only(shown)

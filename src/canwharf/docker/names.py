@@ -1,0 +1,68 @@
+"""What Docker calls networks and endpoints: for people's eyes only.
+
+Rules:
+
+- Never asked by the daemon: Docker may be waiting for it. With one time limit for all questions.
+- An engine that does not answer, or does not know an id, is no error: the id is shown instead.
+
+Source: https://docs.docker.com/reference/api/engine/ (NetworkList, NetworkInspect).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from time import monotonic
+from typing import NamedTuple
+
+from canwharf.docker import engine
+
+TIME_LIMIT = 2.0  # seconds, in all
+
+
+class Names(NamedTuple):
+    """Names by id; the containers' by that of their endpoint. `networks` are all that it knows."""
+
+    networks: Mapping[str, str]
+    containers: Mapping[str, str]
+
+
+def ask(driver: str, limit: float = TIME_LIMIT, path: str = engine.SOCKET) -> Names | None:
+    """The names of this driver's networks and their containers; None if the engine does not tell.
+
+    `limit` is in seconds.
+    """
+    end = monotonic() + limit
+    listed = get("/networks", end, path)
+    if not isinstance(listed, list):
+        return None
+    objects = [each for each in listed if isinstance(each, dict)]
+    networks = {
+        each["Id"]: str(each.get("Name", ""))
+        for each in objects
+        if isinstance(each.get("Id"), str) and engine.is_ours(each.get("Driver"), driver)
+    }
+    containers: dict[str, str] = {}
+    for network in networks:
+        told = get(f"/networks/{network}", end, path)
+        members = told.get("Containers") if isinstance(told, dict) else None
+        for each in (members if isinstance(members, dict) else {}).values():
+            if isinstance(each, dict) and isinstance(each.get("EndpointID"), str):
+                containers[each["EndpointID"]] = str(each.get("Name", ""))
+    return Names(networks, containers)
+
+
+def get(target: str, end: float, path: str = engine.SOCKET) -> object:
+    """What the engine says, by this monotonic time; None if it does not."""
+    left = end - monotonic()
+    if left <= 0:
+        return None
+    try:
+        with socket.socket(socket.AF_UNIX) as connected:
+            connected.settimeout(left)
+            connected.connect(path)
+            answer: object = json.loads(engine.get(target, connected, left))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return answer

@@ -1,0 +1,1 @@
+"""What a person who looks after the machine sees: pictures of the buses, and what is wrong."""

@@ -1,0 +1,115 @@
+"""All that `canwharf status` and `canwharf graph` show, gathered once.
+
+Rules:
+
+- No daemon is needed, and none is asked or started: the state on disk and the kernel tell.
+- What Docker does not tell in time is left out.
+- Nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from canwharf.bus import words
+from canwharf.bus.model import State
+from canwharf.bus.plan import Step
+from canwharf.bus.rehearsal import rehearse
+from canwharf.bus.store import Store
+from canwharf.bus.survey import Kernel, Member, Picture, survey
+from canwharf.docker import listener, names
+from canwharf.docker.names import Names
+from canwharf.errors import CanwharfError
+from canwharf.kernel import gateway, hardware, inside, link
+from canwharf.kernel.netlink import Requests
+
+_SHORT = 12  # digits of an id, as Docker shows them
+
+
+class Sight(NamedTuple):
+    """What there is to see.
+
+    `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `names` None
+    where Docker does not answer; `hardware` is driver and device of each adapter's interface;
+    `steps` are what a recovery would do, `changes` the same in words.
+    """
+
+    driver: str
+    process: int = 0
+    stored: bool = True
+    names: Names | None = None
+    pictures: tuple[Picture, ...] = ()
+    hardware: Mapping[str, tuple[str, str]] = {}
+    steps: tuple[Step, ...] = ()
+    changes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    def network(self, id: str) -> str:
+        """A network's name, or its id."""
+        known = self.names.networks if self.names else {}
+        return known.get(id) or id[:_SHORT]
+
+    def member(self, member: Member) -> str:
+        """A container's name, or its endpoint's id; `host` for the host."""
+        if not member.endpoint:
+            return "host"
+        known = self.names.containers if self.names else {}
+        return known.get(member.endpoint) or f"endpoint {member.endpoint[:_SHORT]}"
+
+    def labels(self, picture: Picture) -> dict[str, str]:
+        """What to call the members of a bus, by their host-side interface."""
+        return {each.interface: self.member(each) for each in picture.members}
+
+    def only(self, bus: str) -> Sight:
+        """The same with one bus, told by its interface, or a network's name or id.
+
+        Raises CanwharfError.
+        """
+        found = tuple(each for each in self.pictures if bus in self._calls(each))
+        if not found:
+            there = ", ".join(each.interface for each in self.pictures) or "none"
+            raise CanwharfError(f"there is no bus {bus}; there are: {there}")
+        names = {each.interface for picture in found for each in picture.members}
+        steps = tuple(each for each in self.steps if words.touched(each) & names)
+        return self._replace(pictures=found, steps=steps, changes=tuple(words.steps(steps)))
+
+    @property
+    def blind(self) -> bool:
+        """Whether what is inside containers was not told: that is for root."""
+        members = [each for picture in self.pictures for each in picture.members]
+        return any(each.link and each.link.peer_away and not each.inside for each in members)
+
+    def _calls(self, picture: Picture) -> set[str]:
+        ids = {each.id for each in picture.networks}
+        return {picture.interface, *ids, *(id[:_SHORT] for id in ids), *map(self.network, ids)}
+
+
+def look(socket: str, directory: str, requests: Requests) -> Sight:
+    """Look at everything. Raises CanwharfError."""
+    driver = listener.driver_name(socket)
+    store = Store(directory)
+    state, _left = store.load(driver)
+    process = listener.server(driver)
+    links = link.links(requests)
+    kernel = Kernel(links, gateway.entries(requests), inside.ends(requests, links))
+    sight = Sight(driver, process, store.exists(), names.ask(driver))
+    if not sight.stored:
+        return sight
+    seen, outcome = rehearse(state, store, requests, served=bool(process))
+    pictures = tuple(survey(_sorted(seen), kernel, outcome.steps))
+    return sight._replace(
+        pictures=pictures,
+        hardware={
+            each.interface: hardware.driver_of(each.interface) for each in pictures if each.adapter
+        },
+        steps=outcome.steps,
+        changes=tuple(words.changes(outcome)),
+        faults=outcome.faults,
+    )
+
+
+def _sorted(state: State) -> State:
+    """The same with networks in the order of their interfaces."""
+    by_name = sorted(state.networks.items(), key=lambda item: item[1].settings.interface)
+    return state._replace(networks=dict(by_name))

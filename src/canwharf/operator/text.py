@@ -1,0 +1,139 @@
+"""A bus as a picture of characters: who is on it, who hears whom, what differs. Pure.
+
+Rules:
+
+- One member a line, below its bus; the host (and an adapter's wire) first.
+- Whoever does not hear somebody is named; where all hear each other, that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from canwharf.bus.survey import Gap, Member, Picture, is_virtual
+from canwharf.kernel.can import Controller
+from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Paint
+from canwharf.operator.sight import Sight
+
+_WELL = ("ERROR-ACTIVE",)
+_ASCII = str.maketrans({"├": "|", "└": "`", "─": "-"})
+
+
+def ascii_only(words: str) -> str:
+    """The same for a terminal that knows no lines."""
+    return words.translate(_ASCII)
+
+
+def render(sight: Sight, paint: Paint) -> str:
+    """The whole sight."""
+    parts = [_head(sight, paint)]
+    parts += ["\n".join(_bus(sight, each, paint)) for each in sight.pictures]
+    if sight.changes or sight.faults:
+        parts.append("\n".join(_differences(sight, paint)))
+    return "\n\n".join(parts)
+
+
+def _head(sight: Sight, paint: Paint) -> str:
+    daemon = (
+        paint(f"the daemon runs (process {sight.process})", GOOD)
+        if sight.process
+        else paint("the daemon does not run", BAD)
+    )
+    docker = "" if sight.names else paint("; Docker does not answer, so ids are shown", DOUBTFUL)
+    blind = paint("; root sees the names in the containers", DOUBTFUL) if sight.blind else ""
+    buses = "" if sight.pictures else "; there is no bus"
+    if not sight.stored:
+        buses = "; no network was ever kept here"
+    return f"{sight.driver}: {daemon}{docker}{blind}{buses}"
+
+
+def _bus(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
+    networks = ", ".join(map(sight.network, (each.id for each in picture.networks)))
+    yield f"{paint(picture.interface, STRONG)}  {_interface(sight, picture, paint)}"
+    yield f"  {paint(f'networks: {networks}', FAINT)}"
+    rows = [_member(sight, picture, each) for each in picture.members]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for place, row in enumerate(rows):
+        branch = "└──" if place == len(rows) - 1 else "├──"
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = "  ".join(cell for cell in cells if cell).rstrip()
+        gone = picture.members[place].link is None and not picture.moved
+        yield f"  {branch} {paint(line, DOUBTFUL) if gone else line}"
+    if picture.problem:
+        yield f"  {paint(picture.problem, BAD)}"
+    yield from _hearing(sight, picture, paint)
+    for rule in picture.others:
+        words = f"a gateway rule of somebody else: {rule.source} -> {rule.destination}"
+        yield f"  {paint(words, BAD if rule.within else DOUBTFUL)}"
+
+
+def _interface(sight: Sight, picture: Picture, paint: Paint) -> str:
+    """What carries the bus, and how it is."""
+    link = picture.link
+    if link is None:
+        lent = picture.moved and any(each.endpoint for each in picture.members)
+        words = "adapter, lent to a container" if lent else "missing"
+        return paint(words, DOUBTFUL if lent else BAD)
+    if is_virtual(link):
+        what = "virtual" if picture.ours else f"virtual, not made by {sight.driver}"
+    else:
+        driver, device = sight.hardware.get(picture.interface, ("", ""))
+        what = f"adapter, {driver or 'driver unknown'}" + (f" at {device}" if device else "")
+    up = paint("up", GOOD) if link.up else paint("down", BAD)
+    frames = "CAN FD" if link.fd else "classic CAN"
+    return ", ".join((what, up, frames, *_controller(link.controller, paint)))
+
+
+def _controller(controller: Controller | None, paint: Paint) -> Iterator[str]:
+    if controller is None:
+        return
+    rate = f"{controller.bitrate} bit/s" if controller.bitrate else "no bit rate"
+    yield rate + (f", data {controller.dbitrate} bit/s" if controller.dbitrate else "")
+    name = controller.state_name
+    yield paint(name, GOOD if name in _WELL else BAD)
+    if controller.errors:
+        sending, receiving = controller.errors
+        yield f"errors: sending {sending}, receiving {receiving}"
+
+
+def _member(sight: Sight, picture: Picture, member: Member) -> list[str]:
+    """A member's cells: name, interface inside, host-side interface, counters."""
+    counted = [f"{name} {value}" for name, value in member.frames._asdict().items()]
+    if not member.endpoint:
+        return ["host", member.interface, "", *counted]
+    if picture.moved:
+        return [sight.member(member), "has the adapter", "", "", "", ""]
+    if member.link is None:
+        return [sight.member(member), "no interface", member.interface, "", "", ""]
+    inside = member.inside.name if member.inside else "?" if member.link.peer_away else "not taken"
+    if member.inside and not member.inside.up:
+        inside += " (down)"
+    return [sight.member(member), inside, member.interface, *counted]
+
+
+def _hearing(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
+    there = [each for each in picture.members if each.link is not None]
+    if picture.whole and len(there) > 1:
+        yield f"  {paint('all hear each other', GOOD)}"
+    labels = sight.labels(picture)
+    told: dict[str, list[str]] = {}
+    for gap in picture.gaps:
+        told.setdefault(_gap(gap, labels), []).append(gap.kind)
+    for words, kinds in told.items():
+        frames = ", ".join(dict.fromkeys(kinds))
+        yield f"  {paint(f'{words} ({frames})', BAD)}"
+
+
+def _gap(gap: Gap, labels: dict[str, str]) -> str:
+    source, destination = labels[gap.source], labels[gap.destination]
+    if gap.surplus:
+        return f"{destination} hears {source} more than once"
+    return f"{destination} does not hear {source}"
+
+
+def _differences(sight: Sight, paint: Paint) -> Iterator[str]:
+    yield paint("differs from what should be; 'canwharf sync' would:", DOUBTFUL)
+    for line in sight.changes:
+        yield f"  {line}"
+    for line in sight.faults:
+        yield f"  {paint(f'fail: {line}', BAD)}"

@@ -1,0 +1,57 @@
+"""What `canwharf status` sees of the real kernel: names inside containers, counters, adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from canwharf.kernel.netlink import Netlink
+from canwharf.operator import paint, text
+from canwharf.operator.sight import Sight, look
+from tests.adapter import Adapter
+from tests.kernel.world import Site, ip
+
+N = "n" * 64
+
+
+def seen(directory: Path, netlink: Netlink) -> Sight:
+    return look("/nowhere/canwharf.sock", str(directory / "state"), netlink)
+
+
+def test_names_inside_the_containers_and_counters(
+    site: Site, netlink: Netlink, tmp_path: Path
+) -> None:
+    """Asked from the host: no container is entered, and Docker is not needed."""
+    site.network(N)
+    site.start(N, "e1", "e2")
+    report = site.assert_whole()
+    assert not report.faults
+    site.containers[N, "e2"].give_back("can0", "back0")
+    (bus,) = seen(tmp_path, netlink).pictures
+    host, one, two = bus.members
+    assert (host.interface, host.inside) == ("vcan0", None)
+    assert one.inside is not None
+    assert (one.inside.name, one.inside.up) == ("can0", True)
+    assert two.inside is None
+    assert two.link is not None
+    assert not two.link.peer_away
+    # exchange() sends as many from each, and each arrives at both others
+    assert host.frames.sent == one.frames.sent == two.frames.sent > 0
+    assert host.frames.received == 2 * host.frames.sent
+    assert (host.frames.dropped, bus.gaps) == (0, ())
+
+
+def test_an_adapter_that_somebody_took_down(
+    site: Site, adapter: Adapter, netlink: Netlink, tmp_path: Path
+) -> None:
+    """A daemon that runs leaves it down; without one, the next start brings it up."""
+    adapter.start()
+    site.service.create_network(N, {"can.interface": adapter.name, "can.bitrate": "500000"})
+    site.start(N)
+    ip(f"link set {adapter.name} down")
+    sight = seen(tmp_path, netlink)
+    assert sight.changes == (f"set adapter {adapter.name} up: bitrate=500000",)
+    told = text.render(sight, paint.plain)
+    assert f"{adapter.name}  adapter, driver unknown, down, classic CAN, 500000 bit/s" in told
+    assert "STOPPED" in told
+    site.daemon.upkeep.repair()
+    assert seen(tmp_path, netlink).changes == sight.changes

@@ -1,0 +1,197 @@
+"""`canwharf status`: what a person reads, as it is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from canwharf.bus.rehearsal import rehearse
+from canwharf.bus.survey import Kernel, survey
+from canwharf.bus.words import changes
+from canwharf.docker.names import Names
+from canwharf.errors import CanwharfError
+from canwharf.kernel import gateway, hardware, link
+from canwharf.kernel.can import Controller
+from canwharf.kernel.link import Link
+from canwharf.operator import paint, text
+from canwharf.operator.record import record
+from canwharf.operator.sight import Sight
+from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
+
+NAMES = Names({"n1": "bus0", "n2": "powertrain"}, {"e1": "ecu1", "e2": "ecu2"})
+
+
+def seen(
+    daemon: Daemon,
+    names: Names | None = NAMES,
+    controller: Controller | None = None,
+    devices: Mapping[str, tuple[str, str]] = {},
+) -> Sight:
+    """As `sight.look` gathers it, of the fake kernel."""
+    kernel = daemon.kernel
+    links = [
+        each._replace(controller=controller) if each.name == "can0" else each
+        for each in link.links(kernel)
+    ]
+    away = {each.ifindex: Link(3, "can0") for each in links if each.peer_away}
+    state, done = rehearse(daemon.service.state, daemon.store, kernel, served=True)
+    pictures = survey(state, Kernel(links, gateway.entries(kernel), away), done.steps)
+    return Sight(
+        "canwharf",
+        412,
+        names=names,
+        pictures=tuple(pictures),
+        hardware=devices,
+        steps=done.steps,
+        changes=tuple(changes(done)),
+        faults=done.faults,
+    )
+
+
+def shown(sight: Sight) -> str:
+    return text.render(sight, paint.plain)
+
+
+@pytest.fixture
+def busy(daemon: Daemon) -> Daemon:
+    """Two containers on one bus."""
+    daemon.service.create_network("n1", {"can.interface": "vcan0", "can.name": "can"})
+    daemon.run_container("n1", "e1")
+    daemon.run_container("n1", "e2")
+    return daemon
+
+
+def test_a_bus_as_a_picture(busy: Daemon) -> None:
+    """The fake kernel has counted 7 frames for each rule."""
+    one, two = busy.port("n1", "e1"), busy.port("n1", "e2")
+    assert shown(seen(busy)) == (
+        "canwharf: the daemon runs (process 412)\n"
+        "\n"
+        "vcan0  virtual, up, CAN FD\n"
+        "  networks: bus0\n"
+        "  ├── host  vcan0                   sent 14  received 28  dropped 0\n"
+        f"  ├── ecu1  can0   {one}  sent 14  received 28  dropped 0\n"
+        f"  └── ecu2  can0   {two}  sent 14  received 28  dropped 0\n"
+        "  all hear each other"
+    )
+
+
+def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel) -> None:
+    """And as what `canwharf sync` would do about it."""
+    one, two = busy.port("n1", "e1"), busy.port("n1", "e2")
+    ends = kernel.link(one).index, kernel.link(two).index
+    kernel.rules = [rule for rule in kernel.rules if (rule.source, rule.destination) != ends]
+    kernel.add_rule("vcan0", two)
+    kernel.add_link("can7", mtu=16)
+    kernel.add_rule("can7", "vcan0", flags=0)
+    told = shown(seen(busy)).splitlines()
+    assert told[-7:] == [
+        "  ecu2 hears host more than once (classic)",
+        "  ecu2 does not hear ecu1 (classic, FD)",
+        "  a gateway rule of somebody else: can7 -> vcan0",
+        "",
+        "differs from what should be; 'canwharf sync' would:",
+        f"  delete doubled gateway rule vcan0 -> {two} (classic)",
+        f"  add gateway rule {one} -> {two} (classic, FD)",
+    ]
+    assert "all hear each other" not in told
+
+
+def test_containers_that_have_no_interface_yet(busy: Daemon, kernel: FakeKernel) -> None:
+    """After a reboot: Docker has not started them, or they stand still."""
+    busy.service.create_endpoint("n1", "e3" * 32, {})
+    kernel.kill_namespace("e2")
+    told = shown(seen(busy))
+    three = busy.port("n1", "e3" * 32)
+    assert f"  └── endpoint {('e3' * 32)[:12]}  no interface  {three}\n" in told
+    assert "ecu2                   no interface" in told
+    assert "all hear each other" in told  # those that are there
+
+
+def test_an_adapter(daemon: Daemon, kernel: FakeKernel) -> None:
+    """Its driver and place, rates, state and error counters: what one asks first."""
+    kernel.add_link("can0", "can", mtu=72)
+    daemon.service.create_network("n2", {"can.interface": "can0"})
+    controller = Controller(2, bitrate=500000, dbitrate=2000000, errors=(128, 3))
+    told = shown(seen(daemon, None, controller, {"can0": ("mcp251xfd", "spi0.0")}))
+    assert told.splitlines()[0] == (
+        "canwharf: the daemon runs (process 412); Docker does not answer, so ids are shown"
+    )
+    assert told.splitlines()[2] == (
+        "can0  adapter, mcp251xfd at spi0.0, up, CAN FD, 500000 bit/s, data 2000000 bit/s, "
+        "ERROR-PASSIVE, errors: sending 128, receiving 3"
+    )
+    kernel.delete_link("can0")
+    told = shown(seen(daemon))
+    assert "can0  missing" in told
+    assert "the adapter is missing, waiting for it" in told
+
+
+def test_nothing_there(daemon: Daemon) -> None:
+    assert shown(seen(daemon)) == "canwharf: the daemon runs (process 412); there is no bus"
+    lost = Sight("canwharf", stored=False, names=NAMES)
+    assert shown(lost) == ("canwharf: the daemon does not run; no network was ever kept here")
+
+
+def test_one_bus_of_several(busy: Daemon, kernel: FakeKernel) -> None:
+    """By its interface, or a network's name or id; its differences alone."""
+    busy.service.create_network("n2", {"can.interface": "vcan1"})
+    kernel.set_up("vcan1", up=False)
+    sight = seen(busy)
+    for name in ("vcan1", "powertrain", "n2"):
+        (picture,) = sight.only(name).pictures
+        assert picture.interface == "vcan1"
+    assert sight.only("vcan1").changes == ("bring up and name interface vcan1",)
+    assert sight.only("bus0").changes == ()
+    with pytest.raises(CanwharfError, match=r"no bus nope; there are: vcan0, vcan1"):
+        sight.only("nope")
+
+
+def test_colours_say_what_the_words_say(busy: Daemon) -> None:
+    """Without them it is the same text."""
+    sight = seen(busy)
+    colours = text.render(sight, paint.coloured)
+    assert "\033[32mall hear each other\033[0m" in colours
+    for code in (paint.GOOD, paint.BAD, paint.DOUBTFUL, paint.STRONG, paint.FAINT):
+        colours = colours.replace(f"\033[{code}m", "")
+    assert colours.replace("\033[0m", "") == shown(sight)
+
+
+def test_a_terminal_without_lines(busy: Daemon) -> None:
+    text.ascii_only(shown(seen(busy))).encode("ascii")
+
+
+def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
+    """All of the same, and each direction with its counters."""
+    told = json.loads(json.dumps(record(seen(busy))))
+    assert told["daemon"] == {"running": True, "process": 412}
+    (bus,) = told["buses"]
+    assert bus["networks"] == [{"id": "n1", "name": "bus0"}]
+    assert bus["link"] == {"virtual": True, "up": True, "mtu": 72, "fd": True}
+    assert [each["name"] for each in bus["members"]] == ["host", "ecu1", "ecu2"]
+    assert bus["members"][1]["inside"] == "can0"
+    assert len(bus["directions"]) == 6
+    assert bus["directions"][0]["forwarded"] == 14
+    assert (bus["whole"], told["differences"]) == (True, [])
+    kernel.rules.clear()
+    told = record(seen(busy))
+    assert told["differences"]
+    assert len(told["buses"][0]["gaps"]) == 12  # type: ignore[index]
+
+
+def test_the_driver_of_an_adapter(tmp_path: Path) -> None:
+    """As sysfs has it; nothing for what is virtual."""
+    device = tmp_path / "devices/spi0.0"
+    driver = tmp_path / "drivers/mcp251xfd"
+    for each in (device, driver, tmp_path / "net/can0", tmp_path / "net/vcan0"):
+        each.mkdir(parents=True)
+    (device / "driver").symlink_to(driver)
+    (tmp_path / "net/can0/device").symlink_to(device)
+    net = str(tmp_path / "net")
+    assert hardware.driver_of("can0", net) == ("mcp251xfd", "spi0.0")
+    assert hardware.driver_of("vcan0", net) == ("", "")
+    assert hardware.driver_of("none", net) == ("", "")
