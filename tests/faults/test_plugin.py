@@ -13,6 +13,7 @@ import pytest
 
 from lab import plugin
 from tests.faults.plugged import NAME, PROCESS, PluginBoard, machine
+from tests.system.test_names import in_time
 from tests.system.test_power import wait_running
 
 ECUS = ("ecu1", "ecu2")
@@ -38,6 +39,13 @@ def plugged(life: PluginBoard) -> Iterator[PluginBoard]:
     assert (life.interfaces(), life.rules()) == ([], []), life.state()
 
 
+def start(board: PluginBoard, more: str = "") -> None:
+    """Two containers on a bus. The plugin opens the second one's namespace, where there is one."""
+    board.container("ecu1", more=more)
+    exact = "name=bus0,driver-opt=can.ifname=can0"
+    board.container("ecu2", exact if in_time(board) else "bus0", more)
+
+
 def together(board: PluginBoard) -> None:
     """Two containers and the host hear each other."""
     board.assert_exactly_once("host:vcan0", *(board.member(name) for name in ECUS))
@@ -46,8 +54,7 @@ def together(board: PluginBoard) -> None:
 def test_two_containers_and_the_host_hear_each_other(plugged: PluginBoard) -> None:
     assert plugged.sh("docker plugin ls --format '{{.Name}} {{.Enabled}}'") == f"{NAME} true"
     plugged.network()
-    for name in ECUS:
-        plugged.container(name)
+    start(plugged)
     together(plugged)
     links = json.loads(plugged.sh("docker exec ecu1 ip -j link"))
     assert [link["ifname"] for link in links] == ["lo", "can0"]
@@ -55,26 +62,24 @@ def test_two_containers_and_the_host_hear_each_other(plugged: PluginBoard) -> No
 
 def test_a_dead_daemon_is_started_again_and_nobody_notices(plugged: PluginBoard) -> None:
     plugged.network()
-    for name in ECUS:
-        plugged.container(name)
+    start(plugged)
     dead = plugged.sh(PROCESS)
     plugged.sh(f"kill -KILL {dead}")
     together(plugged)
     plugged.wait_until(f"pid=$({PROCESS.replace(chr(39), chr(34))}) && [ $pid != {dead} ]")
-    plugged.sh("docker restart -t 0 ecu1")
+    plugged.sh("docker restart -t 0 ecu1 ecu2")
     together(plugged)
 
 
 def test_an_upgrade_under_running_containers(plugged: PluginBoard) -> None:
     """Another plugin by its id, so all that the old one had of its own is gone."""
     plugged.network()
-    for name in ECUS:
-        plugged.container(name)
+    start(plugged)
     plugged.remove()
     together(plugged)
     plugged.install()
     together(plugged)
-    plugged.sh("docker restart -t 0 ecu1")
+    plugged.sh("docker restart -t 0 ecu1 ecu2")
     together(plugged)
 
 
@@ -86,8 +91,7 @@ def test_a_lost_state_is_rebuilt_though_docker_calls_the_plugin_otherwise(
     plugged.sh(f"docker plugin disable -f {NAME}")
     plugged.sh("echo '{' > /var/lib/canwharf/state.json")
     plugged.sh(f"docker plugin enable {NAME}")
-    for name in ECUS:
-        plugged.container(name)
+    start(plugged)
     together(plugged)
     assert list(json.loads(plugged.sh("cat /var/lib/canwharf/state.json"))["networks"]) == [id]
 
@@ -111,8 +115,7 @@ def test_a_daemon_of_its_own_beside_the_plugin_is_refused(plugged: PluginBoard) 
 def test_all_is_back_after_a_power_cut(plugged: PluginBoard) -> None:
     """Nobody starts anything: Docker starts the plugin, and then the containers."""
     plugged.network()
-    for name in ECUS:
-        plugged.container(name, more="--restart always")
+    start(plugged, "--restart always")
     plugged.reboot_after_power_cut()
     wait_running(plugged, *ECUS)
     together(plugged)
