@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -97,3 +98,22 @@ def test_a_gateway_between_two_buses(example: Example) -> None:
     asked = sum(frame.startswith("7E0") for _where, frame in heard)
     answered = sum(frame.startswith("7E8") for _where, frame in heard)
     assert answered <= asked
+
+
+@pytest.mark.parametrize("example", ["adapter"], indirect=True)
+def test_a_board_with_a_real_adapter(example: Example) -> None:
+    """It is plugged in later, set to the right bit rate, and unplugged and plugged in again."""
+    plug = ["python3", "-m", "tests.adapter", "--name", "can0", "--bitrate", "500000"]
+    for frame in ("BEEF", "CAFE"):
+        adapter = example.board.guest.start(plug, input=True)
+        adapter.wait_for("plugged can0")
+        # The wire goes on talking, whether anybody hears it or not.
+        deadline = monotonic() + 60
+        while ("can0", f"456#{frame}") not in example.heard("logger"):
+            assert monotonic() < deadline, example.board.state()
+            adapter.write(f"t4562{frame}\n".encode())
+        example.heard("logger", "can0 123#")
+        adapter.write(b"")
+        sent = adapter.wait(30).stdout.split()[2:]
+        assert sent
+        assert all(line.startswith("t1238") for line in sent)
