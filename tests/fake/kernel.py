@@ -175,8 +175,10 @@ class FakeKernel:
             raise NamespaceError(what, path, "No such file or directory", missing=True)
         descriptor = 1000 + len(self._open)
         self._open[descriptor] = path.removeprefix("/ns/")
-        yield descriptor
-        del self._open[descriptor]
+        try:
+            yield descriptor
+        finally:
+            del self._open[descriptor]
 
     def set_up(self, name: str, *, up: bool = True) -> None:
         """Somebody brings a link of the host's namespace up or down."""

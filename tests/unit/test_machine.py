@@ -20,7 +20,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -32,6 +32,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from canwharf.bus import naming
 from canwharf.bus.model import Port, State
 from canwharf.errors import CanwharfError, StateError
+from canwharf.kernel import namespace as namespaces
 from tests.fake import wire
 from tests.fake.daemon import DRIVER, Daemon
 from tests.fake.kernel import HOST, Crash, FakeKernel
@@ -49,6 +50,8 @@ OTHERS = (  # alias and group of what is not ours
 )
 NETWORKS = st.sampled_from([f"n{number}" for number in range(4)])
 ENDPOINTS = st.sampled_from([f"e{number}" for number in range(3)])
+# A network that asks for an exact name, and an endpoint that does on every network.
+EXACT_NETWORK, EXACT_ENDPOINT, EXACT = "n3", "e2", {"can.ifname": "exact"}
 
 
 NOTICES = st.sampled_from(["", "later", "lost", "lost, later", "lost in part, later"])
@@ -96,6 +99,7 @@ class Host(RuleBasedStateMachine):
         self.unnoticed = False  # the daemon has not had its turn since something happened
         self.patches = ExitStack()
         self.patches.enter_context(mock.patch.object(os, "fsync"))  # no power cut is so real
+        self.patches.enter_context(mock.patch.object(namespaces, "opened", self._opened))
 
     @initialize(
         reuse=st.booleans(),
@@ -125,7 +129,7 @@ class Host(RuleBasedStateMachine):
     @rule(network=NETWORKS, interface=INTERFACE, fault=FAULTS)
     def create_network(self, network: str, interface: str, fault: Fault) -> None:
         interface = self.networks.get(network, interface)  # Swarm creates it again and again
-        options = {"can.interface": interface}
+        options = self._options(network, interface)
         blocked = self._blocked(interface) or self._other_driver(interface)
         call = lambda: self.daemon.service.create_network(network, options)  # noqa: E731
         if self._call(fault, call, blocked):
@@ -171,8 +175,9 @@ class Host(RuleBasedStateMachine):
         if namespace:
             self.daemon.service.leave(*whose)
             (inside,) = self.kernel.links(namespace)
-            back = naming.container_end(*whose)
-            self.kernel.move(inside.name, HOST, namespace, back)
+            if inside.name != EXACT["can.ifname"]:
+                back = naming.container_end(*whose)
+                self.kernel.move(inside.name, HOST, namespace, back)
             self.endpoints[whose] = ""
         self._forget(fault, lambda: self.daemon.service.delete_endpoint(*whose))
         del self.endpoints[whose]
@@ -235,7 +240,7 @@ class Host(RuleBasedStateMachine):
         path.unlink(missing_ok=True)
         self.daemon = Daemon(Path(self.directory), self.kernel, self.daemon.boot)
         names = [f"n{number}" for number in asked if f"n{number}" in self.networks]
-        known = {name: {"can.interface": self.networks[name]} for name in names}
+        known = {name: self._options(name, self.networks[name]) for name in names}
         self.daemon.service.adopt_networks(known)
         self.daemon.service.adopt_pairs(lost=True)
         self.daemon.service.save()
@@ -420,16 +425,28 @@ class Host(RuleBasedStateMachine):
     # How it works.
 
     def _create_endpoint(self, whose: tuple[str, str], fault: Fault) -> None:
-        if self._call(fault, lambda: self.daemon.service.create_endpoint(*whose, {})):
+        own = EXACT if whose[1] == EXACT_ENDPOINT else {}
+        if self._call(fault, lambda: self.daemon.service.create_endpoint(*whose, own)):
             self.endpoints.setdefault(whose, "")
 
     def _join(self, whose: tuple[str, str], fault: Fault, moved: bool) -> None:
         blocked = self._blocked(self.networks[whose[0]])
-        if not self._call(fault, lambda: self.daemon.service.join(*whose), blocked):
-            return
-        if moved and not self.endpoints[whose]:
-            self.endpoints[whose] = self._namespace(whose)
-            self.kernel.move(naming.container_end(*whose), self._namespace(whose), new_name="can0")
+        space = self._namespace(whose)
+        went = self._call(fault, lambda: self.daemon.service.join(*whose, f"/ns/{space}"), blocked)
+        inside = self.kernel.links(space)
+        if inside or not went:
+            # Made in there, perhaps half; or made anew, and that failed.
+            self.endpoints[whose] = space if inside else ""
+        elif moved:
+            self.endpoints[whose] = space
+            self.kernel.move(naming.container_end(*whose), space, new_name="can0")
+
+    def _options(self, network: str, interface: str) -> dict[str, str]:
+        return {"can.interface": interface, **(EXACT if network == EXACT_NETWORK else {})}
+
+    def _opened(self, path: str, what: str) -> AbstractContextManager[int]:
+        """Of the kernel of this boot."""
+        return self.kernel.opened(path, what)
 
     def _blocked(self, interface: str) -> bool:
         """Whether it is the end of a pair of another driver."""

@@ -274,15 +274,21 @@ class Reconciler:
         claims = [(step.port, step.link) for step in steps if isinstance(step, Claim)]
         if not batch:
             return claims
-        for answer in self._requests.batch(batch + [link.get(name) for name in names]):
+        answers = self._requests.batch(batch + [link.get(name) for name in names])
+        gone = [step.link for step in steps if isinstance(step, DeleteLink)]
+        for found in gone:
+            view.drop(found.ifindex)
+        if gone and names:
+            # What was made may have the index of what went: its end must not be taken for news
+            # when there are rules again.
+            self._catch_up()
+        for answer in answers:
             view.put(link.parse(answer))
-        made: list[tuple[Port, Link | None]] = []
-        for step in steps:
-            match step:
-                case DeleteLink(found):
-                    view.drop(found.ifindex)
-                case MakeBus(port) | MakePair(port):
-                    made.append((port, view.link(port.name)))
+        made = [
+            (step.port, view.link(step.port.name))
+            for step in steps
+            if isinstance(step, MakeBus | MakePair)
+        ]
         return claims + [(port, new) for port, new in made if new is not None]
 
 
