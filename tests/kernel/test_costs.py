@@ -41,8 +41,15 @@ class Caller(http.client.HTTPConnection):
         self.sock.settimeout(60)
         self.sock.connect(str(path))
 
+    def send(self, data: object) -> None:
+        """Head and body in one piece: whether the daemon reads them at once is not its cost."""
+        assert isinstance(data, bytes)
+        self._unsent += data
+
     def call(self, name: str, **fields: object) -> None:
+        self._unsent = b""
         self.request("POST", f"/{name}", json.dumps(fields))
+        self.sock.sendall(self._unsent)
         answer = json.loads(self.getresponse().read())
         assert "Err" not in answer, answer
 

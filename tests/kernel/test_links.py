@@ -70,7 +70,12 @@ def test_a_vcan_is_up_with_alias_and_mtu(netlink: Netlink) -> None:
     assert "UP" in told["flags"]
     assert told["ifalias"] == "canwharf canwharf bus"
     assert found(netlink, "vcan0") == Link(
-        told["ifindex"], "vcan0", "vcan", alias="canwharf canwharf bus", group=GROUP
+        told["ifindex"],
+        "vcan0",
+        "vcan",
+        alias="canwharf canwharf bus",
+        group=GROUP,
+        txqueuelen=told["txqlen"],
     )
 
 
@@ -93,6 +98,7 @@ def test_a_pair_is_up_at_both_ends_with_alias_and_mtu(netlink: Netlink) -> None:
             alias=alias or "",
             group=group,
             peer=index_of(other),
+            txqueuelen=told["txqlen"],
         )
 
 
@@ -171,7 +177,7 @@ def test_asking_for_a_link_that_is_not_there(netlink: Netlink) -> None:
 
 def test_lo_is_no_can_interface(netlink: Netlink) -> None:
     lo = next(each for each in link.links(netlink) if each.name == "lo")
-    assert lo == Link(1, "lo", can=False, mtu=65536)
+    assert lo == Link(1, "lo", can=False, mtu=65536, txqueuelen=1000)
     assert found(netlink, "lo") == lo
 
 
