@@ -61,6 +61,25 @@ def test_docker_killed_and_started(victim: Board) -> None:
     whole(victim, *NAMES)
 
 
+def test_docker_killed_and_started_with_an_exact_name(victim: Board) -> None:
+    """The name holds, be it the same container or its next start; one that died leaves nothing."""
+    victim.network(options="-o can.ifname=drive")
+    for name in NAMES:
+        victim.container(name, more="" if name == "ecu1" else "--restart always")
+    process = pid(victim, "ecu1")
+    victim.docker.kill()
+    victim.sh(f"kill -KILL {process}")
+    wait_dead(victim, process)
+    victim.end_daemon("KILL")
+    start_impatient(victim)
+    victim.docker.start()
+    wait_running(victim, *NAMES[1:])
+    wait_interfaces(victim, 3, 5 * PATIENCE)
+    members = [victim.member(name, "drive") for name in NAMES[1:]]
+    victim.assert_exactly_once("host:vcan0", *members)
+    assert len(victim.rules()) == 12
+
+
 def test_docker_and_the_daemon_killed_at_once(victim: Board) -> None:
     start_all(victim, NAMES, "--restart always")
     victim.docker.kill()
