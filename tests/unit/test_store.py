@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ OLD = State(
     "canwharf",
     {"n1": Network("n1", Settings("vcan0", "can"), {"e1": Endpoint(), "e2": Endpoint("own")})},
 )
+STATES = Path(__file__).with_name("states")
 NEW = OLD.with_network(Network("n2", Settings("can1", "vx"), {}))
 
 
@@ -36,6 +38,26 @@ def test_what_is_saved_is_loaded(store: Store) -> None:
     store.save(NEW)
     assert store.load("canwharf") == (NEW, 0)
     assert Store(store.directory).load("canwharf") == (NEW, 0)
+
+
+@pytest.mark.parametrize("path", sorted(STATES.glob("*.json")), ids=lambda path: path.stem)
+def test_what_earlier_versions_wrote_is_read(store: Store, path: Path) -> None:
+    """An upgrade keeps every network and, within a boot, every endpoint.
+
+    Each file is what a commit of that time wrote; one is added with each change of the form.
+    """
+    shutil.copy(path, store.path)
+    store._boot = json.loads(path.read_text())["boot"]
+    state, left = store.load("canwharf")
+    assert (state.driver, state.complete, left) == ("canwharf", True, 0)
+    first, second = state.networks.values()
+    assert (first.id, first.settings) == ("a" * 64, Settings("vcan0", "can"))
+    assert first.endpoints == {"b" * 64: Endpoint(), "c" * 64: Endpoint("battery")}
+    assert second.settings[:2] == ("can1", "can")
+    assert second.settings.physical is (path.stem != "1-first")
+    assert second.settings.adapter.given == ({"can.bitrate": "500000"} if path.stem >= "5" else {})
+    store.save(state)
+    assert store.load("canwharf") == (state, 0)
 
 
 def test_the_first_start_has_an_empty_state(store: Store) -> None:
