@@ -3,6 +3,7 @@
 #   make test         everything that CI checks
 #   make test-matrix  the same in the lab's three suites (Docker 20.10, 26.1, 28.5)
 #   make test-faults  crashes at every step, 50 power cuts, … (45 minutes)
+#   make dist         the wheel, and a zipapp: one file that runs anywhere with Python
 #   make bench        what it costs, as ratios, into docs/benchmarks.md
 #   make plugin       the managed plugin, for amd64 and arm64, into dist/
 #   make shell        a shell in the lab, with Docker
@@ -12,7 +13,8 @@ PYTHON ?= python3
 BIN = .venv/bin
 KERNEL_TESTS = python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
-.PHONY: test test-matrix test-faults check unit kernel system faults-short bench demo plugin shell clean
+.PHONY: test test-matrix test-faults check unit kernel system faults-short bench demo dist zipapp \
+	plugin shell clean
 .DELETE_ON_ERROR:
 
 test: check unit kernel system faults-short
@@ -42,6 +44,14 @@ faults-short: .venv/ready
 
 test-faults: .venv/ready
 	$(BIN)/pytest -q tests/faults
+
+dist: .venv/ready zipapp
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+# For the Python that makes it; another one starts it more slowly.
+zipapp:
+	mkdir -p dist
+	packaging/zipapp.sh $(PYTHON) dist/canwharf.pyz
 
 demo:
 	$(PYTHON) -m examples.demo

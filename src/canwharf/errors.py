@@ -111,3 +111,7 @@ class CallError(CanwharfError):
 
 class StartError(CanwharfError):
     """The daemon cannot start."""
+
+
+class InstallError(CanwharfError):
+    """The service cannot be installed, or not be taken away."""

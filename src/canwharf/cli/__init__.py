@@ -28,6 +28,8 @@ VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
     "status": "show the buses, who is on them, and what differs",
     "sync": "put right what differs from what should be",
+    "install": "make a systemd service of it, which starts before Docker",
+    "uninstall": "take the service away again",
 }
 
 _Run = Callable[[Mapping[str, str]], int]

@@ -51,7 +51,7 @@ def reserve(driver: str, directory: str = LOCKS) -> IO[str]:
 
     Its interfaces are known by this name alone.
     """
-    path = _lock_path(driver, directory)
+    path = lock_path(driver, directory)
     try:
         os.makedirs(directory, mode=0o755, exist_ok=True)
         lock = open(path, "w", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
@@ -74,7 +74,7 @@ def server(driver: str, directory: str = LOCKS) -> int:
     /proc/locks (proc(5)) tells: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
     """
     try:
-        found = os.stat(_lock_path(driver, directory))
+        found = os.stat(lock_path(driver, directory))
         with open("/proc/locks", encoding="ascii") as file:
             locks = [line.split() for line in file]
     except OSError:
@@ -86,7 +86,8 @@ def server(driver: str, directory: str = LOCKS) -> int:
     return 0
 
 
-def _lock_path(driver: str, directory: str) -> str:
+def lock_path(driver: str, directory: str = LOCKS) -> str:
+    """The file whose lock tells who serves a driver."""
     return os.path.join(directory, f"{driver.replace('/', '%')}.lock")
 
 

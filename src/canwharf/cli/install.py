@@ -1,0 +1,182 @@
+"""`canwharf install`: make a service of this program, which starts before Docker at each boot.
+
+Rules:
+
+- All that can be looked at before is: who we are, the program, the kernel's modules, whoever else
+  listens on the driver's socket. Only then is anything written.
+- What was done is undone, in reverse, if a later step fails.
+- It can be run again: after an upgrade, it starts the new program. Containers keep talking.
+- Each thing done is said, in one line.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from time import time
+
+from canwharf.cli import modules, program
+from canwharf.cli.command import run as command
+from canwharf.cli.command import succeeds
+from canwharf.cli.options import Flag, Option
+from canwharf.cli.units import DRIVER, Units
+from canwharf.errors import CanwharfError, InstallError
+
+DESCRIPTION = (
+    "Make a systemd service of this program: loads the kernel modules, now and at each boot, and "
+    "installs, enables and starts a socket and a service, before Docker. Run it again after an "
+    "upgrade: containers keep talking."
+)
+EXAMPLE = "sudo canwharf install && docker network create -d canwharf bus0"
+NAME = Option(
+    "driver-name",
+    DRIVER,
+    "the name by which Docker knows the driver; another one gets units and a state of its own, "
+    "canwharf-NAME",
+    "NAME",
+)
+OPTIONS = (NAME, Flag("dry-run", "show the files that would be written, and do nothing"))
+_BOOTED = "/run/systemd/system"  # sd_booted(3)
+
+
+def run(options: Mapping[str, str]) -> int:
+    """Install. Raises CanwharfError, with everything as it was."""
+    units = Units.of(options["driver-name"])
+    words = program.words()
+    texts = {modules.FILE: modules.TEXT, **units.files(words, program.in_a_home(words))}
+    if options["dry-run"]:
+        print("\n".join(f"# {path}\n{text}" for path, text in texts.items()))
+        return 0
+    require_root_and_systemd("install")
+    program.check(words)
+    _check_socket(units)
+    for module in modules.MODULES:
+        modules.load(module)
+    print(f"loaded the kernel modules {', '.join(modules.MODULES)}")
+    with ExitStack() as undo:
+        _install(units, texts, undo)
+        undo.pop_all()
+    print(f"Docker finds the driver: docker network create -d {units.driver} bus0")
+    return 0
+
+
+def require_root_and_systemd(verb: str) -> None:
+    """Raises InstallError."""
+    if os.geteuid() != 0:
+        raise InstallError(f"{verb} changes the system: run it as root, 'sudo canwharf {verb}'")
+    if not os.path.isdir(_BOOTED):
+        raise InstallError(
+            f"{verb} needs systemd, which does not run here; elsewhere have 'canwharf serve' "
+            "started as root, before Docker (docs/install.md)"
+        )
+
+
+def is_active(unit: str) -> bool:
+    """Whether a unit runs, or is about to."""
+    return succeeds("systemctl", "is-active", "--quiet", unit)
+
+
+def _check_socket(units: Units) -> None:
+    """Nobody else may have Docker's ear under this name. Raises InstallError."""
+    if is_active(units.socket) or is_active(units.service):
+        return
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.settimeout(1)
+        probe.connect(units.path)
+        raise InstallError(
+            f"somebody listens on {units.path} already, and it is not {units.service}: "
+            f"end that first (fuser {units.path} tells who)"
+        )
+
+
+def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
+    running = is_active(units.service)
+    if running:
+        undo.callback(_undo, "systemctl", "restart", units.service)
+    undo.callback(_undo, "systemctl", "daemon-reload")
+    changed = {path for path, text in texts.items() if _write(path, text, undo)}
+    command("systemctl", "daemon-reload")
+    if not running:
+        undo.callback(_undo, "systemctl", "disable", "--now", units.service, units.socket)
+    if units.file(units.socket) in changed:
+        # A new socket can take the old one's place only while nobody serves that.
+        command("systemctl", "stop", units.service, units.socket)
+    command("systemctl", "enable", "--quiet", units.service)
+    command("systemctl", "start", units.socket)
+    begun = int(time())
+    try:
+        command("systemctl", "restart", units.service)
+    except InstallError as error:
+        words = _last_words(units, begun)
+        raise InstallError(f"{units.service} does not start: {words}") from error
+    done = "restarted" if running else "enabled and started"
+    print(f"{done} {units.service}, on {units.socket}")
+
+
+def _last_words(units: Units, begun: int) -> str:
+    """What was said, from a second of the clock on, for whoever must know why it does not start.
+
+    The daemon's own last words, or where it had none, systemd's.
+    """
+    of_it = ("--unit", units.service, "--since", f"@{begun}", "--lines", "20")
+    told = command("journalctl", "--quiet", "--output", "cat", *of_it)
+    lines = [line for line in told.splitlines() if line.startswith("canwharf: ")]
+    return lines[-1].removeprefix("canwharf: ") if lines else told.strip()
+
+
+def _write(path: str, text: str, undo: ExitStack) -> bool:
+    """Make this the file's text; whether it was not."""
+    old = _read(path)
+    if old == text:
+        print(f"unchanged {path}")
+        return False
+    undo.callback(_restore, path, old)
+    _replace(path, text)
+    print(f"{'wrote' if old is None else 'rewrote'} {path}")
+    return True
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InstallError(f"cannot read {path}: {error}") from error
+
+
+def _replace(path: str, text: str) -> None:
+    """The old text or the new one, also after a power cut."""
+    aside = f"{path}.new"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with open(aside, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise InstallError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _restore(path: str, old: str | None) -> None:
+    try:
+        if old is not None:
+            _replace(path, old)
+        else:
+            os.unlink(path)
+    except (OSError, InstallError) as error:
+        print(f"canwharf: could not undo: {error}", file=sys.stderr)
+
+
+def _undo(*words: str) -> None:
+    """One step of the way back, which goes on whatever happens."""
+    try:
+        command(*words)
+    except CanwharfError as error:
+        print(f"canwharf: could not undo: {error}", file=sys.stderr)

@@ -1,0 +1,120 @@
+"""The program that runs just now, as a service would start it again.
+
+Rules:
+
+- It is the very program that was called: the script of a virtual environment, a zipapp, or
+  `python -m canwharf`; no other one of the same name is looked for.
+- A service of root's runs what nobody but root can change: the program, its interpreter and its
+  package belong to root, and so does each directory above them.
+- It must still be there after a boot, and start without the caller's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import subprocess  # noqa: TID251 (to see that the program starts)
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import canwharf
+from canwharf.errors import InstallError
+
+_VOLATILE = ("/tmp", "/var/tmp", "/run", "/dev")  # noqa: S108 (named to be refused)
+_HOMES = ("/home", "/root")  # systemd's ProtectHome hides them
+_INSTEAD = (
+    "install canwharf for the whole machine, as in "
+    "'python3 -m venv /opt/canwharf && /opt/canwharf/bin/pip install canwharf'"
+)
+_LIMIT = 60.0  # seconds for a start on a slow board
+
+
+def words() -> list[str]:
+    """The words that start this program, with absolute paths. Raises InstallError."""
+    first = os.path.abspath(sys.argv[0])
+    if os.path.basename(first) == "__main__.py":
+        return [sys.executable, "-m", "canwharf"]
+    if not os.path.isfile(first):
+        raise InstallError(f"cannot tell which program this is: there is no file {first}")
+    return [first] if os.access(first, os.X_OK) else [sys.executable, first]
+
+
+def paths(program: list[str]) -> list[str]:
+    """All that a start needs: the program, its interpreter, its package."""
+    package = os.path.dirname(canwharf.__file__)
+    while not os.path.lexists(package):  # in a zipapp: the zipapp
+        package = os.path.dirname(package)
+    named = [word for word in program if os.path.isabs(word)]
+    return list(dict.fromkeys([*named, sys.executable, package]))
+
+
+def in_a_home(program: list[str]) -> bool:
+    """Whether a service must see home directories to start it."""
+    return any(_below(each, _HOMES) for path in paths(program) for each in _both(path))
+
+
+def check(program: list[str]) -> None:
+    """Refuse a program that cannot be a service of root's. Raises InstallError."""
+    for path in paths(program):
+        for each in _both(path):
+            if _below(each, _VOLATILE):
+                raise InstallError(f"{each} would not be there for a service: {_INSTEAD}")
+            for part in _upwards(each):
+                _check_owner(part)
+    _check_start(program)
+
+
+def _check_owner(path: str) -> None:
+    found = os.lstat(path)
+    if found.st_uid != 0:
+        owner = str(found.st_uid)
+        with suppress(KeyError):
+            owner = pwd.getpwuid(found.st_uid).pw_name
+        raise InstallError(
+            f"{path} belongs to {owner}, who could change what runs as root: {_INSTEAD}"
+        )
+    if found.st_mode & stat.S_IWOTH and not stat.S_ISLNK(found.st_mode):
+        raise InstallError(
+            f"{path} can be changed by everybody, and so could what runs as root: {_INSTEAD}"
+        )
+
+
+def _check_start(program: list[str]) -> None:
+    """See that it starts with nothing of the caller's, and is this canwharf."""
+    try:
+        done = subprocess.run(
+            [*program, "--version"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env={},
+            stdin=subprocess.DEVNULL,
+            timeout=_LIMIT,
+        )
+        said = done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if said != f"canwharf {canwharf.__version__}":
+        raise InstallError(
+            f"{' '.join(program)} does not start without this environment ({said}): {_INSTEAD}"
+        )
+
+
+def _both(path: str) -> set[str]:
+    """A path and where it leads."""
+    return {path, os.path.realpath(path)}
+
+
+def _below(path: str, tops: tuple[str, ...]) -> bool:
+    return any(path.startswith(f"{top}/") for top in tops)
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """A path and all directories above it."""
+    yield path
+    while path != "/":
+        path = os.path.dirname(path)
+        yield path

@@ -1,0 +1,271 @@
+"""What a user has from `canwharf install`: a service that is there whenever Docker is.
+
+One board for all, in the order of a machine's life; each test leaves it installed and empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from canwharf import __version__
+from canwharf.cli.modules import MODULES
+from lab.guest import Guest
+from tests.system.board import SOCKET, UP
+from tests.system.installed import OLD, PROGRAM, Installed
+from tests.system.test_power import wait_running
+
+UNITS = "canwharf.socket canwharf.service"
+NAMES = ("ecu1", "ecu2")
+# What a driver that needs CAP_NET_ADMIN in the host's network, and Docker's directories, which
+# are root's alone, cannot do without (systemd-analyze security).
+EXPOSED = {
+    *(
+        "CapabilityBoundingSet=~CAP_NET_ADMIN",
+        "PrivateNetwork=",
+        "RestrictAddressFamilies=~AF_UNIX",
+    ),
+    *("RestrictAddressFamilies=~AF_NETLINK", "User=/DynamicUser=", "PrivateUsers="),
+    *("RootDirectory=/RootImage=", "ProcSubset=", "DeviceAllow="),
+}
+
+# As it was done by hand before there was `canwharf install`: without a socket unit.
+OLD_UNIT = (
+    r"[Unit]\nBefore=docker.service\n"
+    rf"[Service]\nType=notify\nExecStart={PROGRAM} serve\nKillMode=process\nRestart=always\n"
+    r"[Install]\nWantedBy=multi-user.target\n"
+)
+
+
+@pytest.fixture(scope="module")
+def machine(suite: str) -> Iterator[Installed]:
+    """A machine with Docker, and the program; nothing is installed yet."""
+    with Guest(suite, systemd=True) as guest:
+        board = Installed(guest)
+        board.put_program()
+        yield board
+
+
+@pytest.fixture
+def installed(machine: Installed) -> Iterator[Installed]:
+    """The machine with the service; what a test leaves behind is its failure."""
+    if machine.property("canwharf.service", "ActiveState") != "active":
+        machine.canwharf("install")
+    yield machine
+    machine.clean()
+    left = machine.interfaces(), machine.rules()
+    assert left == ([], []), f"left behind: {left}\n{machine.state()}"
+
+
+@pytest.fixture
+def talking(installed: Installed) -> Installed:
+    """With two containers on a bus."""
+    installed.network()
+    for name in NAMES:
+        installed.container(name, more="--restart always --stop-signal KILL")
+    return installed
+
+
+def assert_talking(board: Installed) -> None:
+    board.assert_exactly_once("host:vcan0", *(board.member(name) for name in NAMES))
+    assert len(board.rules()) == 12
+
+
+def test_nothing_is_done_where_it_cannot_be(machine: Installed) -> None:
+    """Not root; a program that does not outlive a boot; somebody else on the socket."""
+    assert "run it as root, 'sudo canwharf install'" in machine.refusal(
+        "install", "setpriv --reuid 65534"
+    )
+    machine.sh(f"cp {PROGRAM} /tmp/")
+    said = machine.refused("env -u PYTHONPATH /tmp/canwharf install")
+    assert "/tmp/canwharf would not be there for a service" in said
+    machine.sh(f"install -D -o daemon -m 755 {PROGRAM} /srv/canwharf")
+    said = machine.refused("env -u PYTHONPATH /srv/canwharf install")
+    assert "/srv/canwharf belongs to daemon" in said
+    machine.sh("rm /tmp/canwharf /srv/canwharf")
+    machine.start_daemon()
+    assert f"somebody listens on {SOCKET} already" in machine.refusal("install")
+    machine.end_daemon("TERM")
+    machine.sh("rm -r /var/lib/canwharf /run/canwharf")
+    shown = machine.canwharf("install --dry-run")
+    assert "# /etc/systemd/system/canwharf.service" in shown
+    assert machine.traces() == []
+
+
+def test_installed_and_then_again(machine: Installed) -> None:
+    """In a word for each thing done; from then on Docker finds the driver."""
+    told = machine.canwharf("install")
+    assert told == [
+        f"loaded the kernel modules {', '.join(MODULES)}",
+        "wrote /etc/modules-load.d/canwharf.conf",
+        "wrote /etc/systemd/system/canwharf.socket",
+        "wrote /etc/systemd/system/canwharf.service",
+        "enabled and started canwharf.service, on canwharf.socket",
+        "Docker finds the driver: docker network create -d canwharf bus0",
+    ]
+    assert machine.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
+    assert machine.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
+    machine.network()
+    machine.clean()
+    again = machine.canwharf("install")
+    assert [line.split()[0] for line in again[1:5]] == ["unchanged"] * 3 + ["restarted"]
+    machine.network()
+    machine.clean()
+
+
+def test_a_failed_install_leaves_nothing(installed: Installed) -> None:
+    """With the reason; the driver that was there stays."""
+    installed.sh("echo mine > /var/lib/canwharf-other")
+    said = installed.refusal("install --driver-name other")
+    assert "canwharf-other.service does not start: " in said
+    assert "/var/lib: Not a directory" in said
+    installed.sh("rm /var/lib/canwharf-other")
+    assert not [each for each in installed.traces() if "other" in each]
+    assert installed.sh("systemctl is-active canwharf.service") == "active"
+    assert installed.sh("cat /etc/modules-load.d/canwharf.conf").endswith("vxcan")
+
+
+def test_the_service_has_what_it_needs_and_no_more(talking: Installed) -> None:
+    """It sees Docker's network namespaces, though its mounts are its own and it was there first."""
+    told = talking.sh("systemd-analyze security --no-pager canwharf.service")
+    exposed = {line.split()[1] for line in told.splitlines() if line.startswith("✗")}
+    assert exposed <= EXPOSED, told
+    talking.network("bus1", "-o can.interface=vcan1 -o can.name=can")
+    talking.sh("docker network connect --driver-opt can.ifname=can7 bus1 ecu1")
+    talking.assert_exactly_once("host:vcan1", talking.member("ecu1", "can7"))
+
+
+def test_killed_it_is_back_and_no_call_is_lost(talking: Installed) -> None:
+    """Docker's call waits in the socket for the next daemon."""
+    talking.sh("systemctl kill --signal KILL canwharf.service")
+    talking.network("bus1", "-o can.interface=vcan1 -o can.name=can")
+    assert talking.property("canwharf.service", "NRestarts") == "1"
+    talking.container("ecu3")
+    talking.assert_exactly_once("host:vcan0", *(talking.member(name) for name in (*NAMES, "ecu3")))
+
+
+def test_docker_killed(talking: Installed) -> None:
+    """It is started again, starts its containers again, and they are on their bus."""
+    before = talking.member("ecu1")
+    talking.sh("systemctl kill --signal KILL docker.service")
+    talking.sh(
+        "timeout 60 sh -c 'until [ $(systemctl show -P NRestarts docker) -gt 0 ] && "
+        "systemctl is-active -q docker; do :; done'"
+    )
+    wait_running(talking, *NAMES)
+    assert talking.member("ecu1") != before
+    assert_talking(talking)
+
+
+def test_upgraded_while_frames_run(installed: Installed) -> None:
+    """The old version's networks and containers, the new program and units, every frame."""
+    installed.canwharf("uninstall")
+    installed.put_program("old")
+    installed.sh(f"printf '{OLD_UNIT}' > /etc/systemd/system/canwharf.service")
+    installed.sh("systemctl daemon-reload && systemctl enable -q --now canwharf.service")
+    installed.network()
+    for name in NAMES:
+        installed.container(name)
+    # Both in the host's Docker, so that their end is the frames' and not the clock's.
+    recording = installed.guest.start("docker exec ecu2 candump -L can0,123:7FF,7FF:7FF")
+    installed.sh(
+        "timeout 20 sh -c 'until grep -q can0 /proc/$(docker inspect -f {{.State.Pid}} ecu2)"
+        "/net/can/rcvlist_sff; do :; done'"
+    )
+    sending = installed.guest.start("docker exec ecu1 cangen can0 -g 1 -I 123 -L 8 -D i")
+    recording.wait_for("#", UP)
+    installed.put_program()
+    told = installed.canwharf("install")
+    assert "rewrote /etc/systemd/system/canwharf.service" in told
+    assert "restarted canwharf.service, on canwharf.socket" in told
+    installed.sh("systemctl restart canwharf.service")
+    assert sending.running
+    installed.sh("pkill cangen; docker exec ecu1 cansend can0 7FF#")
+    recording.wait_for("7FF#", UP)
+    frames = [line.partition("123#")[2] for line in recording.stdout.splitlines()]
+    values = [int.from_bytes(bytes.fromhex(each), "little") for each in frames if each]
+    assert len(values) > 1000
+    assert values == list(range(values[0], values[0] + len(values)))
+    serving = [line for line in installed.log().splitlines() if "serving" in line][-3:]
+    versions = [line.rpartition("version=")[2].split()[0] for line in serving]
+    assert versions == [OLD, __version__, __version__]
+    assert installed.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
+    installed.container("ecu3")
+    members = [installed.member(name) for name in (*NAMES, "ecu3")]
+    installed.assert_exactly_once("host:vcan0", *members)
+
+
+def test_a_second_name(talking: Installed) -> None:
+    """Networks of another driver's name, with a state of their own; taken away alone."""
+    talking.canwharf("install --driver-name rustyvxcan")
+    talking.sh("docker network create -d rustyvxcan -o can.interface=vcan7 -o can.name=can old")
+    talking.container("ecu3", "old")
+    talking.assert_exactly_once("host:vcan7", talking.member("ecu3"))
+    assert talking.sh("ls /var/lib/canwharf-rustyvxcan") == "state.json"
+    said = talking.refusal("uninstall --driver-name rustyvxcan --purge")
+    assert "1 endpoints of containers are on buses of rustyvxcan" in said
+    talking.sh("docker rm -f ecu3; docker network rm old")
+    talking.canwharf("uninstall --driver-name rustyvxcan --purge")
+    assert not [each for each in talking.traces() if "rusty" in each]
+    assert "canwharf.conf" in talking.sh("ls /etc/modules-load.d")
+    assert_talking(talking)
+
+
+def test_a_power_cut(talking: Installed) -> None:
+    """Containers are back by themselves, since the socket and the driver come before Docker."""
+    talking.boot_after_power_cut()
+    wait_running(talking, *NAMES)
+    assert_talking(talking)
+    listening = int(talking.property("canwharf.socket", "ActiveEnterTimestampMonotonic"))
+    serving = int(talking.property("canwharf.service", "ActiveEnterTimestampMonotonic"))
+    docker = int(talking.property("docker.service", "ExecMainStartTimestampMonotonic"))
+    assert listening < serving < docker, talking.log("canwharf.* -u docker.service")
+
+
+def test_a_power_cut_with_the_socket_alone(talking: Installed) -> None:
+    """A board that wants a quick boot: Docker's first call starts the driver."""
+    talking.sh("systemctl disable -q canwharf.service && systemctl enable -q canwharf.socket")
+    talking.boot_after_power_cut()
+    wait_running(talking, *NAMES)
+    assert_talking(talking)
+    serving = int(talking.property("canwharf.service", "ActiveEnterTimestampMonotonic"))
+    docker = int(talking.property("docker.service", "ExecMainStartTimestampMonotonic"))
+    assert docker < serving
+    talking.canwharf("install")
+    assert talking.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
+
+
+def test_uninstalled(talking: Installed) -> None:
+    """Containers keep talking, networks are kept; with --purge nothing is left. Twice, too."""
+    assert talking.canwharf("uninstall") == [
+        "stopped and disabled canwharf.service, canwharf.socket",
+        "removed /etc/systemd/system/canwharf.socket",
+        "removed /etc/systemd/system/canwharf.service",
+        "removed /etc/modules-load.d/canwharf.conf",
+        "networks that Docker still has, and whose containers cannot start without it: 1",
+    ]
+    assert_talking(talking)
+    assert "2 endpoints of containers" in talking.refusal("uninstall --purge")
+    talking.canwharf("install")
+    talking.container("ecu3")
+    members = [talking.member(name) for name in (*NAMES, "ecu3")]
+    talking.assert_exactly_once("host:vcan0", *members)
+    talking.clean()
+    talking.canwharf("uninstall --purge")
+    assert talking.traces() == []
+    assert talking.canwharf("uninstall --purge") == [
+        "there is no canwharf.service and no canwharf.socket"
+    ]
+
+
+def test_the_last_of_an_unclean_end_is_purged(machine: Installed) -> None:
+    """A bus interface that nobody will ever remove."""
+    machine.canwharf("install")
+    machine.network()
+    machine.sh("systemctl stop canwharf.socket canwharf.service")
+    assert machine.interfaces() == ["vcan0"]
+    assert "delete interface vcan0, which nobody owns" in machine.canwharf("uninstall --purge")
+    assert (machine.interfaces(), machine.traces()) == ([], [])
+    machine.canwharf("install")
+    machine.clean()

@@ -1,0 +1,278 @@
+"""Install and uninstall on a machine of files and a systemd that only remembers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from canwharf import __version__
+from canwharf.cli import command, install, main, modules, program, uninstall, units
+from canwharf.errors import InstallError
+
+
+class System:
+    """What was run; `broken` fails, `active` and `enabled` are units."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.broken = ""
+        self.active: set[str] = set()
+
+    def run(self, *words: str) -> str:
+        line = " ".join(words)
+        self.ran.append(line)
+        if self.broken and line.startswith(self.broken):
+            raise InstallError(f"{line} failed: it is broken")
+        match words:
+            case ["systemctl", "is-active", _, unit] if unit not in self.active:
+                raise InstallError("inactive")
+            case ["systemctl", "start" | "restart", unit]:
+                self.active.add(unit)
+            case ["systemctl", "stop", *stopped] | ["systemctl", "disable", "--now", *stopped]:
+                self.active -= set(stopped)
+        return ""
+
+    def succeeds(self, *words: str) -> bool:
+        try:
+            self.run(*words)
+        except InstallError:
+            return False
+        return True
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
+    """Root's machine with systemd; its files are below tmp_path."""
+    made = System()
+    for module in (install, uninstall, modules):
+        monkeypatch.setattr(module, "run" if module is modules else "command", made.run)
+    monkeypatch.setattr(install, "succeeds", made.succeeds)
+    monkeypatch.setattr(install, "_BOOTED", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(modules, "FILE", str(tmp_path / "modules" / "canwharf.conf"))
+    monkeypatch.setattr(units, "_DIRECTORY", str(tmp_path / "units"))
+    monkeypatch.setattr(program, "check", lambda _words: None)
+    monkeypatch.setattr(program, "words", lambda: ["/opt/canwharf/bin/canwharf"])
+    (tmp_path / "units").mkdir()
+    return made
+
+
+def files(tmp_path: Path) -> dict[str, str]:
+    """All files, by their path below tmp_path."""
+    found = (path for path in tmp_path.rglob("*") if path.is_file())
+    return {str(path.relative_to(tmp_path)): path.read_text() for path in found}
+
+
+def test_a_second_install_changes_no_file_and_starts_the_new_program(
+    tmp_path: Path, system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is what an upgrade needs."""
+    assert main(["install"]) == 0
+    first = files(tmp_path)
+    assert set(first) == {
+        "modules/canwharf.conf",
+        "units/canwharf.service",
+        "units/canwharf.socket",
+    }
+    assert capsys.readouterr().out.count("wrote ") == 3
+    system.ran.clear()
+    assert main(["install"]) == 0
+    assert files(tmp_path) == first
+    told = capsys.readouterr().out
+    assert told.count("unchanged ") == 3
+    assert "restarted canwharf.service" in told
+    assert "systemctl restart canwharf.service" in system.ran
+    assert not [line for line in system.ran if line.startswith("systemctl stop")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "systemctl daemon-reload",
+        "systemctl enable",
+        "systemctl start canwharf.socket",
+        "systemctl restart",
+    ],
+)
+def test_what_fails_half_way_is_undone(
+    tmp_path: Path, system: System, broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is left of a first one; of an upgrade, the units are as they were."""
+    system.broken = broken
+    assert main(["install"]) == 1
+    assert files(tmp_path) == {}
+    assert "it is broken" in capsys.readouterr().err or broken == "systemctl restart"
+    assert not system.active
+
+    system.broken = ""
+    assert main(["install"]) == 0
+    service = tmp_path / "units" / "canwharf.service"
+    service.write_text("an older version's")
+    before = files(tmp_path)
+    system.broken = broken
+    assert main(["install"]) == 1
+    assert files(tmp_path) == before
+
+
+def test_a_new_socket_unit_takes_the_old_ones_place(tmp_path: Path, system: System) -> None:
+    """Systemd refuses to start one while a service of before has the socket."""
+    main(["install"])
+    (tmp_path / "units" / "canwharf.socket").write_text("an older version's")
+    system.ran.clear()
+    assert main(["install"]) == 0
+    stopped = system.ran.index("systemctl stop canwharf.service canwharf.socket")
+    assert stopped < system.ran.index("systemctl start canwharf.socket")
+
+
+def test_a_missing_module_is_told_before_anything_is_written(
+    tmp_path: Path, system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With where to get it."""
+    system.broken = "modprobe vxcan"
+    assert main(["install"]) == 1
+    assert "modprobe vxcan failed" in capsys.readouterr().err
+    assert files(tmp_path) == {}
+
+
+def test_dry_run_shows_the_files(
+    tmp_path: Path, system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To read before, or to keep elsewhere; it needs neither root nor systemd."""
+    assert main(["install", "--dry-run"]) == 0
+    assert (files(tmp_path), system.ran) == ({}, [])
+    told = capsys.readouterr().out
+    for words in ("ListenStream=", "ExecStart=/opt/canwharf/bin/canwharf serve", "vxcan"):
+        assert words in told
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_only_root_and_only_with_systemd(
+    verb: str,
+    tmp_path: Path,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A sentence, before anything is done."""
+    monkeypatch.setattr(install, "_BOOTED", str(tmp_path / "none"))
+    assert main([verb]) == 1
+    assert f"{verb} needs systemd" in capsys.readouterr().err
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main([verb]) == 1
+    assert f"sudo canwharf {verb}" in capsys.readouterr().err
+    assert system.ran == []
+
+
+def test_uninstall_goes_on_after_a_failure(
+    tmp_path: Path, system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rest is away then; the failure is told and is the exit status."""
+    main(["install"])
+    system.broken = "systemctl disable"
+    assert main(["uninstall"]) == 1
+    assert "it is broken" in capsys.readouterr().err
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.usefixtures("system")
+def test_the_modules_stay_for_another_driver(tmp_path: Path) -> None:
+    """Its buses would be gone after the next boot."""
+    main(["install"])
+    main(["install", "--driver-name", "other"])
+    assert main(["uninstall"]) == 0
+    assert set(files(tmp_path)) == {
+        "modules/canwharf.conf",
+        "units/canwharf-other.service",
+        "units/canwharf-other.socket",
+    }
+    assert main(["uninstall", "--driver-name", "other"]) == 0
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("release", "systems", "words"),
+    [
+        ("6.12.30+deb13-cloud-amd64", ["debian", ""], "linux-image-"),
+        ("6.12.30+deb13-amd64", ["debian"], "--reinstall linux-image-6.12.30+deb13-amd64"),
+        ("6.8.0-60-generic", ["ubuntu", "debian"], "linux-modules-extra-6.8.0-60-generic"),
+        ("6.12.47+rpt-rpi-v8", ["debian"], "full-upgrade"),
+        ("6.6.21-yocto", ["poky"], "kernel-module-vxcan"),
+        ("6.6.21", [""], "CONFIG_CAN_VXCAN=m"),
+    ],
+)
+def test_where_a_module_comes_from(release: str, systems: list[str], words: str) -> None:
+    """In the words of the system at hand."""
+    assert words in modules.advice_for("vxcan", release, systems)
+
+
+def test_a_programs_own_words_are_told() -> None:
+    """A reason is better than a status."""
+    assert command.run("sh", "-c", "echo yes") == "yes\n"
+    with pytest.raises(InstallError, match="failed: the reason"):
+        command.run("sh", "-c", "echo the reason >&2; exit 3")
+    with pytest.raises(InstallError, match="exit status 3"):
+        command.run("sh", "-c", "exit 3")
+    with pytest.raises(InstallError, match="there is no program nonesuch"):
+        command.run("nonesuch")
+    assert not command.succeeds("false")
+
+
+def script(path: Path, text: str = "") -> Path:
+    """An executable file."""
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_program_is_the_one_that_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script, a zipapp that cannot be executed, or a module."""
+    made = script(tmp_path / "canwharf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["./canwharf", "install"])
+    assert program.words() == [str(made)]
+    made.chmod(0o644)
+    assert program.words() == [sys.executable, str(made)]
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "canwharf" / "__main__.py")])
+    assert program.words() == [sys.executable, "-m", "canwharf"]
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    with pytest.raises(InstallError, match="cannot tell which program"):
+        program.words()
+
+
+def test_a_program_that_does_not_start_by_itself_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that lives by the caller's PYTHONPATH; the service would fail at each boot."""
+    monkeypatch.setattr(program, "_VOLATILE", ())
+    monkeypatch.setattr(program, "_check_owner", lambda _path: None)
+    made = script(tmp_path / "canwharf", "echo No module named canwharf >&2; exit 1")
+    with pytest.raises(InstallError, match=r"No module named canwharf.*/opt/canwharf"):
+        program.check([str(made)])
+    made = script(tmp_path / "canwharf", f"echo canwharf {__version__}")
+    program.check([str(made)])
+
+
+def test_a_program_that_others_can_change_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can would be root at the next start."""
+    monkeypatch.setattr(program, "_VOLATILE", ())
+    made = script(tmp_path / "canwharf")
+    made.chmod(0o777)
+    with pytest.raises(InstallError, match="can be changed by everybody"):
+        program._check_owner(str(made))
+    lstat = os.lstat
+
+    def somebodys(path: str) -> os.stat_result:
+        found = list(lstat(path))
+        found[4] = 65534
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "lstat", somebodys)
+    with pytest.raises(InstallError, match=r"belongs to nobody.*/opt/canwharf"):
+        program._check_owner(str(made))
