@@ -143,6 +143,17 @@ def test_a_join_costs_its_own_rules_and_a_leave_one_message(site: Site, counted:
     assert [each.type for each in counted.messages()] == [uapi.RTM_DELLINK]
 
 
+def test_an_exact_name_costs_less_than_a_moved_interface(site: Site, counted: Counted) -> None:
+    """One question fewer, as there is no end on the host to be known; and as many sends."""
+    site.network(N)
+    site.start(N, "e0", "e1")
+    site.service.create_endpoint(N, "e2", {"can.ifname": "can1"})
+    counted.sent.clear()
+    site.join_placed(N, "e2")
+    assert len(counted.messages()) == 3 + 4 * 3
+    assert len(counted.sent) == 2
+
+
 def test_a_call_makes_as_many_system_calls_on_a_full_bus(tmp_path: Path) -> None:
     """Each is dear on a small board; a Join's number does not grow with the bus."""
     trace = tmp_path / "trace"

@@ -27,6 +27,7 @@ class Walk:
         self.random = random.Random(seed)
         self.networks: dict[str, str] = {}
         self.count = 0
+        self.exact: list[tuple[str, str]] = []  # those that were started with an exact name
         self.told: list[str] = []
 
     def new(self, letter: str) -> str:
@@ -47,7 +48,7 @@ class Walk:
                 self.set_down,
             ]
         if self.site.containers:
-            possible += [self.stop, self.die, self.lose_rule, self.double_rule]
+            possible += [self.stop, self.die, self.join_again, self.lose_rule, self.double_rule]
         return possible
 
     def create(self) -> None:
@@ -64,9 +65,21 @@ class Walk:
             self.site.service.delete_network(network)
 
     def start(self) -> None:
-        """`docker run`."""
-        if len(self.site.containers) < 5:
-            self.site.start(self.random.choice(list(self.networks)), self.new("e"))
+        """`docker run`, every other one with an exact name."""
+        if len(self.site.containers) >= 5:
+            return
+        network, endpoint = self.random.choice(list(self.networks)), self.new("e")
+        if self.count % 2:
+            self.site.place(network, endpoint, "exact")
+            self.exact.append((network, endpoint))
+        else:
+            self.site.start(network, endpoint)
+
+    def join_again(self) -> None:
+        """An answer was lost: a pair in a container is made anew."""
+        alive = [whose for whose in self.exact if whose in self.site.containers]
+        if alive:
+            self.site.join_placed(*self.random.choice(alive))
 
     def stop(self) -> None:
         """`docker rm -f`."""

@@ -199,7 +199,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=5,
 )
-fields = st.sampled_from(["NetworkID", "EndpointID", "Options"])
+fields = st.sampled_from(["NetworkID", "EndpointID", "Options", "SandboxKey"])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
