@@ -25,7 +25,8 @@ from canwharf.kernel import netlink
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
 from tests.fake import wire
-from tests.fake.links import FakeLink, FakeRule, Refusal
+from tests.fake.controllers import FakeController
+from tests.fake.links import Controller, FakeLink, FakeRule, Refusal
 
 HOST = ""
 MODULES = frozenset({"vcan", "vxcan", "can-gw"})
@@ -149,6 +150,18 @@ class FakeKernel:
         self._announce(link)
         return link
 
+    def plug(self, name: str, controller: Controller | None = None) -> FakeLink:
+        """Somebody plugs in an adapter."""
+        link = self.add_link(name, "can", mtu=16, up=False)
+        link.controller = controller or FakeController()
+        link.txqueuelen = 10
+        self._announce(link)
+        return link
+
+    def unplug(self, name: str) -> None:
+        """Somebody pulls it out."""
+        self._delete(self.link(name))
+
     def add_rule(
         self,
         source: str,
@@ -203,6 +216,7 @@ class FakeKernel:
             if link.kind in ("vcan", "vxcan"):
                 self._delete(link)
             else:
+                link.up = False
                 self.move(link.name, HOST, namespace)
 
     def bridge_port(self, name: str, kind: int) -> None:
@@ -328,14 +342,34 @@ class FakeKernel:
         return link
 
     def _set(self, link: FakeLink, info: wire.IfInfo) -> None:
+        self._set_up_adapter(link, info.attributes.get(wire.LINKINFO))  # changelink comes first
         alias = info.attributes.get(wire.IFALIAS)
         if alias is not None:
             if len(alias) >= 256:  # IFALIASZ
                 raise Refusal(errno.EINVAL)
             link.alias = alias.decode()
+        if wire.IFNAME in info.attributes and info.ifindex:
+            name = wire.string(info.attributes[wire.IFNAME])
+            if link.up or name in self.names():
+                raise Refusal(errno.EBUSY if link.up else errno.EEXIST)
+            link.name = name
+        if wire.TXQLEN in info.attributes:
+            link.txqueuelen = wire.number(info.attributes[wire.TXQLEN])
         if info.change & wire.UP:
-            link.up = bool(info.flags & wire.UP)
+            up = bool(info.flags & wire.UP)
+            if up and link.controller and not link.controller.bitrate:
+                raise Refusal(errno.EINVAL)  # open_candev: bit-timing not yet defined
+            link.up = up
         self._announce(link)
+
+    def _set_up_adapter(self, link: FakeLink, linkinfo: bytes | None) -> None:
+        if linkinfo is None:
+            return
+        asked = wire.attributes(linkinfo)
+        if link.controller is None or asked[wire.INFO_KIND].rstrip(b"\0") != b"can":
+            raise Refusal(errno.EOPNOTSUPP)
+        link.controller = link.controller.changed(wire.attributes(asked[wire.INFO_DATA]), link.up)
+        link.mtu = link.controller.mtu
 
     def _delete(self, link: FakeLink) -> None:
         for each in (link, link.peer):

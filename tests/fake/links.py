@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tests.fake import wire
 
@@ -15,6 +16,24 @@ class Refusal(Exception):  # noqa: N818 - not an error yet: the request may call
         super().__init__(number, words)
         self.number = number
         self.words = words
+
+
+class Controller(Protocol):
+    """What a link needs of an adapter's; see tests/fake/controllers.py."""
+
+    @property
+    def bitrate(self) -> int:
+        """In bit/s; 0: it cannot be brought up."""
+
+    @property
+    def mtu(self) -> int:
+        """That of the link."""
+
+    def changed(self, data: Mapping[int, bytes], up: bool) -> Controller:
+        """It with what is asked for. Raises Refusal."""
+
+    def body(self, up: bool) -> bytes:
+        """As the kernel tells it."""
 
 
 @dataclass(eq=False)
@@ -31,6 +50,8 @@ class FakeLink:
     group: int = 0
     peer: FakeLink | None = None
     namespace: str = ""
+    txqueuelen: int = 0
+    controller: Controller | None = None
 
     def body(self) -> bytes:
         """As the kernel tells it (rtnl_fill_ifinfo)."""
@@ -39,11 +60,15 @@ class FakeLink:
             wire.MTU: wire.u32(self.mtu),
             wire.GROUP: wire.u32(self.group),
         }
+        if self.txqueuelen:
+            found[wire.TXQLEN] = wire.u32(self.txqueuelen)
         if self.alias:
             found[wire.IFALIAS] = self.alias.encode() + b"\0"
         if self.kind:
-            kind = wire.attribute(wire.INFO_KIND, self.kind.encode() + b"\0")
-            found[wire.LINKINFO] = kind
+            info = wire.attribute(wire.INFO_KIND, self.kind.encode() + b"\0")
+            if self.controller:
+                info += wire.attribute(wire.INFO_DATA, self.controller.body(self.up))
+            found[wire.LINKINFO] = info
         if self.peer:
             found[wire.LINK] = wire.u32(self.peer.index)
             if self.peer.namespace != self.namespace:
@@ -55,7 +80,7 @@ class FakeLink:
         peer = (self.peer.namespace, self.peer.name) if self.peer else None
         return (
             *(self.name, self.kind, self.hardware, self.up, self.mtu, self.alias, self.group),
-            peer,
+            *(peer, self.txqueuelen, self.controller),
         )
 
     def carries(self, fd: bool) -> bool:

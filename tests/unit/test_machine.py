@@ -351,8 +351,10 @@ class Host(RuleBasedStateMachine):
             del self.foreign_links[one]
         else:
             self.foreign_rules = [each for each in self.foreign_rules if one not in each.ends]
+            up = one.up
             self.kernel.move("can0", "elsewhere")
             self.kernel.kill_namespace("elsewhere")
+            self.kernel.set_up("can0", up=up)  # by whoever did before
         self._happened(notice)
 
     # What must be true after each step.

@@ -1,0 +1,352 @@
+"""Adapters on a kernel that can be made to say no: options, undoing, retrying, lending."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from canwharf.bus import options
+from canwharf.bus.model import Adapter
+from canwharf.bus.upkeep import GRACE
+from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
+from canwharf.kernel.can import MODES, Setup
+from tests.fake.controllers import FakeController
+from tests.fake.daemon import Daemon
+from tests.fake.kernel import HOST, Crash, FakeKernel
+from tests.fake.links import FakeLink
+
+GIVEN = {"can.interface": "can0", "can.name": "can", "can.bitrate": "500000"}
+PHYSICAL = {**GIVEN, "can.type": "physical"}
+FD = FakeController(rates=(500000, 2000000), supported=0x22)
+ERRORS = b"\x0c\x00\x0b\x00" + b"\x00\x00\x00\x00\xff\xff\xff\x3f"  # CGW_FILTER: 0, 0x3FFFFFFF
+
+
+def bus(daemon: Daemon, *endpoints: str, given: Mapping[str, str] = PHYSICAL) -> None:
+    """A network on the adapter, and its containers."""
+    daemon.service.create_network("n1", given)
+    for endpoint in endpoints:
+        daemon.run_container("n1", endpoint)
+
+
+def is_set_up(link: FakeLink, bitrate: int = 500000) -> bool:
+    return link.up and link.controller is not None and link.controller.bitrate == bitrate
+
+
+def error_rules(kernel: FakeKernel) -> int:
+    return sum(rule.more == ERRORS for rule in kernel.rules)
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("given", "adapter"),
+    [
+        ({}, Adapter()),
+        ({"can.bitrate": "500000"}, Adapter(Setup(500000))),
+        (
+            {"can.bitrate": "125000", "can.sample-point": ".875"},
+            Adapter(Setup(125000, 875)),
+        ),
+        (
+            {
+                "can.bitrate": "500000",
+                "can.dbitrate": "2000000",
+                "can.fd": "on",
+                "can.sample-point": "0.8",
+                "can.dsample-point": "0.75",
+            },
+            Adapter(Setup(500000, 800, 2000000, 750, MODES["fd"], MODES["fd"])),
+        ),
+        ({"can.restart-ms": "0"}, Adapter(Setup(restart_ms=0))),
+        ({"can.txqueuelen": "1000"}, Adapter(Setup(txqueuelen=1000))),
+        (
+            {"can.listen-only": "true", "can.one-shot": "off"},
+            Adapter(Setup(mask=MODES["listen-only"] | MODES["one-shot"], modes=0x2)),
+        ),
+        ({"can.errors": "off"}, Adapter(errors=False)),
+        ({"can.force": "true"}, Adapter(force=True)),
+        ({"can.mode": "move"}, Adapter(moved=True)),
+        ({"can.mode": "share"}, Adapter()),
+    ],
+)
+def test_what_a_network_may_ask_of_its_adapter(given: dict[str, str], adapter: Adapter) -> None:
+    """In the words and units of `ip link set type can`."""
+    assert options.parse_network({"can.interface": "can0", **given}).adapter == adapter._replace(
+        given=given
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"can.bitrate": "0"}, "can.bitrate=0: right would be a whole number from 1 on"),
+        ({"can.bitrate": "500k"}, "can.bitrate=500k: right would be a whole number"),
+        ({"can.bitrate": "-1"}, "whole number"),
+        ({"can.bitrate": "\u0665"}, "whole number"),
+        ({"can.bitrate": "9" * 40}, "whole number"),
+        ({"can.bitrate": "5", "can.sample-point": "1"}, "up to three digits, like 0.875"),
+        ({"can.bitrate": "5", "can.sample-point": "0.0"}, "like 0.875"),
+        ({"can.bitrate": "5", "can.sample-point": "0.8755"}, "like 0.875"),
+        ({"can.bitrate": "5", "can.sample-point": "875"}, "like 0.875"),
+        ({"can.sample-point": "0.875"}, "can.sample-point=0.875: it needs can.bitrate too"),
+        ({"can.dbitrate": "2000000"}, "it needs can.bitrate too"),
+        ({"can.bitrate": "5", "can.dbitrate": "6"}, "can.dbitrate=6: it needs can.fd=on too"),
+        (
+            {"can.bitrate": "5", "can.dbitrate": "6", "can.fd": "off"},
+            "can.dbitrate=6: it needs can.fd=on too",
+        ),
+        ({"can.bitrate": "5", "can.fd": "on"}, "can.fd=on: it needs can.dbitrate beside"),
+        ({"can.fd": "yes"}, "can.fd=yes: right would be on or off or true or false"),
+        ({"can.mode": "lend"}, "can.mode=lend: right would be share or move"),
+        ({"can.force": ""}, "can.force=: right would be on"),
+        ({"can.restart-ms": "1.5"}, "can.restart-ms=1.5: right would be a whole number from 0 on"),
+        ({"can.loopback": "on"}, "can.loopback=on: a network has no such option"),
+    ],
+)
+def test_what_cannot_be_asked_of_an_adapter(given: dict[str, str], words: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options.parse_network({"can.interface": "can0", **given})
+    assert words in str(caught.value)
+
+
+def test_an_endpoint_asks_nothing_of_the_adapter() -> None:
+    """It is the whole bus's."""
+    with pytest.raises(OptionError, match="an endpoint has no such option"):
+        options.parse_endpoint({"can.bitrate": "500000"})
+
+
+# What fails is undone
+
+
+@pytest.mark.parametrize("place", range(1, 4))
+def test_a_network_whose_adapter_refuses_leaves_it_down(daemon: Daemon, place: int) -> None:
+    """At whichever message; and it succeeds when it is made again."""
+    link = daemon.kernel.plug("can0")
+    daemon.kernel.refuse(place)
+    try:
+        daemon.service.create_network("n1", GIVEN)
+    except KernelError:
+        assert (link.up, link.alias) == (False, "")
+        assert not daemon.service.state.networks
+    daemon.kernel.stop_faults()
+    daemon.service.create_network("n1", GIVEN)
+    assert is_set_up(link)
+
+
+@pytest.mark.parametrize("place", range(1, 6))
+def test_insisting_in_vain_leaves_it_up_as_somebody_had_it(daemon: Daemon, place: int) -> None:
+    """If it refuses the settings; what fails behind that leaves it down, at least not ours."""
+    link = daemon.kernel.plug("can0")
+    link.controller, link.up = FakeController(bitrate=250000), True
+    daemon.kernel.refuse(place)
+    try:
+        daemon.service.create_network("n1", {**GIVEN, "can.force": "true"})
+    except KernelError:
+        assert link.alias == ""
+        assert is_set_up(link, 250000) == (place <= 2)
+        assert not daemon.service.state.networks
+    daemon.kernel.stop_faults()
+    daemon.service.create_network("n1", {**GIVEN, "can.force": "true"})
+    assert is_set_up(link)
+
+
+def test_the_kernels_words_and_the_rates_that_it_can(daemon: Daemon) -> None:
+    daemon.kernel.plug("can0")
+    with pytest.raises(KernelError) as caught:
+        daemon.service.create_network("n1", {**GIVEN, "can.bitrate": "123"})
+    assert str(caught.value) == (
+        "cannot configure adapter can0: Invalid argument (bitrate 123 bps not supported); "
+        "the adapter can do 125000, 250000, 500000 bit/s"
+    )
+    assert daemon.kernel.link("can0").alias == ""
+
+
+def test_a_link_of_another_kind_has_no_settings(daemon: Daemon) -> None:
+    """A driver that is older than can_dev."""
+    daemon.kernel.add_link("can0", mtu=16)
+    with pytest.raises(OptionError, match="the driver of can0 has no such settings"):
+        daemon.service.create_network("n1", GIVEN)
+    daemon.service.create_network("n1", {"can.interface": "can0"})
+    assert daemon.service.state.networks["n1"].settings.physical
+
+
+# It comes and goes
+
+
+def test_an_adapter_that_refuses_does_not_keep_the_containers_apart(daemon: Daemon) -> None:
+    """And is tried again, at growing intervals, until it is set up."""
+    bus(daemon, "e1", "e2")
+    daemon.kernel.rules.clear()
+    link = daemon.kernel.plug("can0", FakeController(rates=(125000,)))
+    daemon.reconciler.doubt()
+    assert daemon.upkeep.run(0.0, active=True) == 1.0
+    [told] = daemon.said("could not repair a bus")
+    assert "the adapter can do 125000 bit/s" in told.fields["error"]
+    assert len(daemon.kernel.rules) == 4 + 2 * (2 + 1), "the mesh, and what leads to the adapter"
+    assert daemon.upkeep.run(1.0, active=False) == 3.0
+    link.controller = FakeController()
+    daemon.upkeep.run(3.0, active=False)
+    assert is_set_up(link)
+    daemon.assert_exactly_once("can0")
+    assert daemon.upkeep.run(GRACE, active=False) is None
+
+
+@pytest.mark.parametrize("reuse", [False, True], ids=["", "under the same index"])
+@pytest.mark.parametrize("lost", [False, True], ids=["", "and the kernel lost its announcements"])
+def test_a_replugged_adapter_is_set_up(tmp_path: Path, reuse: bool, lost: bool) -> None:
+    kernel = FakeKernel(reuse_indexes=reuse)
+    daemon = Daemon(tmp_path, kernel)
+    kernel.plug("can0")
+    bus(daemon, "e1", "e2", given=GIVEN)
+    daemon.upkeep.repair()
+    kernel.unplug("can0")
+    if not lost:
+        daemon.upkeep.repair()
+    link = kernel.plug("can7")
+    link.name = "can0"
+    kernel._announce(link)
+    if lost:
+        kernel.overrun()
+    daemon.upkeep.repair()
+    daemon.assert_exactly_once("can0")
+    assert error_rules(kernel) == 2
+    if not (lost and reuse):  # then nothing tells it from one that somebody took down
+        assert is_set_up(link)
+
+
+def test_fd_is_switched_on_before_its_rules_are_made(daemon: Daemon) -> None:
+    """The adapter has MTU 16 until then."""
+    link = daemon.kernel.plug("can0", FD)
+    bus(daemon, "e1", given={**GIVEN, "can.fd": "on", "can.dbitrate": "2000000"})
+    assert link.mtu == 72
+    daemon.assert_exactly_once("can0")
+    assert daemon.kernel.deliveries("can0")[daemon.port("n1", "e1"), True] == 1
+
+
+def test_fd_that_is_switched_off_has_no_rules(daemon: Daemon) -> None:
+    link = daemon.kernel.plug("can0", FakeController(supported=0x20, modes=0x20))
+    link.mtu = 72
+    bus(daemon, "e1", given={**GIVEN, "can.fd": "off"})
+    assert link.mtu == 16
+    assert daemon.kernel.deliveries("can0") == {(daemon.port("n1", "e1"), False): 1}
+
+
+def test_a_restart_brings_up_what_its_network_wants_up(daemon: Daemon) -> None:
+    """Nobody knows any more that somebody took it down."""
+    link = daemon.kernel.plug("can0")
+    bus(daemon, "e1")
+    daemon.kernel.set_up("can0", up=False)
+    daemon.upkeep.repair()
+    assert not link.up
+    daemon.restarted().upkeep.recover()
+    assert is_set_up(link)
+
+
+def test_an_adapter_of_a_call_that_crashed_is_nobodys(daemon: Daemon) -> None:
+    """It was set up, and the network was never written down."""
+    link = daemon.kernel.plug("can0")
+    daemon.kernel.crash_after(1)
+    with pytest.raises(Crash):
+        daemon.service.create_network("n1", GIVEN)
+    daemon.kernel.stop_faults()
+    assert link.up
+    daemon.restarted().upkeep.recover()
+    assert (link.up, link.alias) == (False, "")
+
+
+def test_what_the_engine_tells_after_a_loss_is_an_adapter_without_being_there(
+    daemon: Daemon,
+) -> None:
+    """Whoever gave settings, or can.type, or has it plugged in, meant an adapter."""
+    daemon.kernel.plug("can3")
+    daemon.service.adopt_networks(
+        {
+            "n1": GIVEN,
+            "n2": {"can.interface": "can1", "can.type": "physical"},
+            "n3": {"can.interface": "can3"},
+            "n4": {"can.interface": "can4"},
+        }
+    )
+    networks = daemon.service.state.networks
+    assert [networks[f"n{n}"].settings.physical for n in range(1, 5)] == [True] * 3 + [False]
+    daemon.upkeep.recover()
+    assert daemon.kernel.names() - {"lo"} == {"can3", "can4"}
+
+
+# Lent
+
+
+LENT = {**GIVEN, "can.mode": "move"}
+
+
+def test_a_lent_adapter_has_no_rules_and_no_pair(daemon: Daemon) -> None:
+    link = daemon.kernel.plug("can0")
+    daemon.service.create_network("n1", LENT)
+    daemon.run_container("n1", "e1")
+    assert (link.name, link.namespace) == ("can0", "e1")
+    assert daemon.kernel.names() == {"lo"}
+    assert daemon.service.describe("n1", "e1") == {
+        "canwharf.bus": "can0",
+        "canwharf.interface": "can0",
+        "canwharf.adapter": "lent or missing",
+    }
+
+
+def test_an_engine_that_gives_up_gives_it_free(daemon: Daemon) -> None:
+    """Joined, never taken: the engine says so."""
+    daemon.kernel.plug("can0")
+    daemon.service.create_network("n1", LENT)
+    daemon.service.create_endpoint("n1", "e1", {})
+    daemon.service.join("n1", "e1")
+    daemon.service.delete_endpoint("n1", "e1")
+    daemon.run_container("n1", "e2")
+
+
+def test_an_endpoint_that_the_engine_forgot_is_no_claim(daemon: Daemon) -> None:
+    """Its container died while nobody was there to see it."""
+    kernel = daemon.kernel
+    kernel.plug("can0")
+    daemon.service.create_network("n1", LENT)
+    daemon.run_container("n1", "e1")
+    later = daemon.restarted()
+    with pytest.raises(ConflictError, match="for endpoint e1 alone"):
+        later.service.create_endpoint("n1", "e2", {})
+    kernel.kill_namespace("e1")
+    later.run_container("n1", "e2")
+    assert set(later.service.state.networks["n1"].endpoints) == {"e2"}
+
+
+@pytest.mark.parametrize("place", range(1, 4))
+def test_a_join_that_fails_lends_nothing(daemon: Daemon, place: int) -> None:
+    link = daemon.kernel.plug("can0")
+    daemon.service.create_network("n1", LENT)
+    daemon.kernel.set_up("can0", up=False)
+    daemon.service.create_endpoint("n1", "e1", {})
+    daemon.kernel.refuse(place)
+    try:
+        daemon.service.join("n1", "e1")
+    except CanwharfError:
+        assert link.namespace == HOST
+        daemon.service.delete_endpoint("n1", "e1")
+        daemon.kernel.stop_faults()
+        daemon.run_container("n1", "e2")
+
+
+def test_a_name_that_cannot_be_given_back_is_tried_again(daemon: Daemon) -> None:
+    kernel = daemon.kernel
+    link = kernel.plug("can0")
+    daemon.service.create_network("n1", LENT)
+    daemon.service.create_endpoint("n1", "e1", {})
+    joined = daemon.service.join("n1", "e1")
+    kernel.move(joined.interface, "e1", new_name="ecu0")
+    daemon.upkeep.repair()
+    kernel.kill_namespace("e1")
+    kernel.refuse(1, errno.EBUSY)
+    assert daemon.upkeep.run(0.0, active=True) == 1.0
+    assert link.name == "ecu0"
+    daemon.upkeep.run(1.0, active=False)
+    assert link.name == "can0"
