@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from canwharf.docker import api
 from canwharf.docker.routes import Routes
 from canwharf.errors import KernelError, NamespaceError, OptionError, RequestError
 from canwharf.kernel import namespace
+from canwharf.kernel.message import Message
+from canwharf.kernel.netlink import Request
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import Crash, FakeKernel
 
@@ -167,6 +169,29 @@ def test_an_end_in_the_middle_leaves_nothing_that_is_not_known(
     lost.assert_exactly_once("vcan0")
     assert lost.service.join("n1", "e1", "/ns/c").placed if sends == 2 else True
     lost.assert_exactly_once("vcan0")
+
+
+@pytest.mark.parametrize("dying", ["e2", "e1"])
+def test_who_dies_while_a_join_is_repeated(
+    daemon: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, dying: str
+) -> None:
+    """A neighbour's death is not our failure, nor is that of the pair which is to be replaced."""
+    daemon.service.create_network("n1", {})
+    daemon.run_container("n1", "e2")
+    daemon.service.create_endpoint("n1", "e1", {"can.ifname": "can1"})
+    daemon.service.join("n1", "e1", "/ns/c")
+    batch = kernel.batch
+
+    def late(requests: Sequence[Request]) -> list[Message]:
+        monkeypatch.setattr(kernel, "batch", batch)
+        kernel.delete_link(naming.host_end("n1", dying))
+        return batch(requests)
+
+    monkeypatch.setattr(kernel, "batch", late)
+    assert daemon.service.join("n1", "e1", "/ns/c").placed
+    assert [link.name for link in kernel.links("c")] == ["can1"]
+    daemon.assert_exactly_once("vcan0")
+    assert len(kernel.rules) == (4 if dying == "e2" else 12)
 
 
 def test_a_lent_adapter_has_the_name_that_the_engine_gives(

@@ -45,7 +45,7 @@ from canwharf.bus.plan import (
     plan,
 )
 from canwharf.bus.view import View
-from canwharf.errors import ConflictError, KernelError, NetlinkOverrunError
+from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import gateway, link, uapi
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
@@ -82,7 +82,7 @@ class Reconciler:
     ) -> Plan:
         """Make it so, as far as the focus reaches (see `bus.plan`); what was done.
 
-        Raises KernelError or ConflictError; some steps may have been applied by then.
+        Raises KernelError; some steps may have been applied by then.
         """
         buses = list(buses)
         for attempt in range(_ATTEMPTS):
@@ -325,5 +325,6 @@ def _pair(port: Port, place: Place | None, group: int) -> tuple[list[Request], l
 def _index(view: View, name: str) -> int:
     found = view.link(name)
     if found is None:
-        raise ConflictError(f"interface {name} went away while its gateway rules were being made")
+        reason = "it went away while its gateway rules were being made"
+        raise KernelError("find", f"interface {name}", errno.ENODEV, reason)
     return found.ifindex
