@@ -236,6 +236,22 @@ def test_a_power_cut_with_the_socket_alone(talking: Installed) -> None:
     assert talking.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
 
 
+def test_the_doctor(talking: Installed) -> None:
+    """Of units: not enabled, not running; what it advises mends it, and so does --fix."""
+    assert not [line for line in talking.canwharf("doctor") if line.startswith("failure")]
+    talking.sh(f"systemctl disable {UNITS}")
+    told = talking.sh(f"env -u PYTHONPATH {PROGRAM} doctor", check=False)
+    (failure,) = [line for line in told.splitlines() if line.startswith("failure")]
+    what, mend = failure.split("; mend it: ")
+    assert what.split()[1] == "units:"
+    talking.sh(mend)
+    talking.sh(f"systemctl stop {UNITS} && ip link del vcan0")
+    talking.canwharf("doctor --fix")
+    assert talking.property("canwharf.service", "ActiveState") == "active"
+    assert not [line for line in talking.canwharf("doctor") if line.startswith("failure")]
+    assert_talking(talking)
+
+
 def test_uninstalled(talking: Installed) -> None:
     """Containers keep talking, networks are kept; with --purge nothing is left. Twice, too."""
     assert talking.canwharf("uninstall") == [

@@ -21,7 +21,7 @@ import errno
 from struct import Struct
 from typing import NamedTuple
 
-from canwharf.errors import MessageError
+from canwharf.errors import KernelError, MessageError
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, read_u32
 from canwharf.kernel.netlink import Request, Requests
@@ -29,8 +29,15 @@ from canwharf.kernel.netlink import Request, Requests
 _RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
 _RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, index
 _PLAIN = uapi.CGW_FLAGS_CAN_ECHO | uapi.CGW_FLAGS_CAN_IIF_TX_OK
-# struct can_filter: identifier, mask (linux/can.h); every class of error frames
-_ERRORS = Struct("=II").pack(0, uapi.CAN_ERR_FLAG | uapi.CAN_ERR_MASK)
+_FILTER = Struct("=II")  # struct can_filter: identifier, mask (linux/can.h)
+_ERRORS = _FILTER.pack(0, uapi.CAN_ERR_FLAG | uapi.CAN_ERR_MASK)  # every class of them
+_OPTIONS = {  # of cangw(1)
+    uapi.CGW_FLAGS_CAN_ECHO: "-e",
+    uapi.CGW_FLAGS_CAN_SRC_TSTAMP: "-t",
+    uapi.CGW_FLAGS_CAN_IIF_TX_OK: "-i",
+    uapi.CGW_FLAGS_CAN_FD: "-X",
+}
+_NOWHERE = 0x7FFFFFFF  # no interface has this index: they are counted up from 1
 _COUNTERS = frozenset({uapi.CGW_HANDLED, uapi.CGW_DROPPED, uapi.CGW_DELETED})
 _ENDS = frozenset({uapi.CGW_SRC_IF, uapi.CGW_DST_IF})
 _NO_MODULE = {
@@ -54,13 +61,16 @@ class Rule(NamedTuple):
 class Entry(NamedTuple):
     """A rule as the kernel lists it, with its counters (frames since it was made).
 
-    `plain` says that it has exactly the form of ours: our flags, no filter, no modification.
+    `plain` says that it has exactly the form of ours: our flags, no filter, no modification. Of
+    another, `flags` are its own, and `more` what it has beside its interfaces.
     """
 
     rule: Rule
     plain: bool
     handled: int = 0
     dropped: int = 0
+    flags: int = 0
+    more: tuple[tuple[int, bytes], ...] = ()
 
 
 def add(rule: Rule, target: str) -> Request:
@@ -113,6 +123,8 @@ def parse(message: Message) -> Entry:
     fd = bool(flags & uapi.CGW_FLAGS_CAN_FD)
     errors = not fd and found.get(uapi.CGW_FILTER) == _ERRORS
     ours = _COUNTERS | _ENDS | ({uapi.CGW_FILTER} if errors else set())
+    plain = flags == _flags(fd) and found.keys() <= ours
+    more = () if plain else tuple((k, found[k]) for k in sorted(found.keys() - _COUNTERS - _ENDS))
     return Entry(
         Rule(
             read_u32(found.get(uapi.CGW_SRC_IF, bytes(4))),
@@ -120,10 +132,41 @@ def parse(message: Message) -> Entry:
             fd,
             errors,
         ),
-        plain=flags == _flags(fd) and found.keys() <= ours,
+        plain=plain,
         handled=read_u32(found.get(uapi.CGW_HANDLED, bytes(4))),
         dropped=read_u32(found.get(uapi.CGW_DROPPED, bytes(4))),
+        flags=flags,
+        more=more,
     )
+
+
+def deletion(entry: Entry, source: str, destination: str) -> str:
+    """The `cangw` command that deletes this rule, and no other; empty if it modifies frames."""
+    words = ["cangw", "-D", "-s", source, "-d", destination]
+    words += [option for flag, option in _OPTIONS.items() if entry.flags & flag]
+    for kind, value in entry.more:
+        if kind == uapi.CGW_FILTER and len(value) == _FILTER.size:
+            id, mask = _FILTER.unpack(value)
+            sign = "~" if id & uapi.CAN_INV_FILTER else ":"
+            words += ["-f", f"{id & ~uapi.CAN_INV_FILTER:X}{sign}{mask:X}"]
+        elif kind == uapi.CGW_LIM_HOPS:
+            words += ["-l", str(value[0])]
+        else:
+            return ""
+    return " ".join(words)
+
+
+def is_there(netlink: Requests) -> bool:
+    """Whether the kernel has a gateway: asked with a rule that cannot be. Raises KernelError."""
+    probe = add(Rule(_NOWHERE, _NOWHERE, fd=False), "for a try")
+    try:
+        netlink.batch([probe])
+    except KernelError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return False
+        if error.errno != errno.ENODEV:
+            raise
+    return True
 
 
 def _flags(fd: bool) -> int:

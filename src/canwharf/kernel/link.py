@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from struct import Struct
 from typing import NamedTuple
 
-from canwharf.errors import MessageError
+from canwharf.errors import KernelError, MessageError
 from canwharf.kernel import can, uapi
 from canwharf.kernel.can import Controller, Setup
 from canwharf.kernel.message import Message, attribute, attributes, read_text, read_u32, text, u32
@@ -171,6 +171,25 @@ def place_pair(host: str, name: str, namespace: int, group: int) -> Request:
     }
     target = f"interface {name} in the container (pair {host})"
     return Request(uapi.RTM_NEWLINK, _NEW, body, "create", target, hints=hints)
+
+
+def is_known(netlink: Requests, kind: str) -> bool:
+    """Whether the kernel can make links of this kind, or loads what it needs for that.
+
+    Asked with a name that no link can have, of a pair's peer, which is made first. Raises
+    KernelError.
+    """
+    impossible = _info() + attribute(uapi.IFLA_IFNAME, text("a/b"))
+    data = attribute(uapi.VXCAN_INFO_PEER, impossible) if kind == "vxcan" else b""
+    body = (_info() if data else impossible) + _link_info(kind, data)
+    try:
+        netlink.batch([Request(uapi.RTM_NEWLINK, _NEW, body, "try", f"a link of kind {kind}")])
+    except KernelError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return False
+        if error.errno != errno.EINVAL:
+            raise
+    return True
 
 
 def claim(index: int, name: str, alias: str) -> Request:

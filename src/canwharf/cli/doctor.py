@@ -1,0 +1,92 @@
+"""`canwharf doctor`: what is wrong, and the command that mends it.
+
+Rules:
+
+- One line a thing looked at. The exit status is 1 if there is a failure, else 0.
+- --fix runs the commands that can do no harm, says each, and looks again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess  # noqa: TID251 (it runs what it prints; the daemon does not come here)
+import sys
+from collections.abc import Mapping, Sequence
+
+from canwharf.cli import modules, program
+from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag, Option
+from canwharf.cli.units import Units
+from canwharf.docker import listener
+from canwharf.kernel.netlink import Netlink
+from canwharf.operator import paint
+from canwharf.operator.doctor.checks import FAILURE, OK, WARN, Finding, examine
+from canwharf.operator.doctor.gather import forget, gather
+
+DESCRIPTION = (
+    "Look for what keeps buses from working: kernel modules, Docker, the daemon and its socket, "
+    "systemd's units, the state, gateway rules and interfaces. Each line is ok, a warning or a "
+    "failure, which names the command that mends it. Exit status: 1 if there is a failure, else 0."
+)
+EXAMPLE = "sudo canwharf doctor --fix"
+OPTIONS = (
+    Flag("fix", "run the commands that can do no harm: load modules, start the unit, synchronise"),
+    Option("forget", "", "remove a network that Docker does not know any more", "ID"),
+    JSON,
+    SOCKET,
+    STATE_DIR,
+)
+_COLOURS = {OK: paint.GOOD, WARN: paint.DOUBTFUL, FAILURE: paint.BAD}
+
+
+def run(options: Mapping[str, str]) -> int:
+    """Look, mend what can be mended if asked to, and tell. Raises CanwharfError."""
+    if options["forget"]:
+        forget(options["socket"], options["forget"])
+        print(f"removed the network {options['forget']}")
+        return 0
+    findings = _look(options)
+    if options["fix"]:
+        mends = {each.mend: None for _check, each in findings if each.safe and each.level != OK}
+        for mend in mends:
+            _run(mend)
+        findings = _look(options) if mends else findings
+    failed = any(each.level == FAILURE for _check, each in findings)
+    if options["json"]:
+        told = [{"check": check, **each._asdict()} for check, each in findings]
+        print(json.dumps({"ok": not failed, "findings": told}, indent=1))
+    else:
+        _print(findings)
+    return 1 if failed else 0
+
+
+def _look(options: Mapping[str, str]) -> Sequence[tuple[str, Finding]]:
+    socket, directory = options["socket"], options["state-dir"]
+    unit = Units.of(listener.driver_name(socket)).name
+    requests = Netlink()
+    try:
+        return examine(gather(socket, directory, requests, unit, modules.advice))
+    finally:
+        requests.close()
+
+
+def _print(findings: Sequence[tuple[str, Finding]]) -> None:
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    brush = paint.coloured if colour else paint.plain
+    for check, finding in findings:
+        mend = f"; mend it: {brush(finding.mend, paint.STRONG)}" if finding.mend else ""
+        level = brush(f"{finding.level:8}", _COLOURS[finding.level])
+        print(f"{level} {check + ':':13} {finding.what}{mend}")
+
+
+def _run(command: str) -> None:
+    """Run a command that was found to mend something; what it says is seen."""
+    print(f"$ {command}", file=sys.stderr, flush=True)
+    words = shlex.split(command)
+    if words[0] == "canwharf":
+        words[:1] = program.words()
+    try:
+        subprocess.run(words, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    except OSError as error:
+        print(f"cannot run {words[0]}: {error.strerror}", file=sys.stderr)

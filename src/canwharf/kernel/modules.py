@@ -1,0 +1,74 @@
+"""The kernel's modules: which are loaded, built in, loadable, or missing.
+
+Theory of operation. Loaded ones stand in /proc/modules; those that are built in, and those that
+can be loaded, in lists below /lib/modules for the kernel that runs. Where these lists are not
+there (a container, a kernel that was upgraded and not booted), the kernel itself is asked.
+
+Rule: a module may stand in both lists with `-` or `_` in its name; they are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+
+from canwharf.errors import KernelError
+from canwharf.kernel import gateway, link
+from canwharf.kernel.netlink import Requests
+
+LOADED, BUILT_IN, LOADABLE, MISSING = "loaded", "built in", "loadable, not loaded", "missing"
+NEEDED = ("can", "can-raw", "can-gw", "vcan", "vxcan")
+
+
+def states(root: str = "/", release: str = "") -> dict[str, str]:
+    """The state of each module that a bus needs, as far as files tell."""
+    directory = os.path.join(root, "lib/modules", release or os.uname().release)
+    loaded = {line.split()[0] for line in _lines(os.path.join(root, "proc/modules"))}
+    built_in = _names(_lines(os.path.join(directory, "modules.builtin")))
+    loadable = _names(_lines(os.path.join(directory, "modules.dep")))
+    found = {}
+    for module in NEEDED:
+        name = module.replace("-", "_")
+        where = ((loaded, LOADED), (built_in, BUILT_IN), (loadable, LOADABLE))
+        found[module] = next((state for names, state in where if name in names), MISSING)
+    return found
+
+
+def works(module: str, netlink: Requests) -> bool:
+    """Whether the kernel does what this module is for. Raises KernelError: without root."""
+    if module == "can-gw":
+        return gateway.is_there(netlink)
+    if module in ("vcan", "vxcan"):
+        return link.is_known(netlink, module)
+    try:
+        socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW).close()
+    except OSError:
+        return False
+    return True
+
+
+def known(netlink: Requests) -> dict[str, str]:
+    """The state of each module; of one that seems missing, the kernel has the last word."""
+    found = states()
+    for module, state in found.items():
+        try:
+            if state == MISSING and works(module, netlink):
+                found[module] = BUILT_IN
+        except KernelError:
+            continue  # not for who is not root: what the files tell stands
+    return found
+
+
+def _names(lines: Iterable[str]) -> set[str]:
+    """Of `kernel/net/can/can-gw.ko.xz: …`: can_gw."""
+    paths = (line.partition(":")[0].strip() for line in lines)
+    return {os.path.basename(path).partition(".ko")[0].replace("-", "_") for path in paths}
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return [line for line in file if line.strip()]
+    except OSError:
+        return []

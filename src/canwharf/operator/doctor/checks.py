@@ -1,0 +1,251 @@
+"""The checks, as a table: each a function of the facts. Pure.
+
+Rules:
+
+- A check says one line for each thing that it looks at, the good ones too.
+- A failure is what keeps frames, or a container's start, from working, now or after the next boot;
+  it names the command that mends it. A warning need not be mended.
+- A command is `safe` if it can do no harm, whatever is wrong: those are what --fix runs.
+- What cannot be known is not guessed: where the state cannot be read, nothing is said about what
+  follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from canwharf.bus import words
+from canwharf.bus.plan import DeleteLink, DeleteRule
+from canwharf.bus.survey import Picture
+from canwharf.kernel import gateway
+from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED
+from canwharf.operator.doctor.facts import Facts, Unit
+
+OK, WARN, FAILURE = "ok", "warning", "failure"
+
+
+class Finding(NamedTuple):
+    """What one line says: how grave, what about, and the command that mends it, if one does."""
+
+    level: str
+    what: str
+    mend: str = ""
+    safe: bool = False
+
+
+Check = Callable[[Facts], Iterable[Finding]]
+
+
+def examine(facts: Facts) -> list[tuple[str, Finding]]:
+    """All findings, each with the name of its check, in the order of the table."""
+    return [(name, finding) for name, check in CHECKS.items() for finding in check(facts)]
+
+
+def _rights(facts: Facts) -> Iterator[Finding]:
+    if facts.root:
+        yield Finding(OK, "root")
+    else:
+        what = "not root: what only root sees is not looked at"
+        yield Finding(WARN, what, "sudo canwharf doctor")
+
+
+def _modules(facts: Facts) -> Iterator[Finding]:
+    for module, state in facts.modules.items():
+        what = f"{module} is {state}"
+        if state in (LOADED, BUILT_IN):
+            yield Finding(OK, what)
+        elif state == LOADABLE and module == "can-gw":
+            yield Finding(FAILURE, what, f"modprobe {module}", safe=True)
+        elif state == LOADABLE:
+            what += "; the kernel loads it when it is needed"
+            yield Finding(WARN, what, f"modprobe {module}", safe=True)
+        else:
+            yield Finding(FAILURE, what, facts.advice.get(module, "a kernel that has it"))
+
+
+def _boot(facts: Facts) -> Iterator[Finding]:
+    if facts.at_boot or facts.modules.get("can-gw") == BUILT_IN:
+        yield Finding(OK, "can-gw is loaded at each boot")
+    else:
+        mend = facts.install
+        if facts.units is None:
+            mend = "echo can-gw >>/etc/modules-load.d/canwharf.conf"
+        yield Finding(WARN, "nothing loads can-gw at the next boot", mend)
+
+
+def _docker(facts: Facts) -> Iterator[Finding]:
+    if facts.docker:
+        yield Finding(OK, f"Docker {facts.docker}")
+    elif not facts.root:
+        yield Finding(WARN, "Docker's socket is not for us", "sudo canwharf doctor")
+    elif facts.docker_there:
+        mend = "dockerd" if facts.units is None else "systemctl restart docker"
+        yield Finding(FAILURE, "Docker does not answer", mend)
+    else:
+        mend = "dockerd" if facts.units is None else "systemctl start docker"
+        yield Finding(FAILURE, "Docker does not run, or is not installed", mend)
+
+
+def _daemon(facts: Facts) -> Iterator[Finding]:
+    whose = f"the managed plugin {facts.plugin}" if facts.plugin else "the daemon"
+    if facts.refusal:
+        yield Finding(FAILURE, f"{whose} does not answer: {facts.refusal}", facts.restart)
+    elif facts.process and (facts.listens or facts.plugin):
+        yield Finding(OK, f"{whose} runs (process {facts.process})")
+    elif facts.process:
+        what = f"the daemon runs (process {facts.process}), and nobody listens on {facts.socket}"
+        yield Finding(FAILURE, what, facts.restart)
+    elif facts.listens:
+        what = "the daemon does not run; systemd starts it at Docker's first call"
+        yield Finding(WARN, what, facts.start, safe=True)
+    else:
+        safe = facts.start.startswith("systemctl")
+        yield Finding(FAILURE, f"{whose} does not run", facts.start, safe)
+
+
+def _units(facts: Facts) -> Iterator[Finding]:
+    units = [unit for unit in facts.units or () if unit.there]
+    if facts.plugin:
+        yield Finding(OK, "Docker starts its managed plugins itself")
+    elif facts.units is None:
+        yield Finding(OK, "no systemd here: have canwharf started before Docker")
+    elif not units:
+        yield Finding(FAILURE, "no systemd unit starts canwharf at a boot", facts.install)
+    else:
+        yield from _enabled(units, facts)
+
+
+def _enabled(units: list[Unit], facts: Facts) -> Iterator[Finding]:
+    names = " ".join(unit.name for unit in units)
+    enabled = [unit for unit in units if unit.enabled]
+    if not enabled:
+        yield Finding(FAILURE, f"not enabled: {names}", f"systemctl enable {names}")
+    elif not any(unit.before_docker for unit in enabled):
+        what = "Docker may start first at a boot, and leave its containers dead"
+        yield Finding(FAILURE, what, facts.install)
+    else:
+        told = ", ".join(unit.name for unit in enabled)
+        yield Finding(OK, f"enabled, and before Docker at a boot: {told}")
+
+
+def _state(facts: Facts) -> Iterator[Finding]:
+    if facts.state_fault and not facts.root:
+        yield Finding(WARN, facts.state_fault, "sudo canwharf doctor")
+    elif facts.state_fault:
+        # A daemon sets aside what it cannot read, and rebuilds it from the kernel and Docker.
+        yield Finding(FAILURE, facts.state_fault, facts.restart)
+    elif facts.sight and not facts.sight.stored:
+        yield Finding(OK, f"no network was ever kept in {facts.state}")
+    else:
+        yield Finding(OK, f"{facts.state} is readable")
+
+
+def _buses(facts: Facts) -> Iterator[Finding]:
+    for picture in facts.sight.pictures if facts.sight else ():
+        yield _bus(picture)
+
+
+def _bus(picture: Picture) -> Finding:
+    name, link = picture.interface, picture.link
+    if link is None:
+        return _gone(picture)
+    if not link.up and not picture.ours and not picture.moved:
+        what = f"{name} is down: nothing is heard or sent there"
+        return Finding(FAILURE, what, f"ip link set {name} up")
+    if link.controller and link.controller.state_name == "BUS-OFF":
+        what = f"{name} is BUS-OFF: it has given up after too many errors on the wire"
+        return Finding(FAILURE, what, f"ip link set {name} type can restart")
+    if picture.problem:
+        return Finding(WARN, f"{name}: {picture.problem}")
+    return Finding(OK, f"{name} is {'up' if link.up else 'there'}")
+
+
+def _gone(picture: Picture) -> Finding:
+    name = picture.interface
+    if picture.moved and any(each.endpoint for each in picture.members):
+        return Finding(OK, f"{name} is lent to its container")
+    if picture.adapter:
+        return Finding(WARN, f"{name}: {picture.problem or 'the adapter is missing'}")
+    return Finding(OK, f"{name} is not there (see differences)")
+
+
+def _differences(facts: Facts) -> Iterator[Finding]:
+    if facts.sight is None:
+        return
+    others = [each for each in facts.sight.steps if not isinstance(each, DeleteRule | DeleteLink)]
+    told = [each for each in facts.sight.changes if each.startswith("take over")]
+    told += [*words.steps(others), *facts.sight.faults]
+    if told:
+        more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+        what = f"differs from what should be: {told[0]}{more}"
+        yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
+    else:
+        yield Finding(OK, "all is as it should be")
+
+
+def _doubled(facts: Facts) -> Iterator[Finding]:
+    if facts.sight is None:
+        return
+    surplus = [each for each in facts.sight.steps if isinstance(each, DeleteRule)]
+    if surplus:
+        first = f"{surplus[0].source} -> {surplus[0].destination}"
+        what = f"frames arrive more than once, by doubled rules ({len(surplus)}): {first}"
+        yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
+    else:
+        yield Finding(OK, "no frame arrives twice by rules of ours")
+
+
+def _foreign(facts: Facts) -> Iterator[Finding]:
+    if facts.sight is None:
+        return
+    others = [(each, rule) for each in facts.sight.pictures for rule in each.others]
+    for picture, rule in others:
+        ends = f"{rule.source} -> {rule.destination}"
+        mend = gateway.deletion(rule.entry, rule.source, rule.destination) or "cangw -L"
+        if rule.within:
+            what = f"a gateway rule of somebody else doubles frames on {picture.interface}: {ends}"
+            yield Finding(FAILURE, what, mend)
+        else:
+            what = f"a gateway rule of somebody else, perhaps on purpose: {ends}"
+            yield Finding(WARN, what, mend)
+    if not others:
+        yield Finding(OK, "no rules of others on our interfaces")
+
+
+def _orphans(facts: Facts) -> Iterator[Finding]:
+    if facts.sight is None:
+        return
+    found = [each.link.name for each in facts.sight.steps if isinstance(each, DeleteLink)]
+    for name in found:
+        what = f"{name} is ours and belongs to no network"
+        yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
+    if not found:
+        yield Finding(OK, "every interface of ours has an owner")
+
+
+def _ghosts(facts: Facts) -> Iterator[Finding]:
+    if facts.sight is None or facts.sight.names is None:
+        return
+    for network, interface in facts.ghosts.items():
+        what = f"Docker does not know the network {network[:12]} on {interface}"
+        yield Finding(WARN, what, facts.canwharf(f"doctor --forget {network}"))
+    if not facts.ghosts:
+        yield Finding(OK, "Docker knows all our networks")
+
+
+CHECKS: dict[str, Check] = {
+    "rights": _rights,
+    "modules": _modules,
+    "boot": _boot,
+    "docker": _docker,
+    "daemon": _daemon,
+    "units": _units,
+    "state": _state,
+    "buses": _buses,
+    "differences": _differences,
+    "doubled": _doubled,
+    "foreign": _foreign,
+    "orphans": _orphans,
+    "ghosts": _ghosts,
+}

@@ -1,0 +1,82 @@
+"""What the checks judge: facts about a machine, as values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from canwharf.operator.sight import Sight
+
+
+class Unit(NamedTuple):
+    """A systemd unit: whether there is one, is enabled, and comes before Docker."""
+
+    name: str
+    there: bool
+    enabled: bool
+    before_docker: bool
+
+
+class Facts(NamedTuple):
+    """A machine.
+
+    `modules` are states by name, `advice` says where a missing one is to be had, `at_boot` that
+    can-gw is loaded at each boot. `docker` is its version (empty: it does not answer), `plugin` the
+    managed plugin that is our driver, if one is. `listens` says that somebody has our socket,
+    `refusal` why the daemon does not answer there. `units` are None where systemd does not run.
+    `state_fault` says why the state cannot be read; then there is no `sight`. `ghosts` are networks
+    that Docker does not know, with their interface.
+    """
+
+    driver: str
+    socket: str
+    root: bool = True
+    modules: Mapping[str, str] = {}
+    advice: Mapping[str, str] = {}
+    at_boot: bool = True
+    docker_there: bool = True
+    docker: str = ""
+    plugin: str = ""
+    process: int = 0
+    listens: bool = False
+    refusal: str = ""
+    units: tuple[Unit, ...] | None = None
+    state: str = ""
+    state_fault: str = ""
+    sight: Sight | None = None
+    ghosts: Mapping[str, str] = {}
+
+    @property
+    def start(self) -> str:
+        """The command that starts the daemon."""
+        if self.units is None:
+            return f"canwharf serve{self._where}"
+        if any(unit.there for unit in self.units):
+            return f"systemctl start {self.units[0].name}"
+        return self.install
+
+    @property
+    def restart(self) -> str:
+        """The command that starts it anew; containers keep talking."""
+        if self.plugin:
+            return f"docker plugin disable -f {self.plugin} && docker plugin enable {self.plugin}"
+        if self.units is not None and any(unit.there for unit in self.units):
+            return f"systemctl restart {self.units[0].name}"
+        return f"kill {self.process} && {self.start}" if self.process else self.start
+
+    @property
+    def install(self) -> str:
+        """The command that makes a service of it."""
+        name = "" if self.driver == "canwharf" else f" --driver-name {self.driver}"
+        return f"canwharf install{name}"
+
+    def canwharf(self, words: str) -> str:
+        """A command of ours for this driver."""
+        return f"canwharf {words}{self._where}"
+
+    @property
+    def _where(self) -> str:
+        if self.driver == "canwharf":
+            return ""
+        directory = self.state.rpartition("/")[0]
+        return f" --socket {self.socket} --state-dir {directory}"

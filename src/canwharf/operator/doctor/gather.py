@@ -1,0 +1,164 @@
+"""The facts of this machine, gathered: the doctor's only I/O.
+
+Rules:
+
+- Nothing is changed, and no daemon is started: one that does not run is not called.
+- Each question has a time limit.
+- What only root may know is left out for others.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess  # noqa: TID251 (systemd's answers have no other door; the daemon does not come here)
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from canwharf.docker import engine, listener, names
+from canwharf.docker.call import call
+from canwharf.errors import CallError, CanwharfError
+from canwharf.kernel import modules
+from canwharf.kernel.netlink import Requests
+from canwharf.operator.doctor.facts import Facts, Unit
+from canwharf.operator.sight import Sight, look
+
+_ANSWER = 5.0  # seconds for the daemon
+_ENGINE = 3.0  # seconds for Docker
+_SYSTEMCTL = 10.0  # seconds
+_LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/lib/modules-load.d")
+_LISTENS = 0x00010000  # __SO_ACCEPTCON, in /proc/net/unix
+
+
+def gather(
+    socket: str, directory: str, requests: Requests, unit: str, advice: Callable[[str], str]
+) -> Facts:
+    """Everything.
+
+    `unit` is the name of systemd's units for this driver, `advice` says where a missing module is
+    to be had. Raises CanwharfError.
+    """
+    driver = listener.driver_name(socket)
+    known = modules.known(requests)
+    missing = [module for module, state in known.items() if state == modules.MISSING]
+    sight, fault = _sight(socket, directory, requests)
+    process = listener.server(driver)
+    plugin = _plugin(driver)
+    root = os.geteuid() == 0
+    return Facts(
+        driver,
+        socket,
+        root,
+        known,
+        {module: advice(module) for module in missing},
+        _at_boot(),
+        os.path.exists(engine.SOCKET),
+        _version(),
+        plugin,
+        process,
+        _listens(socket),
+        _refusal(socket) if process and root and not plugin else "",
+        _units(unit),
+        os.path.join(directory, "state.json"),
+        fault,
+        sight,
+        _ghosts(sight),
+    )
+
+
+def forget(socket: str, network: str) -> None:
+    """Remove a network that Docker does not know any more. Raises CanwharfError."""
+    known = names.ask(listener.driver_name(socket), _ENGINE)
+    if known is None:
+        raise CanwharfError("Docker does not answer: whether it knows the network cannot be told")
+    if network in known.networks:
+        name = known.networks[network]
+        raise CanwharfError(f"Docker knows the network: 'docker network rm {name}' removes it")
+    call(socket, "NetworkDriver.DeleteNetwork", {"NetworkID": network})
+
+
+def _sight(socket: str, directory: str, requests: Requests) -> tuple[Sight | None, str]:
+    try:
+        return look(socket, directory, requests), ""
+    except CanwharfError as error:
+        return None, str(error)
+
+
+def _ghosts(sight: Sight | None) -> Mapping[str, str]:
+    if sight is None or sight.names is None:
+        return {}
+    return {
+        network.id: picture.interface
+        for picture in sight.pictures
+        for network in picture.networks
+        if network.id not in sight.names.networks
+    }
+
+
+def _at_boot() -> bool:
+    """Whether can-gw stands in a file of modules-load.d(5)."""
+    for directory in _LOAD_DIRECTORIES:
+        for name in os.listdir(directory) if os.path.isdir(directory) else ():
+            with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as file:
+                if any(line.strip().replace("_", "-") == "can-gw" for line in file):
+                    return True
+    return False
+
+
+def _version() -> str:
+    told = names.get("/version", monotonic() + _ENGINE)
+    return str(told.get("Version", "")) if isinstance(told, dict) else ""
+
+
+def _plugin(driver: str) -> str:
+    """The managed plugin that is this driver, if Docker has one enabled."""
+    told = names.get("/plugins", monotonic() + _ENGINE)
+    for each in told if isinstance(told, list) else ():
+        name = each.get("Name") if isinstance(each, dict) else None
+        if each.get("Enabled") and engine.is_ours(name, driver):
+            return str(name)
+    return ""
+
+
+def _listens(socket: str) -> bool:
+    """Whether somebody listens at this path: the daemon, or systemd for it (proc_net(5))."""
+    try:
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return False
+    real = {socket, os.path.realpath(socket)}
+    return any(row[7] in real and int(row[3], 16) & _LISTENS for row in rows[1:] if len(row) == 8)
+
+
+def _refusal(socket: str) -> str:
+    try:
+        call(socket, "Plugin.Activate", limit=_ANSWER)
+    except CallError as error:
+        return str(error)
+    return ""
+
+
+def _units(unit: str) -> tuple[Unit, ...] | None:
+    """The service and the socket of this name."""
+    program = shutil.which("systemctl")
+    if not os.path.isdir("/run/systemd/system") or program is None:  # sd_booted(3)
+        return None
+    return tuple(_unit(program, f"{unit}.{kind}") for kind in ("service", "socket"))
+
+
+def _unit(program: str, name: str) -> Unit:
+    words = [program, "show", name, "-p", "LoadState,UnitFileState,Before"]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=_SYSTEMCTL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Unit(name, there=False, enabled=False, before_docker=False)
+    told = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    return Unit(
+        name,
+        told.get("LoadState") == "loaded",
+        told.get("UnitFileState") == "enabled",
+        "docker.service" in told.get("Before", "").split(),
+    )

@@ -1,0 +1,335 @@
+"""`canwharf doctor`: each check provoked by facts, and the command that mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from canwharf import cli
+from canwharf.cli import doctor
+from canwharf.cli import modules as installing
+from canwharf.docker.names import Names
+from canwharf.errors import CanwharfError
+from canwharf.kernel import gateway, modules
+from canwharf.kernel.can import Controller
+from canwharf.kernel.gateway import Entry, Rule
+from canwharf.operator.doctor import gather
+from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN, Finding, examine
+from canwharf.operator.doctor.facts import Facts, Unit
+from canwharf.operator.sight import Sight
+from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
+from tests.unit.test_status import seen
+
+WELL = Facts(
+    "canwharf",
+    "/run/docker/plugins/canwharf.sock",
+    modules=dict.fromkeys(modules.NEEDED, modules.LOADED),
+    docker="28.5.2",
+    process=412,
+    listens=True,
+    units=(
+        Unit("canwharf.service", there=True, enabled=True, before_docker=True),
+        Unit("canwharf.socket", there=True, enabled=True, before_docker=True),
+    ),
+    state="/var/lib/canwharf/state.json",
+)
+NONE = tuple(unit._replace(there=False, enabled=False) for unit in WELL.units or ())
+
+
+def told(check: str, facts: Facts) -> list[Finding]:
+    return list(CHECKS[check](facts))
+
+
+def one(check: str, facts: Facts) -> tuple[str, str]:
+    """The level and the command of the one line of a check."""
+    (finding,) = told(check, facts)
+    return finding.level, finding.mend
+
+
+def test_a_machine_that_is_well(daemon: Daemon) -> None:
+    """A line for each check, all ok."""
+    daemon.service.create_network("n1", {})
+    findings = examine(WELL._replace(sight=seen(daemon)))
+    assert {check for check, _finding in findings} == set(CHECKS)
+    assert {finding.level for _check, finding in findings} == {OK}
+    assert not any(finding.mend for _check, finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "level", "mend"),
+    [
+        ("rights", {"root": False}, WARN, "sudo canwharf doctor"),
+        ("boot", {"at_boot": False}, WARN, "canwharf install"),
+        (
+            "boot",
+            {"at_boot": False, "units": None},
+            WARN,
+            "echo can-gw >>/etc/modules-load.d/canwharf.conf",
+        ),
+        ("boot", {"at_boot": False, "modules": {"can-gw": modules.BUILT_IN}}, OK, ""),
+        ("docker", {"docker": ""}, FAILURE, "systemctl restart docker"),
+        ("docker", {"docker": "", "units": None}, FAILURE, "dockerd"),
+        ("docker", {"docker": "", "docker_there": False}, FAILURE, "systemctl start docker"),
+        ("docker", {"docker": "", "root": False}, WARN, "sudo canwharf doctor"),
+        ("daemon", {"process": 0}, WARN, "systemctl start canwharf.service"),
+        (
+            "daemon",
+            {"process": 0, "listens": False},
+            FAILURE,
+            "systemctl start canwharf.service",
+        ),
+        (
+            "daemon",
+            {"process": 0, "listens": False, "units": NONE},
+            FAILURE,
+            "canwharf install",
+        ),
+        (
+            "daemon",
+            {"process": 0, "listens": False, "units": None},
+            FAILURE,
+            "canwharf serve",
+        ),
+        ("daemon", {"listens": False}, FAILURE, "systemctl restart canwharf.service"),
+        ("daemon", {"refusal": "no answer"}, FAILURE, "systemctl restart canwharf.service"),
+        (
+            "daemon",
+            {"refusal": "no answer", "units": None},
+            FAILURE,
+            "kill 412 && canwharf serve",
+        ),
+        ("daemon", {"listens": False, "plugin": "canwharf:latest"}, OK, ""),
+        (
+            "daemon",
+            {"process": 0, "listens": False, "plugin": "p:1"},
+            FAILURE,
+            "systemctl start canwharf.service",
+        ),
+        ("units", {"units": None}, OK, ""),
+        ("units", {"units": NONE}, FAILURE, "canwharf install"),
+        (
+            "units",
+            {"units": NONE, "driver": "rusty"},
+            FAILURE,
+            "canwharf install --driver-name rusty",
+        ),
+        ("units", {"units": NONE, "plugin": "p:1"}, OK, ""),
+        (
+            "units",
+            {"units": tuple(unit._replace(enabled=False) for unit in WELL.units or ())},
+            FAILURE,
+            "systemctl enable canwharf.service canwharf.socket",
+        ),
+        (
+            "units",
+            {"units": tuple(unit._replace(before_docker=False) for unit in WELL.units or ())},
+            FAILURE,
+            "canwharf install",
+        ),
+        ("state", {"state_fault": "garbled"}, FAILURE, "systemctl restart canwharf.service"),
+        ("state", {"state_fault": "denied", "root": False}, WARN, "sudo canwharf doctor"),
+        ("state", {"sight": Sight("canwharf", stored=False)}, OK, ""),
+    ],
+)
+def test_what_facts_tell(check: str, changes: dict[str, object], level: str, mend: str) -> None:
+    """One thing is wrong, and its command mends it."""
+    assert one(check, WELL._replace(**changes)) == (level, mend)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("module", "state", "expected"),
+    [
+        ("vxcan", modules.LOADED, Finding(OK, "vxcan is loaded")),
+        ("vxcan", modules.BUILT_IN, Finding(OK, "vxcan is built in")),
+        (
+            "vxcan",
+            modules.LOADABLE,
+            Finding(
+                WARN,
+                "vxcan is loadable, not loaded; the kernel loads it when it is needed",
+                "modprobe vxcan",
+                safe=True,
+            ),
+        ),
+        (
+            "can-gw",
+            modules.LOADABLE,
+            Finding(FAILURE, "can-gw is loadable, not loaded", "modprobe can-gw", safe=True),
+        ),
+        ("vxcan", modules.MISSING, Finding(FAILURE, "vxcan is missing", "apt install it")),
+    ],
+)
+def test_modules(module: str, state: str, expected: Finding) -> None:
+    """The kernel loads types of links by itself, and nobody loads the gateway."""
+    facts = WELL._replace(modules={module: state}, advice={"vxcan": "apt install it"})
+    assert told("modules", facts) == [expected]
+
+
+def test_the_modules_that_are_installed_are_those_that_are_looked_at() -> None:
+    assert tuple(installing.MODULES) == modules.NEEDED
+
+
+def test_where_modules_stand(tmp_path: Path) -> None:
+    """As kmod keeps them, packed or not."""
+    files = {
+        "proc/modules": "can_gw 40960 0 - Live 0x0\n",
+        "lib/modules/6.1/modules.builtin": "kernel/net/can/can.ko\nkernel/net/can/can-raw.ko\n",
+        "lib/modules/6.1/modules.dep": "kernel/drivers/net/can/vcan.ko.xz: kernel/x.ko\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert modules.states(str(tmp_path), "6.1") == {
+        "can": modules.BUILT_IN,
+        "can-raw": modules.BUILT_IN,
+        "can-gw": modules.LOADED,
+        "vcan": modules.LOADABLE,
+        "vxcan": modules.MISSING,
+    }
+    assert set(modules.states(str(tmp_path), "7").values()) == {modules.LOADED, modules.MISSING}
+
+
+@pytest.fixture
+def busy(daemon: Daemon) -> Daemon:
+    daemon.service.create_network("n1", {"can.interface": "vcan0"})
+    daemon.run_container("n1", "e1")
+    return daemon
+
+
+def disturbed(daemon: Daemon, disturb: Callable[[FakeKernel, str], object]) -> Facts:
+    disturb(daemon.kernel, daemon.port("n1", "e1"))
+    return WELL._replace(sight=seen(daemon))
+
+
+@pytest.mark.parametrize(
+    ("check", "disturb", "words"),
+    [
+        ("differences", lambda kernel, _port: kernel.rules.pop(), "add gateway rule"),
+        (
+            "doubled",
+            lambda kernel, port: kernel.add_rule("vcan0", port),
+            "by doubled rules (1): vcan0 -> ",
+        ),
+        (
+            "orphans",
+            lambda kernel, _port: kernel.add_link("vcan8", "vcan", alias="canwharf canwharf bus"),
+            "vcan8 is ours and belongs to no network",
+        ),
+    ],
+)
+def test_what_synchronising_mends(
+    check: str, disturb: Callable[[FakeKernel, str], object], words: str, busy: Daemon
+) -> None:
+    """Each under its own check, and under no other."""
+    facts = disturbed(busy, disturb)
+    for name in ("differences", "doubled", "orphans"):
+        assert one(name, facts) == ((FAILURE, "canwharf sync") if name == check else (OK, ""))
+    (finding,) = told(check, facts)
+    assert words in finding.what
+    assert finding.safe
+    busy.upkeep.sync()
+    assert one(check, WELL._replace(sight=seen(busy))) == (OK, "")
+
+
+def test_rules_of_others(busy: Daemon) -> None:
+    """Within a bus they double frames; from one bus to another they may be on purpose."""
+    port = busy.port("n1", "e1")
+
+    def disturb(kernel: FakeKernel, port: str) -> None:
+        kernel.add_link("can7")
+        kernel.add_rule("vcan0", port, flags=1)
+        kernel.add_rule("can7", "vcan0", fd=True)
+
+    within, across = told("foreign", disturbed(busy, disturb))[::-1]
+    assert (within.level, within.mend) == (FAILURE, f"cangw -D -s vcan0 -d {port} -e")
+    assert (across.level, across.mend) == (WARN, "cangw -D -s can7 -d vcan0 -e -i -X")
+    assert not within.safe
+
+
+@pytest.mark.parametrize(
+    ("flags", "more", "words"),
+    [
+        (0, (), ""),
+        (2, ((13, b"\x01"),), " -t -l 1"),
+        (1, ((11, bytes.fromhex("23010000 ff070000")),), " -e -f 123:7FF"),
+        (1, ((11, bytes.fromhex("23010020 ff070000")),), " -e -f 123~7FF"),
+    ],
+)
+def test_how_to_delete_a_rule(flags: int, more: tuple[tuple[int, bytes], ...], words: str) -> None:
+    """In cangw's words, exactly that one."""
+    entry = Entry(Rule(1, 2, fd=False), plain=False, flags=flags, more=more)
+    assert gateway.deletion(entry, "a", "b") == f"cangw -D -s a -d b{words}"
+    modifying = entry._replace(more=((4, b"x"),))
+    assert gateway.deletion(modifying, "a", "b") == ""
+
+
+def test_adapters(daemon: Daemon, kernel: FakeKernel) -> None:
+    """Down, BUS-OFF, or pulled out."""
+    kernel.add_link("can0", "can", up=False)
+    daemon.service.create_network("n1", {"can.interface": "can0"})
+    down = seen(daemon, None, Controller(4))
+    assert one("buses", WELL._replace(sight=down)) == (FAILURE, "ip link set can0 up")
+    kernel.set_up("can0")
+    off = seen(daemon, None, Controller(3))
+    mend = "ip link set can0 type can restart"
+    assert one("buses", WELL._replace(sight=off)) == (FAILURE, mend)
+    well = seen(daemon, None, Controller(0))
+    assert one("buses", WELL._replace(sight=well)) == (OK, "")
+    kernel.delete_link("can0")
+    assert one("buses", WELL._replace(sight=seen(daemon))) == (WARN, "")
+
+
+def test_a_ghost(busy: Daemon) -> None:
+    """A network that Docker does not know; where Docker does not answer, nobody can tell."""
+    sight = seen(busy, Names({}, {}))
+    facts = WELL._replace(sight=sight, ghosts=gather._ghosts(sight))
+    assert one("ghosts", facts) == (WARN, "canwharf doctor --forget n1")
+    assert gather._ghosts(seen(busy)) == {}
+    silent = seen(busy, None)
+    assert gather._ghosts(silent) == {}
+    assert told("ghosts", WELL._replace(sight=silent)) == []
+
+
+def test_another_name_stands_in_the_commands() -> None:
+    other = WELL._replace(
+        driver="rusty", socket="/run/docker/plugins/rusty.sock", state="/var/lib/r/state.json"
+    )
+    where = "--socket /run/docker/plugins/rusty.sock --state-dir /var/lib/r"
+    assert other.canwharf("sync") == f"canwharf sync {where}"
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [(None, "Docker does not answer"), (Names({"n1": "bus0"}, {}), "docker network rm bus0")],
+)
+def test_what_docker_may_know_is_not_forgotten(
+    known: Names | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("canwharf.docker.names.ask", lambda *_arguments: known)
+    with pytest.raises(CanwharfError, match=words):
+        gather.forget("/run/docker/plugins/canwharf.sock", "n1")
+
+
+def test_what_it_prints_and_its_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line a check; --fix runs what is safe and looks again."""
+    ill = WELL._replace(modules={"can-gw": modules.LOADABLE}, at_boot=False)
+    looks = [ill, ill, ill, WELL]
+    ran: list[str] = []
+    monkeypatch.setattr(doctor, "gather", lambda *_arguments: looks.pop(0))
+    monkeypatch.setattr(doctor, "_run", ran.append)
+    assert cli.main(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    line = "failure  modules:      can-gw is loadable, not loaded; mend it: modprobe can-gw"
+    assert line in lines
+    assert len(lines) == len(examine(ill))
+    assert cli.main(["doctor", "--json"]) == 1
+    content: Mapping[str, object] = json.loads(capsys.readouterr().out)
+    assert content["ok"] is False
+    assert cli.main(["doctor", "--fix"]) == 0
+    assert ran == ["modprobe can-gw"]
