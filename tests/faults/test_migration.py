@@ -6,19 +6,10 @@ What needs no systemd is in tests/system/test_migration.py.
 from __future__ import annotations
 
 from tests.faults.plugged import PluginBoard, machine
+from tests.system.installed import PROGRAM
 from tests.system.test_power import wait_running
 
 NAME = "wsovalle/vxcan:latest"  # docker-vxcan's; ours stands in for it
-SOCKET = f"/run/docker/plugins/{NAME}.sock"
-UNIT = f"""[Unit]
-Before=docker.service
-[Service]
-Type=notify
-Environment=PYTHONPATH=/repo/src
-ExecStart=/usr/bin/python3 -m canwharf serve --socket {SOCKET} --state-dir /var/lib/canwharf/vxcan
-[Install]
-WantedBy=multi-user.target
-"""
 ECUS = ("ecu1", "ecu2")
 
 
@@ -31,8 +22,8 @@ class Inherited(PluginBoard):
         """The steps of docs/migration.md."""
         self.sh(f"docker plugin disable -f {NAME} && docker plugin rm -f {NAME}")
         self.sh("ip link del old7")
-        self.sh(f"printf '%s' '{UNIT}' > /etc/systemd/system/inherited.service")
-        self.sh("systemctl daemon-reload && systemctl enable --now inherited")
+        self.sh(f"/repo/packaging/zipapp.sh python3 {PROGRAM}")
+        self.sh(f"env -u PYTHONPATH {PROGRAM} install --driver-name {NAME}")
         self.sh("systemctl restart docker")
 
 
