@@ -49,6 +49,7 @@ def test_asked_by_prometheus_and_in_a_file(board: Board) -> None:
     assert figures(told, "canwharf_recoveries_total", kind="recreated bus interface") == [1]
     assert figures(told, "canwharf_call_duration_seconds_count", call="Join") == [1]
     assert figures(told, "canwharf_start_time_seconds")[0] > 0
+    assert "_created" not in told
     start(board, FILE)
     board.sh(f"timeout 30 sh -c 'until test -e {FILE}; do :; done'")
     assert figures(board.sh(f"cat {FILE}"), FRAMES, bus="vcan0", network=id) == [1]

@@ -33,6 +33,8 @@ from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel import gateway
 from canwharf.kernel.netlink import Requests
 
+# A time beside each count is of use to nobody here. Read at the import, in all versions.
+os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"
 try:
     import prometheus_client as prometheus
     from prometheus_client.core import CounterMetricFamily, Metric
@@ -73,7 +75,6 @@ class Metrics:
 
     def __init__(self, where: str, report: Report) -> None:
         """Raise StartError if nobody can listen there."""
-        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._report = report
         self._path = where if "/" in where else ""
         self._listening = None if self._path else _listen(where)
