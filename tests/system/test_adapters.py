@@ -69,7 +69,7 @@ def test_containers_before_the_adapter_which_comes_and_goes(board: Board) -> Non
     with plugged(board) as wire:
         board.sh(WAIT.format(f"cangw -L | grep -q {NAME}"))
         board.sh("docker exec -d ecu1 sh -c 'candump -n 1 can0 > /tmp/heard'")
-        board.sh(WAIT.format("docker top ecu1 | grep -q candump"))
+        board.sh(WAIT.format("docker exec ecu1 grep -q raw /proc/net/can/rcvlist_all"))
         wire.write(b"t1232BEEF\n")
         board.sh(WAIT.format("docker exec ecu1 grep -q BE.EF /tmp/heard"))
         board.sh("docker exec ecu2 cansend can0 456#CAFE")
