@@ -3,14 +3,18 @@
 Rules:
 
 - With a time limit.
+- Where nothing is at the path, a managed plugin is looked for, whose socket Docker puts into a
+  folder of its id: a person need not know that.
 - What the daemon refuses is an error in its own words.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Mapping
+from glob import glob
 from http.client import HTTPConnection, HTTPException
 
 from canwharf.errors import CallError
@@ -26,7 +30,7 @@ def call(
     try:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.settimeout(limit)
-            connected.connect(path)
+            connected.connect(_place(path))
             connection.sock = connected
             connection.request("POST", f"/{name}", json.dumps(content))
             answer = json.loads(connection.getresponse().read())
@@ -41,3 +45,11 @@ def call(
     if "Err" in answer:
         raise CallError(name, path, str(answer["Err"]))
     return answer
+
+
+def _place(path: str) -> str:
+    """Where the daemon of this path listens; the path itself if it is not to be found."""
+    if os.path.exists(path):
+        return path
+    folder, name = os.path.split(path)
+    return next(iter(glob(os.path.join(folder, "[0-9a-f]" * 64, name))), path)
