@@ -27,15 +27,10 @@ class PluginBoard(Board):
         self.sh(f"docker plugin disable -f {NAME} && docker plugin rm -f {NAME}")
 
     def load_modules(self) -> None:
-        """For now and for each boot, as /etc/modules-load.d does.
-
-        What reads that is in the udev package from systemd 262 on, which no guest has.
-        """
-        units = " ".join(f"modprobe@{module}.service" for module in ("vcan", "vxcan", "can_gw"))
-        folder = "/etc/systemd/system/docker.service.d"
-        text = f"[Unit]\\nWants={units}\\nAfter={units}\\n"
-        self.sh(f"mkdir -p {folder} && printf '{text}' > {folder}/can.conf")
-        self.sh(f"systemctl daemon-reload && systemctl start {units}")
+        """What the documentation says, for now and for each boot."""
+        path = "/etc/modules-load.d/canwharf.conf"
+        self.sh(f"mkdir -p /etc/modules-load.d && printf '%s\\n' vcan vxcan can-gw > {path}")
+        self.sh(f"xargs -n 1 modprobe < {path}")
 
     def reboot_after_power_cut(self) -> None:
         """Cut the power and boot; nobody starts anything."""

@@ -60,6 +60,18 @@ def test_two_containers_and_the_host_hear_each_other(plugged: PluginBoard) -> No
     assert [link["ifname"] for link in links] == ["lo", "can0"]
 
 
+def test_the_hosts_own_canwharf_shows_and_mends_it(plugged: PluginBoard) -> None:
+    """Installed beside the plugin for its other verbs."""
+    plugged.network()
+    start(plugged)
+    shown = plugged.sh("python3 -m canwharf status")
+    assert "the daemon runs" in shown
+    assert all(name in shown for name in ("bus0", *ECUS, "all hear each other"))
+    plugged.sh("cangw -F", check=False)
+    plugged.sh("python3 -m canwharf sync")
+    together(plugged)
+
+
 def test_a_dead_daemon_is_started_again_and_nobody_notices(plugged: PluginBoard) -> None:
     plugged.network()
     start(plugged)
@@ -71,16 +83,37 @@ def test_a_dead_daemon_is_started_again_and_nobody_notices(plugged: PluginBoard)
     together(plugged)
 
 
-def test_an_upgrade_under_running_containers(plugged: PluginBoard) -> None:
-    """Another plugin by its id, so all that the old one had of its own is gone."""
+def test_an_upgrade_under_traffic(plugged: PluginBoard) -> None:
+    """Another plugin by its id, so all that the old one had of its own is gone; no frame is."""
     plugged.network()
     start(plugged)
+    listener = plugged.guest.start("docker exec ecu2 candump -L can0,123:7FF")
+    plugged.sh("docker exec -d ecu1 cangen can0 -I 123 -L 4 -D i -g 10")
+    listener.wait_for("123#")
     plugged.remove()
-    together(plugged)
     plugged.install()
     together(plugged)
+    plugged.sh("pkill cangen; pkill candump")
+    listener.wait(30, check=False)
+    frames = [line.split("#")[1][:8] for line in listener.stdout.splitlines()]
+    counted = [int.from_bytes(bytes.fromhex(frame), "little") for frame in frames]
+    assert len(counted) > 100
+    assert counted == list(range(counted[0], counted[0] + len(counted)))
     plugged.sh("docker restart -t 0 ecu1 ecu2")
     together(plugged)
+
+
+def test_docker_killed(plugged: PluginBoard) -> None:
+    """It starts the plugin anew, and then the containers; nothing of the old ones is left."""
+    plugged.network()
+    start(plugged, "--restart always")
+    plugged.sh(
+        "systemctl kill -s KILL docker; systemctl reset-failed docker; systemctl start docker"
+    )
+    wait_running(plugged, *ECUS)
+    together(plugged)
+    assert len(plugged.rules()) == 12
+    assert len(plugged.interfaces()) == 3
 
 
 def test_a_lost_state_is_rebuilt_though_docker_calls_the_plugin_otherwise(
@@ -132,7 +165,10 @@ def test_a_swarm_service_is_whole_again_after_a_power_cut(plugged: PluginBoard) 
     plugged.sh(
         f"docker network create --scope swarm --config-from bus0-here -d {NAME} --attachable bus0"
     )
-    plugged.sh("docker service create -d --name ecu --network bus0 --replicas 2 ecu sleep 100000")
+    plugged.sh(
+        "docker service create -d --name ecu --network bus0 --replicas 2 "
+        "--stop-grace-period 1s ecu sleep 100000"
+    )
     for cut in (False, True):
         if cut:
             plugged.reboot_after_power_cut()
@@ -142,8 +178,11 @@ def test_a_swarm_service_is_whole_again_after_a_power_cut(plugged: PluginBoard) 
         plugged.assert_exactly_once("host:vcan0", *(plugged.member(task) for task in tasks))
     assert "can0" in plugged.sh("docker run --rm --network bus0 ecu ip link")
     plugged.sh("docker service rm ecu")
-    plugged.wait_until("docker network rm bus0")  # its tasks are still ending
-    plugged.wait_until("docker network rm bus0-here")
+    plugged.wait_until('[ -z "$(docker ps -q)" ]')
+    plugged.sh("docker network rm bus0")
+    if in_time(plugged):  # Docker 26 counts the repeated CreateNetwork as a second user of it
+        plugged.wait_until("docker network rm bus0-here")
+    plugged.wait_until("! ip link show vcan0")
     plugged.sh("docker swarm leave --force && docker network rm docker_gwbridge")
 
 
