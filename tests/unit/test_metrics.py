@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 
@@ -211,13 +211,32 @@ def test_a_kernel_that_does_not_answer_is_an_error_to_who_asks(
     assert scraped.ask()[0] == 200
 
 
+def test_a_mistake_in_a_figure_does_not_end_the_daemon(
+    daemon: Daemon, scraped: Scraped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks is told, and the log."""
+    metrics = Metrics(str(tmp_path / "canwharf.prom"), daemon.events.append)
+    run = begin(metrics, daemon)
+
+    def slip(_requests: object) -> list[gateway.Entry]:
+        raise ZeroDivisionError("slip")
+
+    monkeypatch.setattr(gateway, "entries", slip)
+    status, _head, body = scraped.ask()
+    assert (status, body) == (500, "internal error: ZeroDivisionError('slip')\n")
+    assert [event.what for event in scraped.said] == ["internal error"]
+    run(0.0)
+    assert daemon.said("could not write the figures, trying again")
+
+
 def test_nobody_is_woken_while_nobody_asks(scraped: Scraped) -> None:
     """A board's battery."""
     scraped.samples()
     assert scraped.expire(monotonic()) is None
 
 
-def begin(metrics: Metrics, daemon: Daemon) -> object:
+def begin(metrics: Metrics, daemon: Daemon) -> Callable[[float], float | None]:
+    """As the daemon's start does."""
     selector = selectors.DefaultSelector()
     return metrics.begin(selector, daemon.service, daemon.reconciler, daemon.kernel)
 
@@ -228,9 +247,7 @@ def test_a_file_for_the_node_exporter(daemon: Daemon, tmp_path: Path) -> None:
     old = os.umask(0o077)
     try:
         metrics = Metrics(str(path), daemon.events.append)
-        run = metrics.begin(
-            selectors.DefaultSelector(), daemon.service, daemon.reconciler, daemon.kernel
-        )
+        run = begin(metrics, daemon)
         assert run(100.0) == 100.0 + INTERVAL
     finally:
         os.umask(old)
@@ -248,9 +265,7 @@ def test_a_file_that_cannot_be_written_is_told_once(daemon: Daemon, tmp_path: Pa
     """And written when it can: its folder may come later."""
     path = tmp_path / "later" / "canwharf.prom"
     metrics = Metrics(str(path), daemon.events.append)
-    run = metrics.begin(
-        selectors.DefaultSelector(), daemon.service, daemon.reconciler, daemon.kernel
-    )
+    run = begin(metrics, daemon)
     run(0.0)
     run(INTERVAL)
     (event,) = daemon.said("could not write the figures, trying again")

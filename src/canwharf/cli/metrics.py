@@ -144,6 +144,10 @@ class Metrics:
             return 200, self._text()
         except CanwharfError as error:
             return 500, f"{error}\n".encode()
+        except Exception as error:  # noqa: BLE001
+            # A mistake in a figure must not take the driver away from Docker.
+            self._report(Event(ERROR, "internal error", {"error": repr(error)}))
+            return 500, f"internal error: {error!r}\n".encode()
 
     def _text(self) -> bytes:
         """All figures. Raises KernelError."""
@@ -163,7 +167,7 @@ class Metrics:
                 os.fchmod(file.fileno(), 0o644)
             os.replace(aside, self._path)
             self._failed = False
-        except (OSError, CanwharfError) as error:
+        except Exception as error:  # noqa: BLE001 (as above)
             words = (error.strerror if isinstance(error, OSError) else None) or str(error)
             if not self._failed:  # once, not four times a minute
                 fields = {"file": self._path, "error": words}
