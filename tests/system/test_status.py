@@ -41,6 +41,10 @@ def test_who_is_on_a_bus(board: Board) -> None:
     shown = board.sh("python3 -m canwharf status")
     assert "networks: bus0" in shown
     assert re.search(r"├── ecu1 +can0 +cwh\w+ +sent ", shown)
+    drawn = board.sh("python3 -m canwharf graph")
+    assert 'c1["ecu2"]' in drawn
+    assert 'c1 <-->|"drive0<br/>' in drawn
+    assert "<svg" in board.sh("python3 -m canwharf graph powertrain --format svg")
     board.end_daemon("TERM")
     again = told(board)
     assert again["buses"] == status["buses"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
     "status": "show the buses, who is on them, and what differs",
+    "graph": "draw the buses, as SVG or for Mermaid",
     "doctor": "find what is wrong, and the command that mends it",
     "sync": "put right what differs from what should be",
     "install": "make a systemd service of it, which starts before Docker",

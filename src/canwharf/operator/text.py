@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from canwharf.bus.survey import Gap, Member, Picture, is_virtual
+from canwharf.bus.survey import Member, Picture, is_virtual
 from canwharf.kernel.can import Controller
+from canwharf.operator.drawing import troubles
 from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Paint
 from canwharf.operator.sight import Sight
 
@@ -115,20 +116,8 @@ def _hearing(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
     there = [each for each in picture.members if each.link is not None]
     if picture.whole and len(there) > 1:
         yield f"  {paint('all hear each other', GOOD)}"
-    labels = sight.labels(picture)
-    told: dict[str, list[str]] = {}
-    for gap in picture.gaps:
-        told.setdefault(_gap(gap, labels), []).append(gap.kind)
-    for words, kinds in told.items():
-        frames = ", ".join(dict.fromkeys(kinds))
-        yield f"  {paint(f'{words} ({frames})', BAD)}"
-
-
-def _gap(gap: Gap, labels: dict[str, str]) -> str:
-    source, destination = labels[gap.source], labels[gap.destination]
-    if gap.surplus:
-        return f"{destination} hears {source} more than once"
-    return f"{destination} does not hear {source}"
+    for words in troubles(sight, picture):
+        yield f"  {paint(words, BAD)}"
 
 
 def _differences(sight: Sight, paint: Paint) -> Iterator[str]:

@@ -1,0 +1,109 @@
+"""What a drawing of buses consists of: containers, buses, and who is plugged in where. Pure.
+
+Rules:
+
+- A container that is on several buses is one box with several plugs.
+- A plug says that its container hears all others on the bus, and is heard by them. What is not so
+  is said below the bus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from canwharf.bus.survey import Gap, Member, Picture, is_virtual
+from canwharf.operator.sight import Sight
+
+
+class Plug(NamedTuple):
+    """A container (by its box's number) on a bus, and the name of its interface there."""
+
+    box: int
+    interface: str
+    frames: str
+    there: bool
+
+
+class Line(NamedTuple):
+    """A bus: what carries it, who is plugged in, what is wrong; the host is always on it."""
+
+    interface: str
+    about: str
+    frames: str
+    up: bool
+    plugs: tuple[Plug, ...]
+    troubles: tuple[str, ...]
+
+
+class Drawing(NamedTuple):
+    """Containers by name, and buses."""
+
+    boxes: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def draw(sight: Sight) -> Drawing:
+    """All the buses of a sight."""
+    boxes = {
+        sight.member(member): None
+        for picture in sight.pictures
+        for member in picture.members
+        if member.endpoint
+    }
+    numbers = {name: number for number, name in enumerate(boxes)}
+    return Drawing(tuple(boxes), tuple(_line(sight, each, numbers) for each in sight.pictures))
+
+
+def _line(sight: Sight, picture: Picture, numbers: dict[str, int]) -> Line:
+    plugs = tuple(
+        Plug(numbers[sight.member(each)], _inside(picture, each), _frames(each), _there(each))
+        for each in picture.members
+        if each.endpoint
+    )
+    link = picture.link
+    host = next((_frames(each) for each in picture.members if not each.endpoint), "")
+    up = link is not None and link.up
+    return Line(
+        picture.interface, _about(picture), host, up, plugs, tuple(troubles(sight, picture))
+    )
+
+
+def _about(picture: Picture) -> str:
+    link = picture.link
+    if link is None:
+        return "lent to its container" if picture.moved else "missing"
+    told = "virtual" if is_virtual(link) else "adapter"
+    if link.controller and link.controller.bitrate:
+        told += f", {link.controller.bitrate} bit/s"
+    return told if link.up else f"{told}, down"
+
+
+def _inside(picture: Picture, member: Member) -> str:
+    if member.inside:
+        return member.inside.name
+    return picture.interface if picture.moved else "?" if _there(member) else "no interface"
+
+
+def _there(member: Member) -> bool:
+    return member.link is not None and member.link.peer_away
+
+
+def _frames(member: Member) -> str:
+    return f"sent {member.frames.sent}, received {member.frames.received}"
+
+
+def troubles(sight: Sight, picture: Picture) -> Iterator[str]:
+    """Who does not hear whom, or more than once, one line a pair."""
+    labels = sight.labels(picture)
+    kinds: dict[str, dict[str, None]] = {}
+    for gap in picture.gaps:
+        kinds.setdefault(_gap(gap, labels), {})[gap.kind] = None
+    for words, frames in kinds.items():
+        yield f"{words} ({', '.join(frames)})"
+
+
+def _gap(gap: Gap, labels: dict[str, str]) -> str:
+    source, destination = labels[gap.source], labels[gap.destination]
+    heard = f"hears {source} more than once" if gap.surplus else f"does not hear {source}"
+    return f"{destination} {heard}"
