@@ -25,6 +25,7 @@ class FakeController:
     rates: tuple[int, ...] = (125000, 250000, 500000)
     supported: int = 0x2  # listen-only
     bitrate: int = 0
+    sample_point: int = 750  # the only one that its clock allows
     dbitrate: int = 0
     modes: int = 0
     restart_ms: int = 0
@@ -61,7 +62,7 @@ class FakeController:
             _CTRLMODE_EXT: supported,
         }
         if self.bitrate:
-            found[_BITTIMING] = _TIMING.pack(self.bitrate, 0, 0, 0, 0, 0, 0, 0)
+            found[_BITTIMING] = _TIMING.pack(self.bitrate, self.sample_point, 0, 0, 0, 0, 0, 0)
         if self.dbitrate:
             found[_DATA_BITTIMING] = _TIMING.pack(self.dbitrate, 0, 0, 0, 0, 0, 0, 0)
         return b"".join(wire.attribute(kind, value) for kind, value in found.items())

@@ -177,6 +177,34 @@ def test_a_link_of_another_kind_has_no_settings(daemon: Daemon) -> None:
 # It comes and goes
 
 
+def test_a_sample_point_that_the_clock_does_not_allow_is_not_set_for_ever(daemon: Daemon) -> None:
+    """However much its network insists."""
+    daemon.kernel.plug("can0")
+    given = {**GIVEN, "can.sample-point": "0.875", "can.force": "true"}
+    daemon.service.create_network("n1", given)
+    daemon.service.create_network("n2", given)
+    applied = len(daemon.kernel.applied)
+    assert daemon.upkeep.repair()
+    assert daemon.upkeep.repair()
+    assert len(daemon.kernel.applied) == applied
+
+
+@pytest.mark.parametrize("mode", ["share", "move"])
+def test_such_a_sample_point_is_no_complaint(daemon: Daemon, mode: str) -> None:
+    daemon.kernel.plug("can0")
+    given = {**GIVEN, "can.sample-point": "0.875", "can.mode": mode}
+    bus(daemon, "e1", given=given)
+    daemon.upkeep.look()
+    assert not [event for event in daemon.events if event.level == "error"]
+
+
+def test_a_sample_point_of_somebody_elses_is(daemon: Daemon) -> None:
+    link = daemon.kernel.plug("can0")
+    link.controller, link.up = FakeController(bitrate=500000), True
+    with pytest.raises(OptionError, match=r"sample-point 0\.75 instead of 0\.875"):
+        daemon.service.create_network("n1", {**GIVEN, "can.sample-point": "0.875"})
+
+
 def test_an_adapter_that_refuses_does_not_keep_the_containers_apart(daemon: Daemon) -> None:
     """And is tried again, at growing intervals, until it is set up."""
     bus(daemon, "e1", "e2")
@@ -349,4 +377,21 @@ def test_a_name_that_cannot_be_given_back_is_tried_again(daemon: Daemon) -> None
     assert daemon.upkeep.run(0.0, active=True) == 1.0
     assert link.name == "ecu0"
     daemon.upkeep.run(1.0, active=False)
+    assert link.name == "can0"
+
+
+def test_its_name_is_remembered_while_somebody_else_has_it(daemon: Daemon) -> None:
+    """A vcan of somebody's, which goes again."""
+    kernel = daemon.kernel
+    link = kernel.plug("can0")
+    daemon.service.create_network("n1", LENT)
+    daemon.service.create_endpoint("n1", "e1", {})
+    kernel.move(daemon.service.join("n1", "e1").interface, "e1", new_name="ecu0")
+    kernel.add_link("can0", "vcan")
+    kernel.kill_namespace("e1")
+    daemon.reconciler.doubt()
+    assert daemon.upkeep.repair()
+    assert daemon.said("something else has the adapter's name, waiting for the adapter")
+    kernel.delete_link("can0")
+    assert daemon.upkeep.repair()
     assert link.name == "can0"

@@ -66,7 +66,7 @@ def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
         raise OptionError(option, value, reason)
     if bus:
         _check_shared(settings, bus)
-    if found and adapter.setup != Setup():
+    if found and adapter.setup != Setup() and (bus is None or bus.adapter.given != adapter.given):
         _check_found(settings, found)
 
 
@@ -115,7 +115,9 @@ def complaint(bus: Bus, found: Link | None, named: Link | None) -> Event | None:
         )
     if not found.up or found.controller is None or bus.adapter.force:
         return None
-    differs = can.differences(bus.adapter.setup, found.controller, found.txqueuelen)
+    setup = bus.adapter.setup
+    by_us = found.alias == bus.interface.alias
+    differs = can.differences(setup.sure if by_us else setup, found.controller, found.txqueuelen)
     if not differs:
         return None
     fields["difference"] = ", ".join(differs)

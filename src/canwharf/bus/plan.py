@@ -181,9 +181,11 @@ def is_ours(link: Link, driver: str) -> bool:
 
 
 def is_set_up(link: Link, driver: str) -> bool:
-    """Whether this is an adapter of somebody's that we set up."""
+    """Whether this is an adapter of somebody's that we set up, under its own name."""
     owner = parse_alias(link.alias)
-    return isinstance(owner, AdapterAlias) and owner.driver == driver
+    return (
+        isinstance(owner, AdapterAlias) and owner.driver == driver and owner.name in ("", link.name)
+    )
 
 
 def _members(
@@ -256,7 +258,7 @@ def _setup(bus: Bus, link: Link, view: View, asked: bool) -> Setup | None:
     """
     setup, moved = bus.adapter.setup, bus.adapter.moved
     if link.up:
-        differs = link.controller and can.differences(setup, link.controller, link.txqueuelen)
+        differs = link.controller and can.differences(setup.sure, link.controller, link.txqueuelen)
         wanted = bool(differs) and bus.adapter.force
     else:
         wanted = asked or not (moved or link.ifindex in view.seen_up)

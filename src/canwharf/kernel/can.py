@@ -7,8 +7,8 @@ and driver tell anything.
 
 Rules:
 
-- What the kernel computed for a rate may be a little off: rates are equal within RATE_TOLERANCE,
-  sample points within POINT_TOLERANCE.
+- What the kernel computes for a rate may be off, as the clock allows: rates are equal within what
+  it puts up with, sample points within POINT_TOLERANCE (for these it has no limit).
 - What a setup does not ask for is neither set nor compared.
 
 Sources: linux/can/netlink.h, drivers/net/can/dev/netlink.c (can_changelink, can_fill_info).
@@ -34,7 +34,7 @@ MODES = {
     "berr-reporting": uapi.CAN_CTRLMODE_BERR_REPORTING,
     "fd": uapi.CAN_CTRLMODE_FD,
 }
-RATE_TOLERANCE = 0.01  # of the rate
+RATE_TOLERANCE = 0.05  # of the rate (CAN_CALC_MAX_ERROR): beyond, the kernel refuses it
 POINT_TOLERANCE = 50  # per mille of a bit
 
 _TIMING = Struct("=8I")  # struct can_bittiming: bit rate, sample point, six of hardware
@@ -61,6 +61,11 @@ class Setup(NamedTuple):
     modes: int = 0
     restart_ms: int = -1
     txqueuelen: int = -1
+
+    @property
+    def sure(self) -> Setup:
+        """All but the sample points: they come out as the clock allows, however often set."""
+        return self._replace(sample_point=0, dsample_point=0)
 
 
 class Statistics(NamedTuple):
