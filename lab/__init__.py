@@ -19,7 +19,8 @@ that runs as an ordinary process, and Debian ships one with all CAN modules. So 
 
     host: test > Guest > Channel ==socket== ttyS0 > agent > command    :guest
 
-`docker` starts, kills and stops the daemon in a guest. `python3 -m lab --help` shows the lab by
+`docker` starts, kills and stops the daemon in a guest. `plugin` makes canwharf's managed plugin of
+packages, as `root` makes a root. `python3 -m lab --help` shows the lab by
 hand. Everything that is costly is made once and kept (`cache`).
 
 Rules of the whole
@@ -32,5 +33,7 @@ Rules of the whole
 
 Imports run downwards only:
 __main__ > guest > disk > docker > machine > channel, root > suites, cache > errors.
-`agent`, `dockerd`, `init`, `units` and `image.sh` run in the guest and import nothing of the lab.
+plugin > machine, root, cache.
+`agent`, `dockerd`, `init`, `units` and `image.sh` run in the guest and import nothing of the lab;
+nor does `compile`, which runs in a plugin's tree.
 """
