@@ -6,8 +6,8 @@ idle daemon is not woken at all.
 
 Rules:
 
-- The socket answers first; what the kernel holds is looked at when the first call needs it, or
-  when no caller comes at once.
+- The socket answers first; what the kernel holds is looked at when the first call needs it or has
+  its answer, or when no call comes at once. A caller that has connected has not called yet.
 - A state that cannot be read, or that is not there, is rebuilt from what the kernel's aliases and
   Docker still tell, before anybody can call: what nobody owns would be removed otherwise.
 - Under a name that is not our own there was another driver: the first start takes its networks
@@ -116,7 +116,8 @@ def run(options: Mapping[str, str]) -> int:
             answer = metrics.timing(answer)
             rounds.append(metrics.begin(selector, service, reconciler, netlink))
         server = Server(selector, listening, answer)
-        _loop(selector, signals, announcements, upkeep, [server.expire, *rounds])
+        selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep
+        _loop(selector, signals, server, upkeep, rounds)
         server.close()
         if not held:
             listener.forget(path, listening)
@@ -187,14 +188,14 @@ def _metrics(where: str, report: Report) -> Metrics | None:
 def _loop(
     selector: selectors.BaseSelector,
     signals: socket.socket,
-    announcements: LinkEvents,
+    server: Server,
     upkeep: Upkeep,
     rounds: Sequence[_Round],
 ) -> None:
     """Until a signal comes; `rounds` are called in each, and tell when to come again at last."""
     selector.register(signals, selectors.EVENT_READ)
-    selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep
     timeout: float | None = _FIRST_CALL
+    patience = monotonic() + _FIRST_CALL
     while True:
         ready = selector.select(timeout)
         for key, _events in ready:
@@ -203,7 +204,8 @@ def _loop(
             if key.data is not None:
                 key.data()
         now = monotonic()
-        due = [upkeep.run(now, bool(ready)), *(each(now) for each in rounds)]
+        first = patience if now < patience and not server.called else upkeep.run(now, bool(ready))
+        due = [first, server.expire(now), *(each(now) for each in rounds)]
         timeout = min((max(0.0, at - now) for at in due if at is not None), default=None)
 
 

@@ -39,7 +39,10 @@ Answer = Callable[[str, bytes], tuple[int, bytes]]
 
 
 class Server:
-    """Serves one listening socket on a selector whose keys' data are called when ready."""
+    """Serves one listening socket on a selector whose keys' data are called when ready.
+
+    `called` says that there was a call, which has its answer.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Server:
         kind: http.Kind = http.CALLS,
     ) -> None:
         self.kind = kind
+        self.called = False
         self.connections: dict[Connection, None] = {}  # oldest first
         self._selector = selector
         self._listening = listening
@@ -168,6 +172,7 @@ class Connection:
         self._last = not head.keep
         status, said = self._answer(head.target, body)
         self._send(http.answer(status, said, keep=head.keep, kind=self._server.kind))
+        self._server.called = True
         return True
 
     def _begin(self) -> http.Head | None:

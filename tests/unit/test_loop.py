@@ -1,0 +1,101 @@
+"""The daemon's loop, with a caller whose every move falls between two rounds of it."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from canwharf.bus.upkeep import Upkeep
+from canwharf.cli import serve
+from canwharf.docker.server import Server
+
+CALL = b"POST /Plugin.Activate HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n"
+
+
+class Turns(selectors.DefaultSelector):
+    """Lets somebody else act before each round."""
+
+    turns: list[Callable[[], object]]
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns.pop(0)()
+        return super().select(timeout)
+
+
+class Recorded:
+    """Answers calls and restores buses, and remembers in what order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def answer(self, path: str, _body: bytes) -> tuple[int, bytes]:
+        self.done.append(path)
+        return 200, b"{}"
+
+    def run(self, _now: float, _active: bool) -> None:
+        self.done.append("restore")
+
+
+class Clock:
+    """Stands still until it is told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(serve, "monotonic", clock)
+    return clock
+
+
+def rounds(path: str, *turns: Callable[[socket.socket], object]) -> list[str]:
+    """What a daemon does whose caller acts so, one turn a round."""
+    done = Recorded()
+    asked, asking = socket.socketpair()
+    with (
+        Turns() as selector,
+        asked,
+        asking,
+        socket.socket(socket.AF_UNIX) as listening,
+        socket.socket(socket.AF_UNIX) as caller,
+    ):
+        listening.bind(path)
+        listening.listen()
+        server = Server(selector, listening, done.answer)
+        selector.turns = [
+            *(lambda turn=turn: turn(caller) for turn in turns),
+            lambda: asking.send(b"\x0f"),
+        ]
+        serve._loop(selector, asked, server, cast(Upkeep, done), [])
+        server.close()
+    return done.done
+
+
+def test_a_restore_waits_for_the_first_call_of_a_caller_that_has_connected(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """The engine connects first and asks then: it would wait for every stored network."""
+    path = str(tmp_path / "socket")
+    done = rounds(path, lambda caller: caller.connect(path), lambda caller: caller.send(CALL))
+    assert done == ["/Plugin.Activate", "restore"]
+    assert clock.now == 0
+
+
+def test_a_caller_that_never_asks_does_not_keep_the_buses_from_being_restored(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """Containers that are there already cannot wait for it."""
+    path = str(tmp_path / "socket")
+    done = rounds(
+        path, lambda caller: caller.connect(path), lambda _caller: setattr(clock, "now", 1)
+    )
+    assert done == ["restore"]
