@@ -36,10 +36,15 @@ def two(_clean: None) -> tuple[int, int]:
     return index_of("v0"), index_of("v1")
 
 
+def plain(rule: Rule) -> Entry:
+    """A rule of ours as it is listed: echo, and the first interface as destination."""
+    return Entry(rule, plain=True, flags=0x5 | (0x8 if rule.fd else 0))
+
+
 def test_ours_are_listed_plain(netlink: Netlink, two: tuple[int, int]) -> None:
     rules = [Rule(*two, fd) for fd in (False, True)]
     netlink.batch([gateway.add(rule, "v0 -> v1") for rule in rules])
-    assert sorted(gateway.entries(netlink)) == [Entry(rule, plain=True) for rule in rules]
+    assert sorted(gateway.entries(netlink)) == [plain(rule) for rule in rules]
     assert sorted(cangw_lines()) == ["cangw -A -s v0 -d v1 -X -e -i", "cangw -A -s v0 -d v1 -e -i"]
 
 
@@ -47,8 +52,8 @@ def test_what_cangw_adds_in_our_form_is_plain(netlink: Netlink, two: tuple[int, 
     run("cangw", "-A", "-s", "v0", "-d", "v1", "-e", "-i")
     run("cangw", "-A", "-s", "v0", "-d", "v1", "-e", "-i", "-X")
     assert sorted(gateway.entries(netlink)) == [
-        Entry(Rule(*two, fd=False), plain=True),
-        Entry(Rule(*two, fd=True), plain=True),
+        plain(Rule(*two, fd=False)),
+        plain(Rule(*two, fd=True)),
     ]
 
 
@@ -124,7 +129,7 @@ def test_a_dump_of_five_thousand_rules(netlink: Netlink) -> None:
     ]
     assert len(rules) == 5100
     netlink.batch([gateway.add(rule, "") for rule in rules])
-    assert sorted(gateway.entries(netlink)) == sorted(Entry(rule, plain=True) for rule in rules)
+    assert sorted(gateway.entries(netlink)) == sorted(plain(rule) for rule in rules)
     netlink.batch([gateway.delete(rule, "") for rule in rules])
     assert gateway.entries(netlink) == []
 
