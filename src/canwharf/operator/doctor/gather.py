@@ -57,7 +57,7 @@ def gather(
         plugin,
         process,
         _listens(socket),
-        _refusal(socket) if process and root and not plugin else "",
+        _refusal(socket) if process and root else "",
         _units(unit),
         os.path.join(directory, "state.json"),
         fault,
