@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.bus import naming
-from canwharf.errors import KernelError
+from canwharf.errors import ConflictError, KernelError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
 from tests.kernel.world import (
@@ -190,7 +190,7 @@ def test_the_host_interface_name_is_taken_by_a_foreigner(site: Site) -> None:
     ip(f"link add {name} mtu 72 type vcan")
     ip(f"link set {name} up alias mine")
     site.network(N)
-    with pytest.raises(KernelError, match="File exists"):
+    with pytest.raises(ConflictError, match=f"pair {name}: the host has an interface"):
         site.service.join(N, A)
     assert shown(name)["ifalias"] == "mine"
     assert cangw_lines() == []

@@ -13,7 +13,7 @@ from canwharf.bus import naming
 from canwharf.bus.model import Endpoint, Settings
 from canwharf.docker import api
 from canwharf.docker.routes import Routes
-from canwharf.errors import KernelError, NamespaceError, OptionError, RequestError
+from canwharf.errors import ConflictError, KernelError, NamespaceError, OptionError, RequestError
 from canwharf.kernel import namespace
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
@@ -78,7 +78,7 @@ def test_where_the_namespace_comes_later_the_join_says_what_to_do(
     assert kernel.snapshot() == before
 
 
-@pytest.mark.parametrize("key", [5, "relative", "/with\0zero", ["/x"]])
+@pytest.mark.parametrize("key", [5, "relative", "/with\0zero", "/half\ud800", ["/x"]])
 def test_a_namespace_is_a_path(docker: Routes, key: object) -> None:
     """A request that is not of the protocol's form, and no internal error."""
     with pytest.raises(RequestError, match="field SandboxKey must be a path"):
@@ -116,6 +116,17 @@ def test_a_name_that_is_taken_in_the_container(daemon: Daemon, kernel: FakeKerne
         daemon.service.join("n2", "e2", "/ns/c")
     assert kernel.snapshot() == before
     assert len(kernel.links("c")) == 1
+
+
+def test_a_pair_whose_own_name_is_taken_on_the_host(daemon: Daemon, kernel: FakeKernel) -> None:
+    """The error is about that, and not about the name in the container, which is free."""
+    daemon.service.create_network("n1", {})
+    daemon.service.create_endpoint("n1", "e1", {"can.ifname": "can1"})
+    theirs = kernel.add_link(naming.host_end("n1", "e1"), "vcan", alias="mine")
+    before = kernel.snapshot()
+    with pytest.raises(ConflictError, match=f"pair {theirs.name}: the host has an interface"):
+        daemon.service.join("n1", "e1", "/ns/c")
+    assert kernel.snapshot() == before
 
 
 def test_a_name_that_the_host_has_too(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -230,10 +241,13 @@ def test_whose_namespace_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """The real thing: a network's, and nothing else; and no descriptor is left."""
     monkeypatch.undo()
     before = os.listdir("/proc/self/fd")
-    with namespace.opened("/proc/self/ns/net", "it") as descriptor:
-        assert os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino
-        assert not os.get_inheritable(descriptor)
-    for path in ("/proc/self/ns/uts", str(tmp_path), str(tmp_path / "none"), "/dev/null", ""):
+    own = "/proc/self/ns/net"
+    with monkeypatch.context() as patch:
+        patch.setattr(namespace, "_OWN", "/")  # an unprivileged test has no other than its own
+        with namespace.opened(own, "it") as descriptor:
+            assert os.fstat(descriptor).st_ino == os.stat(own).st_ino
+            assert not os.get_inheritable(descriptor)
+    for path in (own, "/proc/self/ns/uts", str(tmp_path), str(tmp_path / "none"), "/dev/null", ""):
         with (
             pytest.raises(NamespaceError, match=f"cannot make it in .*{path}"),
             namespace.opened(path, "it"),

@@ -324,7 +324,7 @@ def test_a_port_whose_name_is_taken_fails_its_join_and_no_other(
     daemon.run_container("n1", "e2")
     daemon.service.create_endpoint("n1", "e1", {})
     before = kernel.snapshot()
-    with pytest.raises(KernelError, match="File exists"):
+    with pytest.raises(ConflictError, match=r"host has an interface .*; .* rename"):
         daemon.service.join("n1", "e1")
     assert kernel.snapshot() == before
     daemon.run_container("n1", "e3")

@@ -19,6 +19,8 @@ Rules:
   it gets its own again; no other bus takes it for its own meanwhile.
 - A pair is made only for an endpoint that is joining: for one that is not, nobody would take
   the container's end. Endpoints without a pair are left out of the mesh, and reported.
+- Where the name of a pair that is to be made is taken on the host, nothing is done, and that is
+  the error: the kernel's "File exists" would be read as one about the name in the container.
 - One that is made straight in its container's namespace is made anew if it is there already:
   nobody can say in whose namespace the other end of that one is.
 - Between every two ports that are there, in both directions: exactly one rule for classic
@@ -37,6 +39,7 @@ from typing import NamedTuple
 from canwharf.bus.model import Bus, Place, Port
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
 from canwharf.bus.view import View
+from canwharf.errors import ConflictError
 from canwharf.kernel import can
 from canwharf.kernel.can import Setup
 from canwharf.kernel.gateway import Rule
@@ -148,7 +151,7 @@ def plan(
 
     `focus` names the ports to look at; what is in the focus and on none of `buses` should not be
     there. `joining` names the endpoints' ports whose pair is to be made if it is missing, and
-    where its other end belongs if that is known.
+    where its other end belongs if that is known. Raises ConflictError.
     """
     buses = list(buses)
     wanted = {port.name for bus in buses for port in bus.ports}
@@ -204,8 +207,10 @@ def _members(
         ours = link is not None and is_ours(link, driver)
         if port is bus.interface:
             usable, makeable = link is not None and link.can, link is None
-        else:  # if somebody else has taken the name of one that is to be made, the kernel says so
+        else:
             usable, makeable = ours and _same(link, port), port.name in joining
+            if link and makeable and not usable:
+                raise _taken(link)
             if link and usable and joining.get(port.name):
                 steps.append(DeleteLink(link))
                 usable = False
@@ -219,6 +224,13 @@ def _members(
             if link and ours and port.name in focus and not _as_wanted(link, port):
                 steps.append(Claim(port, link))
     return steps, members, absent
+
+
+def _taken(link: Link) -> ConflictError:
+    return ConflictError(
+        f"cannot make the interface pair {link.name}: the host has an interface of this name that "
+        "is somebody else's; delete or rename that one"
+    )
 
 
 def _pair(port: Port, joining: Joining) -> MakePair:

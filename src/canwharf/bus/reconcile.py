@@ -82,7 +82,8 @@ class Reconciler:
     ) -> Plan:
         """Make it so, as far as the focus reaches (see `bus.plan`); what was done.
 
-        Raises KernelError; some steps may have been applied by then.
+        Raises KernelError, and some steps may have been applied by then; or ConflictError, and
+        none was.
         """
         buses = list(buses)
         for attempt in range(_ATTEMPTS):
