@@ -156,6 +156,18 @@ def test_a_namespace_that_is_not_there(site: Site, tmp_path: Path) -> None:
     site.assert_whole()
 
 
+def test_the_hosts_own_namespace_is_no_containers(site: Site, tmp_path: Path) -> None:
+    """What a container asks to be called must not turn up on the host."""
+    site.network(N)
+    site.service.create_endpoint(N, A, {"can.ifname": "can1"})
+    (tmp_path / "link").symlink_to("/proc/1/ns/net")
+    before = held()
+    for path in ("/proc/1/ns/net", str(tmp_path / "link")):
+        with pytest.raises(NamespaceError, match="it is the host's own"):
+            site.service.join(N, A, path)
+        assert held() == before
+
+
 def test_a_namespace_that_ends_meanwhile(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its container died while it joined: nothing is left."""
     site.network(N)

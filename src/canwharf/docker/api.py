@@ -81,7 +81,7 @@ def join_request(content: Mapping[str, object]) -> JoinRequest:
     path = content.get("SandboxKey")
     if path is None:
         path = ""
-    if not isinstance(path, str) or "\0" in path or path[:1] not in ("", "/"):
+    if not isinstance(path, str) or not path.isprintable() or path[:1] not in ("", "/"):
         raise RequestError(f"the field SandboxKey must be a path, and is {_short(path)}")
     return JoinRequest(_id(content, "NetworkID"), _id(content, "EndpointID"), path)
 

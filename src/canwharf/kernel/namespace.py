@@ -4,7 +4,8 @@ Rules:
 
 - A descriptor goes along with the message that makes the interface (IFLA_NET_NS_FD); for that the
   kernel wants CAP_NET_ADMIN over the namespace. To enter it (setns) would take CAP_SYS_ADMIN.
-- What is not a network namespace is told before anything is done with it.
+- What is not a network namespace, or is our own, is told before anything is done with it: what
+  is to be in a container must not be on the host, under a name that is a container's wish.
 - While a descriptor is open, its namespace cannot end.
 
 Sources: ioctl_nsfs(2), net/core/net_namespace.c (get_net_ns_by_fd).
@@ -20,6 +21,8 @@ from contextlib import contextmanager
 
 from canwharf.errors import NamespaceError
 from canwharf.kernel import uapi
+
+_OWN = "/proc/self/ns/net"
 
 
 @contextmanager
@@ -39,6 +42,8 @@ def opened(path: str, what: str) -> Iterator[int]:
         if not _is_network(descriptor):
             # A name that is there before its mount, or a mount that was not passed on to us.
             raise NamespaceError(what, path, "it is not a network namespace", missing=True)
+        if os.path.samestat(os.fstat(descriptor), os.stat(_OWN)):
+            raise NamespaceError(what, path, "it is the host's own, and not a container's")
         yield descriptor
     finally:
         os.close(descriptor)
