@@ -116,6 +116,8 @@ def test_names_that_linux_takes(name: str) -> None:
         ("x" * 16, "has 16 characters, at most 15"),
         (".", "reserves"),
         ("..", "reserves"),
+        ("all", "reserves"),
+        ("default", "reserves"),
         ("a/b", "'/'"),
         ("a:1", "':'"),
         ("can%d", "'%'"),
@@ -133,7 +135,8 @@ def test_names_that_linux_refuses_and_why(name: str, words: str) -> None:
 
 
 def test_a_prefix_leaves_room_for_the_index() -> None:
-    """Fifteen characters and an index do not fit."""
+    """Fifteen characters and an index do not fit; what is no name may be the beginning of one."""
+    assert naming.name_fault("all", naming.MAX_PREFIX) == ""
     assert naming.name_fault("x" * 14, naming.MAX_PREFIX) == ""
     assert "at most 14" in naming.name_fault("x" * 15, naming.MAX_PREFIX)
 

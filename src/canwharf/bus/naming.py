@@ -102,12 +102,15 @@ def is_driver(text: str) -> bool:
 
 
 def name_fault(name: str, longest: int = MAX_NAME) -> str:
-    """Why Linux would refuse this interface name (net/core/dev.c, dev_valid_name); or empty."""
+    """Why Linux would refuse this interface name, or this beginning of one; or empty.
+
+    Sources: net/core/dev.c (dev_valid_name), net/ipv4/devinet.c (sysctl_dev_name_is_allowed).
+    """
     if not name:
         return "it is empty"
     if len(name) > longest:
         return f"it has {len(name)} characters, at most {longest} fit"
-    if name in (".", ".."):
+    if name in (".", "..") or (longest == MAX_NAME and name in ("all", "default")):
         return "Linux reserves it"
     for character in name:
         if character in "/:%" or not "!" <= character <= "~":
