@@ -10,8 +10,9 @@ Rules:
   once that is known: by its name, an alias could land on somebody else's link.
 - A pair whose container end is made straight in another namespace is made in the same way, with
   that namespace's descriptor. The end gets an index of its own choosing: without one, kernels
-  before 6.15 look the name up in *our* namespace first, and an adapter can1 of the host would
-  keep every container from having a can1.
+  before 6.15 (ec061546c6cf, "rtnetlink: Lookup device in target netns when creating link") look
+  the name up in *our* namespace first, and an adapter can1 of the host would keep every
+  container from having a can1.
 - A link that was made and has no alias yet is known by its group (IFLA_GROUP), which the kernel
   does take at creation: so nothing is left behind if we die in between.
 - Delete means "make sure it is absent": a link that is already gone is no error.
