@@ -13,6 +13,7 @@ from canwharf.bus.upkeep import GRACE
 from canwharf.cli import serve
 from canwharf.docker import engine
 from canwharf.errors import KernelError, StartError, StateError
+from canwharf.kernel import namespace
 from tests.fake.daemon import DRIVER, Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -125,6 +126,32 @@ def test_an_engine_that_starts_after_us_is_asked_when_it_runs(
     again = later.restarted().service.state
     assert again.complete
     assert again.networks == busy.service.state.networks
+
+
+@pytest.mark.parametrize("asked", [{"can.ifname": "can7"}, {"can.name": "own"}, {}])
+def test_what_a_pair_said_of_its_network_is_put_right_by_the_engine(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, asked: Mapping[str, object]
+) -> None:
+    """Or what one container asked for, all that start later would get, whatever they expect."""
+    monkeypatch.setattr(namespace, "opened", daemon.kernel.opened)
+    daemon.kernel.add_link("can0", "can", mtu=16)
+    told = {"n1": {"can.interface": "can0", "can.name": "can", "can.errors": "off"}}
+    daemon.service.create_network("n1", told["n1"])
+    daemon.service.create_endpoint("n1", "e1", asked)
+    joined = daemon.service.join("n1", "e1", "/ns/e1")
+    if not joined.placed:
+        daemon.kernel.move(joined.interface, "e1", new_name=f"{joined.prefix}0")
+    before, state = daemon.kernel.snapshot(), daemon.service.state._replace(complete=True)
+    later = lose(daemon)
+    rebuild(later, None, monkeypatch)
+    assert later.service.state.networks["n1"].called("e1") == state.networks["n1"].called("e1")
+    later.upkeep.run(0.0, active=True)
+    later.engine = told
+    later.upkeep.run(GRACE, active=False)
+    assert later.service.state == state
+    assert later.kernel.snapshot() == before
+    later.upkeep.run(2 * GRACE, active=False)
+    assert later.restarted().service.state == state
 
 
 def test_a_first_start_with_an_engine_is_remembered(

@@ -72,12 +72,20 @@ class Network(NamedTuple):
     settings: Settings
     endpoints: Mapping[str, Endpoint]
 
+    @property
+    def usual(self) -> Endpoint:
+        """What the interface of an endpoint is called that asks for nothing."""
+        return Endpoint("" if self.settings.name else self.settings.prefix, self.settings.name)
+
     def called(self, endpoint: str) -> Endpoint:
         """What the interface is called in the container of this endpoint."""
         own = self.endpoints.get(endpoint, Endpoint())
-        if own != Endpoint():
-            return own
-        return Endpoint("" if self.settings.name else self.settings.prefix, self.settings.name)
+        return self.usual if own == Endpoint() else own
+
+    def with_called(self, called: Mapping[str, Endpoint]) -> Network:
+        """This network with endpoints whose interfaces are called so, as it says or otherwise."""
+        new = {id: Endpoint() if own == self.usual else own for id, own in called.items()}
+        return self._replace(endpoints={**self.endpoints, **new})
 
 
 class Port(NamedTuple):

@@ -62,6 +62,7 @@ class Service:
         self._store = store
         self._reconciler = reconciler
         self._report = report
+        self._guessed: set[str] = set()  # networks of which we know nothing but a pair's alias
 
     def create_network(self, network: str, given: Mapping[str, object]) -> None:
         """Make a network, and its bus interface if there is none. Raises CanwharfError."""
@@ -193,10 +194,12 @@ class Service:
     ) -> None:
         """Take over networks that we do not know; `complete` says that these are all there are.
 
-        They are in memory then, and on disk as soon as it can be written.
+        They are in memory then, and on disk as soon as it can be written. One that was known by
+        its pairs alone gets its own settings; who is on it is called there as before.
         """
         for network, given in known.items():
-            if network in self.state.networks:
+            old = self.state.networks.get(network)
+            if old is not None and network not in self._guessed:
                 continue
             fields = {"network": network}
             try:
@@ -205,7 +208,10 @@ class Service:
             except CanwharfError as error:
                 self.say(ERROR, "could not adopt a network", **fields, error=str(error))
                 continue
-            self._adopt(self.state.with_network(Network(network, settings, {})))
+            new = Network(network, settings, {})
+            new = new.with_called({id: old.called(id) for id in old.endpoints} if old else {})
+            self._guessed.discard(network)
+            self._adopt(self.state.with_network(new))
             self.say(WARNING, "adopted network", **fields, interface=settings.interface)
         self._adopt(self.state._replace(complete=complete or self.state.complete))
 
@@ -213,8 +219,8 @@ class Service:
         """Take over endpoints that the kernel holds and we do not know, and their networks.
 
         The alias of a pair says all but its network's other settings, of which the endpoint's
-        are taken. Only pairs that are in a container, unless all was `lost`: one of whose ends
-        nobody has taken is a leftover. Raises KernelError.
+        are taken until the engine tells its own. Only pairs that are in a container, unless all
+        was `lost`: one of whose ends nobody has taken is a leftover. Raises KernelError.
         """
         for owner, link in self._reconciler.pairs():
             known = self.state.networks.get(owner.network)
@@ -226,10 +232,9 @@ class Service:
                 prefix = owner.prefix or options.DEFAULT_PREFIX
                 settings = self._typed(Settings(owner.bus, prefix, name=owner.name), "auto")
                 known = Network(owner.network, settings, {})
-                self._adopt(self.state.with_network(known))
-            own = Endpoint(owner.prefix, owner.name)
-            own = Endpoint() if own == known.called(owner.endpoint) else own
-            self._adopt(self.state.with_endpoint(owner.network, owner.endpoint, own))
+                self._guessed.add(owner.network)
+            called = {owner.endpoint: Endpoint(owner.prefix, owner.name)}
+            self._adopt(self.state.with_network(known.with_called(called)))
             fields = {"network": owner.network, "endpoint": owner.endpoint}
             self.say(WARNING, "adopted endpoint", **fields, interface=link.name)
 
