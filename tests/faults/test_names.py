@@ -6,7 +6,6 @@ In the suite whose Docker makes a container's namespace in time (28 and newer).
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -38,22 +37,19 @@ def buses(board: Board) -> dict[str, dict[str, str]]:
 
     The kernel tells by the index of a pair's other end, whose alias names the bus.
     """
-    hosts = {each["ifindex"]: each for each in _links(board, "")}
     names = " ".join(map(container, SERVICES))
-    pids = board.sh(f"docker inspect -f '{{{{.State.Pid}}}}' {names}").split()
+    pids = f"docker inspect -f '{{{{.State.Pid}}}}' {names}"
+    lines = board.sh(f"ip -j link && for pid in $({pids}); do nsenter -t $pid -n ip -j link; done")
+    host, *inside = [json.loads(line) for line in lines.splitlines()]
+    aliases = {each["ifindex"]: each.get("ifalias", "") for each in host}
     return {
         service: {
-            each["ifname"]: hosts[each["link_index"]]["ifalias"].split()[5]
-            for each in _links(board, f"nsenter -t {pid} -n")
+            each["ifname"]: aliases[each["link_index"]].split()[5]
+            for each in links
             if each["ifname"] != "lo"
         }
-        for service, pid in zip(SERVICES, pids, strict=True)
+        for service, links in zip(SERVICES, inside, strict=True)
     }
-
-
-def _links(board: Board, where: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(board.sh(f"{where} ip -j link"))
-    return found
 
 
 def talk(board: Board) -> None:
