@@ -28,7 +28,7 @@ Rules:
   for its error frames. Missing ones are added, surplus equal ones deleted.
 - An interface of ours that no bus wants is deleted; its rules go with it. Ours is what bears our
   alias, or no alias at all and our group (it was made, and we died before we could name it).
-- Interfaces of others are never changed or deleted.
+- Interfaces of others are never deleted, and never changed but for adapters as above.
 """
 
 from __future__ import annotations
