@@ -364,3 +364,23 @@ def test_missing_modules_are_named(tmp_path: Path) -> None:
             daemon.service.create_endpoint("n1", "e1", {})
             daemon.service.join("n1", "e1")
         assert kernel.snapshot() == before
+
+
+def test_a_join_works_out_every_port_of_its_bus_once(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a hash or two: on a full bus and a small board that is most of what we compute."""
+    daemon.service.create_network("n1", {})
+    for number in range(20):
+        daemon.run_container("n1", f"e{number}")
+    daemon.service.create_endpoint("n1", "new", {})
+    named: list[str] = []
+    real = naming.host_end
+
+    def host_end(network: str, endpoint: str) -> str:
+        named.append(endpoint)
+        return real(network, endpoint)
+
+    monkeypatch.setattr(naming, "host_end", host_end)
+    daemon.service.join("n1", "new")
+    assert max(named.count(f"e{number}") for number in range(20)) == 1

@@ -296,7 +296,7 @@ class Service:
             if before is not None or new is not self.state:
                 self._undo(before or self.state, interface, focus)
             raise
-        recovering = self.state.bus(interface) is not None
+        recovering = interface in self.state.interfaces()
         self.state = new
         self._tell(telling.steps(done, recovering))
         return done
