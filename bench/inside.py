@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from statistics import median
 from time import perf_counter, sleep
 from typing import Any
 
 import canwharf
+from bench.spread import spread
 from bench.traffic import traffic
 
 _LANES = 8  # calls at once, as Docker starts containers in parallel
@@ -62,13 +62,23 @@ class Caller:
             raise RuntimeError(answer["Err"])
         return answer
 
-    def join(self, endpoint: str, network: str = NETWORK) -> float:
-        """Create and join an endpoint; the seconds that the Join took."""
+    def create(self, endpoint: str, network: str = NETWORK) -> float:
+        """Create an endpoint, which ours writes to its disk; the seconds that it took."""
+        started = perf_counter()
         ids = {"NetworkID": network, "EndpointID": endpoint}
         self.call("NetworkDriver.CreateEndpoint", **ids, Options={})
+        return perf_counter() - started
+
+    def join(self, endpoint: str, network: str = NETWORK) -> float:
+        """Join an endpoint that was created; the seconds that it took."""
         started = perf_counter()
+        ids = {"NetworkID": network, "EndpointID": endpoint}
         self.call("NetworkDriver.Join", **ids, SandboxKey="", Options={})
         return perf_counter() - started
+
+    def add(self, endpoint: str) -> float:
+        """Create and join an endpoint; the seconds that both took."""
+        return self.create(endpoint) + self.join(endpoint)
 
     def leave(self, endpoint: str, network: str = NETWORK) -> float:
         """Leave and delete an endpoint; the seconds that both took."""
@@ -153,21 +163,15 @@ def running(name: str) -> Iterator[tuple[Driver, Caller]]:
             wipe()
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """The median and what lies around it, in milliseconds."""
-    return {"median": median(values) * 1e3, "min": min(values) * 1e3, "max": max(values) * 1e3}
-
-
 def start_up(repeats: int) -> dict[str, Any]:
     """Start to first answered Plugin.Activate, against a bare interpreter's start."""
-    bare: list[float] = []
-    first: dict[int, list[float]] = {0: [], 50: []}
+    first: dict[int, list[float]] = {0: [], 50: []}  # each start in times of a bare one beside it
     with tempfile.TemporaryDirectory() as directory:
         driver = Driver("canwharf", directory)
         driver.start()
         caller = Caller(driver.socket)
         caller.call("Plugin.Activate")
-        for stored, times in first.items():
+        for stored, ratios in first.items():
             for number in range(stored):
                 options = {"com.docker.network.generic": {"can.interface": f"bench{number}"}}
                 caller.call("NetworkDriver.CreateNetwork", NetworkID=f"n{number}", Options=options)
@@ -178,16 +182,15 @@ def start_up(repeats: int) -> dict[str, Any]:
                 driver.kill()
                 started = perf_counter()
                 subprocess.run([sys.executable, "-c", "pass"], check=True)
-                bare.append(perf_counter() - started)
+                bare = perf_counter() - started
                 started = perf_counter()
                 driver.start()
                 caller = Caller(driver.socket)
                 caller.call("Plugin.Activate")
-                times.append(perf_counter() - started)
+                ratios.append((perf_counter() - started) / bare)
         driver.kill()
     wipe()
-    ratios = {str(stored): median(each) / median(bare) for stored, each in first.items()}
-    return {"bare": spread(bare), "ratio": ratios}
+    return {str(stored): spread(ratios) for stored, ratios in first.items()}
 
 
 def joins(sizes: list[int], repeats: Callable[[str, int], int]) -> dict[str, Any]:
@@ -195,34 +198,64 @@ def joins(sizes: list[int], repeats: Callable[[str, int], int]) -> dict[str, Any
     result: dict[str, Any] = {}
     for name in ("canwharf", "yardstick"):
         rows = result[name] = {}
-        with running(name) as (_driver, caller):
-            there = 0
+        with running(name) as (driver, first):
+            there, last = 0, first  # the caller of the daemon's present life
             for size in sizes if name == "canwharf" else [each for each in sizes if each <= 100]:
                 while there < size - 1:
-                    caller.join(f"e{there}")
+                    last.add(f"e{there}")
                     there += 1
-                joined, left = [], []
+                created, joined, left = [], [], []
                 for _repeat in range(repeats(name, size)):
-                    joined.append(caller.join("measured"))
-                    left.append(caller.leave("measured"))
-                rows[str(size)] = {"join": spread(joined), "leave": spread(left)}
+                    created.append(last.create("measured"))
+                    joined.append(last.join("measured"))
+                    left.append(last.leave("measured"))
+                # An end that nobody takes is collected by ours, some minutes later.
+                assert len(list(Path("/sys/class/net").glob("cwc*"))) == size - 1
+                both = [sum(pair) for pair in zip(created, joined, strict=True)]
+                rows[str(size)] = {
+                    "join": spread(joined),
+                    "both": spread(both),
+                    "leave": spread(left),
+                }
+                if name == "canwharf":
+                    rows[str(size)]["restarted"], last = restarted(driver, repeats(name, size))
     return result
 
 
-def cold(sizes: list[int]) -> dict[str, Any]:
-    """The first Join after a reboot: the bus interface is missing too, the daemon has started."""
+def restarted(driver: Driver, repeats: int) -> tuple[dict[str, float], Caller]:
+    """CreateEndpoint and Join, the first calls of a daemon that has just been started again.
+
+    The look at all links and rules is within. Also a caller of its last life.
+    """
+    times = []
+    for _repeat in range(max(3, repeats // 3)):
+        driver.kill()
+        driver.completed()
+        driver.start()
+        caller = Caller(driver.socket)
+        times.append(caller.add("measured"))
+        caller.leave("measured")
+    return spread(times), caller
+
+
+def cold(repeats: int) -> dict[str, Any]:
+    """CreateEndpoint and Join after a reboot: the bus interface is missing too.
+
+    The daemon has started. The yardstick, which keeps nothing, is told of its network again.
+    """
     result: dict[str, Any] = {}
     for name in ("canwharf", "yardstick"):
         with running(name) as (_driver, caller):
             times = []
-            for number in range(sizes[0]):
+            for number in range(repeats):
                 wipe()
                 if name == "yardstick":
                     started = perf_counter()
                     caller.call("NetworkDriver.CreateNetwork", NetworkID=NETWORK, Options=OPTIONS)
-                    times.append(perf_counter() - started + caller.join(f"c{number}"))
+                    made = perf_counter() - started
                 else:
-                    times.append(caller.join(f"c{number}"))
+                    made = 0.0
+                times.append(made + caller.add(f"c{number}"))
             result[name] = spread(times)
     return result
 
@@ -244,10 +277,10 @@ def storm(lanes: list[Caller], networks: int, endpoints: int) -> None:
             lane.answer()
 
 
-def recovery(networks: int, endpoints: int) -> dict[str, float]:
-    """From the daemon's start to the last of all Joins, made in parallel, in seconds."""
-    result = {}
-    for name in ("canwharf", "yardstick"):
+def recovery(networks: int, endpoints: int, repeats: int) -> dict[str, Any]:
+    """From the daemon's start to the last of all Joins, made in parallel, in turns."""
+    times: dict[str, list[float]] = {"canwharf": [], "yardstick": []}
+    for name in list(times) * repeats:
         with tempfile.TemporaryDirectory() as directory:
             driver = Driver(name, directory)
 
@@ -270,10 +303,11 @@ def recovery(networks: int, endpoints: int) -> dict[str, float]:
             if name != "canwharf":
                 create()
             storm([Caller(driver.socket) for _lane in range(_LANES)], networks, endpoints)
-            result[name] = perf_counter() - started
+            times[name].append(perf_counter() - started)
             driver.kill()
             wipe()
-    return result
+    found = {name: spread(each) for name, each in times.items()}
+    return {"networks": networks, "endpoints": endpoints, **found}
 
 
 def move_to_containers() -> None:
@@ -284,10 +318,10 @@ def move_to_containers() -> None:
 
 
 def at_rest(seconds: int) -> dict[str, Any]:
-    """Memory with 40 endpoints, and what an idle daemon costs."""
+    """Memory with 40 endpoints after a full look, and what an idle daemon costs."""
     with running("canwharf") as (driver, caller):
         for number in range(40):
-            caller.join(f"e{number}")
+            caller.add(f"e{number}")
         move_to_containers()
         assert driver.process is not None
         proc = Path(f"/proc/{driver.process.pid}")
@@ -297,14 +331,19 @@ def at_rest(seconds: int) -> dict[str, Any]:
             switches = int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
             return sum(map(int, (proc / "stat").read_text().split()[13:15])), switches
 
-        resident = int((proc / "status").read_text().partition("VmRSS:")[2].split()[0])
         sleep(70)  # the one look that follows after any activity
+        resident = int((proc / "status").read_text().partition("VmRSS:")[2].split()[0])
         before = figures()
         sleep(seconds)
         after = figures()
     ticks = after[0] - before[0]
     cpu = ticks / os.sysconf("SC_CLK_TCK")
-    return {"rss_kb": resident, "cpu_seconds": cpu, "wakeups": after[1] - before[1]}
+    return {
+        "rss_kb": resident,
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "wakeups": after[1] - before[1],
+    }
 
 
 def main() -> None:
@@ -321,12 +360,12 @@ def main() -> None:
         return 2 if quick or size > 40 else 5
 
     result = {
-        "start": start_up(5 if quick else 15),
+        "start": start_up(5 if quick else 25),
         "joins": joins(sizes, repeats),
-        "cold": cold([3 if quick else 7]),
-        "recovery": recovery(*((5, 3) if quick else (20, 5))),
+        "cold": cold(3 if quick else 7),
+        "recovery": recovery(*((5, 3, 1) if quick else (20, 5, 3))),
         "rest": at_rest(5 if quick else 60),
-        "traffic": traffic(2000 if quick else 10000),
+        "traffic": traffic(2000 if quick else 10000, 1 if quick else 3),
         "versions": {
             "kernel": os.uname().release,
             "python": sys.version.split()[0],
