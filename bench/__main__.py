@@ -94,7 +94,7 @@ def table(found: dict[str, Any], suite: str) -> str:
     )
     rows.append(
         (
-            f"recovery of {recovery['networks']} networks times {recovery['endpoints']} endpoints  in parallel, from the start",
+            f"recovery of {recovery['networks']} networks times {recovery['endpoints']} endpoints, parallel, from the start",
             *_faster(recovery["canwharf"], recovery["yardstick"], "at least 20; "),
         )
     )
