@@ -261,3 +261,15 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="file/state"):
         Store(str(tmp_path / "file" / "state")).acquire()
+
+
+def test_the_file_has_a_line_for_each_network(store: Store) -> None:
+    """For a person to read, and written by json's encoder in C: it is written at every endpoint."""
+    state = State("canwharf", {})
+    for id in ("n1", "n2"):
+        state = state.with_network(Network(id, Settings("vcan0", "can"), {"e": Endpoint()}))
+    for each in (State("canwharf", {}), state):
+        store.save(each)
+        lines = Path(store.path).read_text().splitlines()
+        assert len([line for line in lines if line.startswith('  "n')]) == len(each.networks)
+        assert json.loads("\n".join(lines))["networks"].keys() == each.networks.keys()
