@@ -85,6 +85,7 @@ def table(found: dict[str, Any], suite: str) -> str:
         )
     )
     cold, recovery = found["cold"], found["recovery"]
+    many = f"{recovery['networks']} networks times {recovery['endpoints']} endpoints"
     size = f"{recovery['networks']} networks times {recovery['endpoints']} endpoints"
     rows.append(
         (
@@ -94,7 +95,7 @@ def table(found: dict[str, Any], suite: str) -> str:
     )
     rows.append(
         (
-            f"recovery of {recovery['networks']} networks times {recovery['endpoints']} endpoints, parallel, from the start",
+            f"recovery of {many}, Joins in parallel, from the start",
             *_faster(recovery["canwharf"], recovery["yardstick"], "at least 20; "),
         )
     )
