@@ -345,6 +345,28 @@ def test_one_whose_network_insists_is_put_right(site: Site, plug: Plug) -> None:
     assert settings() == UP
 
 
+def test_adapters_that_change_names_change_buses(site: Site, plug: Plug) -> None:
+    """Their rules stay with them: each bus would hear the other's wire."""
+    adapters = {"cana": plug("cana"), "canb": plug("canb")}
+    make(site, interface="cana")
+    make(site, M, interface="canb")
+    site.start(N, "e1")
+    site.start(M, "f1")
+    for name in adapters:
+        ip(f"link set {name} down")  # older kernels refuse the new name of one that is up
+    for name, new in (("cana", "x"), ("canb", "cana"), ("x", "canb")):
+        ip(f"link set {name} name {new}")
+    adapters["cana"].name, adapters["canb"].name = "canb", "cana"
+    for name in adapters:
+        ip(f"link set {name} up")
+    site.daemon.upkeep.repair()
+    ports = site.ports("cana"), site.ports("canb")
+    assert gateway_rules() == full_mesh(ports[0], ["cana"]) + full_mesh(ports[1], ["canb"])
+    assert error_rules() == 2
+    for adapter in adapters.values():
+        assert_on_the_wire(site, adapter)
+
+
 @never_virtual
 def test_the_container_is_up_before_the_adapter(site: Site, plug: Plug) -> None:
     """After a boot: the containers run, hear each other, and the wire as soon as it is there."""

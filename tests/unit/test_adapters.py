@@ -88,6 +88,8 @@ def test_what_a_network_may_ask_of_its_adapter(given: dict[str, str], adapter: A
         ({"can.bitrate": "-1"}, "whole number"),
         ({"can.bitrate": "\u0665"}, "whole number"),
         ({"can.bitrate": "9" * 40}, "whole number"),
+        ({"can.restart-ms": "0" * 12 + "9" * 12}, "whole number"),
+        ({"can.txqueuelen": "0" * 5000}, "whole number"),
         ({"can.bitrate": "5", "can.sample-point": "1"}, "up to three digits, like 0.875"),
         ({"can.bitrate": "5", "can.sample-point": "0.0"}, "like 0.875"),
         ({"can.bitrate": "5", "can.sample-point": "0.8755"}, "like 0.875"),

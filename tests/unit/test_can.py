@@ -135,6 +135,12 @@ def test_modes_that_the_adapter_does_not_have() -> None:
     assert can.unsupported(setup, can.parse(NEW)) == ["one-shot", "fd"]
 
 
+def test_a_mode_that_it_cannot_do_without_is_one_that_it_has() -> None:
+    """Of rcar_canfd FD is one: always on, and not told as supported."""
+    found = Controller(modes=0x20, supported=0x02)
+    assert can.unsupported(Setup(mask=0x28, modes=0x28), found) == ["one-shot"]
+
+
 def test_what_is_asked_for_to_the_letter() -> None:
     """And not one attribute that was not asked for: it would change what the user had set."""
     assert can.link_attributes(Setup()) == b""

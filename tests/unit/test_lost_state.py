@@ -154,6 +154,32 @@ def test_what_a_pair_said_of_its_network_is_put_right_by_the_engine(
     assert later.restarted().service.state == state
 
 
+def test_an_adapter_that_is_unplugged_meanwhile_keeps_its_name(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No vcan takes it, though nobody knows the settings; those come when the engine runs."""
+    given = {"can.interface": "can0", "can.name": "can", "can.bitrate": "500000"}
+    daemon.kernel.plug("can0")
+    daemon.service.create_network("n1", given)
+    daemon.run_container("n1", "e1")
+    daemon.service.create_endpoint("n1", "e2", {"can.name": "own"})
+    daemon.start_container("n1", "e2")
+    before = daemon.service.state.networks
+    daemon.kernel.unplug("can0")
+    later = lose(daemon)
+    rebuild(later, None, monkeypatch)
+    later.upkeep.run(0.0, active=True)
+    assert "can0" not in later.kernel.names()
+    assert later.said("the adapter is missing, waiting for it")
+    later.engine = {"n1": given}
+    later.upkeep.run(GRACE, active=False)
+    assert later.service.state.networks == before
+    link = later.kernel.plug("can0")
+    later.upkeep.run(GRACE + 1, active=True)
+    assert link.up
+    later.assert_exactly_once("can0")
+
+
 def test_a_first_start_with_an_engine_is_remembered(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,7 +144,8 @@ def _known(options: Mapping[str, object], known: tuple[str, ...], whose: str) ->
 
 
 def _number(option: str, value: str, least: int) -> int:
-    if not (value.isascii() and value.isdigit() and least <= int(value[:12]) <= _MOST):
+    right = value.isascii() and value.isdigit() and len(value) <= len(str(_MOST))
+    if not right or not least <= int(value) <= _MOST:
         raise OptionError(option, value, f"right would be a whole number from {least} on")
     return int(value)
 

@@ -26,6 +26,8 @@ Rules:
 - Between every two ports that are there, in both directions: exactly one rule for classic
   frames, and exactly one for FD frames where both ports can carry them; from an adapter one more
   for its error frames. Missing ones are added, surplus equal ones deleted.
+- An interface that had the bus's name and was renamed takes its rules along: those between it and
+  the bus's endpoints are deleted, or they would hear two wires, one of another bus perhaps.
 - An interface of ours that no bus wants is deleted; its rules go with it. Ours is what bears our
   alias, or no alias at all and our group (it was made, and we died before we could name it).
 - Interfaces of others are never deleted, and never changed but for adapters as above.
@@ -38,7 +40,7 @@ from typing import NamedTuple
 
 from canwharf.bus.model import Bus, Place, Port
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
-from canwharf.bus.view import View
+from canwharf.bus.view import KINDS, View
 from canwharf.errors import ConflictError
 from canwharf.kernel import can
 from canwharf.kernel.can import Setup
@@ -104,11 +106,15 @@ class AddRule(NamedTuple):
 
 
 class DeleteRule(NamedTuple):
-    """Delete one of several equal rules, each of which would deliver every frame once more."""
+    """Delete one of several equal rules, each of which would deliver every frame once more.
+
+    Or one that is `left` behind: it leads to or from an interface that is not the bus's any more.
+    """
 
     rule: Rule
     source: str
     destination: str
+    left: bool = False
 
 
 Step = DeleteLink | MakeBus | MakePair | Claim | Configure | Release | Rename | AddRule | DeleteRule
@@ -171,6 +177,8 @@ def plan(
         steps += made
         absent += missing
         whole = any(isinstance(step, MakeBus) for step in made)
+        if bus.interface.name in focus:
+            rules += _left_behind(bus, members, view)
         rules += _mesh(members, view, None if whole else focus, bus.adapter.errors)
     return Plan((*steps, *rules), tuple(absent))
 
@@ -285,6 +293,25 @@ def _back(bus: Bus, view: View) -> list[Step]:
     if not bus.adapter.moved or view.link(name) is not None:
         return []
     return [Rename(each, name) for each in view.links() if each.alias == alias]
+
+
+def _left_behind(bus: Bus, members: list[_Member], view: View) -> Iterator[DeleteRule]:
+    """The rules that an interface took along which was the bus's and has another name now."""
+    name = bus.interface.name
+    for index in view.former.get(name, ()):
+        old = view.at(index)
+        if old is None or old.name == name:
+            continue
+        for port, link in ((each.port, each.link) for each in members):
+            if link is None or port is bus.interface:
+                continue
+            for ends, names in (
+                ((index, link.ifindex), (old.name, port.name)),
+                ((link.ifindex, index), (port.name, old.name)),
+            ):
+                for rule in (Rule(*ends, fd, errors) for fd, errors in KINDS):
+                    for _each in range(view.count(rule)):
+                        yield DeleteRule(rule, *names, left=True)
 
 
 def _same(link: Link | None, port: Port) -> bool:

@@ -204,10 +204,13 @@ class Service:
             fields = {"network": network}
             try:
                 settings = options.parse_network(given)
-                settings = self._typed(settings, options.parse_type(given))
+                kind = options.parse_type(given)
+                settings = self._typed(settings, kind)
             except CanwharfError as error:
                 self.say(ERROR, "could not adopt a network", **fields, error=str(error))
                 continue
+            if old and old.settings.physical and kind != "virtual":
+                settings = settings._replace(physical=True)
             new = Network(network, settings, {})
             new = new.with_called({id: old.called(id) for id in old.endpoints} if old else {})
             self._guessed.discard(network)
@@ -220,7 +223,9 @@ class Service:
 
         The alias of a pair says all but its network's other settings, of which the endpoint's
         are taken until the engine tells its own. Only pairs that are in a container, unless all
-        was `lost`: one of whose ends nobody has taken is a leftover. Raises KernelError.
+        was `lost`: one of whose ends nobody has taken is a leftover. A bus interface that is not
+        there is taken for an adapter that is unplugged: a vcan does not go by itself. Raises
+        KernelError.
         """
         for owner, link in self._reconciler.pairs():
             known = self.state.networks.get(owner.network)
@@ -230,7 +235,9 @@ class Service:
                 continue
             if known is None:
                 prefix = owner.prefix or options.DEFAULT_PREFIX
-                settings = self._typed(Settings(owner.bus, prefix, name=owner.name), "auto")
+                there = self._reconciler.observe().link(owner.bus) or self.state.bus(owner.bus)
+                kind = "auto" if there else "physical"
+                settings = self._typed(Settings(owner.bus, prefix, name=owner.name), kind)
                 known = Network(owner.network, settings, {})
                 self._guessed.add(owner.network)
             called = {owner.endpoint: Endpoint(owner.prefix, owner.name)}

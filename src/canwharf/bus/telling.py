@@ -42,9 +42,15 @@ def steps(done: Plan, recovering: bool) -> Iterator[Event]:
                 yield Event(WARNING, "brought interface up again", {"interface": link.name})
             case DeleteLink(link):
                 yield Event(INFO, "removed interface", {"interface": link.name})
-            case DeleteRule(_, source, destination):
-                fields = {"source": source, "destination": destination}
-                yield Event(WARNING, "removed doubled gateway rule", fields)
+            case DeleteRule():
+                yield _removed(step)
+
+
+def _removed(step: DeleteRule) -> Event:
+    fields = {"source": step.source, "destination": step.destination}
+    if step.left:
+        return Event(WARNING, "removed gateway rule of a renamed interface", fields)
+    return Event(WARNING, "removed doubled gateway rule", fields)
 
 
 def absent(done: Plan, unjoined: Collection[str]) -> Iterator[Event]:

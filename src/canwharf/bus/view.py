@@ -18,14 +18,15 @@ from collections.abc import Iterable
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 
-_KINDS = ((False, False), (True, False), (False, True))  # fd, errors
+KINDS = ((False, False), (True, False), (False, True))  # fd, errors
 
 
 class View:
     """Links by index and name, gateway rules with their number.
 
     `seen_up` are the indexes of links that were up, `lent` of those that an engine was told to
-    take and that have not left since, also of earlier views.
+    take and that have not left since, `former` of those that had a name once; all of them also
+    of earlier views.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class View:
     ) -> None:
         self.seen_up: set[int] = set()
         self.lent: set[int] = set()
+        self.former: dict[str, set[int]] = {}
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
         # source -> (destination, fd, errors) -> how many equal rules there are
@@ -47,6 +49,10 @@ class View:
         if before is not None:
             self.seen_up |= self._links.keys() & before.seen_up
             self.lent |= self._links.keys() & before.lent
+            for name, indexes in before.former.items():
+                self.former[name] = indexes & self._links.keys()
+            for link in self._links.values():
+                self._remember(before.at(link.ifindex), link)
 
     def link(self, name: str) -> Link | None:
         """The link of this name."""
@@ -67,6 +73,7 @@ class View:
             del self._names[old.name]
         self._links[link.ifindex] = link
         self._names[link.name] = link.ifindex
+        self._remember(old, link)
         if link.up:
             self.seen_up.add(link.ifindex)
 
@@ -77,13 +84,19 @@ class View:
             return None
         self.seen_up.discard(index)
         self.lent.discard(index)
+        for indexes in self.former.values():
+            indexes.discard(index)
         if self._names.get(gone.name) == index:
             del self._names[gone.name]
         self._rules.pop(index, None)
         for destinations in self._rules.values():
-            for kind in _KINDS:
+            for kind in KINDS:
                 destinations.pop((index, *kind), None)
         return gone
+
+    def _remember(self, old: Link | None, link: Link) -> None:
+        if old is not None and old.name != link.name:
+            self.former.setdefault(old.name, set()).add(link.ifindex)
 
     def count(self, rule: Rule) -> int:
         """How many rules equal this one."""

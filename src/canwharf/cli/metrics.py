@@ -59,6 +59,7 @@ RECOVERIES = (
     "recreated bus interface",
     "recreated interface pair",
     "removed doubled gateway rule",
+    "removed gateway rule of a renamed interface",
     "restored rules",
     "set the state file aside",
     "skipped an endpoint without interface",

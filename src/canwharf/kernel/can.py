@@ -165,10 +165,13 @@ def differences(setup: Setup, found: Controller, txqueuelen: int) -> list[str]:
 
 
 def unsupported(setup: Setup, found: Controller) -> list[str]:
-    """The modes that are asked for and that the adapter does not have, as far as it tells."""
-    known = found.supported
-    if known is None:
+    """The modes that are asked for and that the adapter does not have, as far as it tells.
+
+    What it cannot do without is on and not told as supported (can_get_static_ctrlmode).
+    """
+    if found.supported is None:
         return []
+    known = found.supported | found.modes
     return [name for name, flag in MODES.items() if setup.modes & flag & ~known]
 
 

@@ -1,0 +1,53 @@
+"""Host interfaces that get another name while they are up: their rules stay with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
+
+
+def rename(kernel: FakeKernel, name: str, new: str) -> None:
+    """What udev does, or somebody by hand; newer kernels let them do it to a link that is up."""
+    link = kernel.link(name)
+    link.name = new
+    kernel._announce(link)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["", "and the kernel lost its announcements"])
+def test_two_adapters_that_change_names_change_buses(daemon: Daemon, lost: bool) -> None:
+    """Rules stay with an interface that is renamed: nobody may hear two wires."""
+    kernel = daemon.kernel
+    for network, name in (("n1", "can0"), ("n2", "can1")):
+        kernel.plug(name)
+        daemon.service.create_network(network, {"can.interface": name, "can.bitrate": "500000"})
+        daemon.run_container(network, f"of-{name}")
+    for names in (("can0", "x"), ("can1", "can0"), ("x", "can1")):
+        rename(kernel, *names)
+    if lost:
+        kernel.overrun()
+    assert daemon.upkeep.repair()
+    daemon.assert_exactly_once("can0")
+    daemon.assert_exactly_once("can1")
+    assert len(kernel.rules) == 2 * 3
+    assert daemon.said("removed gateway rule of a renamed interface")
+    assert not daemon.said("removed doubled gateway rule")
+
+
+def test_an_adapter_that_got_another_name_is_off_the_bus(daemon: Daemon) -> None:
+    """And on it again when it has its own back."""
+    kernel = daemon.kernel
+    kernel.plug("can0")
+    daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
+    for endpoint in ("e1", "e2"):
+        daemon.run_container("n1", endpoint)
+    daemon.upkeep.repair()
+    before = set(kernel.rules)
+    rename(kernel, "can0", "motor")
+    daemon.upkeep.repair()
+    assert len(kernel.rules) == 4, "the containers among each other"
+    rename(kernel, "motor", "can0")
+    daemon.upkeep.repair()
+    assert set(kernel.rules) == before
+    daemon.assert_exactly_once("can0")
