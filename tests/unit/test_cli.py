@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import select
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,6 +127,60 @@ def test_a_failure_is_one_line_and_exits_with_one(
     assert told.out == ""
     assert told.err.count("\n") == 1
     assert told.err.startswith("canwharf: cannot serve ")
+
+
+def test_what_is_for_root_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever forgot `sudo` reads that, not only what the kernel says."""
+
+    def refuse(*_arguments: object, **_more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("canwharf.docker.listener.os.makedirs", refuse)
+    monkeypatch.setattr("canwharf.cli.os.geteuid", lambda: 1000)
+    socket = tmp_path / "canwharf.sock"
+    assert main(["serve", "--state-dir", str(tmp_path), "--socket", str(socket)]) == 1
+    assert capsys.readouterr().err.endswith("Permission denied; it must run as root\n")
+
+
+END = """\
+import os, signal, sys
+from types import SimpleNamespace
+from canwharf import cli
+def run(_options):
+    print("a bus", flush=sys.argv[1:] == ["at-once"])
+    if sys.argv[1:] == ["interrupted"]:
+        os.kill(os.getpid(), signal.SIGINT)
+    return 0
+cli.VERBS["look"] = "look at it"
+sys.modules["canwharf.cli.look"] = SimpleNamespace(
+    DESCRIPTION="Look.", EXAMPLE="canwharf look", OPTIONS=(), run=run)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(cli.main(["look"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "said"),
+    [
+        ("at-once", 141, ""),
+        ("late", 141, ""),
+        ("interrupted", 130, ""),
+        ("full", 1, "canwharf: cannot write its output: No space left on device\n"),
+    ],
+)
+def test_an_end_before_all_was_said_is_no_traceback(how: str, status: int, said: str) -> None:
+    """`canwharf status | head -1`, Ctrl-C, a full disk."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    if how in ("interrupted", "full"):
+        os.close(writing)
+        writing = os.open("/dev/full" if how == "full" else os.devnull, os.O_WRONLY)
+    words = [sys.executable, "-c", END, how]
+    done = subprocess.run(words, check=False, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (status, said)
 
 
 EVENT = Event(WARNING, "skipped it", {"network": "n-1", "error": "it's \n gone", "empty": ""})

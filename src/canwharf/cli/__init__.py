@@ -7,11 +7,14 @@ Rules:
   start: `serve` and `--option value` pairs that are all in its table are read by hand. Every other
   verb, and whoever asks for help or made a mistake, gets argparse, made from the same table.
 - Exit codes: 0 done, 1 it failed (one line on standard error says why and what to do), 2 the
-  command line is wrong, 3 `sync --dry-run` found differences.
+  command line is wrong, 3 `sync --dry-run` found differences, 130 and 141 it was interrupted, or
+  whoever read its output has gone: in silence, as other programs that a signal ends.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -34,18 +37,40 @@ VERBS = {
     "uninstall": "take the service away again",
 }
 
+_INTERRUPTED, _UNREAD = 130, 141  # as a shell tells of SIGINT and SIGPIPE: 128 and the number
+
 _Run = Callable[[Mapping[str, str]], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    run, values = _daemon(words) or _parsed(words)
     try:
-        return run(values)
+        run, values = _daemon(words) or _parsed(words)
+        status = run(values)
+        sys.stdout.flush()
     except CanwharfError as error:
-        print(f"canwharf: {error}", file=sys.stderr)
+        barred = isinstance(error.__cause__, PermissionError) and os.geteuid() != 0
+        print(f"canwharf: {error}{'; it must run as root' if barred else ''}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        _drop_output()
+        if error.errno == errno.EPIPE:
+            return _UNREAD
+        print(f"canwharf: cannot write its output: {error.strerror}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _drop_output() -> None:
+    """What is left of it, which Python would write at its end, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _daemon(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]] | None:

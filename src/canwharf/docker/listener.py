@@ -15,7 +15,6 @@ Rules:
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import socket
@@ -56,7 +55,7 @@ def reserve(driver: str, directory: str = LOCKS) -> IO[str]:
         os.makedirs(directory, mode=0o755, exist_ok=True)
         lock = open(path, "w", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
     except OSError as error:
-        raise StartError(f"cannot open {path}: {error.strerror}{_hint(error)}") from error
+        raise StartError(f"cannot open {path}: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -95,10 +94,6 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _hint(error: OSError) -> str:
-    return "; it must run as root" if error.errno == errno.EACCES else ""
-
-
 def passed(path: str) -> socket.socket | None:
     """The socket that systemd holds for us (sd_listen_fds(3)), if it started us with one.
 
@@ -131,8 +126,7 @@ def listen(path: str) -> socket.socket:
         _clear(path)
         return _bind(path)
     except OSError as error:
-        words = f"{error.strerror or error}{_hint(error)}"
-        raise StartError(f"cannot listen on {path}: {words}") from error
+        raise StartError(f"cannot listen on {path}: {error.strerror or error}") from error
 
 
 def forget(path: str, listening: socket.socket) -> None:
