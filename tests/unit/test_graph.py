@@ -7,11 +7,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from canwharf.docker.names import Names
+from canwharf.kernel.link import Link
 from canwharf.operator import mermaid, svg
 from canwharf.operator.drawing import Drawing, draw
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-from tests.unit.test_status import seen
+from tests.unit.test_status import busy, seen
+
+__all__ = ["busy"]
 
 NAMES = Names({"n1": "bus0", "n2": "bus1"}, {"e1": "ecu1", "e2": 'a <"&#> b', "e3": "ecu1"})
 
@@ -64,6 +67,17 @@ def test_svg(drawing: Drawing) -> None:
         half = svg.WIDE * len(text) / (2 if each.get("text-anchor") else 1)
         assert 0 < x + half <= width, text
         assert 0 < y <= height
+
+
+def test_a_name_that_no_document_may_have(busy: Daemon) -> None:
+    """A container's interface may have any character in its name; the drawing stays well-formed."""
+    (picture,) = (sight := seen(busy)).pictures
+    inside = Link(3, "\033[<&")
+    members = tuple(each._replace(inside=inside) for each in picture.members)
+    drawn = draw(sight._replace(pictures=(picture._replace(members=members),)))
+    texts = [each.text for each in ET.fromstring(svg.render(drawn)).iter()]
+    assert texts.count("?[<&") == 2
+    assert '|"?[#lt;#amp;<br/>' in mermaid.render(drawn)
 
 
 def test_nothing_to_draw() -> None:

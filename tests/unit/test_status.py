@@ -165,6 +165,36 @@ def test_a_terminal_without_lines(busy: Daemon) -> None:
     text.ascii_only(shown(seen(busy))).encode("ascii")
 
 
+def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None:
+    """A container that may rename its interface does not write to the operator's terminal."""
+    (picture,) = seen(busy).pictures
+    members = [
+        each._replace(inside=each.inside._replace(name="a\033[2J\u202e"))
+        for each in picture.members
+        if each.inside
+    ]
+    hostile = picture._replace(members=(picture.members[0], *members))
+    told = shown(seen(busy)._replace(pictures=(hostile,), changes=("add a\nb",)))
+    assert "├── ecu1  a?[2J?  cwh" in told
+    assert "  add a?b" in told
+    assert all(each.isprintable() or each == "\n" for each in told)
+    text.ascii_only("\ufffd").encode("ascii")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "expected"),
+    [
+        (True, {"TERM": "linux"}, True),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"TERM": "linux", "NO_COLOR": "1"}, False),
+        (False, {"TERM": "linux"}, False),
+    ],
+)
+def test_where_colours_go(terminal: bool, environment: dict[str, str], expected: bool) -> None:
+    """Not into a file, nor to a terminal that would show their codes."""
+    assert (paint.brush(terminal, environment) is paint.coloured) == expected
+
+
 def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
     """All of the same, and each direction with its counters."""
     told = json.loads(json.dumps(record(seen(busy))))

@@ -3,7 +3,7 @@
 Rules:
 
 - Works while the daemon is stopped; starts and asks none.
-- Colours only on a terminal that wants them (https://no-color.org).
+- Colours only on a terminal that wants them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def run(options: Mapping[str, str]) -> int:
         print(_shown(_look(options, requests), options))
         return 0
     events = LinkEvents()
-    terminal = sys.stdout.isatty() and not options["json"]
+    terminal = paint.moves(sys.stdout.isatty(), os.environ) and not options["json"]
     try:
         while True:
             shown = _shown(_look(options, requests), options)
@@ -56,7 +56,7 @@ def run(options: Mapping[str, str]) -> int:
             select.select([events], [], [], _INTERVAL)
             with suppress(NetlinkOverrunError):
                 events.take()
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         return 0
 
 
@@ -68,7 +68,6 @@ def _look(options: Mapping[str, str], requests: Netlink) -> Sight:
 def _shown(sight: Sight, options: Mapping[str, str]) -> str:
     if options["json"]:
         return json.dumps(record(sight), indent=None if options["watch"] else 1)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    shown = text.render(sight, paint.coloured if colour else paint.plain)
+    shown = text.render(sight, paint.brush(sys.stdout.isatty(), os.environ))
     known = "utf" in (sys.stdout.encoding or "").lower()
     return shown if known else text.ascii_only(shown)

@@ -27,6 +27,7 @@ from canwharf.docker import listener
 from canwharf.docker.call import call
 from canwharf.errors import StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.operator.paint import legible
 
 DESCRIPTION = (
     "Put right what differs from what should be: bus interfaces, gateway rules, interfaces that "
@@ -86,9 +87,9 @@ def _load(store: Store, driver: str) -> State:
 
 
 def _print(changes: list[str], faults: list[str], verb: str) -> None:
-    for line in changes:
+    for line in map(legible, changes):
         print(f"{verb} {line}" if verb == "would" else line)
-    for line in faults:
+    for line in map(legible, faults):
         print(f"failed: {line}")
     if not changes and not faults:
         print("nothing differs")

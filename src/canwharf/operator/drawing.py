@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from canwharf.bus.survey import Gap, Member, Picture, is_virtual
+from canwharf.operator.paint import legible
 from canwharf.operator.sight import Sight
 
 
@@ -46,7 +47,7 @@ class Drawing(NamedTuple):
 def draw(sight: Sight) -> Drawing:
     """All the buses of a sight."""
     boxes = {
-        sight.member(member): None
+        legible(sight.member(member)): None
         for picture in sight.pictures
         for member in picture.members
         if member.endpoint
@@ -57,7 +58,12 @@ def draw(sight: Sight) -> Drawing:
 
 def _line(sight: Sight, picture: Picture, numbers: dict[str, int]) -> Line:
     plugs = tuple(
-        Plug(numbers[sight.member(each)], _inside(picture, each), _frames(each), _there(each))
+        Plug(
+            numbers[legible(sight.member(each))],
+            _inside(picture, each),
+            _frames(each),
+            _there(each),
+        )
         for each in picture.members
         if each.endpoint
     )
@@ -81,7 +87,7 @@ def _about(picture: Picture) -> str:
 
 def _inside(picture: Picture, member: Member) -> str:
     if member.inside:
-        return member.inside.name
+        return legible(member.inside.name)
     return picture.interface if picture.moved else "?" if _there(member) else "no interface"
 
 
@@ -100,7 +106,7 @@ def troubles(sight: Sight, picture: Picture) -> Iterator[str]:
     for gap in picture.gaps:
         kinds.setdefault(_gap(gap, labels), {})[gap.kind] = None
     for words, frames in kinds.items():
-        yield f"{words} ({', '.join(frames)})"
+        yield legible(f"{words} ({', '.join(frames)})")
 
 
 def _gap(gap: Gap, labels: dict[str, str]) -> str:

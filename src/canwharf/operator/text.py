@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from canwharf.bus.survey import Member, Picture, is_virtual
 from canwharf.kernel.can import Controller
 from canwharf.operator.drawing import troubles
-from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Paint
+from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Paint, legible
 from canwharf.operator.sight import Sight
 
 _WELL = ("ERROR-ACTIVE",)
@@ -22,7 +22,7 @@ _ASCII = str.maketrans({"├": "|", "└": "`", "─": "-"})
 
 def ascii_only(words: str) -> str:
     """The same for a terminal that knows no lines."""
-    return words.translate(_ASCII)
+    return words.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
 def render(sight: Sight, paint: Paint) -> str:
@@ -51,8 +51,8 @@ def _head(sight: Sight, paint: Paint) -> str:
 def _bus(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
     networks = ", ".join(map(sight.network, (each.id for each in picture.networks)))
     yield f"{paint(picture.interface, STRONG)}  {_interface(sight, picture, paint)}"
-    yield f"  {paint(f'networks: {networks}', FAINT)}"
-    rows = [_member(sight, picture, each) for each in picture.members]
+    yield f"  {paint(legible(f'networks: {networks}'), FAINT)}"
+    rows = [[*map(legible, _member(sight, picture, each))] for each in picture.members]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for place, row in enumerate(rows):
         branch = "└──" if place == len(rows) - 1 else "├──"
@@ -61,11 +61,11 @@ def _bus(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
         gone = picture.members[place].link is None and not picture.moved
         yield f"  {branch} {paint(line, DOUBTFUL) if gone else line}"
     if picture.problem:
-        yield f"  {paint(picture.problem, BAD)}"
+        yield f"  {paint(legible(picture.problem), BAD)}"
     yield from _hearing(sight, picture, paint)
     for rule in picture.others:
         words = f"a gateway rule of somebody else: {rule.source} -> {rule.destination}"
-        yield f"  {paint(words, BAD if rule.within else DOUBTFUL)}"
+        yield f"  {paint(legible(words), BAD if rule.within else DOUBTFUL)}"
 
 
 def _interface(sight: Sight, picture: Picture, paint: Paint) -> str:
@@ -122,7 +122,7 @@ def _hearing(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
 
 def _differences(sight: Sight, paint: Paint) -> Iterator[str]:
     yield paint("differs from what should be; 'canwharf sync' would:", DOUBTFUL)
-    for line in sight.changes:
+    for line in map(legible, sight.changes):
         yield f"  {line}"
-    for line in sight.faults:
+    for line in map(legible, sight.faults):
         yield f"  {paint(f'fail: {line}', BAD)}"
