@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from canwharf import cli
+from canwharf.bus.model import State
+from canwharf.bus.store import Store
 from canwharf.cli import doctor
 from canwharf.cli import modules as installing
 from canwharf.docker.names import Names
-from canwharf.errors import CanwharfError
+from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel import gateway, modules
 from canwharf.kernel.can import Controller
 from canwharf.kernel.gateway import Entry, Rule
@@ -193,6 +196,25 @@ def test_where_modules_stand(tmp_path: Path) -> None:
     assert set(modules.states(str(tmp_path), "7").values()) == {modules.LOADED, modules.MISSING}
 
 
+def test_what_is_loaded_at_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what systemd reads there counts; a link that leads nowhere ends no look."""
+    monkeypatch.setattr(gather, "_LOAD_DIRECTORIES", (str(tmp_path), "/nowhere"))
+    (tmp_path / "dangling.conf").symlink_to(tmp_path / "gone")
+    (tmp_path / "canwharf.conf.old").write_text("can-gw\n")
+    assert not gather._at_boot()
+    (tmp_path / "canwharf.conf").write_text("# ours\ncan_gw\n")
+    assert gather._at_boot()
+
+
+def test_a_state_of_another_driver_is_a_wrong_question(tmp_path: Path) -> None:
+    """It is told; nothing is found wrong with a daemon that keeps its state elsewhere."""
+    other = Store(str(tmp_path))
+    other.acquire()
+    other.save(State("canwharf", {}))
+    with pytest.raises(StartError, match="the state of the driver canwharf"):
+        gather._sight("/run/docker/plugins/rusty.sock", str(tmp_path), FakeKernel())
+
+
 @pytest.fixture
 def busy(daemon: Daemon) -> Daemon:
     daemon.service.create_network("n1", {"can.interface": "vcan0"})
@@ -294,12 +316,24 @@ def test_a_ghost(busy: Daemon) -> None:
     assert told("ghosts", WELL._replace(sight=silent)) == []
 
 
-def test_another_name_stands_in_the_commands() -> None:
-    other = WELL._replace(
-        driver="rusty", socket="/run/docker/plugins/rusty.sock", state="/var/lib/r/state.json"
-    )
-    where = "--socket /run/docker/plugins/rusty.sock --state-dir /var/lib/r"
-    assert other.canwharf("sync") == f"canwharf sync {where}"
+@pytest.mark.parametrize(
+    "where",
+    [
+        "--socket /run/docker/plugins/rusty.sock --state-dir /var/lib/r",
+        "--state-dir '/srv/my cans'",
+        "",
+    ],
+)
+def test_a_command_is_for_the_state_that_was_looked_at(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With another one's state, all that is ours would be nobody's, and --fix would delete it."""
+    monkeypatch.setattr(doctor, "gather", lambda *_arguments: WELL._replace(process=0, units=None))
+    assert cli.main(["doctor", *shlex.split(where), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["findings"]
+    (daemon,) = [each for each in told if each["check"] == "daemon"]
+    assert daemon["level"] == WARN  # systemd listens, as WELL has it
+    assert daemon["mend"] == f"canwharf serve {where}".strip()
 
 
 @pytest.mark.parametrize(

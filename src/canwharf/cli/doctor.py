@@ -66,18 +66,30 @@ def _look(options: Mapping[str, str]) -> Sequence[tuple[str, Finding]]:
     unit = Units.of(listener.driver_name(socket)).name
     requests = Netlink()
     try:
-        return examine(gather(socket, directory, requests, unit, modules.advice))
+        facts = gather(socket, directory, requests, unit, modules.advice)
+        return examine(facts._replace(where=_where(options)))
     finally:
         requests.close()
 
 
+def _where(options: Mapping[str, str]) -> str:
+    """What was given to this command, for those that it names."""
+    given = {row.name: options[row.name] for row in (SOCKET, STATE_DIR)}
+    defaults = {row.name: row.default for row in (SOCKET, STATE_DIR)}
+    return "".join(
+        f" --{name} {shlex.quote(value)}"
+        for name, value in given.items()
+        if value != defaults[name]
+    )
+
+
 def _print(findings: Sequence[tuple[str, Finding]]) -> None:
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    brush = paint.coloured if colour else paint.plain
+    brush = paint.brush(sys.stdout.isatty(), os.environ)
     for check, finding in findings:
-        mend = f"; mend it: {brush(finding.mend, paint.STRONG)}" if finding.mend else ""
+        what, command = paint.legible(finding.what), paint.legible(finding.mend)
+        mend = f"; mend it: {brush(command, paint.STRONG)}" if command else ""
         level = brush(f"{finding.level:8}", _COLOURS[finding.level])
-        print(f"{level} {check + ':':13} {finding.what}{mend}")
+        print(f"{level} {check + ':':13} {what}{mend}")
 
 
 def _run(command: str) -> None:

@@ -25,7 +25,8 @@ class Facts(NamedTuple):
     managed plugin that is our driver, if one is. `listens` says that somebody has our socket,
     `refusal` why the daemon does not answer there. `units` are None where systemd does not run.
     `state_fault` says why the state cannot be read; then there is no `sight`. `ghosts` are networks
-    that Docker does not know, with their interface.
+    that Docker does not know, with their interface. `where` are the options with which a command of
+    ours finds the same daemon and state.
     """
 
     driver: str
@@ -45,12 +46,13 @@ class Facts(NamedTuple):
     state_fault: str = ""
     sight: Sight | None = None
     ghosts: Mapping[str, str] = {}
+    where: str = ""
 
     @property
     def start(self) -> str:
         """The command that starts the daemon."""
         if self.units is None:
-            return f"canwharf serve{self._where}"
+            return f"canwharf serve{self.where}"
         if any(unit.there for unit in self.units):
             return f"systemctl start {self.units[0].name}"
         return self.install
@@ -72,11 +74,4 @@ class Facts(NamedTuple):
 
     def canwharf(self, words: str) -> str:
         """A command of ours for this driver."""
-        return f"canwharf {words}{self._where}"
-
-    @property
-    def _where(self) -> str:
-        if self.driver == "canwharf":
-            return ""
-        directory = self.state.rpartition("/")[0]
-        return f" --socket {self.socket} --state-dir {directory}"
+        return f"canwharf {words}{self.where}"

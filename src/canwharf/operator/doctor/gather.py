@@ -13,11 +13,13 @@ import os
 import shutil
 import subprocess  # noqa: TID251 (systemd's answers have no other door; the daemon does not come here)
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from glob import glob
 from time import monotonic
 
 from canwharf.docker import engine, listener, names
 from canwharf.docker.call import call
-from canwharf.errors import CallError, CanwharfError
+from canwharf.errors import CallError, CanwharfError, StartError
 from canwharf.kernel import modules
 from canwharf.kernel.netlink import Requests
 from canwharf.operator.doctor.facts import Facts, Unit
@@ -80,6 +82,8 @@ def forget(socket: str, network: str) -> None:
 def _sight(socket: str, directory: str, requests: Requests) -> tuple[Sight | None, str]:
     try:
         return look(socket, directory, requests), ""
+    except StartError:  # the state of another driver: nothing is wrong, but the question
+        raise
     except CanwharfError as error:
         return None, str(error)
 
@@ -98,8 +102,11 @@ def _ghosts(sight: Sight | None) -> Mapping[str, str]:
 def _at_boot() -> bool:
     """Whether can-gw stands in a file of modules-load.d(5)."""
     for directory in _LOAD_DIRECTORIES:
-        for name in os.listdir(directory) if os.path.isdir(directory) else ():
-            with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as file:
+        for path in glob(os.path.join(directory, "*.conf")):
+            with (
+                suppress(OSError),  # a link that leads nowhere, a file that is not for us
+                open(path, encoding="utf-8", errors="replace") as file,
+            ):
                 if any(line.strip().replace("_", "-") == "can-gw" for line in file):
                     return True
     return False
