@@ -101,7 +101,8 @@ def test_what_a_network_may_ask_of_its_adapter(given: dict[str, str], adapter: A
             {"can.bitrate": "5", "can.dbitrate": "6", "can.fd": "off"},
             "can.dbitrate=6: it needs can.fd=on too",
         ),
-        ({"can.bitrate": "5", "can.fd": "on"}, "can.fd=on: it needs can.dbitrate beside"),
+        ({"can.bitrate": "5", "can.fd": "on"}, "can.fd=on: it needs can.bitrate and can.dbitrate"),
+        ({"can.fd": "on"}, "can.fd=on: it needs can.bitrate and can.dbitrate"),
         ({"can.fd": "yes"}, "can.fd=yes: right would be on or off or true or false"),
         ({"can.mode": "lend"}, "can.mode=lend: right would be share or move"),
         ({"can.force": ""}, "can.force=: right would be on"),
@@ -165,6 +166,17 @@ def test_the_kernels_words_and_the_rates_that_it_can(daemon: Daemon) -> None:
         "the adapter can do 125000, 250000, 500000 bit/s"
     )
     assert daemon.kernel.link("can0").alias == ""
+
+
+def test_rates_are_told_to_who_asked_for_one(daemon: Daemon) -> None:
+    """What is wrong with a queue's length is not mended by another rate."""
+    daemon.kernel.plug("can0")
+    daemon.kernel.refuse(1, errno.ERANGE)
+    with pytest.raises(KernelError) as caught:
+        daemon.service.create_network(
+            "n1", {"can.interface": "can0", "can.txqueuelen": "4294967294"}
+        )
+    assert "bit/s" not in str(caught.value)
 
 
 def test_a_link_of_another_kind_has_no_settings(daemon: Daemon) -> None:
@@ -333,6 +345,8 @@ def test_an_engine_that_gives_up_gives_it_free(daemon: Daemon) -> None:
     daemon.service.create_endpoint("n1", "e1", {})
     daemon.service.join("n1", "e1")
     daemon.service.delete_endpoint("n1", "e1")
+    [told] = daemon.said("endpoint removed")
+    assert told.fields["interface"] == "can0", "not a pair that never was"
     daemon.run_container("n1", "e2")
 
 

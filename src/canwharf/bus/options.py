@@ -103,8 +103,8 @@ def parse_adapter(given: Mapping[str, str]) -> Adapter:
     fd = bool(setup.modes & can.MODES["fd"])
     if setup.dbitrate and not fd:
         raise OptionError("can.dbitrate", setup.dbitrate, "it needs can.fd=on too")
-    if fd and setup.bitrate and not setup.dbitrate:
-        raise OptionError("can.fd", given["can.fd"], "it needs can.dbitrate beside can.bitrate")
+    if fd and not setup.dbitrate:  # can_validate
+        raise OptionError("can.fd", given["can.fd"], "it needs can.bitrate and can.dbitrate too")
     errors, force = (
         _switch(option, given[option]) if option in given else usual
         for option, usual in _SWITCHES.items()

@@ -268,7 +268,9 @@ class Service:
         new = self.state.without_endpoint(network, endpoint)
         self.unjoined.discard(endpoint)
         self._remove(new, known.settings.interface, {port.name})
-        fields = {"network": network, "endpoint": endpoint, "interface": port.name}
+        lent = known.settings.adapter.moved
+        interface = known.settings.interface if lent else port.name
+        fields = {"network": network, "endpoint": endpoint, "interface": interface}
         self.say(INFO, "endpoint removed", **fields)
 
     def describe(self, network: str, endpoint: str) -> dict[str, str]:

@@ -207,7 +207,7 @@ def configure(found: Link, setup: Setup, alias: str) -> list[Request]:
     One that is up is taken down and up again around that: if its settings are refused, it is up
     with the old ones. Where nothing is asked for, it only gets its alias.
     """
-    rates = can.possible(found.controller) if found.controller else ""
+    rates = can.possible(found.controller) if found.controller and setup.bitrate else ""
     hints = {errno.EINVAL: rates, errno.ERANGE: rates, errno.EDOM: rates}
     asked = can.link_attributes(setup)
     settings = asked + attribute(uapi.IFLA_IFALIAS, alias.encode())
