@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from canwharf.kernel.netlink import Netlink
-from canwharf.operator import paint, text
+from canwharf.operator import paint, svg, text
+from canwharf.operator.doctor.checks import CHECKS, OK, Finding
+from canwharf.operator.doctor.facts import Facts
+from canwharf.operator.drawing import draw
 from canwharf.operator.sight import Sight, look
 from tests.adapter import Adapter
-from tests.kernel.world import Site, ip
+from tests.frames import entered
+from tests.kernel.world import Site, ip, run, wait_until
 
 N = "n" * 64
+SOCKET = "/nowhere/canwharf.sock"
 
 
 def seen(directory: Path, netlink: Netlink) -> Sight:
-    return look("/nowhere/canwharf.sock", str(directory / "state"), netlink)
+    return look(SOCKET, str(directory / "state"), netlink)
 
 
 def test_names_inside_the_containers_and_counters(
@@ -55,3 +61,48 @@ def test_an_adapter_that_somebody_took_down(
     assert "STOPPED" in told
     site.daemon.upkeep.repair()
     assert seen(tmp_path, netlink).changes == sight.changes
+
+
+def test_the_doctors_advice_brings_an_adapter_back(
+    site: Site, adapter: Adapter, netlink: Netlink, tmp_path: Path
+) -> None:
+    """BUS-OFF of an adapter whose driver knows no restart, and one that is down."""
+
+    def finding() -> Finding:
+        facts = Facts("canwharf", SOCKET, sight=seen(tmp_path, netlink))
+        (only,) = CHECKS["buses"](facts)
+        return only
+
+    def controller_is(state: str) -> bool:
+        (bus,) = seen(tmp_path, netlink).pictures
+        found = bus.link and bus.link.controller
+        return bool(found and found.state_name == state)
+
+    adapter.start()
+    site.service.create_network(N, {"can.interface": adapter.name, "can.bitrate": "500000"})
+    site.start(N)
+    adapter.change_state("b", 255, 3)
+    wait_until(lambda: controller_is("BUS-OFF"))
+    told = text.render(seen(tmp_path, netlink), paint.plain)
+    assert f"nothing goes to or from {adapter.name}: it is BUS-OFF" in told
+    assert "all hear each other" not in told
+    run("sh", "-ec", finding().mend)
+    assert controller_is("ERROR-ACTIVE")
+    ip(f"link set {adapter.name} down")
+    run("sh", "-ec", finding().mend)
+    assert controller_is("ERROR-ACTIVE")
+    assert finding().level == OK
+
+
+def test_a_container_that_gives_its_interface_a_hostile_name(
+    site: Site, netlink: Netlink, tmp_path: Path
+) -> None:
+    """The kernel takes nearly any character. Nothing of it reaches the operator's terminal."""
+    site.network(N)
+    site.start(N, "e1")
+    with entered(site.containers[N, "e1"].path):
+        ip("link set can0 down")
+        run("ip", "link", "set", "can0", "name", '\033[2J<&"')
+    sight = seen(tmp_path, netlink)
+    assert '?[2J<&" (down)' in text.render(sight, paint.plain)
+    ET.fromstring(svg.render(draw(sight)))

@@ -103,7 +103,7 @@ def test_a_machine_that_is_well(daemon: Daemon) -> None:
             "daemon",
             {"refusal": "no answer", "units": None},
             FAILURE,
-            "kill 412 && canwharf serve",
+            "kill -KILL 412 && canwharf serve",
         ),
         ("daemon", {"listens": False, "plugin": "canwharf:latest"}, OK, ""),
         (
@@ -293,11 +293,14 @@ def test_adapters(daemon: Daemon, kernel: FakeKernel) -> None:
     """Down, BUS-OFF, or pulled out."""
     kernel.add_link("can0", "can", up=False)
     daemon.service.create_network("n1", {"can.interface": "can0"})
-    down = seen(daemon, None, Controller(4))
+    down = seen(daemon, None, Controller(4, bitrate=500000))
     assert one("buses", WELL._replace(sight=down)) == (FAILURE, "ip link set can0 up")
+    unset = seen(daemon, None, Controller(4))
+    mend = "ip link set can0 up type can bitrate RATE"
+    assert one("buses", WELL._replace(sight=unset)) == (FAILURE, mend)
     kernel.set_up("can0")
     off = seen(daemon, None, Controller(3))
-    mend = "ip link set can0 type can restart"
+    mend = "ip link set can0 down && ip link set can0 up"
     assert one("buses", WELL._replace(sight=off)) == (FAILURE, mend)
     well = seen(daemon, None, Controller(0))
     assert one("buses", WELL._replace(sight=well)) == (OK, "")

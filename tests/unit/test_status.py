@@ -125,6 +125,12 @@ def test_an_adapter(daemon: Daemon, kernel: FakeKernel) -> None:
         "can0  adapter, mcp251xfd at spi0.0, up, CAN FD, 500000 bit/s, data 2000000 bit/s, "
         "ERROR-PASSIVE, errors: sending 128, receiving 3"
     )
+    daemon.run_container("n2", "e1")
+    assert "  all hear each other" in shown(seen(daemon, None, controller))
+    off = shown(seen(daemon, None, Controller(3)))
+    assert off.endswith("  nothing goes to or from can0: it is BUS-OFF")
+    kernel.set_up("can0", up=False)
+    assert "  nothing goes to or from can0: it is down" in shown(seen(daemon, None, Controller(4)))
     kernel.delete_link("can0")
     told = shown(seen(daemon))
     assert "can0  missing" in told
@@ -211,6 +217,31 @@ def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
     told = record(seen(busy))
     assert told["differences"]
     assert len(told["buses"][0]["gaps"]) == 12  # type: ignore[index]
+
+
+def _fields(value: object) -> set[str]:
+    """The names of all fields, but those of `rules`, which are kinds of frames."""
+    if isinstance(value, list):
+        return set().union(*map(_fields, value))
+    if not isinstance(value, dict):
+        return set()
+    within = [_fields(each) for name, each in value.items() if name != "rules"]
+    return set(value).union(*within)
+
+
+def test_what_machines_read_is_documented(busy: Daemon, kernel: FakeKernel) -> None:
+    """Whoever writes a program for it finds each field in docs/status.md."""
+    kernel.add_link("can0", "can")
+    busy.service.create_network("n2", {"can.interface": "can0"})
+    kernel.add_rule("can0", "vcan0")
+    kernel.rules.pop()
+    sight = seen(busy, NAMES, Controller(0), {"can0": ("mcp251xfd", "spi0.0")})
+    told = record(sight)
+    fields = _fields(told)
+    assert {"gaps", "heard", "within_the_bus", "device", "bus_offs"} <= fields
+    page = (Path(__file__).parents[2] / "docs/status.md").read_text(encoding="utf-8")
+    missing = {each for each in fields if f"`{each}`" not in page}
+    assert not missing
 
 
 def test_the_driver_of_an_adapter(tmp_path: Path) -> None:

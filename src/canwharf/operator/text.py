@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from canwharf.bus.survey import Member, Picture, is_virtual
 from canwharf.kernel.can import Controller
+from canwharf.kernel.link import Link
 from canwharf.operator.drawing import troubles
 from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Paint, legible
 from canwharf.operator.sight import Sight
@@ -114,10 +115,20 @@ def _member(sight: Sight, picture: Picture, member: Member) -> list[str]:
 
 def _hearing(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
     there = [each for each in picture.members if each.link is not None]
-    if picture.whole and len(there) > 1:
+    if deaf := _deaf(picture.link):
+        yield f"  {paint(f'nothing goes to or from {picture.interface}: it is {deaf}', BAD)}"
+    elif picture.whole and len(there) > 1:
         yield f"  {paint('all hear each other', GOOD)}"
     for words in troubles(sight, picture):
         yield f"  {paint(words, BAD)}"
+
+
+def _deaf(link: Link | None) -> str:
+    """Why a host interface that is there hears nothing and is not heard."""
+    if link is None:
+        return ""
+    state = link.controller.state_name if link.controller else ""
+    return "down" if not link.up else state if state == "BUS-OFF" else ""
 
 
 def _differences(sight: Sight, paint: Paint) -> Iterator[str]:

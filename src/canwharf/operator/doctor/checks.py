@@ -152,13 +152,23 @@ def _bus(picture: Picture) -> Finding:
         return _gone(picture)
     if not link.up and not picture.ours and not picture.moved:
         what = f"{name} is down: nothing is heard or sent there"
-        return Finding(FAILURE, what, f"ip link set {name} up")
+        return Finding(FAILURE, what, f"ip link set {name} up{_rate(picture)}")
     if link.controller and link.controller.state_name == "BUS-OFF":
         what = f"{name} is BUS-OFF: it has given up after too many errors on the wire"
-        return Finding(FAILURE, what, f"ip link set {name} type can restart")
+        # Not `type can restart`: the kernel refuses that under restart-ms, and serial adapters do.
+        return Finding(FAILURE, what, f"ip link set {name} down && ip link set {name} up")
     if picture.problem:
         return Finding(WARN, f"{name}: {picture.problem}")
     return Finding(OK, f"{name} is {'up' if link.up else 'there'}")
+
+
+def _rate(picture: Picture) -> str:
+    """What an adapter wants to hear, too, that was never told its bit rate."""
+    controller = picture.link.controller if picture.link else None
+    if controller is None or controller.bitrate:
+        return ""
+    given = (each.settings.adapter.given.get("can.bitrate") for each in picture.networks)
+    return f" type can bitrate {next(filter(None, given), 'RATE')}"
 
 
 def _gone(picture: Picture) -> Finding:

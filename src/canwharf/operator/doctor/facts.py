@@ -64,7 +64,8 @@ class Facts(NamedTuple):
             return f"docker plugin disable -f {self.plugin} && docker plugin enable {self.plugin}"
         if self.units is not None and any(unit.there for unit in self.units):
             return f"systemctl restart {self.units[0].name}"
-        return f"kill {self.process} && {self.start}" if self.process else self.start
+        # One that hangs does not heed less, and one that is slow to end would still hold the lock.
+        return f"kill -KILL {self.process} && {self.start}" if self.process else self.start
 
     @property
     def install(self) -> str:
