@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from canwharf import __version__
-from canwharf.cli.modules import MODULES
+from canwharf.kernel.modules import NEEDED
 from lab.guest import Guest
 from tests.system.board import SOCKET, UP
 from tests.system.installed import OLD, PROGRAM, Installed
@@ -104,7 +104,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     """In a word for each thing done; from then on Docker finds the driver."""
     told = machine.canwharf("install")
     assert told == [
-        f"loaded the kernel modules {', '.join(MODULES)}",
+        f"loaded the kernel modules {', '.join(NEEDED)}",
         "wrote /etc/modules-load.d/canwharf.conf",
         "wrote /etc/systemd/system/canwharf.socket",
         "wrote /etc/systemd/system/canwharf.service",

@@ -13,7 +13,6 @@ from canwharf import cli
 from canwharf.bus.model import State
 from canwharf.bus.store import Store
 from canwharf.cli import doctor
-from canwharf.cli import modules as installing
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel import gateway, modules
@@ -170,10 +169,6 @@ def test_modules(module: str, state: str, expected: Finding) -> None:
     """The kernel loads types of links by itself, and nobody loads the gateway."""
     facts = WELL._replace(modules={module: state}, advice={"vxcan": "apt install it"})
     assert told("modules", facts) == [expected]
-
-
-def test_the_modules_that_are_installed_are_those_that_are_looked_at() -> None:
-    assert tuple(installing.MODULES) == modules.NEEDED
 
 
 def test_where_modules_stand(tmp_path: Path) -> None:

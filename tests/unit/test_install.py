@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from canwharf import __version__
-from canwharf.cli import command, install, main, modules, program, uninstall, units
+from canwharf.cli import install, main, modules, program, uninstall, units
 from canwharf.errors import InstallError
+from canwharf.operator import command
 
 
 class System:

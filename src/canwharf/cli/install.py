@@ -19,11 +19,12 @@ from contextlib import ExitStack, suppress
 from time import time
 
 from canwharf.cli import modules, program
-from canwharf.cli.command import run as command
-from canwharf.cli.command import succeeds
 from canwharf.cli.options import Flag, Option
 from canwharf.cli.units import DRIVER, Units
 from canwharf.errors import CanwharfError, InstallError
+from canwharf.kernel.modules import NEEDED
+from canwharf.operator.command import run as command
+from canwharf.operator.command import succeeds
 
 DESCRIPTION = (
     "Make a systemd service of this program: loads the kernel modules, now and at each boot, and "
@@ -53,9 +54,9 @@ def run(options: Mapping[str, str]) -> int:
     require_root_and_systemd("install")
     program.check(words)
     _check_socket(units)
-    for module in modules.MODULES:
+    for module in NEEDED:
         modules.load(module)
-    print(f"loaded the kernel modules {', '.join(modules.MODULES)}")
+    print(f"loaded the kernel modules {', '.join(NEEDED)}")
     with ExitStack() as undo:
         _install(units, texts, undo)
         undo.pop_all()

@@ -10,18 +10,12 @@ import os
 import platform
 from collections.abc import Collection
 
-from canwharf.cli.command import run
 from canwharf.errors import InstallError
+from canwharf.kernel.modules import NEEDED
+from canwharf.operator.command import run
 
-MODULES = {
-    "can": "CONFIG_CAN",
-    "can-raw": "CONFIG_CAN_RAW",
-    "can-gw": "CONFIG_CAN_GW",
-    "vcan": "CONFIG_CAN_VCAN",
-    "vxcan": "CONFIG_CAN_VXCAN",
-}
 FILE = "/etc/modules-load.d/canwharf.conf"
-TEXT = "# Written by canwharf install.\n" + "".join(f"{module}\n" for module in MODULES)
+TEXT = "# Written by canwharf install.\n" + "".join(f"{module}\n" for module in NEEDED)
 
 # What is in the kernel's release, what is among the system's names; the first row that fits.
 _ADVICE = (
@@ -76,7 +70,7 @@ def advice_for(module: str, release: str, systems: Collection[str]) -> str:
     machine = platform.machine()
     return text.format(
         module=module,
-        config=MODULES[module],
+        config=NEEDED[module],
         release=release,
         machine=_MACHINES.get(machine, machine),
     )

@@ -19,13 +19,13 @@ from contextlib import suppress
 from canwharf.bus import words
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli import modules
-from canwharf.cli.command import run as command
 from canwharf.cli.install import NAME, require_root_and_systemd
 from canwharf.cli.options import Flag
 from canwharf.cli.units import Units
 from canwharf.docker import engine, listener
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.operator.command import run as command
 
 DESCRIPTION = (
     "Take the systemd units away that canwharf install made. Networks are kept for the next "

@@ -18,7 +18,13 @@ from canwharf.kernel import gateway, link
 from canwharf.kernel.netlink import Requests
 
 LOADED, BUILT_IN, LOADABLE, MISSING = "loaded", "built in", "loadable, not loaded", "missing"
-NEEDED = ("can", "can-raw", "can-gw", "vcan", "vxcan")
+NEEDED = {  # by the names that modprobe knows; what a kernel's configuration calls them
+    "can": "CONFIG_CAN",
+    "can-raw": "CONFIG_CAN_RAW",
+    "can-gw": "CONFIG_CAN_GW",
+    "vcan": "CONFIG_CAN_VCAN",
+    "vxcan": "CONFIG_CAN_VXCAN",
+}
 
 
 def states(root: str = "/", release: str = "") -> dict[str, str]:

@@ -10,8 +10,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess  # noqa: TID251 (systemd's answers have no other door; the daemon does not come here)
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from glob import glob
@@ -19,9 +17,10 @@ from time import monotonic
 
 from canwharf.docker import engine, listener, names
 from canwharf.docker.call import call
-from canwharf.errors import CallError, CanwharfError, StartError
+from canwharf.errors import CallError, CanwharfError, InstallError, StartError
 from canwharf.kernel import modules
 from canwharf.kernel.netlink import Requests
+from canwharf.operator import command
 from canwharf.operator.doctor.facts import Facts, Unit
 from canwharf.operator.sight import Sight, look
 
@@ -148,21 +147,18 @@ def _refusal(socket: str) -> str:
 
 def _units(unit: str) -> tuple[Unit, ...] | None:
     """The service and the socket of this name."""
-    program = shutil.which("systemctl")
-    if not os.path.isdir("/run/systemd/system") or program is None:  # sd_booted(3)
+    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
         return None
-    return tuple(_unit(program, f"{unit}.{kind}") for kind in ("service", "socket"))
+    return tuple(_unit(f"{unit}.{kind}") for kind in ("service", "socket"))
 
 
-def _unit(program: str, name: str) -> Unit:
-    words = [program, "show", name, "-p", "LoadState,UnitFileState,Before"]
+def _unit(name: str) -> Unit:
+    words = ("systemctl", "show", name, "-p", "LoadState,UnitFileState,Before")
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, check=False, timeout=_SYSTEMCTL
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        shown = command.run(*words, limit=_SYSTEMCTL)
+    except InstallError:
         return Unit(name, there=False, enabled=False, before_docker=False)
-    told = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    told = dict(line.partition("=")[::2] for line in shown.splitlines())
     return Unit(
         name,
         told.get("LoadState") == "loaded",

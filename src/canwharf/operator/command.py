@@ -1,4 +1,4 @@
-"""The system's own programs (modprobe, systemctl), for the verbs that set a machine up.
+"""The system's own programs (modprobe, systemctl), for verbs that set a machine up or look at one.
 
 Rules:
 
@@ -17,8 +17,11 @@ _MORE = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"  # where 
 _LIMIT = 120.0  # seconds; a service has 20 to start
 
 
-def run(*words: str) -> str:
-    """Run a program; what it wrote to standard output. Raises InstallError."""
+def run(*words: str, limit: float = _LIMIT) -> str:
+    """Run a program; what it wrote to standard output. `limit` is in seconds.
+
+    Raises InstallError.
+    """
     program = shutil.which(words[0]) or shutil.which(words[0], path=_MORE)
     if program is None:
         raise InstallError(f"cannot run {' '.join(words)}: there is no program {words[0]}")
@@ -30,7 +33,7 @@ def run(*words: str) -> str:
             errors="replace",
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=_LIMIT,
+            timeout=limit,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InstallError(f"cannot run {' '.join(words)}: {error}") from error
