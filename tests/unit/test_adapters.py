@@ -411,3 +411,24 @@ def test_its_name_is_remembered_while_somebody_else_has_it(daemon: Daemon) -> No
     kernel.delete_link("can0")
     assert daemon.upkeep.repair()
     assert link.name == "can0"
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["", "and its name is taken"])
+def test_one_that_comes_back_when_its_network_is_gone_is_nobodys(
+    daemon: Daemon, taken: bool
+) -> None:
+    """Or the next network would wait for it for ever."""
+    kernel = daemon.kernel
+    link = kernel.plug("can0")
+    daemon.service.create_network("n1", LENT)
+    daemon.service.create_endpoint("n1", "e1", {})
+    kernel.move(daemon.service.join("n1", "e1").interface, "e1", new_name="ecu0")
+    daemon.service.delete_network("n1")
+    if taken:
+        kernel.add_link("can0", "vcan")
+    kernel.kill_namespace("e1")
+    daemon.upkeep.look()
+    assert (link.name, link.alias) == ("ecu0" if taken else "can0", "")
+    daemon.service.create_network("n2", {**GIVEN, "can.interface": link.name})
+    daemon.run_container("n2", "e2")
+    daemon.assert_exactly_once(link.name)

@@ -16,7 +16,7 @@ Rules:
   left alone, whatever its settings, unless its network insists; one that somebody took down
   stays down. What we brought up bears our alias, and is taken down when no network wants it.
 - An adapter that is lent is set up when its container joins. If it comes back under another name
-  it gets its own again; no other bus takes it for its own meanwhile.
+  it gets its own again; no other bus takes it for its own meanwhile. Without its network, too.
 - A pair is made only for an endpoint that is joining: for one that is not, nobody would take
   the container's end. Endpoints without a pair are left out of the mesh, and reported.
 - Where the name of a pair that is to be made is taken on the host, nothing is done, and that is
@@ -164,12 +164,14 @@ def plan(
     steps: list[Step] = []
     for name in focus:
         link = view.link(name)
-        if link is None or name in wanted:
+        if name in wanted:
             continue
-        if is_ours(link, driver):
+        if link and is_ours(link, driver):
             steps.append(DeleteLink(link))
-        elif is_set_up(link, driver):
+        elif link and is_set_up(link, driver):
             steps.append(Release(link))
+        else:
+            steps += _orphans(driver, name, view)
     absent: list[Port] = []
     rules: list[Step] = []
     for bus in buses:
@@ -312,6 +314,16 @@ def _left_behind(bus: Bus, members: list[_Member], view: View) -> Iterator[Delet
                 for rule in (Rule(*ends, fd, errors) for fd, errors in KINDS):
                     for _each in range(view.count(rule)):
                         yield DeleteRule(rule, *names, left=True)
+
+
+def _orphans(driver: str, name: str, view: View) -> Iterator[Step]:
+    """A lent adapter that came back when its network was gone: it is nobody's, under its name."""
+    alias = str(AdapterAlias(driver, name))
+    for link in view.links():
+        if link.alias == alias:
+            yield Release(link)
+            if view.link(name) is None:
+                yield Rename(link, name)
 
 
 def _same(link: Link | None, port: Port) -> bool:

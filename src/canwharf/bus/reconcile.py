@@ -41,7 +41,6 @@ from canwharf.bus.plan import (
     Step,
     adapter_of,
     is_ours,
-    is_set_up,
     plan,
 )
 from canwharf.bus.view import View
@@ -165,15 +164,18 @@ class Reconciler:
     def unused(self) -> frozenset[str]:
         """The names of all links of ours that are not in use by a container.
 
-        Adapters that we set up are among them; and what has no alias, wherever its other end is:
-        the Join that made it did not come to its end. Raises KernelError.
+        Adapters that we set up are among them, by their own name if that is not the one they have;
+        and what has no alias, wherever its other end is: the Join that made it did not come to its
+        end. Raises KernelError.
         """
-        return frozenset(
-            found.name
-            for found in self.observe().links()
-            if is_set_up(found, self._driver)
-            or (is_ours(found, self._driver) and not (found.peer_away and found.alias))
-        )
+        names = set()
+        for found in self.observe().links():
+            owner = parse_alias(found.alias)
+            if isinstance(owner, AdapterAlias) and owner.driver == self._driver:
+                names.add(owner.name or found.name)
+            elif is_ours(found, self._driver) and not (found.peer_away and found.alias):
+                names.add(found.name)
+        return frozenset(names)
 
     def pairs(self) -> list[tuple[EndpointAlias, Link]]:
         """The host ends of all our pairs, and what their aliases say. Raises KernelError."""
