@@ -50,5 +50,5 @@ def test_a_managed_plugin_is_found_in_the_folder_that_docker_made(
 
 def test_nobody_is_there(tmp_path: Path) -> None:
     path = str(tmp_path / "canwharf.sock")
-    with pytest.raises(CallError, match="No such file or directory"):
+    with pytest.raises(CallError, match="No such file or directory; the daemon does not run"):
         call(path, "Canwharf.Sync")

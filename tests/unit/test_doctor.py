@@ -336,14 +336,22 @@ def test_a_command_is_for_the_state_that_was_looked_at(
 
 @pytest.mark.parametrize(
     ("known", "words"),
-    [(None, "Docker does not answer"), (Names({"n1": "bus0"}, {}), "docker network rm bus0")],
+    [
+        (None, "Docker does not answer"),
+        (Names({"n1": "bus0"}, {}), "docker network rm bus0"),
+        (Names({}, {}), "NetworkDriver.DeleteNetwork"),  # it goes as far as the daemon
+    ],
 )
 def test_what_docker_may_know_is_not_forgotten(
-    known: Names | None, words: str, monkeypatch: pytest.MonkeyPatch
+    known: Names | None, words: str, monkeypatch: pytest.MonkeyPatch, busy: Daemon, tmp_path: Path
 ) -> None:
+    """Nor is a network "removed" that never was: a wrong id is told."""
     monkeypatch.setattr("canwharf.docker.names.ask", lambda *_arguments: known)
+    socket, directory = str(tmp_path / "canwharf.sock"), busy.store.directory
     with pytest.raises(CanwharfError, match=words):
-        gather.forget("/run/docker/plugins/canwharf.sock", "n1")
+        gather.forget(socket, directory, "n1")
+    with pytest.raises(CanwharfError, match="no network n9"):
+        gather.forget(socket, directory, "n9")
 
 
 def test_what_it_prints_and_its_status(

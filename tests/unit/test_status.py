@@ -201,6 +201,18 @@ def test_where_colours_go(terminal: bool, environment: dict[str, str], expected:
     assert (paint.brush(terminal, environment) is paint.coloured) == expected
 
 
+def test_a_screen_that_is_too_small(busy: Daemon) -> None:
+    """What is watched stays in its place: the top of it, and a word that there is more."""
+    words = text.render(seen(busy), paint.coloured)
+    assert paint.fit(words, 80, 24) == words
+    *lines, last = paint.fit(words, 80, 5).split("\n")
+    assert lines == words.split("\n")[:4]
+    assert last == "... 4 more lines"
+    narrow = paint.fit(words, 30, 5).split("\n")  # the first line takes two of these
+    assert narrow[:-1] == words.split("\n")[:3]
+    assert paint.fit(words, 10, 1) == "... 8 more lines"
+
+
 def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
     """All of the same, and each direction with its counters."""
     told = json.loads(json.dumps(record(seen(busy))))

@@ -43,7 +43,7 @@ _COLOURS = {OK: paint.GOOD, WARN: paint.DOUBTFUL, FAILURE: paint.BAD}
 def run(options: Mapping[str, str]) -> int:
     """Look, mend what can be mended if asked to, and tell. Raises CanwharfError."""
     if options["forget"]:
-        forget(options["socket"], options["forget"])
+        forget(options["socket"], options["state-dir"], options["forget"])
         print(f"removed the network {options['forget']}")
         return 0
     findings = _look(options)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -51,7 +52,10 @@ def run(options: Mapping[str, str]) -> int:
     try:
         while True:
             shown = _shown(_look(options, requests), options)
-            print(_HOME + shown if terminal else shown, flush=True)
+            if terminal:
+                columns, rows = shutil.get_terminal_size()
+                shown = _HOME + paint.fit(shown, columns, rows - 1)
+            print(shown, flush=True)
             # A change of a link is shown at once, the counters every second.
             select.select([events], [], [], _INTERVAL)
             with suppress(NetlinkOverrunError):

@@ -36,6 +36,9 @@ def call(
             answer = json.loads(connection.getresponse().read())
     except TimeoutError as error:
         raise CallError(name, path, f"no answer within {limit:g} seconds") from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        words = f"{error.strerror}; the daemon does not run: 'canwharf doctor' says how to start it"
+        raise CallError(name, path, words) from error
     except OSError as error:
         raise CallError(name, path, error.strerror or str(error)) from error
     except (HTTPException, ValueError, RecursionError) as error:

@@ -9,9 +9,12 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 GOOD, BAD, DOUBTFUL, STRONG, FAINT = "32", "31", "33", "1", "2"  # ECMA-48, SGR
+
+_CODE = re.compile("\033\\[\\d*m")
 
 Paint = Callable[[str, str], str]
 
@@ -40,3 +43,15 @@ def brush(terminal: bool, environment: Mapping[str, str]) -> Paint:
 def legible(words: str) -> str:
     """The same with `?` for what cannot be seen."""
     return "".join(each if each.isprintable() else "?" for each in words)
+
+
+def fit(words: str, columns: int, rows: int) -> str:
+    """What a screen of this size shows of it, and how many lines are left out."""
+    lines = words.split("\n")
+    heights = [max(1, -(-len(_CODE.sub("", line)) // columns)) for line in lines]
+    if sum(heights) <= rows:
+        return words
+    shown = len(lines)
+    while shown and sum(heights[:shown]) >= rows:
+        shown -= 1
+    return "\n".join([*lines[:shown], f"... {len(lines) - shown} more lines"])

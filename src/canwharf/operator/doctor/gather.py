@@ -15,6 +15,7 @@ from contextlib import suppress
 from glob import glob
 from time import monotonic
 
+from canwharf.bus.store import Store
 from canwharf.docker import engine, listener, names
 from canwharf.docker.call import call
 from canwharf.errors import CallError, CanwharfError, InstallError, StartError
@@ -67,9 +68,13 @@ def gather(
     )
 
 
-def forget(socket: str, network: str) -> None:
+def forget(socket: str, directory: str, network: str) -> None:
     """Remove a network that Docker does not know any more. Raises CanwharfError."""
-    known = names.ask(listener.driver_name(socket), _ENGINE)
+    driver = listener.driver_name(socket)
+    state, _left = Store(directory).load(driver)
+    if network not in state.networks:
+        raise CanwharfError(f"there is no network {network} in {directory}: nothing to forget")
+    known = names.ask(driver, _ENGINE)
     if known is None:
         raise CanwharfError("Docker does not answer: whether it knows the network cannot be told")
     if network in known.networks:
