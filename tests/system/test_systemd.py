@@ -184,7 +184,8 @@ def test_upgraded_while_frames_run(installed: Installed) -> None:
     recording.wait_for("#", UP)
     installed.put_program()
     told = installed.canwharf("install")
-    assert "rewrote /etc/systemd/system/canwharf.service" in told
+    unit = "/etc/systemd/system/canwharf.service"
+    assert f"rewrote {unit}, the old one is {unit}.old" in told
     assert "restarted canwharf.service, on canwharf.socket" in told
     installed.sh("systemctl restart canwharf.service")
     assert sending.running

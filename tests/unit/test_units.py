@@ -65,7 +65,10 @@ def test_a_program_in_a_home_directory_can_be_seen() -> None:
     assert "\nProtectHome=read-only\n" in "".join(text.values())
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../x", "a/../x", "/x", "-x", ".x", "x" * 65, "ä"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "a b", "../x", "a/../x", "/x", "-x", ".x", "x" * 65, "ä", "x/", "x//y", "x/.y", "x%y"],
+)
 def test_a_name_that_docker_could_not_use_is_refused(name: str) -> None:
     """It becomes a file's name, too."""
     with pytest.raises(OptionError, match="driver-name"):

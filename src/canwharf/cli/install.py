@@ -5,6 +5,7 @@ Rules:
 - All that can be looked at before is: who we are, the program, the kernel's modules, whoever else
   listens on the driver's socket. Only then is anything written.
 - What was done is undone, in reverse, if a later step fails.
+- A file that was there and is another is kept beside the new one: somebody may have edited it.
 - It can be run again: after an upgrade, it starts the new program. Containers keep talking.
 - Each thing done is said, in one line.
 """
@@ -53,6 +54,7 @@ def run(options: Mapping[str, str]) -> int:
         return 0
     require_root_and_systemd("install")
     program.check(words)
+    require_units_of_ours(units)
     _check_socket(units)
     for module in NEEDED:
         modules.load(module)
@@ -72,6 +74,17 @@ def require_root_and_systemd(verb: str) -> None:
         raise InstallError(
             f"{verb} needs systemd, which does not run here; elsewhere have 'canwharf serve' "
             "started as root, before Docker (docs/install.md)"
+        )
+
+
+def require_units_of_ours(units: Units) -> None:
+    """Another driver's units may have the same name. Raises InstallError."""
+    path = units.file(units.socket)
+    text = _read(path)
+    if text is not None and units.listening not in text.splitlines():
+        raise InstallError(
+            f"{path} is the socket of another driver than {units.driver}, though it has the "
+            "name that this one's would have: its ListenStream= tells which"
         )
 
 
@@ -106,23 +119,23 @@ def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
         # A new socket can take the old one's place only while nobody serves that.
         command("systemctl", "stop", units.service, units.socket)
     command("systemctl", "enable", "--quiet", units.service)
-    command("systemctl", "start", units.socket)
     begun = int(time())
-    try:
-        command("systemctl", "restart", units.service)
-    except InstallError as error:
-        words = _last_words(units, begun)
-        raise InstallError(f"{units.service} does not start: {words}") from error
+    for verb, unit in (("start", units.socket), ("restart", units.service)):
+        try:
+            command("systemctl", verb, unit)
+        except InstallError as error:
+            words = _last_words(unit, begun) or error
+            raise InstallError(f"{unit} does not start: {words}") from error
     done = "restarted" if running else "enabled and started"
     print(f"{done} {units.service}, on {units.socket}")
 
 
-def _last_words(units: Units, begun: int) -> str:
+def _last_words(unit: str, begun: int) -> str:
     """What was said, from a second of the clock on, for whoever must know why it does not start.
 
     The daemon's own last words, or where it had none, systemd's.
     """
-    of_it = ("--unit", units.service, "--since", f"@{begun}", "--lines", "20")
+    of_it = ("--unit", unit, "--since", f"@{begun}", "--lines", "20")
     told = command("journalctl", "--quiet", "--output", "cat", *of_it)
     lines = [line for line in told.splitlines() if line.startswith("canwharf: ")]
     return lines[-1].removeprefix("canwharf: ") if lines else told.strip()
@@ -134,10 +147,18 @@ def _write(path: str, text: str, undo: ExitStack) -> bool:
     if old == text:
         print(f"unchanged {path}")
         return False
+    if old is not None:
+        undo.callback(_restore, kept(path), _read(kept(path)))
+        _replace(kept(path), old)
     undo.callback(_restore, path, old)
     _replace(path, text)
-    print(f"{'wrote' if old is None else 'rewrote'} {path}")
+    print(f"wrote {path}" if old is None else f"rewrote {path}, the old one is {kept(path)}")
     return True
+
+
+def kept(path: str) -> str:
+    """Where the text goes that was in a file before; no program reads it there."""
+    return f"{path}.old"
 
 
 def _read(path: str) -> str | None:
@@ -162,6 +183,8 @@ def _replace(path: str, text: str) -> None:
             os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(aside)
         raise InstallError(f"cannot write {path}: {error.strerror}") from error
 
 
@@ -169,7 +192,7 @@ def _restore(path: str, old: str | None) -> None:
     try:
         if old is not None:
             _replace(path, old)
-        else:
+        elif os.path.lexists(path):
             os.unlink(path)
     except (OSError, InstallError) as error:
         print(f"canwharf: could not undo: {error}", file=sys.stderr)

@@ -11,7 +11,9 @@ import platform
 from collections.abc import Collection
 
 from canwharf.errors import InstallError
+from canwharf.kernel import modules as kernel
 from canwharf.kernel.modules import NEEDED
+from canwharf.kernel.netlink import Netlink
 from canwharf.operator.command import run
 
 FILE = "/etc/modules-load.d/canwharf.conf"
@@ -41,11 +43,15 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armmp"}  # as Deb
 
 
 def load(module: str) -> None:
-    """Load a module, if it is neither loaded nor built in. Raises InstallError."""
+    """Load a module, if it is neither loaded nor built in. Raises CanwharfError.
+
+    modprobe knows nothing of a kernel that has no files in /lib/modules; the kernel is asked then.
+    """
     try:
         run("modprobe", module)
     except InstallError as error:
-        raise InstallError(f"{error}; {advice(module)}") from error
+        if not kernel.works(module, Netlink()):
+            raise InstallError(f"{error}; {advice(module)}") from error
 
 
 def advice(module: str) -> str:

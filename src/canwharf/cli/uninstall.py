@@ -19,7 +19,7 @@ from contextlib import suppress
 from canwharf.bus import words
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli import modules
-from canwharf.cli.install import NAME, require_root_and_systemd
+from canwharf.cli.install import NAME, kept, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
 from canwharf.cli.units import Units
 from canwharf.docker import engine, listener
@@ -42,6 +42,7 @@ def run(options: Mapping[str, str]) -> int:
     """Uninstall; 1 if something could not be done. Raises CanwharfError before anything is."""
     units = Units.of(options["driver-name"])
     require_root_and_systemd("uninstall")
+    require_units_of_ours(units)
     steps: list[Callable[[Units], None]] = [_stop, _remove_files]
     if options["purge"]:
         _refuse_in_use(units)
@@ -102,6 +103,10 @@ def _remove_state(units: Units) -> None:
         if os.path.isdir(directory):
             shutil.rmtree(directory)
             print(f"removed {directory}")
+    for path in (units.file(units.socket), units.file(units.service)):
+        _remove(kept(path))
+    if not os.path.exists(modules.FILE):
+        _remove(kept(modules.FILE))
     with suppress(FileNotFoundError):
         os.unlink(listener.lock_path(units.driver))
     with suppress(OSError):  # another driver's lock is there

@@ -33,7 +33,7 @@ Description=CAN buses for containers: the socket of the Docker driver {driver}
 Before=docker.service
 
 [Socket]
-ListenStream={path}
+{listening}
 SocketMode=0600
 DirectoryMode=0755
 RemoveOnStop=yes
@@ -107,7 +107,8 @@ class Units(NamedTuple):
     @classmethod
     def of(cls, driver: str) -> Units:
         """Those of a driver's name. Raises OptionError."""
-        if not naming.is_driver(driver) or not driver[0].isalnum() or ".." in driver:
+        parts = driver.split("/")
+        if not naming.is_driver(driver) or not all(part[:1].isalnum() for part in parts):
             raise OptionError(
                 "driver-name",
                 driver,
@@ -142,6 +143,11 @@ class Units(NamedTuple):
         """The directory of its networks."""
         return f"/var/lib/{self.name}"
 
+    @property
+    def listening(self) -> str:
+        """The line that says whose a socket unit is: `a/b` and `a-b` have units of one name."""
+        return f"ListenStream={self.path}"
+
     def file(self, unit: str) -> str:
         """Where a unit is installed."""
         return f"{_DIRECTORY}/{unit}"
@@ -150,7 +156,10 @@ class Units(NamedTuple):
         """Both units' files and texts; `home` says that the program is in a home directory."""
         words = {
             **self._asdict(),
-            **{each: getattr(self, each) for each in ("name", "service", "socket", "path")},
+            **{
+                each: getattr(self, each)
+                for each in ("name", "service", "socket", "path", "listening")
+            },
             "state": self.state,
             "program": " ".join(quoted(word) for word in program),
             "home": "read-only" if home else "yes",
