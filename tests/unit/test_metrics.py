@@ -275,7 +275,14 @@ def test_a_file_that_cannot_be_written_is_told_once(daemon: Daemon, tmp_path: Pa
     assert path.exists()
 
 
-@pytest.mark.parametrize("where", ["9273", ":9273", "127.0.0.1:", "127.0.0.1:x", "h:99999", "here"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("9273", ":9273", "127.0.0.1:", "127.0.0.1:x", "h:99999", "here", "http://127.0.0.1:9273"),
+        # Files that the figures would replace, and the text collector does not read.
+        *("/run/docker/plugins/canwharf.sock", "/var/lib/canwharf/state.json", "/tmp/"),
+    ],
+)
 def test_neither_an_address_nor_a_file(where: str) -> None:
     """The error says what would be right."""
     with pytest.raises(StartError, match=r"right would be .* 127\.0\.0\.1:9273, or a file's path"):

@@ -112,13 +112,13 @@ def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
         undo.callback(_undo, "systemctl", "restart", units.service)
     undo.callback(_undo, "systemctl", "daemon-reload")
     changed = {path for path, text in texts.items() if _write(path, text, undo)}
-    command("systemctl", "daemon-reload")
     if not running:
         undo.callback(_undo, "systemctl", "disable", "--now", units.service, units.socket)
+    command("systemctl", "enable", "--quiet", "--no-reload", units.service)
+    command("systemctl", "daemon-reload")
     if units.file(units.socket) in changed:
         # A new socket can take the old one's place only while nobody serves that.
         command("systemctl", "stop", units.service, units.socket)
-    command("systemctl", "enable", "--quiet", units.service)
     begun = int(time())
     for verb, unit in (("start", units.socket), ("restart", units.service)):
         try:

@@ -47,6 +47,7 @@ except ImportError as error:
 
 INTERVAL = 15.0  # seconds between two writings of a file; as often as Prometheus usually asks
 PAGE = "/metrics"
+_ENDING = ".prom"  # what the text collector reads; and nothing else is ever replaced by figures
 # What the daemon puts right by itself; docs/logs.md tells what each means.
 RECOVERIES = (
     "adopted endpoint",
@@ -77,7 +78,7 @@ class Metrics:
     def __init__(self, where: str, report: Report) -> None:
         """Raise StartError if nobody can listen there."""
         self._report = report
-        self._path = where if "/" in where else ""
+        self._path = where if where.endswith(_ENDING) else ""
         self._listening = None if self._path else _listen(where)
         self._write_at = 0.0  # at once
         self._failed = False
@@ -224,10 +225,11 @@ class _Frames(Collector):
 def _listen(where: str) -> socket.socket:
     """A listening socket at HOST:PORT. Raises StartError."""
     host, _, port = where.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+    if not host or "/" in host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise StartError(
             f"cannot serve metrics at {where}: right would be an address and a port like "
-            "127.0.0.1:9273, or a file's path like /run/canwharf/canwharf.prom"
+            "127.0.0.1:9273, or a file's path that ends in .prom, like "
+            "/run/canwharf/canwharf.prom"
         )
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

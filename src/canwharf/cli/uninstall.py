@@ -62,7 +62,7 @@ def _stop(units: Units) -> None:
     both = (units.service, units.socket)
     there = [unit for unit in both if os.path.exists(units.file(unit))]
     if there:
-        command("systemctl", "disable", "--now", "--quiet", *there)
+        command("systemctl", "disable", "--now", "--quiet", "--no-reload", *there)
         print(f"stopped and disabled {', '.join(there)}")
     else:
         print(f"there is no {' and no '.join(both)}")
