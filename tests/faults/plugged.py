@@ -29,8 +29,7 @@ class PluginBoard(Board):
     def load_modules(self) -> None:
         """What the documentation says, for now and for each boot."""
         path = "/etc/modules-load.d/canwharf.conf"
-        self.sh(f"mkdir -p /etc/modules-load.d && printf '%s\\n' vcan vxcan can-gw > {path}")
-        self.sh(f"xargs -n 1 modprobe < {path}")
+        self.sh(f"mkdir -p /etc/modules-load.d && echo can-gw > {path} && modprobe can-gw")
 
     def reboot_after_power_cut(self) -> None:
         """Cut the power and boot; nobody starts anything."""

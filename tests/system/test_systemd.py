@@ -1,6 +1,7 @@
 """What a user has from `canwharf install`: a service that is there whenever Docker is.
 
 One board for all, in the order of a machine's life; each test leaves it installed and empty.
+What a board with the socket alone does is in tests/faults/test_systemd.py.
 """
 
 from __future__ import annotations
@@ -229,18 +230,6 @@ def test_a_power_cut(talking: Installed) -> None:
     serving = int(talking.property("canwharf.service", "ActiveEnterTimestampMonotonic"))
     docker = int(talking.property("docker.service", "ExecMainStartTimestampMonotonic"))
     assert listening < serving < docker, talking.log("canwharf.* -u docker.service")
-
-
-def test_a_power_cut_with_the_socket_alone(talking: Installed) -> None:
-    """A board that wants a quick boot: Docker's first call starts the driver."""
-    talking.sh("systemctl disable -q canwharf.service && systemctl enable -q canwharf.socket")
-    talking.boot_after_power_cut()
-    wait_running(talking, *NAMES)
-    assert_talking(talking)
-    serving = int(talking.property("canwharf.service", "ActiveEnterTimestampMonotonic"))
-    docker = int(talking.property("docker.service", "ExecMainStartTimestampMonotonic"))
-    assert docker < serving
-    talking.sh("systemctl enable -q canwharf.service")
 
 
 def test_the_doctor(talking: Installed) -> None:

@@ -23,6 +23,7 @@ class System:
         self.ran: list[str] = []
         self.broken = ""
         self.active: set[str] = set()
+        self.enabled: set[str] = set()
 
     def run(self, *words: str) -> str:
         line = " ".join(words)
@@ -32,10 +33,17 @@ class System:
         match words:
             case ["systemctl", "is-active", _, unit] if unit not in self.active:
                 raise InstallError("inactive")
+            case ["systemctl", "is-enabled", _, unit] if unit not in self.enabled:
+                raise InstallError("disabled")
+            case ["systemctl", "enable", *_, unit]:
+                self.enabled |= {unit, unit.replace(".service", ".socket")}
             case ["systemctl", "start" | "restart", unit]:
                 self.active.add(unit)
-            case ["systemctl", "stop", *stopped] | ["systemctl", "disable", "--now", *stopped]:
+            case ["systemctl", "stop", *stopped]:
                 self.active -= set(stopped)
+            case ["systemctl", "disable", "--now", *stopped]:
+                self.active -= set(stopped)
+                self.enabled -= set(stopped)
         return ""
 
     def succeeds(self, *words: str) -> bool:
@@ -108,17 +116,31 @@ def test_what_fails_half_way_is_undone(
     assert main(["install"]) == 1
     assert files(tmp_path) == {}
     assert "it is broken" in capsys.readouterr().err
-    assert not system.active
+    assert not system.active | system.enabled
 
     system.broken = ""
     assert main(["install"]) == 0
     service = tmp_path / "units" / "canwharf.service"
     service.write_text("an older version's")
     service.with_name("canwharf.service.old").write_text("one before that")
+    system.enabled = {"canwharf.service"}  # by hand, as before there was a socket
     before = files(tmp_path)
     system.broken = broken
     assert main(["install"]) == 1
-    assert files(tmp_path) == before
+    assert (files(tmp_path), system.enabled) == (before, {"canwharf.service"})
+
+
+@pytest.mark.parametrize("chosen", [{"canwharf.socket"}, {"canwharf.socket", "canwharf.service"}])
+def test_what_starts_at_a_boot_stays_as_it_was_chosen(system: System, chosen: set[str]) -> None:
+    """The socket alone, for a quick boot; all of it, where a broken daemon starts over and over."""
+    main(["install"])
+    system.enabled = set(chosen)
+    assert main(["install"]) == 0
+    assert system.enabled == chosen
+    system.active -= {"canwharf.service"}
+    system.broken = "systemctl restart"
+    assert main(["install"]) == 1
+    assert system.enabled == chosen
 
 
 def test_a_new_socket_unit_takes_the_old_ones_place(tmp_path: Path, system: System) -> None:

@@ -6,7 +6,8 @@ Rules:
   listens on the driver's socket. Only then is anything written.
 - What was done is undone, in reverse, if a later step fails.
 - A file that was there and is another is kept beside the new one: somebody may have edited it.
-- It can be run again: after an upgrade, it starts the new program. Containers keep talking.
+- It can be run again: after an upgrade, it starts the new program. Containers keep talking, and
+  what starts at a boot stays as it was chosen.
 - Each thing done is said, in one line.
 """
 
@@ -89,8 +90,13 @@ def require_units_of_ours(units: Units) -> None:
 
 
 def is_active(unit: str) -> bool:
-    """Whether a unit runs, or is about to."""
+    """Whether a unit runs."""
     return succeeds("systemctl", "is-active", "--quiet", unit)
+
+
+def _is_enabled(unit: str) -> bool:
+    """Whether a boot starts it."""
+    return succeeds("systemctl", "is-enabled", "--quiet", unit)
 
 
 def _check_socket(units: Units) -> None:
@@ -112,9 +118,10 @@ def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
         undo.callback(_undo, "systemctl", "restart", units.service)
     undo.callback(_undo, "systemctl", "daemon-reload")
     changed = {path for path, text in texts.items() if _write(path, text, undo)}
-    if not running:
-        undo.callback(_undo, "systemctl", "disable", "--now", units.service, units.socket)
-    command("systemctl", "enable", "--quiet", "--no-reload", units.service)
+    fresh = [unit for unit in (units.service, units.socket) if not _is_enabled(unit)]
+    if units.socket in fresh:  # else it was decided before which of them start at a boot
+        undo.callback(_undo, "systemctl", "disable", "--now", "--quiet", *fresh)
+        command("systemctl", "enable", "--quiet", "--no-reload", units.service)
     command("systemctl", "daemon-reload")
     if units.file(units.socket) in changed:
         # A new socket can take the old one's place only while nobody serves that.
@@ -126,7 +133,7 @@ def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
         except InstallError as error:
             words = _last_words(unit, begun) or error
             raise InstallError(f"{unit} does not start: {words}") from error
-    done = "restarted" if running else "enabled and started"
+    done = "restarted" if running else "enabled and started" if units.socket in fresh else "started"
     print(f"{done} {units.service}, on {units.socket}")
 
 

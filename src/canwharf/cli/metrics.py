@@ -17,6 +17,7 @@ https://github.com/prometheus/node_exporter (textfile collector).
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -236,7 +237,10 @@ def _listen(where: str) -> socket.socket:
     try:
         return socket.create_server((host, int(port)), family=family)
     except OSError as error:
-        raise StartError(f"cannot serve metrics at {where}: {error.strerror or error}") from error
+        denied = error.errno == errno.EAFNOSUPPORT  # as the service of `canwharf install` does
+        hint = f"; its systemd unit needs RestrictAddressFamilies={family.name}" if denied else ""
+        words = f"{error.strerror or error}{hint}"
+        raise StartError(f"cannot serve metrics at {where}: {words}") from error
 
 
 def _age() -> float:
