@@ -15,7 +15,10 @@ import pytest
 
 from canwharf.kernel.netlink import Netlink
 from tests.adapter import Adapter
+from tests.kernel.wired import _never_virtual, ears, plug
 from tests.kernel.world import Container, Site, cangw_lines, run, wipe
+
+__all__ = ["_never_virtual", "ears", "plug"]
 
 TEST_LIMIT = 60  # seconds; the slowest test takes a few
 

@@ -1,0 +1,81 @@
+"""What the containers of a real bus hear of its errors, and what is told of its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.kernel.wired import (
+    NAME,
+    RATE,
+    Ear,
+    M,
+    N,
+    Plug,
+    error_rules,
+    make,
+)
+from tests.kernel.world import (
+    Site,
+    full_mesh,
+    gateway_rules,
+    wait_until,
+)
+
+
+@pytest.mark.parametrize("errors", ["", "on", "off"])
+def test_error_frames_reach_the_containers_once_or_not_at_all(
+    site: Site, plug: Plug, ears: Callable[[Site], list[Ear]], errors: str
+) -> None:
+    adapter = plug()
+    make(site, errors=errors)
+    site.start(N, "e1", "e2")
+    listening = ears(site)
+    adapter.change_state("p", 130, 0)
+    adapter.change_state("b", 255, 0)
+    adapter.send("t1230")
+    controller, bus_off = -0x4, -0x40  # linux/can/error.h: CAN_ERR_CRTL, CAN_ERR_BUSOFF
+    for ear in listening:
+        heard = ear.until(0x123)
+        told = [-(-each & 0x44) for each in heard[:-1]]  # newer kernels tell more classes
+        assert told == ([] if errors == "off" else [controller, bus_off])
+
+
+def test_another_network_can_silence_the_error_frames(site: Site, plug: Plug) -> None:
+    plug().start()
+    make(site, bitrate="")
+    site.start(N, "e1", "e2")
+    assert error_rules() == 2
+    make(site, M, bitrate="", errors="off")
+    assert error_rules() == 0
+    site.service.delete_network(M)
+    assert error_rules() == 2
+    assert len(gateway_rules()) == len(full_mesh(site.ports(NAME), [NAME]))
+
+
+def test_the_wrong_rate_is_seen_in_the_container(
+    site: Site, plug: Plug, ears: Callable[[Site], list[Ear]]
+) -> None:
+    """Not silence: error frames, which candump shows."""
+    adapter = plug(bitrate=250000)
+    make(site)
+    site.start(N, "e1")
+    [ear] = ears(site)
+    adapter.send("t1230")
+    assert ear.until(-(0x8 | 0x80))[-1] == -0x88  # CAN_ERR_PROT | CAN_ERR_BUSERROR
+
+
+def test_state_and_counters_are_told(site: Site, plug: Plug) -> None:
+    adapter = plug()
+    make(site)
+    site.create(N, "e1")
+    told = site.service.describe(N, "e1")
+    assert (told["canwharf.adapter"], told["canwharf.state"]) == ("up", "ERROR-ACTIVE")
+    assert told["canwharf.bitrate"] == RATE
+    for state, words in (("w", "ERROR-WARNING"), ("p", "ERROR-PASSIVE"), ("b", "BUS-OFF")):
+        adapter.change_state(state, 0, 0)
+        wait_until(lambda words=words: site.service.describe(N, "e1")["canwharf.state"] == words)  # type: ignore[misc]
+    told = site.service.describe(N, "e1")
+    counters = ("error-warning", "error-passive", "bus-off", "bus-errors", "restarts")
+    assert [told[f"canwharf.{name}"] for name in counters] == ["1", "1", "1", "0", "0"]

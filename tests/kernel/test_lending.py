@@ -1,0 +1,199 @@
+"""A whole adapter for one container: given, and taken back."""
+
+from __future__ import annotations
+
+import pytest
+
+from canwharf.errors import CanwharfError, ConflictError, OptionError
+from tests.kernel.wired import (
+    NAME,
+    UP,
+    Ear,
+    M,
+    N,
+    Plug,
+    make,
+    never_virtual,
+    settings,
+)
+from tests.kernel.world import (
+    Site,
+    can_interfaces,
+    cangw_lines,
+    ip,
+    shown,
+    wait_until,
+)
+
+
+def lend(site: Site, endpoint: str = "e1", prefix: str = "can") -> None:
+    """Start a container with the adapter in it."""
+    site.create(N, endpoint)
+    joined = site.service.join(N, endpoint)
+    assert joined[:2] == (NAME, prefix)
+    site.settle(N, endpoint, joined)
+
+
+def test_a_container_has_the_adapter_itself(site: Site, plug: Plug) -> None:
+    adapter = plug()
+    make(site, mode="move")
+    lend(site)
+    container = site.containers[N, "e1"]
+    assert can_interfaces() == set()
+    assert container.links()["can0"].up
+    ear = Ear(container.member("can0"))
+    adapter.send("t1230")
+    assert ear.until(0x123) == [0x123]
+    ear.say(0x321)
+    adapter.wait_for("t3210")
+    ear.close()
+    assert cangw_lines() == []
+    with pytest.raises(ConflictError, match="for endpoint e1 alone"):
+        site.create(N, "e2")
+    with pytest.raises(ConflictError, match="for endpoint e1 alone"):
+        site.service.join(N, "e2")
+
+
+def test_a_second_container_is_refused_at_every_moment(site: Site, plug: Plug) -> None:
+    plug()
+    make(site, mode="move")
+    site.create(N, "e1")
+    with pytest.raises(ConflictError, match="for endpoint e1 alone"):
+        site.create(N, "e2")
+    site.service.join(N, "e1")  # and the engine has not taken it yet
+    with pytest.raises(ConflictError, match="for endpoint e1 alone"):
+        site.create(N, "e2")
+    assert set(site.service.state.networks[N].endpoints) == {"e1"}
+    assert site.service.join(N, "e1").interface == NAME  # asked again
+
+
+def test_it_is_taken_back_when_the_container_leaves(site: Site, plug: Plug) -> None:
+    plug()
+    make(site, mode="move")
+    for endpoint in ("e1", "e2"):
+        lend(site, endpoint)
+        site.service.leave(N, endpoint)
+        with site.containers.pop((N, endpoint)) as container:
+            container.give_back("can0", NAME)
+        site.service.delete_endpoint(N, endpoint)
+        site.daemon.upkeep.repair()
+        assert settings() == UP | {"up": False}
+    site.service.delete_network(N)
+    assert can_interfaces() == {NAME}
+    assert "ifalias" not in shown(NAME)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["", "and the daemon was away"])
+def test_it_comes_back_from_a_namespace_that_died(site: Site, plug: Plug, restart: bool) -> None:
+    """Under the name that it had in there; it gets its own, and the next container gets it."""
+    plug()
+    make(site, mode="move")
+    lend(site)
+    if restart:
+        site.restart()
+    site.containers.pop((N, "e1")).close()
+    wait_until(lambda: site.daemon.upkeep.repair() and can_interfaces() == {NAME})
+    assert site.daemon.said("gave the adapter its name again")
+    lend(site, "e2")
+    assert set(site.service.state.networks[N].endpoints) == {"e2"}
+
+
+def test_one_that_came_back_under_another_buss_name_is_not_that_buss(
+    site: Site, plug: Plug
+) -> None:
+    """can0's adapter is unplugged, and motor's comes back as can0."""
+    make(site, M, interface="can0", type="physical", bitrate="250000")
+    site.start(M, "a")
+    plug()
+    make(site, mode="move")
+    lend(site)
+    site.containers.pop((N, "e1")).close()
+    wait_until(lambda: bool(can_interfaces() & {"can0", NAME}))
+    wait_until(lambda: site.daemon.upkeep.repair() and NAME in can_interfaces())
+    assert "can0" not in can_interfaces()
+    assert settings()["bitrate"] == 500000
+    assert cangw_lines() == []
+
+
+def test_an_endpoint_whose_container_died_is_collected(site: Site, plug: Plug) -> None:
+    plug()
+    make(site, mode="move")
+    lend(site)
+    for _look in range(3):
+        site.daemon.upkeep.look()
+    assert set(site.service.state.networks[N].endpoints) == {"e1"}
+    site.containers.pop((N, "e1")).close()
+    wait_until(lambda: site.daemon.upkeep.repair() and can_interfaces() == {NAME})
+    for _look in range(3):
+        site.daemon.upkeep.look()
+    assert not site.service.state.networks[N].endpoints
+
+
+def test_a_network_that_lends_has_the_adapter_alone(site: Site, plug: Plug) -> None:
+    plug()
+    make(site, mode="move")
+    with pytest.raises(OptionError, match="a moved adapter is for one alone"):
+        make(site, M, bitrate="")
+    site.service.delete_network(N)
+    make(site)
+    with pytest.raises(OptionError, match="a moved adapter is for one alone"):
+        make(site, M, mode="move")
+
+
+def test_an_adapter_that_is_not_ready_is_not_lent(site: Site, plug: Plug) -> None:
+    make(site, type="physical", mode="move", bitrate="")
+    site.create(N, "e1")
+    with pytest.raises(ConflictError, match="it is not there"):
+        site.service.join(N, "e1")
+    adapter = plug()
+    with pytest.raises(ConflictError, match="it has no bit rate"):
+        site.service.join(N, "e1")
+    adapter.start(250000)
+    assert site.service.join(N, "e1")[:2] == (NAME, "can")
+    assert settings()["bitrate"] == 250000
+
+
+def test_an_adapter_with_another_rate_is_not_lent(site: Site, plug: Plug) -> None:
+    """A program that speaks at the wrong rate takes the whole bus down."""
+    adapter = plug()
+    make(site, mode="move")
+    ip(f"link set {NAME} down")
+    adapter.start(250000)
+    site.create(N, "e1")
+    with pytest.raises(ConflictError, match="bitrate 250000 instead of 500000"):
+        site.service.join(N, "e1")
+    ip(f"link set {NAME} down")
+    lend(site)
+    assert adapter.asked()[-2:] == ["S6", "O"]
+
+
+@never_virtual
+def test_one_that_is_pulled_out_of_its_container_and_plugged_in_waits_for_the_next(
+    site: Site, plug: Plug
+) -> None:
+    adapter = plug()
+    make(site, mode="move")
+    lend(site)
+    adapter.unplug()
+    site.daemon.upkeep.repair()
+    plug()
+    site.daemon.upkeep.repair()
+    site.service.delete_endpoint(N, "e1")
+    site.containers.pop((N, "e1")).close()
+    lend(site, "e2")
+
+
+def test_a_failed_write_leaves_the_adapter_as_it_was(
+    site: Site, plug: Plug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug()
+    before = settings() | {"bitrate": 500000}
+
+    def full(_state: object) -> None:
+        raise CanwharfError("the disk is full")
+
+    monkeypatch.setattr(site.daemon.store, "save", full)
+    with pytest.raises(CanwharfError, match="full"):
+        make(site)
+    assert settings() == before
+    assert "ifalias" not in shown(NAME)
