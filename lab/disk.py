@@ -8,7 +8,6 @@ is left of it whatever happens.
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import IO
@@ -16,9 +15,8 @@ from typing import IO
 from lab import cache
 from lab.cache import Report, say
 from lab.docker import FLAGS, import_image, start_docker
-from lab.errors import LabError
 from lab.machine import HERE, Machine
-from lab.root import ADMIN_PATH, ensure_root, root_name
+from lab.root import ensure_root, root_name, run_tool
 from lab.suites import Suite
 
 SIZE = 4 << 30  # bytes; sparse, so this is a limit, not a cost
@@ -30,7 +28,7 @@ def blank(path: Path) -> None:
         file.truncate(SIZE)
     # Everything is written now, not by the guest's kernel in the background later.
     lazy = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
-    _run(["mkfs.ext4", "-q", "-F", "-E", lazy, str(path)])
+    run_tool(["mkfs.ext4", "-q", "-F", "-E", lazy, str(path)])
 
 
 def prepared(suite: Suite, report: Report = say) -> Path:
@@ -53,7 +51,7 @@ def prepared(suite: Suite, report: Report = say) -> Path:
 
 def copy(source: Path, target: Path) -> None:
     """Copy an image without its holes, and without its data where the file system can."""
-    _run(["cp", "--sparse=always", "--reflink=auto", str(source), str(target)])
+    run_tool(["cp", "--sparse=always", "--reflink=auto", str(source), str(target)])
 
 
 def temporary(source: Path) -> IO[bytes]:
@@ -64,15 +62,3 @@ def temporary(source: Path) -> IO[bytes]:
         return os.fdopen(descriptor, "r+b")
     finally:
         os.unlink(name)
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PATH": ADMIN_PATH},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise LabError(f"{' '.join(command)} failed:\n{done.stderr}")

@@ -17,10 +17,8 @@ Rules:
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from lab import cache
 from lab.cache import Report, say
 from lab.errors import LabError
 from lab.machine import HERE, REPOSITORY
-from lab.root import ADMIN_PATH, debootstrap, ensure_tools
+from lab.root import debootstrap, ensure_tools, run_tool
 from lab.suites import Suite
 
 SUITE = Suite("trixie", packages=("python3",))
@@ -81,7 +79,7 @@ def build(arch: str, folder: Path, report: Report = say) -> None:
 def cached(arch: str, folder: Path, report: Report = say) -> None:
     """Make the plugin's folder with the packages in the cache: for tests. Raises LabError."""
     folder.mkdir(parents=True)
-    _run(["cp", "-a", "--reflink=auto", str(_kept(arch, report)), str(folder / "rootfs")])
+    run_tool(["cp", "-a", "--reflink=auto", str(_kept(arch, report)), str(folder / "rootfs")])
     _finish(folder, report)
 
 
@@ -112,20 +110,10 @@ def _finish(folder: Path, report: Report) -> None:
     no_bytecode = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "src/canwharf", rootfs / OURS, ignore=no_bytecode)
     compiler = _kept(native(), report)
-    _run(["unshare", "--mount", "sh", "-c", COMPILE, "sh", str(compiler), str(rootfs), str(HERE)])
-    shutil.copy(REPOSITORY / "packaging/plugin/config.json", folder)
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PATH": ADMIN_PATH},
-        capture_output=True,
-        text=True,
-        check=False,
+    run_tool(
+        ["unshare", "--mount", "sh", "-c", COMPILE, "sh", str(compiler), str(rootfs), str(HERE)]
     )
-    if done.returncode:
-        raise LabError(f"{' '.join(command)} failed:\n{done.stderr}")
+    shutil.copy(REPOSITORY / "packaging/plugin/config.json", folder)
 
 
 def main() -> None:

@@ -90,6 +90,19 @@ def _apt(command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
+def run_tool(command: list[str]) -> None:
+    """Run one of the machine's own programs. Raises LabError with what it said."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PATH": ADMIN_PATH},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"{' '.join(command)} failed:\n{done.stderr}")
+
+
 def debootstrap(
     suite: Suite,
     target: Path,
