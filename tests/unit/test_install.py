@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from canwharf import __version__
-from canwharf.cli import install, main, modules, program, uninstall, units
+from canwharf.cli import install, main, uninstall
 from canwharf.errors import InstallError
 from canwharf.kernel import modules as kernel_modules
 from canwharf.operator import command
+from canwharf.operator.service import modules, program, units
 
 
 class System:

@@ -6,8 +6,8 @@ import configparser
 
 import pytest
 
-from canwharf.cli.units import Units, quoted
 from canwharf.errors import OptionError
+from canwharf.operator.service.units import Units, quoted
 
 
 def parsed(text: str) -> dict[str, dict[str, str]]:

@@ -15,14 +15,14 @@ import subprocess  # noqa: TID251 (it runs what it prints; the daemon does not c
 import sys
 from collections.abc import Mapping, Sequence
 
-from canwharf.cli import modules, program
 from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag, Option
-from canwharf.cli.units import Units
 from canwharf.docker import listener
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator import paint
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN, Finding, examine
 from canwharf.operator.doctor.gather import forget, gather
+from canwharf.operator.service import modules, program
+from canwharf.operator.service.units import Units
 
 DESCRIPTION = (
     "Look for what keeps buses from working: kernel modules, Docker, the daemon and its socket, "

@@ -20,13 +20,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from time import time
 
-from canwharf.cli import modules, program
 from canwharf.cli.options import Flag, Option
-from canwharf.cli.units import DRIVER, Units
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
+from canwharf.operator.service import modules, program
+from canwharf.operator.service.units import DRIVER, Units
 
 DESCRIPTION = (
     "Make a systemd service of this program: loads the kernel modules, now and at each boot, and "

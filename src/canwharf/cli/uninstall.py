@@ -18,14 +18,14 @@ from contextlib import suppress
 
 from canwharf.bus import words
 from canwharf.bus.reconcile import Reconciler
-from canwharf.cli import modules
 from canwharf.cli.install import NAME, kept, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
-from canwharf.cli.units import Units
 from canwharf.docker import engine, listener
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.command import run as command
+from canwharf.operator.service import modules
+from canwharf.operator.service.units import Units
 
 DESCRIPTION = (
     "Take the systemd units away that canwharf install made. Networks are kept for the next "

@@ -1,1 +1,1 @@
-"""What a person who looks after the machine sees: pictures of the buses, and what is wrong."""
+"""What a person who looks after a machine sees and sets up: buses, what is wrong, the service."""
