@@ -162,22 +162,6 @@ def test_an_exact_name_costs_less_than_a_moved_interface(site: Site, counted: Co
     assert len(counted.sent) == 2
 
 
-def test_the_first_join_of_a_daemon_does_not_wait_for_the_rules_of_the_others(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To list them costs the square of their number; the repair that follows does."""
-    site.network(N)
-    site.start(N, "e1", "e2", "e3")
-    site.restart()
-    counted = Counted(site.daemon.netlink._socket)
-    monkeypatch.setattr(site.daemon.netlink, "_socket", counted)
-    site.start(N, "e4")
-    assert uapi.RTM_GETROUTE not in [each.type for each in counted.messages()]
-    site.daemon.upkeep.repair()
-    assert [each.type for each in counted.messages()].count(uapi.RTM_GETROUTE) == 1
-    site.assert_whole()
-
-
 def test_a_call_makes_as_many_system_calls_on_a_full_bus(tmp_path: Path) -> None:
     """Each is dear on a small board; a Join's number does not grow with the bus."""
     trace = tmp_path / "trace"

@@ -63,7 +63,6 @@ def test_down_and_up_by_hand_needs_nothing_and_gets_nothing(
     adapter = plug()
     make(site)
     site.start(N, "e1", "e2")
-    site.daemon.upkeep.repair()  # which looks at the kernel, after a start
     before, rules = list(site.daemon.events), sorted(cangw_lines())
 
     def send(_data: bytes) -> None:

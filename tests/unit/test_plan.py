@@ -35,7 +35,7 @@ class Host(NamedTuple):
     rules: Counter[Rule]
 
     def view(self) -> View:
-        return View(self.links.values(), lambda: list(self.rules.elements()))
+        return View(self.links.values(), self.rules.elements())
 
     def named(self, name: str) -> Link | None:
         return next((link for link in self.links.values() if link.name == name), None)

@@ -132,14 +132,14 @@ def test_eight_that_are_created_first_and_join_in_any_order(
     assert not daemon.said("recreated interface pair")
 
 
-def test_no_call_lists_the_rules(daemon: Daemon, kernel: FakeKernel) -> None:
-    """That costs the square of their number; one look at the links is enough."""
+def test_no_call_lists_the_rules_again(daemon: Daemon, kernel: FakeKernel) -> None:
+    """That costs the square of their number; the first look is enough."""
     daemon.service.create_network("n1", {})
     for number in range(8):
         daemon.run_container("n1", f"e{number}")
     for number in range(8):
         daemon.service.delete_endpoint("n1", f"e{number}")
-    assert kernel.dumps == 1
+    assert kernel.dumps == 2
 
 
 def test_every_call_can_be_made_twice(daemon: Daemon, kernel: FakeKernel) -> None:

@@ -107,11 +107,11 @@ class Reconciler:
         self._catch_up()
         if self._view is None:
             # Announcements that come during the look repeat what it finds, and do no harm.
-            self._view = self._last = View(link.links(self._requests), self._rules, self._last)
+            links = link.links(self._requests)
+            entries = gateway.entries(self._requests)
+            rules = (entry.rule for entry in entries if entry.plain)
+            self._view = self._last = View(links, rules, self._last)
         return self._view
-
-    def _rules(self) -> list[Rule]:
-        return [entry.rule for entry in gateway.entries(self._requests) if entry.plain]
 
     def changes(self) -> Changed:
         """What changed in the kernel without our doing since this was last asked."""

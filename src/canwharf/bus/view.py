@@ -5,8 +5,6 @@ Rules:
 - A view starts with a full look at the kernel and is then kept up to date: with what we applied
   ourselves, and with the kernel's announcements. It is thrown away, and a new look taken, as
   soon as there is doubt (a failed batch, lost announcements).
-- The rules are asked for when one of them first matters, since that costs the square of their
-  number: a Join makes a link that has none. What was added or went until then is in the answer.
 - Rules are told by interface index and go with either of their interfaces, as in the kernel.
 - It remembers which links it has seen up: an adapter that was up and is down now was taken down
   by somebody, one that never was waits for us. And which are about to move into a container.
@@ -15,7 +13,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
@@ -24,7 +22,7 @@ KINDS = ((False, False), (True, False), (False, True))  # fd, errors
 
 
 class View:
-    """Links by index and name, gateway rules with their number, which `rules` tells when asked.
+    """Links by index and name, gateway rules with their number.
 
     `seen_up` are the indexes of links that were up, `lent` of those that an engine was told to
     take and that have not left since, `former` of those that had a name once; all of them also
@@ -34,7 +32,7 @@ class View:
     def __init__(
         self,
         links: Iterable[Link] = (),
-        rules: Callable[[], Iterable[Rule]] = tuple,
+        rules: Iterable[Rule] = (),
         before: View | None = None,
     ) -> None:
         self.seen_up: set[int] = set()
@@ -44,9 +42,10 @@ class View:
         self._names: dict[str, int] = {}
         # source -> (destination, fd, errors) -> how many equal rules there are
         self._rules: dict[int, dict[tuple[int, bool, bool], int]] = {}
-        self._unread: Callable[[], Iterable[Rule]] | None = rules
         for link in links:
             self.put(link)
+        for rule in rules:
+            self.add(rule)
         if before is not None:
             self.seen_up |= self._links.keys() & before.seen_up
             self.lent |= self._links.keys() & before.lent
@@ -100,23 +99,17 @@ class View:
             self.former.setdefault(old.name, set()).add(link.ifindex)
 
     def count(self, rule: Rule) -> int:
-        """How many rules equal this one. Raises KernelError."""
-        if self._unread is not None:
-            told, self._unread = self._unread(), None
-            for each in told:
-                self.add(each)
+        """How many rules equal this one."""
         return self._rules.get(rule.source, {}).get(rule[1:], 0)
 
     def add(self, rule: Rule) -> None:
         """One more rule like this one."""
-        if self._unread is not None:
-            return
         destinations = self._rules.setdefault(rule.source, {})
         key = rule[1:]
         destinations[key] = destinations.get(key, 0) + 1
 
     def remove(self, rule: Rule) -> None:
-        """One rule like this one less; it was counted before."""
+        """One rule like this one less."""
         destinations = self._rules[rule.source]
         key = rule[1:]
         destinations[key] -= 1
