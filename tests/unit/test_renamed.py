@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from canwharf.bus import words
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -33,6 +34,21 @@ def test_two_adapters_that_change_names_change_buses(daemon: Daemon, lost: bool)
     assert len(kernel.rules) == 2 * 3
     assert daemon.said("removed gateway rule of a renamed interface")
     assert not daemon.said("removed doubled gateway rule")
+
+
+def test_a_sync_does_not_call_a_rule_doubled_that_was_left_behind(daemon: Daemon) -> None:
+    """Whoever asks is told what it was, in the words of the log."""
+    kernel = daemon.kernel
+    kernel.plug("can0")
+    daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
+    daemon.run_container("n1", "e1")
+    daemon.upkeep.repair()
+    rename(kernel, "can0", "can7")
+    told = words.changes(daemon.upkeep.sync())
+    port = daemon.port("n1", "e1")
+    line = f"delete a renamed interface's gateway rule can7 -> {port} (classic, error frames)"
+    assert line in told
+    assert not [each for each in told if "doubled" in each]
 
 
 def test_an_adapter_that_got_another_name_is_off_the_bus(daemon: Daemon) -> None:

@@ -19,6 +19,8 @@ from canwharf.bus.plan import (
 )
 from canwharf.bus.upkeep import Outcome
 
+_WHOSE = ("doubled", "a renamed interface's")  # by DeleteRule.left
+
 
 def changes(done: Outcome) -> list[str]:
     """What is to be changed, or was: one line each, in the order of the steps."""
@@ -65,8 +67,8 @@ def _line(step: Step) -> str:  # noqa: PLR0911 (a table of kinds)
             return f"rename adapter {link.name} to {name}"
         case AddRule(source, destination):
             return f"add gateway rule {source} -> {destination}"
-        case DeleteRule(_, source, destination):
-            return f"delete doubled gateway rule {source} -> {destination}"
+        case DeleteRule(_, source, destination, left):
+            return f"delete {_WHOSE[left]} gateway rule {source} -> {destination}"
 
 
 def _kinds(step: Step) -> list[str]:
