@@ -3,21 +3,22 @@
 Theory of operation
 -------------------
 The usual build machine has no CAN in its kernel and no Docker. User-Mode Linux is a kernel
-that runs as an ordinary process, and Debian ships one with all CAN modules. So a guest is:
+that runs as an ordinary process, and Debian ships one with all CAN modules. Where it does not run,
+there are others (`boot`). So a guest is:
 
-- a *root*: a folder with the packages of one Debian release, that kernel among them (`suites`
-  names the releases, `root` builds the folder). It is only read: all guests of a suite share
-  it at the same time.
+- a *root*: a folder with the packages of one Debian release, its User-Mode Linux among them
+  (`suites` names the releases, `root` builds the folder). It is only read: all guests of a suite
+  share it at the same time.
 - a *disk*: an ext4 image in a file. It holds the state of Docker and of canwharf, and survives a
   power cut (`disk`). A new guest gets a copy of a prepared one, with the image `ecu` on it.
-- a *kernel process* in namespaces of its own (`machine` starts `enter`, which mounts the root
-  and starts the kernel). The kernel mounts the root as hostfs and runs `init` as pid 1, which
+- a *kernel process* in namespaces of its own, started by one of the strategies in `boot`: the
+  first that comes up on this machine. The kernel mounts the root and runs `init` as pid 1, which
   lays a tmpfs over the root, loads the modules, mounts the disk and starts the agent; or, for
   a machine as a user has it, lays the disk over the root and hands over to systemd.
 - an *agent* in the guest (`agent`) at one end of a serial line, which is a socket at this end
   (`channel`). Commands go in, output and statuses come out, many at a time.
 
-    host: test > Guest > Channel ==socket== ttyS0 > agent > command    :guest
+    host: test > Guest > Channel ==socket== line > agent > command    :guest
 
 `docker` starts, kills and stops the daemon in a guest. `plugin` makes canwharf's managed plugin of
 packages, as `root` makes a root. `python3 -m lab --help` shows the lab by
@@ -32,7 +33,7 @@ Rules of the whole
 - Each wait is for an event and has a limit.
 
 Imports run downwards only:
-__main__ > guest > disk > docker > machine > channel, root > suites, cache > errors.
+__main__ > guest > disk > docker > machine > boot > channel, root > suites, cache > errors.
 plugin > machine, root, cache.
 `agent`, `dockerd`, `init`, `units` and `image.sh` run in the guest and import nothing of the lab;
 nor does `compile`, which runs in a plugin's tree.

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from lab import disk
+from lab.boot import choose
 from lab.cache import folder, say
 from lab.channel import Process
 from lab.docker import start_docker
@@ -33,12 +34,18 @@ TIMED_OUT = 124  # as timeout(1)
 DESCRIPTION = """\
 Boot a guest with a real CAN kernel (can, can-gw, vcan, vxcan, slcan) and real Docker, on any
 Debian or Ubuntu machine, as root: no KVM, no CAN in this machine's kernel, no registry.
+It boots by the first strategy that comes up on this machine, which is then remembered.
 
 The first guest of a suite takes about a minute, as its root folder and its disk are built;
 they are kept in $CANWHARF_LAB, else in ~/.cache/canwharf-lab (delete it as you like).
 In the guest this repository is /repo (read-only) and PYTHONPATH=/repo/src:/repo.
 """
-EXAMPLES = """\
+STRATEGIES = "\n".join(
+    ("boot strategies:", *(f"  {boot.name:<10} {boot.what}" for boot in choose.BOOTS.values()))
+)
+EXAMPLES = f"""\
+{STRATEGIES}
+
 examples:
   python3 -m lab build                              all that the default suite needs
   python3 -m lab run -- cansend --help
@@ -70,6 +77,11 @@ def parser() -> argparse.ArgumentParser:
     )
     machine.add_argument(
         "--systemd", action="store_true", help="boot systemd, which starts Docker (about 10 s)"
+    )
+    machine.add_argument(
+        "--boot",
+        choices=(choose.AUTO, *choose.BOOTS),
+        help=f"boot strategy, below ({choose.AUTO}, or ${choose.VARIABLE}): what works here",
     )
     machine.add_argument("--mem", default="2G", help="the guest's memory (%(default)s)")
 
@@ -139,7 +151,13 @@ def shell(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _guest(options: argparse.Namespace) -> Iterator[Guest]:
-    with Guest(options.suite, disk=options.disk, mem=options.mem, systemd=options.systemd) as guest:
+    with Guest(
+        options.suite,
+        disk=options.disk,
+        mem=options.mem,
+        systemd=options.systemd,
+        boot=options.boot,
+    ) as guest:
         if options.docker and not options.systemd:
             start_docker(guest)
         yield guest

@@ -92,7 +92,8 @@ class Process:
         """
         wanted = text.encode()
         with self._changed:
-            self._changed.wait_for(lambda: self._said(wanted) or not self.running, timeout)
+            limit = timeout * self._channel.patience
+            self._changed.wait_for(lambda: self._said(wanted) or not self.running, limit)
             if self._said(wanted):
                 return
         if self.running:
@@ -119,8 +120,9 @@ class Process:
         return any(wanted in output for output in self._output.values())
 
     def _wait(self, timeout: float | None) -> bool:
+        limit = None if timeout is None else timeout * self._channel.patience
         with self._changed:
-            return self._changed.wait_for(lambda: not self.running, timeout)
+            return self._changed.wait_for(lambda: not self.running, limit)
 
     def receive(self, message: dict[str, Any]) -> None:
         """Take a message of the agent; called by the channel's reading thread only."""
@@ -143,10 +145,16 @@ class Process:
 
 
 class Channel:
-    """A line to an agent, from its "ready" to its end."""
+    """A line to an agent, from its "ready" to its end.
 
-    def __init__(self, line: socket.socket, death: Callable[[str], GuestDied]) -> None:
+    Time limits are those of a usual guest; a slow one gets `patience` times as long.
+    """
+
+    def __init__(
+        self, line: socket.socket, death: Callable[[str], GuestDied], patience: float = 1.0
+    ) -> None:
         self.death = death
+        self.patience = patience
         self._line = line
         self._turn = threading.Lock()
         self._numbers = itertools.count(1)
@@ -161,6 +169,11 @@ class Channel:
         """Wait for the agent to be there; False if it does not come, or the line ends first."""
         self._opened.wait(timeout)
         return bool(self._ready)
+
+    @property
+    def greeting(self) -> Mapping[str, str]:
+        """What the agent said of its guest when it came up: `kernel` and `python`, versions."""
+        return {key: self._ready[key] for key in ("kernel", "python")}
 
     @property
     def alive(self) -> bool:

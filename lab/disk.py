@@ -37,7 +37,7 @@ def prepared(suite: Suite, report: Report = say) -> Path:
 
     def make(target: Path) -> None:
         blank(target)
-        with Machine(suite, root, target.open("r+b")) as machine:
+        with Machine(suite, root, target.open("r+b"), report=report) as machine:
             report(f"{suite.name}: the guest is up, starting Docker")
             docker = start_docker(machine)
             report(f"{suite.name}: Docker is up, importing the image")

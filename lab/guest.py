@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab import disk as images
+from lab.boot import choose
 from lab.cache import Report, say
 from lab.docker import FLAGS
 from lab.machine import REPOSITORY, Machine
@@ -39,9 +40,11 @@ class Guest(Machine):
         disk: Path | None = None,
         mem: str = "2G",
         systemd: bool = False,
+        boot: str | None = None,
         repository: Path = REPOSITORY,
         report: Report = say,
     ) -> None:
+        choose.requested(boot)  # before minutes are spent on a root
         row = suite_named(suite)
         root = ensure_root(row, report)
         if disk is None:
@@ -50,6 +53,15 @@ class Guest(Machine):
             if not disk.exists():
                 images.copy(images.prepared(row, report), disk)
             image = disk.open("r+b")
-        super().__init__(row, root, image, mem=mem, systemd=systemd, repository=repository)
+        super().__init__(
+            row,
+            root,
+            image,
+            mem=mem,
+            systemd=systemd,
+            boot=boot,
+            repository=repository,
+            report=report,
+        )
         # Read by Docker's unit (lab/units).
         (self.share / "docker.env").write_text(f"DOCKER_OPTS={' '.join(FLAGS)}\n")

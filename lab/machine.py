@@ -5,10 +5,15 @@ private namespaces made by `unshare`, which die with it; it dies when this proce
 end of a pipe, which the kernel does for a process that is killed. The disk reaches the guest
 as an open file, so it may have no name any more. A machine can be booted again after a power
 cut or a power-off, from the same disk.
+
+At its first boot a machine tries the boot strategies in turn (`lab.boot.choose`) and keeps the one
+that came up. Each that did not is told: which it was, the line of its console that says why, and
+what is tried next.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -19,6 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from lab import boot as strategies
+from lab.boot import Boot, Wiring, choose
+from lab.boot.death import Failure
+from lab.cache import Report, say
 from lab.channel import Channel, Command, Completed, Process, Watch
 from lab.errors import GuestDied, LabError
 from lab.root import ADMIN_PATH
@@ -26,18 +35,21 @@ from lab.suites import Suite
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
+# Where each guest that came up is written down, a JSON object a line, if this names a file.
+BOOTED = "CANWHARF_BOOTS"
 
-BOOT_TIMEOUT = 120.0
 # Docker stops its containers first, each with up to 10 s until it is killed.
 POWER_OFF_TIMEOUT = 60.0
 CONSOLE_TAIL = 4000
+HOLD = ("/bin/sh", str(strategies.HERE / "hold"))
 SCRATCH = "/dev/shm"  # noqa: S108 - a tmpfs that no other process sees, made by `enter`
 
 
 class Machine:
     """A guest with a given root folder and disk image. Use it as a context manager.
 
-    With `systemd` it boots that (see lab/init); commands run from basic.target on.
+    With `systemd` it boots that (see lab/init); commands run from basic.target on. `boot` names
+    a boot strategy; without it CANWHARF_BOOT does, or what this machine can do.
     """
 
     def __init__(
@@ -48,8 +60,12 @@ class Machine:
         *,
         mem: str = "2G",
         systemd: bool = False,
+        boot: str | None = None,
         repository: Path = REPOSITORY,
+        report: Report = say,
     ) -> None:
+        self._boot = choose.requested(boot)
+        self._report = report
         self.suite = suite
         self.root = root
         self.mem = mem
@@ -91,29 +107,59 @@ class Machine:
         return os.pread(self._console, size, 0).decode(errors="replace")
 
     def boot(self) -> None:
-        """Switch on; returns when commands can run. Raises GuestDied if it does not come up."""
+        """Switch on; returns when commands can run.
+
+        Raises GuestDied if it does not come up, by whatever strategy there is.
+        """
         if self._unshare is not None:
             raise LabError("the guest is on already")
+        if self._boot is None:
+            self._boot = choose.first_to_come_up(self.suite, self._try, self._report)
+        elif failure := self._try(self._boot):
+            raise GuestDied(f"the guest is not up: {failure}", self._tail())
+
+    def _try(self, boot: Boot) -> Failure | None:
+        """Switch on by one strategy: why it did not come up, or None with the guest up."""
         os.ftruncate(self._console, 0)
         os.lseek(self._console, 0, os.SEEK_SET)
         ours, theirs = socket.socketpair()
         with theirs:
+            line = theirs.fileno()
+            wiring = Wiring(
+                *(self.suite, self.root, self.repository, self.share),
+                *(self._disk.fileno(), line, self.mem, self.systemd),
+            )
+            command = boot.command(wiring, self._report)
             # A session of its own: the terminal's Ctrl-C is for this process, not for the guest.
             self._unshare = subprocess.Popen(
-                self._command(theirs.fileno()),
+                ["unshare", "--mount", "--pid", "--fork", "--kill-child", *HOLD, *command],
                 stdin=subprocess.PIPE,
                 stdout=self._console,
                 stderr=self._console,
                 # The kernel keeps its memory and a pid file in these folders.
                 env={"PATH": ADMIN_PATH, "HOME": SCRATCH, "TMPDIR": SCRATCH},
-                pass_fds=(theirs.fileno(), self._disk.fileno()),
+                pass_fds=(line, self._disk.fileno()),
                 start_new_session=True,
             )
-        self._channel = Channel(ours, self._death)
-        if not self._channel.ready(BOOT_TIMEOUT):
-            error = self._death("before it was up")
-            self.power_cut()
-            raise error
+        self._channel = channel = Channel(ours, self._death, boot.patience)
+        if channel.ready(boot.limit):
+            self._write_down(boot, channel.greeting)
+            return None
+        died = not channel.alive
+        self.power_cut()
+        return Failure(boot, died, self.console)
+
+    def _write_down(self, boot: Boot, greeting: Mapping[str, str]) -> None:
+        """Add a line to the list of what booted, from which a test run says what it covered."""
+        if path := os.environ.get(BOOTED):
+            row = {
+                "suite": self.suite.name,
+                "boot": boot.name,
+                "suites_kernel": boot.suites_kernel,
+                **greeting,
+            }
+            with Path(path).open("a") as file:  # one short write: lines of two processes do not mix
+                file.write(json.dumps(row) + "\n")
 
     def start(
         self,
@@ -194,19 +240,6 @@ class Machine:
         self._disk.close()
         os.close(self._console)
         shutil.rmtree(self.share, ignore_errors=True)
-
-    def _command(self, line: int) -> list[str]:
-        return [
-            *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
-            *("/bin/sh", str(HERE / "enter")),
-            *(str(self.root), str(self.repository), str(self.share)),
-            *("/usr/bin/linux.uml", f"mem={self.mem}"),
-            *("rootfstype=hostfs", "rootflags=/", "root=/dev/root", "ro"),
-            f"ubd0=/proc/self/fd/{self._disk.fileno()}",
-            *("con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{line}"),
-            *("quiet", "panic=-1", *self.suite.kernel, "init=/repo/lab/init"),
-            *(("boot=systemd",) if self.systemd else ()),
-        ]
 
     def _tail(self) -> str:
         return self.console[-CONSOLE_TAIL:].strip()

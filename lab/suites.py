@@ -38,11 +38,10 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One Debian release: its own packages, kernel words and apt settings."""
+    """One Debian release: its own packages and apt settings."""
 
     name: str
     packages: tuple[str, ...] = PACKAGES
-    kernel: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
 
 
@@ -56,9 +55,6 @@ SUITES = {
         Suite(
             "sid",  # Docker 28.5, kernel 7.2
             packages=WITH_CLI,
-            # Kernels from 6.16 on catch the guest's system calls by seccomp instead of ptrace,
-            # about twice as fast, if asked to.
-            kernel=("seccomp=on",),
             # A mirror's copy of sid may be older than the few days for which it is signed.
             apt=('Acquire::Check-Valid-Until "false"',),
         ),

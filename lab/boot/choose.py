@@ -1,0 +1,125 @@
+"""Which boot strategy a guest uses: the first that comes up on this machine.
+
+Rules:
+
+- A strategy that is asked for (`--boot`, CANWHARF_BOOT) is the only one tried: a person who names
+  one wants to know how that goes.
+- Otherwise the strategies are tried in the order of `AUTOMATIC`, by booting the guest itself, so
+  where the first works nothing is lost. One that is out of the question (no such kernel for this
+  architecture, no /dev/kvm) is passed over.
+- What came up is remembered for this suite, this machine's kernel and its processor: another
+  machine that shares the cache, or the same one with a new processor, tries for itself. A guest
+  that hung is no evidence, as the machine may be busy: then nothing is remembered.
+- If what is remembered does not come up, it is forgotten, and the others are tried.
+- Each strategy that failed is told in one line, with the kernel's own words and what is next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lab import cache
+from lab.boot import Boot
+from lab.boot.death import Failure
+from lab.boot.uml import Uml
+from lab.boot.uml_sid import UmlSid
+from lab.cache import Report
+from lab.errors import GuestDied, LabError
+from lab.suites import Suite
+
+AUTOMATIC: tuple[Boot, ...] = (Uml(), UmlSid())
+ON_REQUEST: tuple[Boot, ...] = ()
+BOOTS: Mapping[str, Boot] = {boot.name: boot for boot in (*AUTOMATIC, *ON_REQUEST)}
+
+VARIABLE = "CANWHARF_BOOT"
+AUTO = "auto"
+CPUINFO = Path("/proc/cpuinfo")
+
+# Tries one strategy: why it did not come up, or None when the guest is up.
+Attempt = Callable[[Boot], Failure | None]
+
+
+def requested(name: str | None = None) -> Boot | None:
+    """The strategy of that name, or that CANWHARF_BOOT names; None leaves it to the machine.
+
+    Raises LabError for a name that there is not, and for a strategy that cannot be had here.
+    """
+    name = name or os.environ.get(VARIABLE) or AUTO
+    if name == AUTO:
+        return None
+    if name not in BOOTS:
+        raise LabError(f"no boot strategy {name!r}; there are {', '.join((AUTO, *BOOTS))}")
+    if obstacle := BOOTS[name].obstacle():
+        raise LabError(f"no guest can boot by {name} here: {obstacle}")
+    return BOOTS[name]
+
+
+def first_to_come_up(suite: Suite, attempt: Attempt, report: Report) -> Boot:
+    """Try the strategies that may boot here; the one by which the guest is up now.
+
+    Raises GuestDied, with a line for each, if there is none.
+    """
+    failures: list[Failure] = []
+    remembered, *others = candidates(suite)
+    for boot in (remembered, *others):
+        if failures:
+            report(f"{suite.name}: {failures[-1]}; trying {boot.what} ({boot.name})")
+        failure = attempt(boot)
+        if failure is None:
+            if failures and all(each.died for each in failures):
+                remember(suite, boot)
+                report(f"{suite.name}: it boots by {boot.what}, and does so from now on")
+            return boot
+        failures.append(failure)
+    remember(suite, None)
+    raise GuestDied(_all_failed(suite, failures), failures[-1].console)
+
+
+def candidates(suite: Suite) -> list[Boot]:
+    """What to try, in order: what came up last time, then all that may."""
+    possible = [boot for boot in AUTOMATIC if boot.obstacle() is None]
+    if not possible:
+        why = "; ".join(f"{boot.name}: {boot.obstacle()}" for boot in AUTOMATIC)
+        raise LabError(f"no guest can boot on this machine ({why})")
+    known = _recall().get(_key(suite))
+    return sorted(possible, key=lambda boot: boot.name != known)  # stable: else in their order
+
+
+def remember(suite: Suite, boot: Boot | None) -> None:
+    """Keep what came up on this machine; None forgets it."""
+    kept = {key: name for key, name in _recall().items() if key != _key(suite)}
+    if boot is not None:
+        kept[_key(suite)] = boot.name
+    path = _file()
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    aside.rename(path)
+
+
+def _all_failed(suite: Suite, failures: list[Failure]) -> str:
+    each = "".join(f"\n  - {failure}" for failure in failures)
+    untried = [boot.name for boot in ON_REQUEST if boot.obstacle() is None]
+    hint = f"not tried, as it takes long: {VARIABLE}={' or '.join(untried)}" if untried else ""
+    return f"no {suite.name} guest came up on this machine:{each}\n{hint}".rstrip()
+
+
+def _recall() -> dict[str, str]:
+    try:
+        return dict(json.loads(_file().read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}  # lost or garbled: it is found again by trying
+
+
+def _file() -> Path:
+    return cache.folder() / "boots.json"
+
+
+def _key(suite: Suite) -> str:
+    """A suite on this machine: its kernel, and what its processor can do."""
+    lines = CPUINFO.read_text().splitlines()
+    able = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{suite.name} on {platform.machine()} {cache.key(platform.release(), able)}"

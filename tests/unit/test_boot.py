@@ -1,0 +1,226 @@
+"""How a guest finds a way to boot: what is tried, what is remembered, and what a person is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lab.boot import Boot, Wiring, choose
+from lab.boot.death import Failure, diagnosis
+from lab.boot.uml import Uml
+from lab.boot.uml_sid import UmlSid
+from lab.cache import Report
+from lab.errors import GuestDied, LabError
+from lab.suites import suite_named
+
+TRIXIE, SID = suite_named("trixie"), suite_named("sid")
+
+AMX_PANIC = """\
+[    0.270000] Run /repo/lab/init as init process
+[    0.270000] ptrace set fp regs failed, errno = 14
+[    0.270000] Kernel panic - not syncing: Segfault with no mm
+[    0.270000] CPU: 0 UID: 0 PID: 1 Comm: init Not tainted 6.12.48 #1
+[    0.270000] Stack:
+ 60a8fb30 604b1a2c 00000000 00000000
+"""
+
+
+@dataclass
+class Strategy:
+    """A boot strategy that comes up, dies, hangs, or cannot be had."""
+
+    name: str
+    fate: str = "up"
+    why_not: str | None = None
+    what: str = "a kernel"
+    suites_kernel: bool = True
+    limit: float = 10.0
+    patience: float = 1.0
+
+    def obstacle(self) -> str | None:
+        return self.why_not
+
+    def command(self, wiring: Wiring, report: Report) -> list[str]:
+        raise NotImplementedError(wiring, report)
+
+
+@dataclass
+class Machine:
+    """A machine on which each strategy has its fate."""
+
+    tried: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def boot(self) -> str:
+        return choose.first_to_come_up(TRIXIE, self.attempt, self.told.append).name
+
+    def attempt(self, boot: Boot) -> Failure | None:
+        assert isinstance(boot, Strategy)
+        self.tried.append(boot.name)
+        if boot.fate == "up":
+            return None
+        return Failure(boot, boot.fate == "dies", AMX_PANIC)
+
+
+@pytest.fixture
+def have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("CANWHARF_LAB", str(tmp_path))
+    monkeypatch.delenv(choose.VARIABLE, raising=False)
+    return monkeypatch
+
+
+def strategies(have: pytest.MonkeyPatch, *boots: Strategy) -> None:
+    have.setattr(choose, "AUTOMATIC", boots)
+    have.setattr(choose, "BOOTS", {boot.name: boot for boot in boots})
+
+
+def test_the_first_that_comes_up_is_used_and_nothing_is_said(have: pytest.MonkeyPatch) -> None:
+    strategies(have, Strategy("one"), Strategy("two"))
+    machine = Machine()
+    assert (machine.boot(), machine.tried, machine.told) == ("one", ["one"], [])
+
+
+def test_one_that_dies_is_told_and_the_next_is_remembered(have: pytest.MonkeyPatch) -> None:
+    strategies(have, Strategy("one", "dies", what="its own kernel"), Strategy("two"))
+    machine = Machine()
+    assert machine.boot() == "two"
+    assert "its own kernel (one) died" in machine.told[0]
+    assert "ptrace set fp regs failed, errno = 14" in machine.told[0]
+    assert "trying a kernel (two)" in machine.told[0]
+    assert "from now on" in machine.told[1]
+    again = Machine()
+    assert (again.boot(), again.tried, again.told) == ("two", ["two"], [])
+
+
+def test_what_is_remembered_is_for_its_suite_and_its_processor(
+    have: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one = Strategy("one", "dies")
+    strategies(have, one, Strategy("two"))
+    Machine().boot()
+    assert [boot.name for boot in choose.candidates(SID)] == ["one", "two"]
+    other = tmp_path / "cpuinfo"
+    other.write_text("processor: 0\nflags\t\t: fpu vme amx_tile\n")
+    have.setattr(choose, "CPUINFO", other)
+    assert [boot.name for boot in choose.candidates(TRIXIE)] == ["one", "two"]
+
+
+def test_a_guest_that_hangs_is_no_evidence(have: pytest.MonkeyPatch) -> None:
+    strategies(have, Strategy("one", "hangs"), Strategy("two"))
+    first = Machine()
+    assert first.boot() == "two"
+    assert "hung before it was up: it was not up after 10 s" in first.told[0]
+    again = Machine()
+    again.boot()
+    assert again.tried == ["one", "two"]
+
+
+def test_what_was_remembered_and_dies_is_forgotten(have: pytest.MonkeyPatch) -> None:
+    one, two = Strategy("one", "dies"), Strategy("two")
+    strategies(have, one, two)
+    Machine().boot()
+    one.fate, two.fate = "up", "dies"
+    second, third = Machine(), Machine()
+    assert (second.boot(), second.tried) == ("one", ["two", "one"])
+    assert (third.boot(), third.tried) == ("one", ["one"])
+
+
+def test_a_garbled_memory_is_no_memory(have: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    strategies(have, Strategy("one"), Strategy("two"))
+    for text in ("", "{", "[1]", '{"x": 1}', "null"):
+        (tmp_path / "boots.json").write_text(text)
+        assert Machine().boot() == "one"
+
+
+def test_where_nothing_comes_up_each_is_told(have: pytest.MonkeyPatch) -> None:
+    strategies(have, Strategy("one", "dies"), Strategy("two", "hangs"))
+    with pytest.raises(GuestDied) as caught:
+        Machine().boot()
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "no trixie guest came up on this machine:"
+    assert "(one) died before it was up" in lines[1]
+    assert "(two) hung before it was up" in lines[2]
+
+
+def test_what_is_out_of_the_question_is_not_tried(have: pytest.MonkeyPatch) -> None:
+    strategies(have, Strategy("one", why_not="no such kernel"), Strategy("two"))
+    machine = Machine()
+    machine.boot()
+    assert machine.tried == ["two"]
+    strategies(have, Strategy("one", why_not="no such kernel"))
+    with pytest.raises(LabError, match=r"one: no such kernel"):
+        machine.boot()
+
+
+def test_a_strategy_is_asked_for_by_argument_or_environment(have: pytest.MonkeyPatch) -> None:
+    one, two = Strategy("one"), Strategy("two")
+    strategies(have, one, two, Strategy("three", why_not="there is no /dev/kvm"))
+    assert choose.requested() is None
+    assert choose.requested("two") is two
+    have.setenv(choose.VARIABLE, "one")
+    assert choose.requested() is one
+    assert choose.requested("two") is two
+    have.setenv(choose.VARIABLE, "auto")
+    assert choose.requested() is None
+    with pytest.raises(LabError, match="'four'; there are auto, one, two, three"):
+        choose.requested("four")
+    with pytest.raises(LabError, match="by three here: there is no /dev/kvm"):
+        choose.requested("three")
+
+
+@pytest.mark.parametrize(
+    ("console", "line", "meaning"),
+    [
+        (AMX_PANIC, "ptrace set fp regs failed, errno = 14", "AMX"),
+        (
+            "[ 0.1] Kernel panic - not syncing: VFS: Unable to mount root fs\n[ 0.1] Call Trace:",
+            "Kernel panic - not syncing: VFS: Unable to mount root fs",
+            "panicked",
+        ),
+        ("lots\ninit: cannot mount the disk\nmore", "init: cannot mount the disk", "gave up"),
+        ("qemu: could not access KVM kernel module: EPERM", "KVM", "KVM does not run"),
+        ("lseek64: Cannot allocate memory", "Cannot allocate memory", "no memory left"),
+        ("one\ntwo\n\n", "two", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_line_that_matters_is_found(console: str, line: str, meaning: str) -> None:
+    found, means = diagnosis(console)
+    assert line in found
+    assert meaning in means
+    assert bool(means) == bool(meaning)
+
+
+def wiring(*, systemd: bool = False) -> Wiring:
+    return Wiring(
+        suite=TRIXIE,
+        root=Path("/cache/root"),
+        repository=Path("/repository"),
+        share=Path("/exchange"),
+        disk=7,
+        line=8,
+        mem="2G",
+        systemd=systemd,
+    )
+
+
+def test_the_suites_own_kernel_runs_in_the_suites_root() -> None:
+    command = Uml().command(wiring(), print)
+    assert command[2:6] == ["/cache/root", "/cache/root", "/repository", "/exchange"]
+    assert {"rootflags=/", "ubd0=/proc/self/fd/7", "ssl0=fd:8", "lab_line=ttyS0"} <= {*command}
+    assert "boot=systemd" not in command
+    assert "boot=systemd" in Uml().command(wiring(systemd=True), print)
+
+
+def test_sids_kernel_runs_in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.boot.uml_sid.ensure_kernel", lambda _report: Path("/cache/kernel"))
+    command = UmlSid().command(wiring(), print)
+    assert command[2:4] == ["/cache/kernel", "/cache/root"]
+    assert {"rootflags=/mnt", "seccomp=on"} <= {*command}
+
+
+def test_no_user_mode_linux_is_tried_on_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert Uml().obstacle() == UmlSid().obstacle() == "there is no User-Mode Linux for aarch64"
