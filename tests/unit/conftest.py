@@ -11,12 +11,24 @@ from hypothesis import HealthCheck, settings
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
-# A slow machine is no fault of the code.
-settings.register_profile(
-    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+# Examples that hypothesis tries for a test (tests/unit/test_machine.py takes twice as many lives of
+# a host): few after each edit; more where CI=true, which `make test` sets; thousands on request,
+# which takes half an hour: `HYPOTHESIS_PROFILE=large make unit`.
+EXAMPLES = {"small": 50, "ci": 300, "large": 5000}
+for _name, _examples in EXAMPLES.items():
+    settings.register_profile(
+        _name,
+        # Not what hypothesis takes by itself where CI is set: the same examples each time.
+        settings.get_profile("default"),
+        max_examples=_examples,
+        stateful_step_count=60 if _name == "large" else 40,
+        deadline=None,  # a slow machine is no fault of the code
+        suppress_health_check=[HealthCheck.too_slow],
+        print_blob=True,
+    )
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "small")
 )
-settings.register_profile("long", settings.get_profile("any-machine"), max_examples=5000)
-settings.load_profile(os.environ.get("CANWHARF_HYPOTHESIS", "any-machine"))
 
 
 @pytest.fixture

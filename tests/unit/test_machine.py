@@ -10,7 +10,7 @@ Rules:
   or just after the state was written. The engine then repeats the call or gives it up; it cannot
   give up a deletion, or what may have been written down.
 - Rules that somebody changes are not announced: frames are counted again after the next look.
-- CANWHARF_HYPOTHESIS=long makes it run for minutes.
+- How many lives are tried, and how long they are, is the profile's (tests/unit/conftest.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from tests.fake.daemon import DRIVER, Daemon
 from tests.fake.kernel import HOST, Crash, FakeKernel
 from tests.fake.links import FakeLink, FakeRule
 
-LONG = os.environ.get("CANWHARF_HYPOTHESIS") == "long"
 INTERFACE = st.sampled_from(["vcan0", "vcan1", "can0"])  # the last is an adapter's
 FOREIGN = ("can7", "vcan1", "cwh00000000000f")
 OTHERS = (  # alias and group of what is not ours
@@ -575,9 +574,7 @@ class Host(RuleBasedStateMachine):
 
 TestHost = Host.TestCase
 TestHost.settings = settings(
-    max_examples=20_000 if LONG else 400,
-    stateful_step_count=60 if LONG else 40,
-    deadline=None,
+    max_examples=2 * settings().max_examples,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -202,7 +202,7 @@ anything = st.recursive(
 fields = st.sampled_from(["NetworkID", "EndpointID", "Options", "SandboxKey"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from([*CALLS_WITH_ENDPOINT, "CreateNetwork", "DeleteNetwork"]),
     content=st.dictionaries(fields, anything | st.fixed_dictionaries({GENERIC: anything})),

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.bus.model import Endpoint, Network, Settings, State
@@ -187,7 +187,6 @@ def test_what_is_no_json_is_refused_with_its_path(store: Store, content: bytes) 
         store.load("canwharf")
 
 
-@settings(max_examples=50)
 @given(place=st.integers(0, 250), byte=st.binary(min_size=1, max_size=1))
 def test_one_wrong_byte_is_refused_or_still_valid(
     tmp_path_factory: pytest.TempPathFactory, place: int, byte: bytes
