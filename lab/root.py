@@ -17,7 +17,7 @@ from pathlib import Path
 from lab import cache
 from lab.cache import Report, say
 from lab.errors import LabError
-from lab.suites import Suite, mirror, suite_named
+from lab.suites import UML, Suite, mirror, suite_named
 
 # Files that show a tool is there -> the package that brings it (the same in Debian and Ubuntu).
 TOOLS = (
@@ -29,9 +29,10 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 ADMIN_PATH = f"/usr/sbin:/sbin:{os.environ.get('PATH', '/usr/bin:/bin')}"
 
-# "$1" is the new root. The kernel's modules are where the package puts them, but modprobe
-# looks in /lib/modules.
+# "$1" is the new root. The kernel's modules are where User-Mode Linux's package puts them (the
+# folder is made where there is no such package), but modprobe looks in /lib/modules.
 CUSTOMIZE = (
+    *(() if UML else ('mkdir -p "$1/usr/lib/uml/modules"',)),
     'mkdir -p "$1/repo" "$1/share" "$1/persist" "$1/var/lib/docker" "$1/var/lib/canwharf"',
     'rm -rf "$1/usr/lib/modules" && ln -s uml/modules "$1/usr/lib/modules"',
 )
@@ -58,11 +59,16 @@ def root_name(suite: Suite) -> str:
     return f"root-{suite.name}-{recipe}"
 
 
-def ensure_tools(report: Report = say) -> None:
-    """Install what the lab needs on this machine and does not find."""
+def ensure_tools(report: Report = say, *more: tuple[str, str]) -> None:
+    """Install what the lab needs on this machine and does not find: TOOLS, and `more` of the kind.
+
+    Raises LabError when that cannot be done.
+    """
     if os.geteuid() != 0:
         raise LabError("the lab needs root: it mounts and changes its root folder")
-    missing = [package for tool, package in TOOLS if not shutil.which(tool, path=ADMIN_PATH)]
+    missing = [
+        package for tool, package in (*TOOLS, *more) if not shutil.which(tool, path=ADMIN_PATH)
+    ]
     if not KEYRING.exists():
         missing.append("debian-archive-keyring")
     if not missing:

@@ -6,6 +6,7 @@ between releases is a field. The versions in the comments were seen once and wil
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from lab.errors import LabError
 
 FALLBACK_MIRROR = "http://deb.debian.org/debian"
 
+# There is User-Mode Linux for this architecture only; elsewhere a guest boots by QEMU.
+UML = ("user-mode-linux",) if platform.machine() == "x86_64" else ()
 PACKAGES = (
     "busybox-static",
     "ca-certificates",
@@ -31,7 +34,7 @@ PACKAGES = (
     "strace",
     "systemd",
     "systemd-sysv",
-    "user-mode-linux",
+    *UML,
     "util-linux",
 )
 

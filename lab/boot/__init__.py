@@ -8,7 +8,7 @@ boots it. A *boot strategy* is a kernel, and how these five reach it. Each is a 
     uml         the suite's own User-Mode Linux, run in the suite's root
     uml_sid     sid's User-Mode Linux, from a small folder of its own, under the suite's root
     kvm         the suite's ordinary kernel in QEMU, on this machine's processor
-    emulation   the same without KVM: slow, for any processor
+    emulation   the same without KVM: slow, for any processor (its name is "qemu")
 
 `choose` tries them in turn and remembers what came up. `lab.machine` knows none of them: it runs
 `Boot.command` under `hold`, in namespaces of its own, and waits for the agent.

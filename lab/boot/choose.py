@@ -25,13 +25,15 @@ from pathlib import Path
 from lab import cache
 from lab.boot import Boot
 from lab.boot.death import Failure
+from lab.boot.emulation import Emulation
+from lab.boot.kvm import Kvm
 from lab.boot.uml import Uml
 from lab.boot.uml_sid import UmlSid
 from lab.cache import Report
 from lab.errors import GuestDied, LabError
 from lab.suites import Suite
 
-AUTOMATIC: tuple[Boot, ...] = (Uml(), UmlSid())
+AUTOMATIC: tuple[Boot, ...] = (Uml(), UmlSid(), Kvm(), Emulation())
 ON_REQUEST: tuple[Boot, ...] = ()
 BOOTS: Mapping[str, Boot] = {boot.name: boot for boot in (*AUTOMATIC, *ON_REQUEST)}
 

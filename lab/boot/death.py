@@ -25,7 +25,10 @@ SIGNS = (
         r".*(PTRACE_\w+|ptrace|seccomp).*(Operation not permitted|EPERM|errno = 1\b).*",
         "this machine forbids what User-Mode Linux lives by, as some containers do",
     ),
-    (r".*(KVM|kvm).*", "KVM does not run a guest here, as on many virtual machines"),
+    (
+        r".*(KVM|kvm|failed to set MSR).*",
+        "KVM does not run a guest here, as on many virtual machines",
+    ),
     (r".*error while loading shared libraries.*", "the kernel's program does not find its library"),
     (r"init: .*", "the guest's init gave up"),
     (r".*Kernel panic - not syncing.*", "the guest's kernel panicked"),
