@@ -175,6 +175,16 @@ def test_one_daemon_a_drivers_name(tmp_path: Path) -> None:
     listener.reserve(name).close()
 
 
+def test_the_lock_is_no_way_to_another_file(tmp_path: Path) -> None:
+    """It is opened for writing, and would be emptied."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    Path(listener.lock_path("x", str(tmp_path))).symlink_to(victim)
+    with pytest.raises(StartError, match="cannot open"):
+        listener.reserve("x", str(tmp_path))
+    assert victim.read_text() == "precious"
+
+
 def test_our_own_socket_file_is_forgotten(path: str) -> None:
     """At the end of the daemon; it does not listen any more either."""
     listening = listener.listen(path)

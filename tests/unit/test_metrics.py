@@ -261,6 +261,19 @@ def test_a_file_for_the_node_exporter(daemon: Daemon, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir() if "prom" in each.name] == [path.name]
 
 
+def test_the_file_is_written_through_no_link(daemon: Daemon, tmp_path: Path) -> None:
+    """The text collector's folder may belong to a user who is not root, and plants one."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path = tmp_path / "canwharf.prom"
+    for name in (path.name, f"{path.name}.new", f"{path.name}.{os.getpid()}"):
+        (tmp_path / name).symlink_to(victim)
+    begin(Metrics(str(path), daemon.events.append), daemon)(0.0)
+    assert victim.read_text() == "precious"
+    assert not path.is_symlink()
+    assert "canwharf_frames" in path.read_text()
+
+
 def test_a_file_that_cannot_be_written_is_told_once(daemon: Daemon, tmp_path: Path) -> None:
     """And written when it can: its folder may come later."""
     path = tmp_path / "later" / "canwharf.prom"

@@ -213,3 +213,26 @@ def test_whatever_is_asked_the_answer_has_the_protocols_form(
     """Never an internal error."""
     status, answer = docker.driver(name, content)
     assert (status == 200) or (status == 400 and "Err" in answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"NetworkID": "n"}'.encode("utf-16"), "not JSON"),
+        ('{"NetworkID": "n"}'.encode("utf-16-le"), "not JSON"),
+        ('{"NetworkID": "n"}'.encode("utf-32"), "not JSON"),
+        ('{"NetworkID": "n"}'.encode("utf-8-sig"), "not JSON"),
+        (b'{"NetworkID": "n", "NetworkID": "m"}', "'NetworkID' stands twice"),
+        (b'{"NetworkID": "n", "Options": {"a": {}, "a": {}}}', "'a' stands twice"),
+        (b'{"NetworkID": "n", "Options": {"a": NaN}}', "NaN is not a JSON number"),
+        (b'{"NetworkID": "n", "Options": {"a": -Infinity}}', "not a JSON number"),
+        (b'{"NetworkID": "n"} {}', "not JSON"),
+    ],
+)
+def test_a_body_that_can_be_read_in_two_ways_is_refused(
+    docker: Docker, body: bytes, words: str
+) -> None:
+    """What another reader would take for another network, or for none."""
+    status, answer = docker.routes.answer("/NetworkDriver.DeleteNetwork", body)
+    assert status == 400
+    assert words in json.loads(answer)["Err"]

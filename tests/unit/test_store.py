@@ -272,3 +272,37 @@ def test_the_file_has_a_line_for_each_network(store: Store) -> None:
         lines = Path(store.path).read_text().splitlines()
         assert len([line for line in lines if line.startswith('  "n')]) == len(each.networks)
         assert json.loads("\n".join(lines))["networks"].keys() == each.networks.keys()
+
+
+def test_nothing_is_written_through_a_link(store: Store, tmp_path: Path) -> None:
+    """Whatever waits under the name that the daemon writes to is left as it is."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    aside = Path(f"{store.path}.new")
+    aside.symlink_to(victim)
+    store.save(OLD)
+    assert victim.read_text() == "precious"
+    os.link(victim, aside)
+    store.save(NEW)
+    assert victim.read_text() == "precious"
+    os.mkfifo(aside)  # to open it would wait for a reader
+    store.save(OLD)
+    assert store.load("canwharf") == (OLD, 0)
+    assert not aside.exists()
+
+
+def test_a_fifo_in_the_states_place_holds_up_no_start(store: Store) -> None:
+    """It is no state, and nobody waits for who writes to it."""
+    os.mkfifo(store.path)
+    with pytest.raises(StateError, match="not a plain file"):
+        store.load("canwharf")
+
+
+def test_a_network_that_stands_twice_is_not_guessed_at(store: Store) -> None:
+    """JSON readers take the last, silently: half of the containers would be another's."""
+    store.save(OLD)
+    path = Path(store.path)
+    twice = path.read_text().replace('"n1": {', '"n1": {"interface": "vcan9"}, "n1": {')
+    path.write_text(twice)
+    with pytest.raises(StateError, match="'n1' stands twice"):
+        store.load("canwharf")

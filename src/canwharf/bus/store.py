@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from time import strftime
 from typing import NoReturn
 
+from canwharf import durable, jsontext
 from canwharf.bus import naming, options
 from canwharf.bus.model import Adapter, Endpoint, Network, Settings, State
 from canwharf.errors import OptionError, StartError, StateError
@@ -67,8 +68,7 @@ class Store:
         Raises StateError, StartError.
         """
         try:
-            with open(self.path, encoding="utf-8") as file:
-                content = json.load(file)
+            content = jsontext.loads(durable.read(self.path))
         except FileNotFoundError:
             return State(driver, {}, complete=False), 0
         except (OSError, ValueError, RecursionError) as error:
@@ -106,13 +106,8 @@ class Store:
             }
             for network in state.networks.values()
         }
-        aside = self.path + ".new"
         try:
-            with open(aside, "w", encoding="utf-8") as file:
-                file.write(_text(head, networks))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, self.path)
+            durable.replace(self.path, _text(head, networks).encode())
             os.fsync(self._lock)
         except OSError as error:
             raise StateError("write", self.path, _words(error)) from error

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from time import time
 
+from canwharf import durable
 from canwharf.cli.options import Flag, Option
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.modules import NEEDED
@@ -170,8 +171,7 @@ def kept(path: str) -> str:
 
 def _read(path: str) -> str | None:
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return durable.read(path).decode()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -180,18 +180,10 @@ def _read(path: str) -> str | None:
 
 def _replace(path: str, text: str) -> None:
     """The old text or the new one, also after a power cut."""
-    aside = f"{path}.new"
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        with open(aside, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        durable.replace(path, text.encode(), 0o644)
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(aside)
         raise InstallError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -24,6 +24,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
+from canwharf import durable
 from canwharf.bus.events import ERROR, Event, Report
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
@@ -163,12 +164,8 @@ class Metrics:
         return self._write_at
 
     def _write(self) -> None:
-        aside = f"{self._path}.{os.getpid()}"  # the text collector reads what ends in .prom
         try:
-            with open(aside, "wb") as file:
-                file.write(self._text())
-                os.fchmod(file.fileno(), 0o644)
-            os.replace(aside, self._path)
+            durable.replace(self._path, self._text(), 0o644, sync=False)
             self._failed = False
         except Exception as error:  # noqa: BLE001 (as above)
             words = (error.strerror if isinstance(error, OSError) else None) or str(error)

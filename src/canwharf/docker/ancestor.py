@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from canwharf import durable
 from canwharf.bus import naming
 from canwharf.bus.events import ERROR, INFO, Event, Report
 
@@ -60,8 +61,7 @@ def networks(
 
 def _read(path: str) -> dict[str, object]:
     """The file's object. Raises OSError, ValueError."""
-    with open(path, encoding="utf-8") as file:
-        content = json.load(file)
+    content = json.loads(durable.read(path))
     if not isinstance(content, dict):
         raise ValueError("it should be an object")  # noqa: TRY004 (the file's fault)
     return content

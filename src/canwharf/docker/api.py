@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from canwharf import jsontext
 from canwharf.bus import naming
 from canwharf.errors import OptionError, RequestError
 
@@ -50,7 +51,7 @@ class JoinRequest(NamedTuple):
 def parse(body: bytes) -> dict[str, object]:
     """A request's body as an object; an empty one has no fields. Raises RequestError."""
     try:
-        content = json.loads(body) if body else {}
+        content = jsontext.loads(body) if body else {}
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the request's body is not JSON: {error}") from error
     if not isinstance(content, dict):

@@ -91,7 +91,7 @@ def lock_path(driver: str, directory: str = LOCKS) -> str:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 def passed(path: str) -> socket.socket | None:

@@ -1,0 +1,58 @@
+"""Files that are replaced as a whole, and read without surprises.
+
+Rules:
+
+- A file is written aside, made durable, and renamed over the old one: a power cut, a full disk or a
+  reader in the middle finds the old text or the new one.
+- What is written is always a new file of ours (O_EXCL): a link, a FIFO or another process's
+  file that waits under the name to be written is removed, never written through. In a folder that
+  others may write to (the text collector's) that would be any file of the machine.
+- What is read is a plain file: to open a FIFO would wait for its writer for ever.
+
+Source: open(2), rename(2).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def replace(path: str, text: bytes, mode: int | None = None, *, sync: bool = True) -> None:
+    """Make this the file's text. Raises OSError, and the old file is as it was.
+
+    `mode` are its exact permissions; else those of an ordinary new file. The rename itself is
+    durable when the folder has been synced, which is the caller's.
+    """
+    aside = f"{path}.new"
+    with suppress(FileNotFoundError):
+        os.unlink(aside)
+    descriptor = os.open(aside, _NEW, 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            file.write(text)
+            file.flush()
+            if sync:
+                os.fsync(descriptor)
+        os.replace(aside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(aside)
+        raise
+
+
+def read(path: str) -> bytes:
+    """What a plain file holds. Raises OSError."""
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is not a plain file")
+        return file.read()
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
