@@ -140,6 +140,17 @@ def test_a_body_of_just_the_limit_is_taken(loop: Loop) -> None:
         b"POST /X HTTP/1.1\r\nHost: d\r\nContent-Length: 9999999999999999999\r\n\r\n",
         b"POST /X HTTP/1.1\r\nHost: d\r\nContent-Length: \xb2\r\n\r\n",
         b"POST /X HTTP/1.1\r\nHost: d\r\n folded: yes\r\n\r\n",
+        # What another reader would take for one header more, one less, or another length.
+        b"POST /X HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /X HTTP/1.1\r\nHost: d\r\nhost: d\r\n\r\n",
+        b"POST /X HTTP/1.1\r\nHost: d\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n",
+        b"POST /X HTTP/1.1\r\nHost: d\r\nX: a\rContent-Length: 2\r\n\r\n{}",
+        b"POST /X HTTP/1.1\r\nHost: d\r\r\n\r\n",
+        b"POST /X HTTP/1.1\r\nHost: d\r\nX: a\nContent-Length: 2\r\n\r\n{}",
+        b"POST /X HTTP/1.1\nHost: d\nContent-Length: 0\n\n",
+        b"POST /X HTTP/1.1\r\nHost: d\r\nX: a\0b\r\n\r\n",
+        b"POST /X HTTP/1.1\r\nHost: d\x7f\r\n\r\n",
+        b"POST /\tX HTTP/1.1\r\nHost: d\r\n\r\n",
         b"POST /X HTTP/2.0\r\nHost: d\r\n\r\n",
         b"P ST /X HTTP/1.1\r\nHost: d\r\n\r\n",
         b"POST  HTTP/1.1\r\nHost: d\r\n\r\n",
@@ -157,6 +168,17 @@ def test_what_is_no_http_is_refused(loop: Loop, data: bytes) -> None:
     assert caller.ended()
     assert loop.calls == []
     assert_alive(loop)
+
+
+def test_headers_that_do_not_matter_may_stand_twice(loop: Loop) -> None:
+    """A list is one header, in one line or two; and a connection is closed by the word alone."""
+    caller = loop.caller()
+    caller.send(request(more="Accept: a\r\nAccept:\tb\r\nConnection: x\r\nConnection: closed\r\n"))
+    assert caller.answers() == [(200, loop.answer)]
+    assert not caller.ended()
+    caller.send(request(more="Connection: x\r\nConnection: y , Close\r\n"))
+    assert caller.answers() == [(200, loop.answer)]
+    assert caller.ended()
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])

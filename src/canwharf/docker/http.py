@@ -6,11 +6,11 @@ HTTP library's import alone costs as much as the rest of the daemon (docs/depend
 
 Rules:
 
-- What is not exactly a request head is refused, never guessed at; so is a body whose length is
-  not told, or told twice and differently.
+- What is not exactly a request head is refused, never guessed at: a header that says how to read
+  the request (`_ONCE`) and stands twice, a control character (a bare CR or LF, a NUL) anywhere.
 - A head has at most HEAD_LIMIT bytes.
 
-Source: RFC 9112 (HTTP/1.1), sections 3, 5, 6 and 9.
+Source: RFC 9112 (HTTP/1.1), sections 2.2, 3, 5, 6 and 9; RFC 9110, section 5.5 (field values).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _END = b"\r\n\r\n"
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_ONCE = frozenset({"content-length", "content-type", "expect", "host", "transfer-encoding"})
 _REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -70,18 +71,18 @@ def read_head(data: bytes) -> Head | None:
     if size < 0:
         if len(data) >= HEAD_LIMIT:
             raise HttpError(400, f"not an HTTP request: no end of its head in {HEAD_LIMIT} bytes")
+        if data.count(b"\n") > data.count(b"\r\n"):  # its end may never come
+            raise HttpError(400, "not an HTTP request: its lines should end in CR and LF")
         return None
-    try:
-        first, *lines = data[:size].decode("ascii").split("\r\n")
-    except UnicodeDecodeError as error:
-        raise HttpError(400, f"not an HTTP request: {error}") from error
+    first, *lines = _text(data[:size]).split("\r\n")
     method, target, version = _first(first)
     headers = _headers(lines)
     if version == "HTTP/1.1" and "host" not in headers:
         raise HttpError(400, "not an HTTP request: the header Host is missing")
     if "transfer-encoding" in headers:
         raise HttpError(411, "a call needs a Content-Length: bodies in chunks are not read")
-    keep = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
+    asked = {word.strip(" \t") for word in headers.get("connection", "").lower().split(",")}
+    keep = version == "HTTP/1.1" and "close" not in asked
     return Head(
         method,
         target,
@@ -106,26 +107,38 @@ def answer(
     return head.encode() + b"\r\n" + (b"" if silent else body)
 
 
+def _text(data: bytes) -> str:
+    """The head's characters: ASCII that can be seen, spaces, tabs, and the ends of its lines."""
+    try:
+        text = data.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise HttpError(400, f"not an HTTP request: {error}") from error
+    within = text.replace("\r\n", "").replace("\t", " ")
+    if not within.isprintable():
+        first = next(each for each in within if not each.isprintable())
+        raise HttpError(400, f"not an HTTP request: {first!r} stands in its head")
+    return text
+
+
 def _first(line: str) -> tuple[str, str, str]:
     match line.split(" "):
-        case [method, target, "HTTP/1.1" | "HTTP/1.0" as version] if target.isprintable():
-            if target and _TOKEN.issuperset(method or " "):
+        case [method, target, "HTTP/1.1" | "HTTP/1.0" as version]:
+            if target and "\t" not in target and _TOKEN.issuperset(method or " "):
                 return method, target, version
     raise HttpError(400, f"not an HTTP request: it begins with {line[:60]!r}")
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    """The headers, their names in small letters. One that stands twice must say the same."""
+    """The headers, their names in small letters; those that may stand twice as a list."""
     found: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         name, value = name.lower(), value.strip(" \t")
         if not colon or not _TOKEN.issuperset(name or " "):
             raise HttpError(400, f"not an HTTP request: {line[:60]!r} is not a header")
-        if found.setdefault(name, value) != value:
-            if name in ("content-length", "host"):
-                raise HttpError(400, f"not an HTTP request: two different headers {name}")
-            found[name] += f", {value}"
+        if name in found and name in _ONCE:
+            raise HttpError(400, f"not an HTTP request: the header {name} stands twice")
+        found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
 
