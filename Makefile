@@ -13,18 +13,18 @@ PYTHON ?= python3
 BIN = .venv/bin
 KERNEL_TESTS = python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
-.PHONY: test test-matrix test-faults check unit kernel system faults-short bench demo dist zipapp \
+.PHONY: test test-matrix test-faults check unit kernel-tests system faults-short bench demo dist zipapp \
 	plugin shell clean
 .DELETE_ON_ERROR:
 
 # Two at a time: a guest has one processor. What each printed comes when it is done.
 test:
 	@echo "all tests, two kinds at a time: about 10 minutes, and 5 more to build the guests once"
-	$(MAKE) --no-print-directory -j2 --output-sync=target check unit system kernel faults-short
+	$(MAKE) --no-print-directory -j2 --output-sync=target check unit system kernel-tests faults-short
 
 test-matrix: check unit
 	set -e; for suite in $(SUITES); do \
-		echo "== $$suite"; $(MAKE) --no-print-directory kernel system SUITE=$$suite; done
+		echo "== $$suite"; $(MAKE) --no-print-directory kernel-tests system SUITE=$$suite; done
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -35,7 +35,7 @@ check: .venv/ready
 unit: .venv/ready
 	$(BIN)/pytest -q tests/unit
 
-kernel: .venv/ready
+kernel-tests: .venv/ready
 	$(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- $(KERNEL_TESTS)
 
 system: .venv/ready
