@@ -193,6 +193,11 @@ class FakeKernel:
         finally:
             del self._open[descriptor]
 
+    def give_altname(self, name: str, other: str) -> None:
+        """Somebody gives a link another name: ip link property add dev NAME altname OTHER."""
+        self.link(name).others += (other,)
+        self._announce(self.link(name))
+
     def set_up(self, name: str, *, up: bool = True) -> None:
         """Somebody brings a link of the host's namespace up or down."""
         self.link(name).up = up
@@ -299,7 +304,7 @@ class FakeKernel:
         if info.ifindex:
             return self._at(info.ifindex)
         name = wire.string(info.attributes[wire.IFNAME])
-        return next((link for link in self.links() if link.name == name), None)
+        return next((each for each in self.links() if name in (each.name, *each.others)), None)
 
     def _at(self, index: int) -> FakeLink | None:
         return next((link for link in self.links() if link.index == index), None)
@@ -350,7 +355,8 @@ class FakeKernel:
             link.alias = alias.decode()
         if wire.IFNAME in info.attributes and info.ifindex:
             name = wire.string(info.attributes[wire.IFNAME])
-            if link.up or name in self.names():
+            others = {each for link in self.links() for each in (link.name, *link.others)}
+            if link.up or name in others:
                 raise Refusal(errno.EBUSY if link.up else errno.EEXIST)
             link.name = name
         if wire.TXQLEN in info.attributes:

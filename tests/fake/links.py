@@ -52,6 +52,7 @@ class FakeLink:
     namespace: str = ""
     txqueuelen: int = 0
     controller: Controller | None = None
+    others: tuple[str, ...] = ()  # alternative names
 
     def body(self) -> bytes:
         """As the kernel tells it (rtnl_fill_ifinfo)."""
@@ -69,6 +70,9 @@ class FakeLink:
             if self.controller:
                 info += wire.attribute(wire.INFO_DATA, self.controller.body(self.up))
             found[wire.LINKINFO] = info
+        if self.others:
+            names = (wire.attribute(wire.ALT_IFNAME, each.encode() + b"\0") for each in self.others)
+            found[wire.PROP_LIST | wire.NESTED] = b"".join(names)
         if self.peer:
             found[wire.LINK] = wire.u32(self.peer.index)
             if self.peer.namespace != self.namespace:

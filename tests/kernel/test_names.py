@@ -129,7 +129,7 @@ def test_two_buses_that_ask_for_one_name(site: Site, container: Container) -> No
     site.network(M, interface="vcan1")
     site.place(N, A, "can1", container)
     before = held()
-    with pytest.raises(KernelError, match=r"can1 in the container.*exists; can1 is taken"):
+    with pytest.raises(KernelError, match=r"can1 in the container: File exists; can1 is taken"):
         site.place(M, B, "can1", container)
     assert held() == before
     assert set(container.links()) == {"lo", "can1"}

@@ -191,7 +191,10 @@ class Reconciler:
 
         Raises KernelError.
         """
-        found = self.observe().link(name)
+        view = self.observe()
+        found = view.link(name)
+        if found is None and (other := view.other(name)):
+            return f"it is another name (altname) of the interface {other.name}: give that one"
         if found is not None and not found.can:
             return "it exists and is not a CAN interface"
         if found is not None and isinstance(parse_alias(found.alias), EndpointAlias):
@@ -200,15 +203,20 @@ class Reconciler:
 
     def complaint(self, bus: Bus) -> Event | None:
         """What an operator should know of the adapter of a bus, if anything. Raises KernelError."""
-        view = self.observe()
-        return adapters.complaint(bus, adapter_of(bus, view), view.link(bus.interface.name))
+        view, name = self.observe(), bus.interface.name
+        complaint = adapters.complaint(bus, adapter_of(bus, view), view.link(name))
+        if complaint and view.link(name) is None and (other := view.other(name)):
+            fields = {**complaint.fields, "altname_of": other.name}
+            return complaint._replace(fields=fields)
+        return complaint
 
     def described(self, bus: Bus) -> dict[str, str]:
         """The adapter of a bus as it is at this moment, with its counters. Raises KernelError."""
         if not bus.physical:
             return {}
-        answers = self._requests.batch([link.get(bus.interface.name)])
-        return adapters.described(bus, link.parse(answers[0]) if answers else None)
+        answers = map(link.parse, self._requests.batch([link.get(bus.interface.name)]))
+        found = next((each for each in answers if each.name == bus.interface.name), None)
+        return adapters.described(bus, found)
 
     def lending_fault(self, bus: Bus) -> str:
         """Why the adapter cannot be given to a container now; or empty. Raises KernelError."""
@@ -311,7 +319,8 @@ def _setting_up(step: Step) -> tuple[list[Request], list[str]]:
     """The same, of a step that is about an adapter."""
     match step:
         case Configure(found, setup, alias):
-            return link.configure(found, setup, alias), [found.name]
+            told = adapters.asked(setup)
+            return link.configure(found, setup, alias, told), [found.name]
         case Release(found):
             return [link.release(found)], [found.name]
         case Rename(found, name):

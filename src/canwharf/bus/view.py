@@ -58,6 +58,10 @@ class View:
         """The link of this name."""
         return self._links.get(self._names.get(name, 0))
 
+    def other(self, name: str) -> Link | None:
+        """The link that has this as an alternative name."""
+        return next((link for link in self._links.values() if name in link.others), None)
+
     def at(self, index: int) -> Link | None:
         """The link of this index."""
         return self._links.get(index)

@@ -31,7 +31,16 @@ from typing import NamedTuple
 from canwharf.errors import KernelError, MessageError
 from canwharf.kernel import can, uapi
 from canwharf.kernel.can import Controller, Setup
-from canwharf.kernel.message import Message, attribute, attributes, read_text, read_u32, text, u32
+from canwharf.kernel.message import (
+    Message,
+    attribute,
+    attributes,
+    read_text,
+    read_u32,
+    repeated,
+    text,
+    u32,
+)
 from canwharf.kernel.netlink import Request, Requests
 
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
@@ -49,7 +58,8 @@ class Link(NamedTuple):
     `kind` is the kernel's ("vcan", "vxcan", "can"; empty where it names none), `mtu` in bytes.
     `peer` is the index of a pair's other end; `peer_away` says that this end is in another
     namespace (where the index means something else). `controller` is an adapter's, `txqueuelen`
-    the frames that wait for it at most.
+    the frames that wait for it at most. `others` are its alternative names: the kernel gives
+    none of them to another link.
     """
 
     ifindex: int
@@ -64,6 +74,7 @@ class Link(NamedTuple):
     peer_away: bool = False
     controller: Controller | None = None
     txqueuelen: int = 0
+    others: tuple[str, ...] = ()
 
     @property
     def fd(self) -> bool:
@@ -95,6 +106,7 @@ def parse(message: Message) -> Link:
             None if data is None else can.parse(data, info.get(uapi.IFLA_INFO_XSTATS, b""))
         ),
         txqueuelen=read_u32(found.get(uapi.IFLA_TXQLEN, bytes(4))),
+        others=_others(found.get(uapi.IFLA_PROP_LIST, b"")),
     )
 
 
@@ -143,9 +155,8 @@ def get_at(index: int, where: bytes) -> Request:
 def make_vcan(name: str, group: int) -> Request:
     """A virtual CAN interface, not up yet."""
     body = _info() + _named(name, group) + _link_info("vcan")
-    return Request(
-        uapi.RTM_NEWLINK, _NEW, body, "create", f"bus interface {name}", hints=_module("vcan")
-    )
+    hints = {**_module("vcan"), errno.EEXIST: _another_name(name)}
+    return Request(uapi.RTM_NEWLINK, _NEW, body, "create", f"bus interface {name}", hints=hints)
 
 
 def make_pair(host: str, container: str, group: int) -> Request:
@@ -170,7 +181,7 @@ def place_pair(host: str, name: str, namespace: int, group: int) -> Request:
         "each needs a name of its own there",
         errno.EPERM: "CAP_NET_ADMIN over the container's network namespace is missing",
     }
-    target = f"interface {name} in the container (pair {host})"
+    target = f"interface {name} in the container"
     return Request(uapi.RTM_NEWLINK, _NEW, body, "create", target, hints=hints)
 
 
@@ -201,14 +212,17 @@ def claim(index: int, name: str, alias: str) -> Request:
     )
 
 
-def configure(found: Link, setup: Setup, alias: str) -> list[Request]:
+def configure(found: Link, setup: Setup, alias: str, told: str = "") -> list[Request]:
     """Set an adapter up, write an alias on it and bring it up.
+
+    `told` says in an error what was asked for, in the user's words: the kernel's often do not.
 
     One that is up is taken down and up again around that: if its settings are refused, it is up
     with the old ones. Where nothing is asked for, it only gets its alias.
     """
-    rates = can.possible(found.controller) if found.controller and setup.bitrate else ""
-    hints = {errno.EINVAL: rates, errno.ERANGE: rates, errno.EDOM: rates}
+    rates = can.possible(found.controller) if found.controller and setup.timed else ""
+    hint = "; ".join(filter(None, (f"asked for: {told}" if told else "", rates)))
+    hints = dict.fromkeys((errno.EINVAL, errno.ERANGE, errno.EDOM, errno.EOPNOTSUPP), hint)
     asked = can.link_attributes(setup)
     settings = asked + attribute(uapi.IFLA_IFALIAS, alias.encode())
     whole = _info(found.ifindex, up=bool(asked) and not found.up) + settings
@@ -233,7 +247,10 @@ def _adapter(operation: str, found: Link, body: bytes, hints: Mapping[int, str] 
 def rename(index: int, name: str, new: str) -> Request:
     """Give a link, which must be down, another name."""
     body = _info(index) + attribute(uapi.IFLA_IFNAME, text(new))
-    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "rename", f"{name} to {new}")
+    hints = {errno.EEXIST: _another_name(new)}
+    return Request(
+        uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "rename", f"{name} to {new}", hints=hints
+    )
 
 
 def delete(index: int, name: str) -> Request:
@@ -241,6 +258,10 @@ def delete(index: int, name: str) -> Request:
     return Request(
         uapi.RTM_DELLINK, uapi.NLM_F_REQUEST, _info(index), "delete", f"interface {name}", _GONE
     )
+
+
+def _others(properties: bytes) -> tuple[str, ...]:
+    return tuple(map(read_text, repeated(properties, uapi.IFLA_ALT_IFNAME)))
 
 
 def _named(name: str, group: int) -> bytes:
@@ -263,6 +284,10 @@ def _link_info(kind: str, data: bytes = b"") -> bytes:
     if data:
         inner += attribute(uapi.IFLA_INFO_DATA, data)
     return attribute(uapi.IFLA_LINKINFO, inner)
+
+
+def _another_name(name: str) -> str:
+    return f"'ip link show {name}' shows whose name, or alternative name (altname), it is"
 
 
 def _module(kind: str) -> dict[int, str]:

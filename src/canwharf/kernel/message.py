@@ -78,6 +78,23 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     return found
 
 
+def repeated(data: bytes, kind: int) -> list[bytes]:
+    """The values of every attribute of this type, of which there may be several.
+
+    Raises MessageError where a length is impossible.
+    """
+    found = []
+    offset = 0
+    while offset + 4 <= len(data):
+        length, each = _ATTRIBUTE.unpack_from(data, offset)
+        if length < 4 or offset + length > len(data):
+            raise MessageError(f"netlink attribute {each} of impossible length {length}")
+        if each & uapi.NLA_TYPE_MASK == kind:
+            found.append(data[offset + 4 : offset + length])
+        offset += (length + 3) & ~3
+    return found
+
+
 def encode(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     """One message, padded, ready to be sent; the kernel fills in our port."""
     length = _HEADER.size + len(body)
