@@ -141,6 +141,45 @@ def test_what_the_adapter_is_not_is_refused(
     assert shown(NAME) == before
 
 
+def test_everybodys_spellings(site: Site, plug: Plug) -> None:
+    """Of systemd.network and data sheets; equal settings of two networks are equal."""
+    adapter = plug()
+    make(site, bitrate="500 kbit/s", listen_only="yes", restart_ms="0s", txqueuelen="100")
+    assert settings() == UP | {"modes": ["LISTEN-ONLY"], "txqueuelen": 100}
+    assert "S6" in adapter.asked()
+    make(site, M, bitrate="0.5M", listen_only="on", restart_ms="off", txqueuelen="100")
+
+
+SEGMENTS = {"tq": "125", "prop_seg": "6", "phase_seg1": "7", "phase_seg2": "2", "bitrate": ""}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"bitrate": "123k"}, "asked for: can.bitrate=123000; the adapter can do 10000, 20000"),
+        (SEGMENTS, "asked for: can.tq=125 can.prop-seg=6 can.phase-seg1=7 can.phase-seg2=2"),
+        ({"termination": "120"}, "asked for: can.bitrate=500000 can.termination=120"),
+        ({"loopback": "on"}, "can.loopback=on: the adapter motor cannot do this"),
+        ({"presume_ack": "yes"}, "can.presume-ack=on: the adapter motor cannot do this"),
+        ({"cc_len8_dlc": "on"}, "can.cc-len8-dlc=on: the adapter motor cannot do this"),
+    ],
+)
+def test_what_is_refused_names_what_was_asked_for(
+    site: Site, plug: Plug, asked: dict[str, str], words: str
+) -> None:
+    """The kernel's own words say "bitrate 0 bps" here, or nothing at all.
+
+    It may keep a bit rate that came before what it refused; the adapter stays down.
+    """
+    plug()
+    with pytest.raises((KernelError, OptionError)) as caught:
+        make(site, **asked)
+    assert words in str(caught.value)
+    assert settings()["up"] is False
+    assert "ifalias" not in shown(NAME)
+    assert not site.service.state.networks
+
+
 def test_a_restart_time_reaches_the_adapter_or_is_refused(site: Site, plug: Plug) -> None:
     """Newer kernels know that a serial line cannot restart; older ones take it."""
     plug()

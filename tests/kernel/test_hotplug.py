@@ -29,6 +29,7 @@ from tests.kernel.world import (
     gateway_rules,
     index_of,
     ip,
+    shown,
 )
 
 
@@ -183,14 +184,26 @@ def test_an_adapter_is_not_asked_of_a_virtual_bus(site: Site) -> None:
         ({"interface": "vcan0"}, "can.bitrate=500000: only an adapter can have this"),
         ({"interface": "vcan0", "type": "physical"}, "can.type=physical: vcan0 is there"),
         ({"interface": "free0"}, "there is no free0; plug it in, or say can.type=physical"),
-        ({"interface": "free0", "type": "virtual"}, "can.type says virtual"),
-        ({"type": "hardware"}, "right would be auto or virtual or physical"),
+        ({"interface": "free0"}, "can.type=virtual makes a bus without an adapter"),
+        ({"type": "hardware"}, "must be auto, virtual or physical"),
     ):
         with pytest.raises(OptionError) as caught:
             make(site, **options)
         assert words in str(caught.value)
     assert can_interfaces() == {"vcan0"}
     make(site, interface="vcan0", type="virtual", bitrate="")
+
+
+def test_the_boards_settings_on_a_laptop(site: Site) -> None:
+    """One file for both: the bus is virtual, and the log says what is not used."""
+    make(site, interface="can0", type="virtual", txqueuelen="100", mode="move")
+    assert shown("can0")["linkinfo"]["info_kind"] == "vcan"
+    [event] = site.daemon.said("settings without effect on a virtual bus")
+    assert event.fields["options"] == "can.bitrate=500000, can.txqueuelen=100, can.mode=move"
+    assert not site.daemon.said("the bus is virtual and has an adapter's name")
+    site.start(N, "e1", "e2")
+    site.assert_whole("can0")
+    make(site, interface="can0", type="virtual", txqueuelen="100", mode="move")
 
 
 def test_an_adapter_belongs_to_one_driver(site: Site, plug: Plug, tmp_path: Path) -> None:

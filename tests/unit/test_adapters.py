@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus import options
-from canwharf.bus.model import Adapter
 from canwharf.bus.upkeep import GRACE
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
-from canwharf.kernel.can import MODES, Setup
 from tests.fake.controllers import FakeController
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import HOST, Crash, FakeKernel
@@ -37,89 +34,6 @@ def is_set_up(link: FakeLink, bitrate: int = 500000) -> bool:
 
 def error_rules(kernel: FakeKernel) -> int:
     return sum(rule.more == ERRORS for rule in kernel.rules)
-
-
-# Options
-
-
-@pytest.mark.parametrize(
-    ("given", "adapter"),
-    [
-        ({}, Adapter()),
-        ({"can.bitrate": "500000"}, Adapter(Setup(500000))),
-        (
-            {"can.bitrate": "125000", "can.sample-point": ".875"},
-            Adapter(Setup(125000, 875)),
-        ),
-        (
-            {
-                "can.bitrate": "500000",
-                "can.dbitrate": "2000000",
-                "can.fd": "on",
-                "can.sample-point": "0.8",
-                "can.dsample-point": "0.75",
-            },
-            Adapter(Setup(500000, 800, 2000000, 750, MODES["fd"], MODES["fd"])),
-        ),
-        ({"can.restart-ms": "0"}, Adapter(Setup(restart_ms=0))),
-        ({"can.txqueuelen": "1000"}, Adapter(Setup(txqueuelen=1000))),
-        (
-            {"can.listen-only": "true", "can.one-shot": "off"},
-            Adapter(Setup(mask=MODES["listen-only"] | MODES["one-shot"], modes=0x2)),
-        ),
-        ({"can.errors": "off"}, Adapter(errors=False)),
-        ({"can.force": "true"}, Adapter(force=True)),
-        ({"can.mode": "move"}, Adapter(moved=True)),
-        ({"can.mode": "share"}, Adapter()),
-    ],
-)
-def test_what_a_network_may_ask_of_its_adapter(given: dict[str, str], adapter: Adapter) -> None:
-    """In the words and units of `ip link set type can`."""
-    assert options.parse_network({"can.interface": "can0", **given}).adapter == adapter._replace(
-        given=given
-    )
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"can.bitrate": "0"}, "can.bitrate=0: right would be a whole number from 1 on"),
-        ({"can.bitrate": "500k"}, "can.bitrate=500k: right would be a whole number"),
-        ({"can.bitrate": "-1"}, "whole number"),
-        ({"can.bitrate": "\u0665"}, "whole number"),
-        ({"can.bitrate": "9" * 40}, "whole number"),
-        ({"can.restart-ms": "0" * 12 + "9" * 12}, "whole number"),
-        ({"can.txqueuelen": "0" * 5000}, "whole number"),
-        ({"can.bitrate": "5", "can.sample-point": "1"}, "up to three digits, like 0.875"),
-        ({"can.bitrate": "5", "can.sample-point": "0.0"}, "like 0.875"),
-        ({"can.bitrate": "5", "can.sample-point": "0.8755"}, "like 0.875"),
-        ({"can.bitrate": "5", "can.sample-point": "875"}, "like 0.875"),
-        ({"can.sample-point": "0.875"}, "can.sample-point=0.875: it needs can.bitrate too"),
-        ({"can.dbitrate": "2000000"}, "it needs can.bitrate too"),
-        ({"can.bitrate": "5", "can.dbitrate": "6"}, "can.dbitrate=6: it needs can.fd=on too"),
-        (
-            {"can.bitrate": "5", "can.dbitrate": "6", "can.fd": "off"},
-            "can.dbitrate=6: it needs can.fd=on too",
-        ),
-        ({"can.bitrate": "5", "can.fd": "on"}, "can.fd=on: it needs can.bitrate and can.dbitrate"),
-        ({"can.fd": "on"}, "can.fd=on: it needs can.bitrate and can.dbitrate"),
-        ({"can.fd": "yes"}, "can.fd=yes: right would be on or off or true or false"),
-        ({"can.mode": "lend"}, "can.mode=lend: right would be share or move"),
-        ({"can.force": ""}, "can.force=: right would be on"),
-        ({"can.restart-ms": "1.5"}, "can.restart-ms=1.5: right would be a whole number from 0 on"),
-        ({"can.loopback": "on"}, "can.loopback=on: a network has no such option"),
-    ],
-)
-def test_what_cannot_be_asked_of_an_adapter(given: dict[str, str], words: str) -> None:
-    with pytest.raises(OptionError) as caught:
-        options.parse_network({"can.interface": "can0", **given})
-    assert words in str(caught.value)
-
-
-def test_an_endpoint_asks_nothing_of_the_adapter() -> None:
-    """It is the whole bus's."""
-    with pytest.raises(OptionError, match="an endpoint has no such option"):
-        options.parse_endpoint({"can.bitrate": "500000"})
 
 
 # What fails is undone
@@ -163,7 +77,7 @@ def test_the_kernels_words_and_the_rates_that_it_can(daemon: Daemon) -> None:
         daemon.service.create_network("n1", {**GIVEN, "can.bitrate": "123"})
     assert str(caught.value) == (
         "cannot configure adapter can0: Invalid argument (bitrate 123 bps not supported); "
-        "the adapter can do 125000, 250000, 500000 bit/s"
+        "asked for: can.bitrate=123; the adapter can do 125000, 250000, 500000 bit/s"
     )
     assert daemon.kernel.link("can0").alias == ""
 

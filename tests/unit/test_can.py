@@ -156,5 +156,89 @@ def test_what_is_asked_for_to_the_letter() -> None:
     assert whole == struct.pack("=HH", 4 + len(info), 18) + info + attribute(13, 77)
 
 
+WHOLE = Setup(
+    dbitrate=2000000,
+    mask=0x6A0,
+    modes=0x4A0,
+    tq=125,
+    prop_seg=6,
+    phase_seg1=7,
+    phase_seg2=2,
+    sjw=1,
+    dsjw=2,
+    tdcv=3,
+    tdco=14,
+    tdcf=0,
+    termination=120,
+)
+
+
+def test_every_other_setting_to_the_letter() -> None:
+    """The layouts of linux/can/netlink.h; `termination` is of 16 bits."""
+    tdc = attribute(7, 3) + attribute(8, 14) + attribute(9, 0)
+    data = (
+        attribute(1, 0, 0, 125, 6, 7, 2, 1, 0)
+        + attribute(9, 2000000, 0, 0, 0, 0, 0, 2, 0)
+        + attribute(5, 0x6A0, 0x4A0)
+        + struct.pack("=HH", 4 + len(tdc), 16 | 0x8000)
+        + tdc
+        + attribute(11, 120, form="H")
+        + b"\0\0"
+    )
+    info = struct.pack("=HH3sx", 7, 1, b"can") + struct.pack("=HH", 4 + len(data), 2) + data
+    assert can.link_attributes(WHOLE) == struct.pack("=HH", 4 + len(info), 18) + info
+
+
+def whole_controller(**changed: int) -> bytes:
+    """One that has all of WHOLE, but for what is `changed`."""
+    value = {"tq": 125, "seg1": 7, "dsjw": 2, "tdco": 14, "modes": 0x4A0, "ohm": 120, **changed}
+    tdc = attribute(7, 3) + attribute(8, value["tdco"]) + attribute(9, 0)
+    return b"".join(
+        (
+            attribute(1, 500000, 875, value["tq"], 6, value["seg1"], 2, 1, 5),
+            attribute(5, 0xFFFFFFFF, value["modes"]),
+            attribute(9, 2000000, 750, 25, 7, 7, 5, value["dsjw"], 1),
+            attribute(11, value["ohm"], form="H") + b"\0\0",
+            attribute(12, 120, 0, form="H"),
+            struct.pack("=HH", 4 + len(tdc), 16 | 0x8000) + tdc,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, []),
+        ({"tq": 122}, []),  # as the clock allows
+        ({"tq": 250}, ["tq 250 instead of 125"]),
+        ({"seg1": 8}, ["phase-seg1 8 instead of 7"]),
+        ({"dsjw": 1}, ["dsjw 1 instead of 2"]),
+        ({"tdco": 15}, ["tdco 15 instead of 14"]),
+        ({"modes": 0x2A0}, ["tdc-mode auto instead of manual"]),
+        ({"modes": 0x420}, ["fd-non-iso off"]),
+        ({"ohm": 0}, ["termination 0 instead of 120"]),
+    ],
+)
+def test_what_differs_of_the_other_settings(changed: dict[str, int], words: list[str]) -> None:
+    assert can.differences(WHOLE, can.parse(whole_controller(**changed)), 0) == words
+
+
+def test_what_the_kernel_computes_is_not_set_for_ever() -> None:
+    """A rate stays, what it makes of segments and of the jump width may be otherwise."""
+    other = can.parse(whole_controller(tq=250, seg1=9, dsjw=1))
+    assert can.differences(WHOLE.sure, other, 0) == []
+
+
+def test_a_resistor_that_it_does_not_have() -> None:
+    found = can.parse(whole_controller())
+    assert found.terminations == (120, 0)
+    assert can.unsupported(Setup(termination=60), found) == ["termination"]
+    assert can.unsupported(Setup(termination=0), found) == []
+    assert can.unsupported(Setup(termination=60), can.parse(b"")) == [], "the kernel will say so"
+    kept = Controller(supported=0x20)
+    assert can.unsupported(Setup(mask=0x600, modes=0x200), kept) == ["tdc-mode"]
+    assert can.parse(b"").termination == -1
+
+
 def test_a_state_of_a_later_kernel_has_a_name_too() -> None:
     assert Controller(state=9).state_name == "STATE-9"

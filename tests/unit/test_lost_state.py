@@ -205,7 +205,7 @@ def test_one_network_that_cannot_be_adopted_does_not_keep_the_others(
 def test_adopting_a_network_touches_nothing(daemon: Daemon, kernel: FakeKernel) -> None:
     """It is written down; recovery makes what is missing."""
     before = kernel.snapshot()
-    daemon.service.adopt_networks({"n1": {"can.name": "can"}, "n2": {"can.nmae": "x"}})
+    daemon.service.adopt_networks({"n1": {"can.name": "can"}, "n2": {"can.name": "a/b"}})
     assert kernel.snapshot() == before
     assert daemon.service.state.networks["n1"].settings == Settings("vcan0", "can")
     (event,) = daemon.said("adopted network")

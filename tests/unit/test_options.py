@@ -25,7 +25,7 @@ from canwharf.errors import OptionError
         ({"can.interface": "can0", "can.name": "can"}, ("can0", "can")),
         ({"can.interface": "can1", "vxcan.dev": "can", "vxcan.id": "1"}, ("can1", "vcanp")),
         ({"can.name": "can", "vxcan.peer": "can"}, ("vcan0", "can")),
-        ({"com.docker.network.bridge.name": "br0", "parent": "eth0"}, ("vcan0", "vcanp")),
+        ({"com.docker.network.bridge.name": "br0"}, ("vcan0", "vcanp")),
         ({"com.docker.network.enable_ipv6": True}, ("vcan0", "vcanp")),
         ({"can.interface": "x" * 15, "can.name": "y" * 14}, ("x" * 15, "y" * 14)),
     ],
@@ -40,8 +40,9 @@ def test_what_a_network_may_ask_for(
 @pytest.mark.parametrize(
     ("given_options", "words"),
     [
-        ({"vxcan.device": "can"}, ("vxcan.device=can", "no such option", "vxcan.dev")),
-        ({"can.speed": "500000"}, ("can.speed=500000", "no such option", "can.interface")),
+        ({"vxcan.device": "can"}, ("vxcan.device=can", "no such option", "vxcan.dev=can?")),
+        ({"can.speed": "500000"}, ("can.speed=500000", "no such option", "can.bitrate=500000?")),
+        ({"foo": "1"}, ("foo=1", "no such option", "there are", "can.interface", "vxcan.dev")),
         ({"vxcan.dev": 5}, ("vxcan.dev=5", "must be a string")),
         ({"can.name": None}, ("can.name", "must be a string")),
         ({"can.interface": ""}, ("can.interface=", "empty", "can0 or vcan0")),
@@ -92,7 +93,9 @@ def test_what_an_endpoint_may_ask_for(
     ("given_options", "words"),
     [
         ({"can.interface": "can0"}, ("can.interface=can0", "an endpoint has no such option")),
-        ({"vxcan.dev": "can"}, ("vxcan.dev=can", "can.ifname, can.name, vxcan.peer")),
+        ({"vxcan.dev": "can"}, ("vxcan.dev=can", "option of its network")),
+        ({"foo": "1"}, ("foo=1", "can.ifname, can.name, vxcan.peer")),
+        ({"name": "can"}, ("name=can", "did you mean can.name=can?")),
         ({"can.name": "a/b"}, ("can.name=a/b", "'/'")),
         ({"can.name": "a", "vxcan.peer": "b"}, ("give one",)),
     ],
@@ -110,7 +113,7 @@ def test_what_an_endpoint_is_refused(
 def test_a_host_interface_that_cannot_be_used_is_called_as_the_user_called_it() -> None:
     """Who gave can.interface has never heard of vxcan.dev."""
     fault = options.refuse_interface({"can.interface": "eth0"}, "eth0", "no CAN interface")
-    assert str(fault).startswith("option can.interface=eth0: no CAN interface; right would be")
+    assert str(fault).startswith("option can.interface=eth0: no CAN interface; must be")
     fault = options.refuse_interface({}, "vcan0", "taken")
     assert str(fault).startswith("option vxcan.dev+vxcan.id=vcan0: taken")
 

@@ -18,7 +18,7 @@ from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
 from canwharf.operator import paint, text
 from canwharf.operator.record import record
-from canwharf.operator.sight import Sight
+from canwharf.operator.sight import Sight, _unused
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -46,6 +46,7 @@ def seen(
         names=names,
         pictures=tuple(pictures),
         hardware=devices,
+        unused=_unused(links, pictures),
         steps=done.steps,
         changes=tuple(changes(done)),
         faults=done.faults,

@@ -22,6 +22,7 @@ from canwharf.kernel.can import Setup
 from canwharf.kernel.link import VIRTUAL, Link
 
 # What `ip -s -d link` calls them, in the order of can.Statistics
+_VIRTUAL = "can.type=virtual makes a bus without an adapter, on which this has no effect"
 _STATISTICS = (
     *("bus-errors", "error-warning", "error-passive", "bus-off"),
     *("arbitration-lost", "restarts"),
@@ -52,16 +53,14 @@ def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
     reason = ""
     if kind == "virtual" and there and not virtual:
         option, value, reason = "can.type", kind, f"{interface} is a real adapter"
-    elif kind == "virtual" and adapter.given:
-        reason = "only an adapter can have this, and can.type says virtual"
     elif virtual and kind == "physical":
         reason = f"{interface} is there and is virtual; delete it, or name the adapter's interface"
         option, value = "can.type", kind
     elif virtual and adapter.given:
-        reason = f"only an adapter can have this, and {interface} is virtual"
+        reason = f"only an adapter can have this, and {interface} is virtual; {_VIRTUAL}"
     elif adapter.given and kind == "auto" and not there:
         reason = f"only an adapter can have this, and there is no {interface}; "
-        reason += "plug it in, or say can.type=physical too"
+        reason += f"plug it in, or say can.type=physical to wait for it; {_VIRTUAL}"
     if reason:
         raise OptionError(option, value, reason)
     if bus:
@@ -88,8 +87,11 @@ def _check_found(settings: Settings, found: Link) -> None:
     if controller is None:
         reason = f"the driver of {found.name} has no such settings: its own tools set it up"
         raise OptionError(option, value, reason)
-    for mode in can.unsupported(adapter.setup, controller):
-        raise OptionError(f"can.{mode}", "on", f"the adapter {found.name} cannot do this")
+    for name in can.unsupported(adapter.setup, controller):
+        reason = f"the adapter {found.name} cannot do this"
+        if name == "termination":
+            reason += f", but {', '.join(map(str, controller.terminations))}"
+        raise OptionError(f"can.{name}", adapter.given[f"can.{name}"], reason)
     differs = can.differences(adapter.setup, controller, found.txqueuelen)
     if found.up and differs and not adapter.force:
         reason = f"the adapter {found.name} is up with {', '.join(differs)}"
@@ -132,7 +134,7 @@ def lending_fault(bus: Bus, found: Link | None) -> str:
             "it is not there, and can.mode=move gives it to the container itself: "
             "plug it in and start the container again"
         )
-    if controller and not (setup.bitrate or controller.bitrate):
+    if controller and not (setup.timed or controller.bitrate):
         return "it has no bit rate: give the network one with can.bitrate"
     problem = complaint(bus, found, found)
     return f"it is up with {problem.fields['difference']}" if problem else ""
@@ -159,9 +161,20 @@ def described(bus: Bus, found: Link | None) -> dict[str, str]:
 
 
 def asked(setup: Setup) -> str:
-    """What a setup asks for, for a log line."""
-    told = zip(setup._fields, setup, Setup(), strict=True)
-    return " ".join(f"{field}={value}" for field, value, usual in told if value != usual)
+    """What a setup asks for, in the words of a network's options."""
+    told = [
+        f"can.{field.replace('_', '-')}={value / 1000:g}"
+        if field.endswith("sample_point")
+        else f"can.{field.replace('_', '-')}={value}"
+        for field, value, usual in zip(setup._fields, setup, Setup(), strict=True)
+        if value != usual and field not in ("mask", "modes")
+    ]
+    for name, flag in can.MODES.items():
+        if setup.mask & flag:
+            told.append(f"can.{name}={'on' if setup.modes & flag else 'off'}")
+    if setup.mask & can.TDC_MASK:
+        told.append(f"can.tdc-mode={can.tdc_mode(setup.modes)}")
+    return " ".join(told)
 
 
 def _words(given: Mapping[str, str]) -> str:

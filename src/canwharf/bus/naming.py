@@ -15,6 +15,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from canwharf.kernel.uapi import IFNAMSIZ
@@ -23,6 +24,8 @@ MAX_NAME = IFNAMSIZ - 1
 MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
 MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
+_INTERNAL = re.compile(r"(?:(?:the )?interface (?:pair )?)?\bcw[hc][0-9a-f]{12}\b")
+_HARDWARE = re.compile(r"(?:can|slcan)[0-9]+")
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: somebody/vxcan:latest
@@ -89,6 +92,16 @@ def host_end(network: str, endpoint: str) -> str:
 def container_end(network: str, endpoint: str) -> str:
     """The name of a pair's other end until it is moved into its container."""
     return f"cwc{_digits(network, endpoint)}"
+
+
+def without_internal(text: str) -> str:
+    """A sentence for a user, who has never heard of the names of a pair's ends."""
+    return _INTERNAL.sub("a container's interface", text)
+
+
+def is_hardware_like(name: str) -> bool:
+    """Whether the kernel itself gives an adapter such a name: can0, slcan0."""
+    return _HARDWARE.fullmatch(name) is not None
 
 
 def is_id(text: str) -> bool:

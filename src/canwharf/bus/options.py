@@ -2,61 +2,79 @@
 
 Rules:
 
-- Every option under `vxcan.` or `can.` that we do not know is refused; it would otherwise be
-  ignored in silence. Options outside these prefixes are none of our business.
+- Every option that is neither ours nor an engine's own (`com.docker.…`) is refused, with the
+  nearest that there is (`bus.spelling`); it would otherwise be ignored in silence. What an
+  engine stored before that was so is told by `unknown`, and left out with a warning.
 - `can.interface` is `vxcan.dev` + `vxcan.id` in one word, `can.name` is `vxcan.peer`. Both ways
   may be given if they agree.
 - `can.ifname` is the whole name of the interface in the container, `can.name` the beginning of
   one: who says both contradicts himself.
-- An adapter's settings have the words of `ip link set type can`, and its units.
-- An error names the option, its value, and what would be right.
+- An adapter's settings have the words of `ip link set type can`, and its units (`bus.values`).
+- A network that says that it is virtual (`can.type`) has no adapter to set up: its settings are
+  checked, and told by `without_effect`. So one file serves the board and the laptop.
+- An error names the option, its value, and what it must be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from canwharf.bus import naming
+from canwharf.bus import naming, values
 from canwharf.bus.model import Adapter, Endpoint, Settings
+from canwharf.bus.values import Unit
 from canwharf.errors import OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import Setup
 
-_PREFIXES = ("vxcan.", "can.")
+_ENGINES = ("com.docker.",)
 _PREFIX_OPTIONS = ("vxcan.peer", "can.name")
 _EXACT_OPTION = "can.ifname"
-_ENDPOINT_OPTIONS = (*_PREFIX_OPTIONS, _EXACT_OPTION)
+ENDPOINT_OPTIONS = (*_PREFIX_OPTIONS, _EXACT_OPTION)
 
-# Numbers: the field of `Setup`, the lowest value
-_NUMBERS = {
-    "can.bitrate": ("bitrate", 1),
-    "can.dbitrate": ("dbitrate", 1),
-    "can.restart-ms": ("restart_ms", 0),
-    "can.txqueuelen": ("txqueuelen", 0),
+_BIT = {
+    "bitrate": values.RATE,
+    "tq": values.NANOSECONDS,
+    **dict.fromkeys(("prop-seg", "phase-seg1", "phase-seg2", "sjw"), values.QUANTA),
 }
-_MOST = 0xFFFFFFFE
-_POINTS = {"can.sample-point": "sample_point", "can.dsample-point": "dsample_point"}
+_NUMBERS: dict[str, Unit] = {
+    **{f"can.{name}": unit for name, unit in _BIT.items()},
+    **{f"can.d{name}": unit for name, unit in _BIT.items()},  # of the data phase of CAN FD
+    **dict.fromkeys(("can.tdcv", "can.tdco", "can.tdcf"), values.CLOCKS),
+    "can.restart-ms": values.MILLISECONDS,
+    "can.termination": values.OHMS,
+    "can.txqueuelen": values.FRAMES,
+}
+_POINTS = ("can.sample-point", "can.dsample-point")
 _MODES = {f"can.{name}": flag for name, flag in can.MODES.items()}
 # Of a switch, what it is without being given
 _SWITCHES = {"can.errors": True, "can.force": False}
-_CHOICES = {"can.mode": ("share", "move")}
+_CHOICES = {"can.mode": ("share", "move"), "can.tdc-mode": tuple(can.TDC_MODES)}
 _ADAPTER_OPTIONS = (*_NUMBERS, *_POINTS, *_MODES, *_SWITCHES, *_CHOICES)
 TYPES = ("auto", "virtual", "physical")
 
-_NETWORK_OPTIONS = (
+NETWORK_OPTIONS = (
     *("vxcan.dev", "vxcan.id", "can.interface", "can.type"),
-    *_ENDPOINT_OPTIONS,
+    *ENDPOINT_OPTIONS,
     *_ADAPTER_OPTIONS,
 )
-# What only makes sense beside another
-_NEEDS = {
-    "can.sample-point": "can.bitrate",
-    "can.dsample-point": "can.dbitrate",
-    "can.dbitrate": "can.bitrate",
-}
+# What only makes sense beside one of others: can_get_bittiming, can_validate
+_NEEDS = (
+    ("can.sample-point", ("can.bitrate",)),
+    ("can.dsample-point", ("can.dbitrate",)),
+    ("can.sjw", ("can.bitrate", "can.tq")),
+    ("can.dsjw", ("can.dbitrate", "can.dtq")),
+    *((f"can.{each}", ("can.tq",)) for each in ("prop-seg", "phase-seg1", "phase-seg2")),
+    *((f"can.d{each}", ("can.dtq",)) for each in ("prop-seg", "phase-seg1", "phase-seg2")),
+    *(("can.tq", (f"can.{each}",)) for each in ("phase-seg1", "phase-seg2")),
+    *(("can.dtq", (f"can.d{each}",)) for each in ("phase-seg1", "phase-seg2")),
+    *((each, ("can.bitrate", "can.tq")) for each in ("can.dbitrate", "can.dtq")),
+    *((each, ("can.tdc-mode",)) for each in ("can.tdcv", "can.tdco", "can.tdcf")),
+)
+# Two ways to say one thing
+_EITHER = (("can.tq", "can.bitrate"), ("can.dtq", "can.dbitrate"))
 
-_RIGHT_INTERFACE = (
-    f"right would be a CAN interface, or a free name of up to {naming.MAX_NAME} characters "
+_MUST_INTERFACE = (
+    f"must be a CAN interface, or a free name of up to {naming.MAX_NAME} characters "
     "like can0 or vcan0"
 )
 
@@ -67,9 +85,10 @@ DEFAULT_PREFIX = "vcanp"
 
 def parse_network(options: Mapping[str, object]) -> Settings:
     """The settings that a network's options ask for. Raises OptionError."""
-    ours = _known(options, _NETWORK_OPTIONS, "a network")
-    given = {option: ours[option] for option in sorted(ours) if option in _ADAPTER_OPTIONS}
-    called, adapter = _called(ours), parse_adapter(given)
+    ours = _known(options, NETWORK_OPTIONS)
+    called, adapter = _called(ours), parse_adapter(_settings(ours))
+    if parse_type(options) == "virtual":
+        adapter = Adapter()
     if adapter.moved and called.name:
         raise refuse_name(called.name)
     prefix = called.prefix or DEFAULT_PREFIX
@@ -78,44 +97,40 @@ def parse_network(options: Mapping[str, object]) -> Settings:
 
 def parse_type(options: Mapping[str, object]) -> str:
     """What a network's options say that its interface is: one of TYPES. Raises OptionError."""
-    return _choice("can.type", str(options.get("can.type", TYPES[0])), TYPES)
+    return values.choice("can.type", str(options.get("can.type", TYPES[0])), TYPES)
 
 
-def parse_adapter(given: Mapping[str, str]) -> Adapter:
+def parse_adapter(asked: Mapping[str, str]) -> Adapter:
     """What these options ask of an adapter. Raises OptionError."""
-    for option, other in _NEEDS.items():
-        if option in given and other not in given:
-            raise OptionError(option, given[option], f"it needs {other} too")
-    numbers = {
-        field: _number(option, given[option], least)
-        for option, (field, least) in _NUMBERS.items()
-        if option in given
-    }
-    points = {
-        field: _point(option, given[option]) for option, field in _POINTS.items() if option in given
-    }
-    modes = {
-        flag: _switch(option, given[option]) for option, flag in _MODES.items() if option in given
-    }
-    setup = Setup(
-        **numbers, **points, mask=sum(modes), modes=sum(flag for flag, on in modes.items() if on)
-    )
-    fd = bool(setup.modes & can.MODES["fd"])
-    if setup.dbitrate and not fd:
-        raise OptionError("can.dbitrate", setup.dbitrate, "it needs can.fd=on too")
-    if fd and not setup.dbitrate:  # can_validate
-        raise OptionError("can.fd", given["can.fd"], "it needs can.bitrate and can.dbitrate too")
+    given = {option: _canonical(option, value) for option, value in asked.items()}
+    _check_together(given)
+    fields = {option: option[4:].replace("-", "_") for option in given}  # without `can.`
+    numbers = {fields[each]: int(given[each]) for each in given if each in _NUMBERS}
+    points = {fields[each]: values.point(each, given[each]) for each in given if each in _POINTS}
+    modes = {flag: given[each] == "on" for each, flag in _MODES.items() if each in given}
+    mask, flags = sum(modes), sum(flag for flag, on in modes.items() if on)
+    if tdc := given.get("can.tdc-mode"):
+        mask, flags = mask | can.TDC_MASK, flags | can.TDC_MODES[tdc]
+    setup = Setup(**numbers, **points, mask=mask, modes=flags)
     errors, force = (
-        _switch(option, given[option]) if option in given else usual
-        for option, usual in _SWITCHES.items()
+        given[each] == "on" if each in given else usual for each, usual in _SWITCHES.items()
     )
-    mode = _choice("can.mode", given.get("can.mode", "share"), _CHOICES["can.mode"])
-    return Adapter(setup, errors, mode == "move", force, dict(given))
+    return Adapter(setup, errors, given.get("can.mode") == "move", force, given)
 
 
 def parse_endpoint(options: Mapping[str, object]) -> Endpoint:
     """What an endpoint asks that its interface be called. Raises OptionError."""
-    return _called(_known(options, _ENDPOINT_OPTIONS, "an endpoint"))
+    return _called(_known(options, ENDPOINT_OPTIONS))
+
+
+def unknown(options: Mapping[str, object]) -> list[str]:
+    """Those of a network's options that are neither ours nor an engine's own."""
+    return [each for each in options if each not in NETWORK_OPTIONS and not _is_engines(each)]
+
+
+def without_effect(options: Mapping[str, object]) -> list[str]:
+    """The settings of an adapter that a network has given that says that it is virtual."""
+    return [f"{option}={options[option]}" for option in options if option in _ADAPTER_OPTIONS]
 
 
 def refuse_name(name: str) -> OptionError:
@@ -124,56 +139,84 @@ def refuse_name(name: str) -> OptionError:
         _EXACT_OPTION,
         name,
         "with can.mode=move the engine moves the adapter into the container and names it: "
-        "right would be can.name",
+        "give can.name in its place",
     )
 
 
-def _known(options: Mapping[str, object], known: tuple[str, ...], whose: str) -> dict[str, str]:
+def _is_engines(option: str) -> bool:
+    return option.startswith(_ENGINES)
+
+
+def _known(options: Mapping[str, object], known: tuple[str, ...]) -> dict[str, str]:
     ours = {}
     for option, value in options.items():
-        if not option.startswith(_PREFIXES):
+        if _is_engines(option):
             continue
         if option not in known:
-            raise OptionError(
-                option, value, f"{whose} has no such option; there are {', '.join(sorted(known))}"
-            )
+            from canwharf.bus import spelling  # noqa: PLC0415 (for an error only)
+
+            raise spelling.refuse(option, value, known)
         if not isinstance(value, str):
             raise OptionError(option, value, "the value must be a string")
         ours[option] = value
     return ours
 
 
-def _number(option: str, value: str, least: int) -> int:
-    right = value.isascii() and value.isdigit() and len(value) <= len(str(_MOST))
-    if not right or not least <= int(value) <= _MOST:
-        raise OptionError(option, value, f"right would be a whole number from {least} on")
-    return int(value)
+def _settings(ours: Mapping[str, str]) -> dict[str, str]:
+    return {option: ours[option] for option in sorted(ours) if option in _ADAPTER_OPTIONS}
 
 
-def _point(option: str, value: str) -> int:
-    """A part of a bit, as `0.875`, in per mille."""
-    whole, dot, part = value.partition(".")
-    right = whole in ("", "0") and dot and part.isascii() and part.isdigit() and len(part) <= 3
-    if not right or not int(part):
-        raise OptionError(
-            option, value, "right would be a part of a bit with up to three digits, like 0.875"
-        )
-    return int(part.ljust(3, "0"))
+def _canonical(option: str, value: str) -> str:
+    """The one text for this value of an adapter's setting. Raises OptionError."""
+    if option in _NUMBERS:
+        return str(values.number(option, value, _NUMBERS[option]))
+    if option in _POINTS:
+        return f"{values.point(option, value) / 1000:g}"
+    if option in _CHOICES:
+        return values.choice(option, value, _CHOICES[option])
+    if option not in _ADAPTER_OPTIONS:
+        raise OptionError(option, value, "an adapter has no such setting")
+    return "on" if values.switch(option, value) else "off"
 
 
-def _switch(option: str, value: str) -> bool:
-    return _choice(option, value, ("on", "off", "true", "false")) in ("on", "true")
+def _check_together(given: Mapping[str, str]) -> None:
+    """Refuse settings that the kernel does not take together, or alone. Raises OptionError."""
+    for option, others in _NEEDS:
+        if option in given and not given.keys() & set(others):
+            raise OptionError(option, given[option], f"it needs {' or '.join(others)} too")
+    for option, other in _EITHER:
+        if option in given and other in given:
+            reason = f"it says how long a bit is, and so does {other}; give one of the two"
+            raise OptionError(option, given[option], reason)
+    fd = given.get("can.fd") == "on"
+    data = next((each for each in ("can.dbitrate", "can.dtq") if each in given), "")
+    if data and not fd:
+        raise OptionError(data, given[data], "it needs can.fd=on too")
+    if fd and not data:
+        raise OptionError("can.fd", given["can.fd"], "it needs can.bitrate and can.dbitrate too")
+    _check_tdc(given, fd)
 
 
-def _choice(option: str, value: str, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise OptionError(option, value, f"right would be {' or '.join(choices)}")
-    return value
+def _check_tdc(given: Mapping[str, str], fd: bool) -> None:
+    """Refuse a delay compensation that is not whole: can_validate_tdc. Raises OptionError."""
+    mode = given.get("can.tdc-mode", "off")
+    manual = "can.tdcv" in given
+    if mode != "off" and not fd:
+        raise OptionError("can.tdc-mode", mode, "it needs can.fd=on too")
+    if mode != "off" and "can.tdco" not in given:
+        raise OptionError("can.tdc-mode", mode, "it needs can.tdco too")
+    if mode == "manual" and not manual:
+        raise OptionError("can.tdc-mode", mode, "it needs can.tdcv too")
+    if manual and mode != "manual":
+        raise OptionError("can.tdcv", given["can.tdcv"], "it needs can.tdc-mode=manual too")
+    for each in ("can.tdco", "can.tdcf"):
+        if each in given and mode == "off":
+            raise OptionError(each, given[each], "it needs can.tdc-mode=auto or manual too")
 
 
 def refuse_interface(options: Mapping[str, object], name: str, reason: str) -> OptionError:
     """The error for a host interface that these options name and that cannot be used."""
-    return OptionError(_interface_option(options), name, f"{reason}; {_RIGHT_INTERFACE}")
+    return OptionError(_interface_option(options), name, f"{reason}; {_MUST_INTERFACE}")
 
 
 def _interface(ours: Mapping[str, str]) -> str:
@@ -200,7 +243,7 @@ def _called(ours: Mapping[str, str]) -> Endpoint:
     prefix, name = _prefix(ours), ours.get(_EXACT_OPTION, "")
     if _EXACT_OPTION in ours and (fault := naming.name_fault(name)):
         reason = f"not a name for the container's interface: {fault}"
-        raise OptionError(_EXACT_OPTION, name, f"{reason}; right would be one like can1")
+        raise OptionError(_EXACT_OPTION, name, f"{reason}; it must be one like can1")
     if prefix and name:
         reason = f"this is the whole name, and {prefix!r} (can.name) the beginning of one"
         raise OptionError(_EXACT_OPTION, name, f"{reason}; give one of the two")
@@ -216,7 +259,7 @@ def _prefix(ours: Mapping[str, str]) -> str:
             raise OptionError(
                 option,
                 ours[option],
-                f"not a prefix for the container's interface: {fault}; right would be up to "
+                f"not a prefix for the container's interface: {fault}; it must be up to "
                 f"{naming.MAX_PREFIX} characters like can, to which the index is appended (can0)",
             )
     if len({ours[option] for option in given}) > 1:

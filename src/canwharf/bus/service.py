@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapters, options, telling
+from canwharf.bus import adapters, options, spelling, telling
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import Endpoint, Network, Place, Settings, State
 from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
@@ -64,32 +64,42 @@ class Service:
         self._report = report
         self._guessed: set[str] = set()  # networks of which we know nothing but a pair's alias
 
-    def create_network(self, network: str, given: Mapping[str, object]) -> None:
-        """Make a network, and its bus interface if there is none. Raises CanwharfError."""
+    def create_network(self, network: str, given: Mapping[str, object], unfit: str = "") -> None:
+        """Make a network, and its bus interface if there is none. Raises CanwharfError.
+
+        `unfit` says what the engine would put on its interfaces that they cannot take.
+        """
+        known = self.state.networks.get(network)
+        if known is not None:
+            given = self._understood(network, given)
         settings = options.parse_network(given)
         kind = options.parse_type(given)
+        if unfit and known is None and not settings.name:
+            raise ConflictError(unfit)
         fault = self._reconciler.interface_fault(settings.interface)
         other = self._reconciler.other_driver(settings.interface)
         if other and not fault:
             fault = f"the driver {other} has its bus on it"
         if fault:
             raise options.refuse_interface(given, settings.interface, fault)
-        known = self.state.networks.get(network)
-        found = self._reconciler.observe().link(settings.interface)
+        view = self._reconciler.observe()
+        found = view.link(settings.interface)
         if known is None:
             bus = self.state.bus(settings.interface)
+            if bus is None:
+                spelling.check_network(given, settings, kind, view.links())
             settings = adapters.typed(settings, kind, found, bus)
             adapters.check(settings, kind, found, bus)
             new = self.state.with_network(Network(network, settings, {}))
         elif known.settings == settings._replace(physical=known.settings.physical):
             new = self.state
         else:
-            raise ConflictError(f"network {network} exists with other options: {known.settings}")
+            raise ConflictError(f"network {network} exists with other options")
         # An adapter that somebody took down is set up all the same: that is what was asked for.
         asked: Joining = {settings.interface: None} if found and not found.up else NOBODY
         self.change(new, settings.interface, {settings.interface}, asked)
         if known is None:
-            self.say(INFO, "network created", network=network, interface=settings.interface)
+            self._tell(telling.created(new.networks[network], kind, found, given))
 
     def delete_network(self, network: str) -> None:
         """Remove a network with all that is left of it. Raises CanwharfError."""
@@ -102,15 +112,21 @@ class Service:
         self._remove(self.state.without_network(network), interface, {interface, *ports})
         self.say(INFO, "network removed", network=network, interface=interface)
 
-    def create_endpoint(self, network: str, endpoint: str, given: Mapping[str, object]) -> None:
+    def create_endpoint(
+        self, network: str, endpoint: str, given: Mapping[str, object], unfit: str = ""
+    ) -> None:
         """Write an endpoint down; its pair is made when it joins. Raises CanwharfError.
 
         A runtime that hands over a namespace and a name says the name here (`can.ifname`).
+        `unfit` says what the engine would put on the interface that it cannot take.
         """
         known = self._network(network)
         own = options.parse_endpoint(given)
+        spelling.check_endpoint(given)
         if own.name and known.settings.adapter.moved:
             raise options.refuse_name(own.name)
+        if unfit and not (own if own != Endpoint() else known.usual).name:
+            raise ConflictError(unfit)
         state = self._alone(known, endpoint) if known.settings.adapter.moved else self.state
         if known.endpoints.get(endpoint) != own:
             self.change(state.with_endpoint(network, endpoint, own))
@@ -203,8 +219,9 @@ class Service:
                 continue
             fields = {"network": network}
             try:
-                settings = options.parse_network(given)
-                kind = options.parse_type(given)
+                understood = self._understood(network, given)
+                settings = options.parse_network(understood)
+                kind = options.parse_type(understood)
                 settings = self._typed(settings, kind)
             except CanwharfError as error:
                 self.say(ERROR, "could not adopt a network", **fields, error=str(error))
@@ -335,6 +352,14 @@ class Service:
             self.unsaved = True  # the very last step may have failed: write the old one back
             raise
         self.unsaved = False
+
+    def _understood(self, network: str, given: Mapping[str, object]) -> Mapping[str, object]:
+        """The options of a network that is there already, but for those that nobody knows."""
+        strange = options.unknown(given)
+        if strange:
+            told = ", ".join(f"{each}={given[each]}" for each in strange)
+            self.say(WARNING, "ignored unknown options of a network", network=network, options=told)
+        return {option: value for option, value in given.items() if option not in strange}
 
     def _typed(self, settings: Settings, kind: str) -> Settings:
         found = self._reconciler.observe().link(settings.interface)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
-from canwharf.bus import adapters
+from canwharf.bus import adapters, naming, options
 from canwharf.bus.events import INFO, WARNING, Event
+from canwharf.bus.model import Network
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import (
     Claim,
@@ -17,6 +18,7 @@ from canwharf.bus.plan import (
     Release,
     Rename,
 )
+from canwharf.kernel.link import Link
 
 
 def steps(done: Plan, recovering: bool) -> Iterator[Event]:
@@ -51,6 +53,23 @@ def _removed(step: DeleteRule) -> Event:
     if step.left:
         return Event(WARNING, "removed gateway rule of a renamed interface", fields)
     return Event(WARNING, "removed doubled gateway rule", fields)
+
+
+def created(
+    network: Network, kind: str, found: Link | None, given: Mapping[str, object]
+) -> Iterator[Event]:
+    """A network that was made, and what of it is perhaps not as it was meant.
+
+    `kind` is what it says of its interface (can.type), `found` the interface that was there,
+    `given` are all its options.
+    """
+    fields = {"network": network.id, "interface": network.settings.interface}
+    yield Event(INFO, "network created", fields)
+    if kind == "virtual" and (idle := options.without_effect(given)):
+        told = {**fields, "options": ", ".join(idle)}
+        yield Event(WARNING, "settings without effect on a virtual bus", told)
+    if kind == "auto" and found is None and naming.is_hardware_like(fields["interface"]):
+        yield Event(WARNING, "the bus is virtual and has an adapter's name", fields)
 
 
 def absent(done: Plan, unjoined: Collection[str]) -> Iterator[Event]:

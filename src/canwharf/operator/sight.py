@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from canwharf.bus import words
@@ -17,11 +17,12 @@ from canwharf.bus.model import State
 from canwharf.bus.plan import Step
 from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.store import Store
-from canwharf.bus.survey import Kernel, Member, Picture, survey
+from canwharf.bus.survey import Kernel, Member, Picture, is_virtual, survey
 from canwharf.docker import listener, names
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
 from canwharf.kernel import gateway, hardware, inside, link
+from canwharf.kernel.link import Link
 from canwharf.kernel.netlink import Requests
 
 _SHORT = 12  # digits of an id, as Docker shows them
@@ -32,7 +33,8 @@ class Sight(NamedTuple):
 
     `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `names` None
     where Docker does not answer; `hardware` is driver and device of each adapter's interface;
-    `steps` are what a recovery would do, `changes` the same in words.
+    `unused` are the adapters that are on no bus; `steps` are what a recovery would do, `changes`
+    the same in words.
     """
 
     driver: str
@@ -41,6 +43,7 @@ class Sight(NamedTuple):
     names: Names | None = None
     pictures: tuple[Picture, ...] = ()
     hardware: Mapping[str, tuple[str, str]] = {}
+    unused: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     changes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -103,10 +106,17 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
         hardware={
             each.interface: hardware.driver_of(each.interface) for each in pictures if each.adapter
         },
+        unused=_unused(links, pictures),
         steps=outcome.steps,
         changes=tuple(words.changes(outcome)),
         faults=outcome.faults,
     )
+
+
+def _unused(links: Iterable[Link], pictures: Iterable[Picture]) -> tuple[str, ...]:
+    buses = {each.interface for each in pictures}
+    found = (each.name for each in links if each.can and not is_virtual(each))
+    return tuple(name for name in found if name not in buses)
 
 
 def _sorted(state: State) -> State:

@@ -12,10 +12,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from canwharf.bus import words
+from canwharf.bus import naming, words
 from canwharf.bus.plan import DeleteLink, DeleteRule
 from canwharf.bus.survey import Picture
 from canwharf.kernel import gateway
@@ -142,11 +142,13 @@ def _state(facts: Facts) -> Iterator[Finding]:
 
 
 def _buses(facts: Facts) -> Iterator[Finding]:
-    for picture in facts.sight.pictures if facts.sight else ():
-        yield _bus(picture)
+    if facts.sight is None:
+        return
+    for picture in facts.sight.pictures:
+        yield _bus(picture, facts.sight.unused)
 
 
-def _bus(picture: Picture) -> Finding:
+def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
     name, link = picture.interface, picture.link
     if link is None:
         return _gone(picture)
@@ -159,6 +161,12 @@ def _bus(picture: Picture) -> Finding:
         return Finding(FAILURE, what, f"ip link set {name} down && ip link set {name} up")
     if picture.problem:
         return Finding(WARN, f"{name}: {picture.problem}")
+    if unused and picture.ours and naming.is_hardware_like(name):
+        adapters = f"adapter{'s' if len(unused) > 1 else ''} {', '.join(unused)}"
+        verb = "are" if len(unused) > 1 else "is"
+        what = f"{name} is a vcan that canwharf made; the {adapters} {verb} on no bus: "
+        what += f"make the network anew, with can.interface={unused[0]}, or with "
+        return Finding(WARN, f"{what}can.type=physical if the adapter should be {name}")
     return Finding(OK, f"{name} is {'up' if link.up else 'there'}")
 
 

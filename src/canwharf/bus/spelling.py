@@ -1,0 +1,166 @@
+"""What was meant by an option that there is not, and by a name that is nearly right. Pure.
+
+Rules:
+
+- An unknown option is answered with the nearest of ours: the same letters in another case or with
+  other signs, then the word of another tool for the same thing, then the most similar one.
+- A name for the host interface that is nearly an adapter's would make a virtual bus beside it,
+  which nobody hears: it is refused, with the name that was meant. `can.type=virtual` makes it all
+  the same.
+- A prefix that ends in a digit is nearly always meant as the whole name: Docker appends a number.
+
+`refuse` is loaded for an error only; difflib costs more than all of the daemon's other options.
+
+Sources of the words: ip-link(8); systemd.network(5), section [CAN]; Docker's macvlan and ipvlan
+drivers; python-can; the READMEs of rustycan4docker and docker-vxcan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from canwharf.bus.model import Settings
+from canwharf.bus.options import NETWORK_OPTIONS
+from canwharf.errors import OptionError
+from canwharf.kernel.link import VIRTUAL, Link
+
+# Others' words, without prefix and in small letters and digits only -> ours
+_WORDS = {
+    word: option
+    for option, words in {
+        "can.interface": "iface if dev device parent link master nic channel hostinterface "
+        "hostif hostiface hostdev hostdevice caninterface bus busname host vxcan vcan",
+        "can.name": "peer prefix dstprefix containerprefix ifprefix peername",
+        "can.ifname": "interfacename containerinterface containername containerif dstname "
+        "ifalias exactname",
+        "vxcan.id": "id index number canid",
+        "can.type": "kind interfacetype",
+        "can.bitrate": "speed baud baudrate rate busspeed canbitrate nominalbitrate nombitrate "
+        "arbitrationbitrate abitrate",
+        "can.dbitrate": "databitrate fdbitrate dspeed dataspeed dbaudrate databaudrate",
+        "can.sample-point": "samplepointpercent sp samplepos",
+        "can.dsample-point": "datasamplepoint fdsamplepoint dsp",
+        "can.tq": "timequanta timequantum timequantansec",
+        "can.prop-seg": "propagationsegment propseg",
+        "can.phase-seg1": "phasebuffersegment1 tseg1 phaseseg1",
+        "can.phase-seg2": "phasebuffersegment2 tseg2 phaseseg2",
+        "can.sjw": "syncjumpwidth",
+        "can.dtq": "datatimequantansec",
+        "can.dprop-seg": "datapropagationsegment",
+        "can.dphase-seg1": "dataphasebuffersegment1 dtseg1",
+        "can.dphase-seg2": "dataphasebuffersegment2 dtseg2",
+        "can.dsjw": "datasyncjumpwidth",
+        "can.restart-ms": "restart restarttime restartsec autorestart restartdelay",
+        "can.fd": "canfd fdmode flexibledatarate",
+        "can.fd-non-iso": "nonisofd noniso",
+        "can.presume-ack": "presumeack noack",
+        "can.cc-len8-dlc": "classicdatalengthcode len8dlc",
+        "can.listen-only": "listenonlymode silent readonly ro",
+        "can.one-shot": "oneshotmode noretransmission",
+        "can.triple-sampling": "3samples triplesample",
+        "can.berr-reporting": "buserrorreporting berr",
+        "can.tdc-mode": "tdc transmitterdelaycompensation",
+        "can.termination": "term terminator terminationohms resistor",
+        "can.txqueuelen": "txqlen qlen queuelen txqueue txqueuelength transmitqueuelength",
+        "can.errors": "errorframes error",
+        "can.mode": "sharing exclusive macvlanmode ipvlanmode",
+    }.items()
+    for word in words.split()
+}
+_PREFIXES = ("vxcan.", "can.")
+_ANCESTORS = tuple(each for each in NETWORK_OPTIONS if each.startswith("vxcan."))
+_STEMS = ("can", "vcan", "slcan", "vxcan")  # what the kernel's own names begin with
+_DIGITS = "0123456789"
+_SIMILAR, _NEARLY = 0.62, 0.8  # difflib's ratio of two words
+
+
+def refuse(option: str, value: object, known: tuple[str, ...]) -> OptionError:
+    """The error for an option that a network, or an endpoint, does not have."""
+    whose = "a network" if known is NETWORK_OPTIONS else "an endpoint"
+    none = f"{whose} has no such option"
+    meant = nearest(option)
+    if meant in known:
+        return OptionError(option, value, f"{none}; did you mean {meant}={value!s}?")
+    there = f"there are {', '.join(sorted(known))}"
+    if meant:
+        there = f"{meant} is an option of its network (docker network create -o)"
+    return OptionError(option, value, f"{none}; {there}")
+
+
+def nearest(option: str) -> str:
+    """The option of ours that is nearest to this word; empty if none is near."""
+    if option in NETWORK_OPTIONS:
+        return option
+    from difflib import get_close_matches  # noqa: PLC0415 (for an error only)
+
+    bare, ancestors = _bare(option), {_letters(each): each for each in _ANCESTORS}
+    letters = _letters(option)
+    if letters.startswith("vxcan") and (near := get_close_matches(letters, ancestors, 1, _NEARLY)):
+        return ancestors[near[0]]
+    own = {_bare(each): each for each in NETWORK_OPTIONS if each not in _ANCESTORS}
+    words = _WORDS | own
+    close = get_close_matches(bare, words, 1, _SIMILAR)
+    return words.get(bare) or (words[close[0]] if close else "")
+
+
+def check_network(
+    given: Mapping[str, object], settings: Settings, kind: str, links: Iterable[Link]
+) -> None:
+    """Refuse what is nearly something else, of a network that is to be made. Raises OptionError.
+
+    `kind` is what it says of its interface (can.type), `links` are those of the host.
+    """
+    check_endpoint(given)
+    found = {link.name: link for link in links if link.can}
+    if kind == "virtual" or settings.interface in found:
+        return
+    _check_parts(given, settings.interface, found)
+    if kind == "auto":
+        _check_near(given, settings.interface, found)
+
+
+def check_endpoint(given: Mapping[str, object]) -> None:
+    """Refuse a prefix that is meant as a whole name. Raises OptionError."""
+    for option in ("can.name", "vxcan.peer"):
+        prefix = str(given.get(option, ""))
+        if prefix[-1:].isdigit():
+            reason = f"Docker appends a number to it, which makes {prefix}0; did you mean "
+            shorter = prefix.rstrip(_DIGITS)
+            reason += f"can.ifname={prefix}, the whole name"
+            reason += f", or {option}={shorter}, which makes {shorter}0?" if shorter else "?"
+            raise OptionError(option, prefix, reason)
+
+
+def _check_parts(given: Mapping[str, object], interface: str, found: Collection[str]) -> None:
+    """Refuse a whole name where a part of one belongs."""
+    for option in ("vxcan.dev", "vxcan.id"):
+        part = str(given.get(option, ""))
+        stem = part.rstrip(_DIGITS)
+        whole = stem in _STEMS if option == "vxcan.id" else "vxcan.id" not in given
+        if stem and stem != part and (whole or part in found):
+            reason = "vxcan.dev and vxcan.id together are the interface's name, which makes "
+            reason += f"{interface}; did you mean can.interface={part}?"
+            raise OptionError(option, part, reason)
+
+
+def _check_near(given: Mapping[str, object], interface: str, found: Mapping[str, Link]) -> None:
+    """Refuse what is an adapter's name but for its case, its signs, or its number."""
+    for name in (each.name for each in found.values() if each.kind not in VIRTUAL):
+        if _letters(interface) in (_letters(name), _letters(name).rstrip(_DIGITS)):
+            option = "can.interface" if "can.interface" in given else "vxcan.dev+vxcan.id"
+            reason = f"there is no {interface}, but an adapter {name}; did you mean "
+            reason += f"can.interface={name}? (can.type=virtual makes a virtual bus {interface})"
+            raise OptionError(option, interface, reason)
+
+
+def _letters(text: str) -> str:
+    """Its letters and digits, small."""
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+def _bare(option: str) -> str:
+    """The same, without our prefix."""
+    text = option.lower()
+    for prefix in _PREFIXES:
+        text = text.removeprefix(prefix)
+    return _letters(text)

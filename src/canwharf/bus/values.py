@@ -1,0 +1,127 @@
+"""Values of options: what a person types -> one number in one unit, and back to a canonical text.
+
+Rules:
+
+- The spellings of the field are taken: those of `ip link set type can` (500000, 0.875, on), of
+  systemd.network (500K, 87.5%, 875‰, 100ms, yes), and of data sheets (500 kbit/s, 120 ohm).
+- A number and its unit make a whole number of the kernel's unit, exactly: nothing is rounded.
+- A text with two readings is refused. A refusal names the unit and gives examples.
+- Equal values have equal canonical texts: networks are compared by them.
+
+Pure. Sources: iproute2, ip-link(8); systemd.network(5), section [CAN]; systemd.syntax(7).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from canwharf.errors import OptionError
+
+_NUMBER = re.compile(r"([0-9]{1,12})?(?:\.([0-9]{1,9}))?(?:e\+?([0-9]{1,2}))? ?(\D*)")
+_U32 = 0xFFFFFFFE  # the kernel's own "unknown" is one more
+_SWITCHES = {
+    **dict.fromkeys(("on", "yes", "true", "1", "y", "enable", "enabled"), True),
+    **dict.fromkeys(("off", "no", "false", "0", "n", "disable", "disabled"), False),
+}
+
+
+class Unit(NamedTuple):
+    """What a number counts: its units with their factors, and its range, in the kernel's unit.
+
+    `must` says in a refusal what it must be, with examples; `words` are texts for a number.
+    """
+
+    factors: Mapping[str, int]
+    least: int
+    must: str
+    most: int = _U32
+    words: Mapping[str, int] = {}
+
+
+_NEVER = dict.fromkeys(("off", "never", "none"), 0)
+_PREFIXES = {"": 1, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}
+_BITS = ("", "bit", "bit/s", "bits/s", "bps", "bd", "baud")
+
+RATE = Unit(
+    {prefix + bits: factor for prefix, factor in _PREFIXES.items() for bits in _BITS},
+    1,
+    "a bit rate in bit/s, like 500000, 500k or 1M",
+)
+MILLISECONDS = Unit(
+    {"": 1, "ms": 1, "msec": 1, "s": 1000, "sec": 1000, "min": 60_000},
+    0,
+    "a time of whole milliseconds, like 100, 100ms or 1s; 0: never",
+    words=_NEVER,
+)
+NANOSECONDS = Unit(
+    {"": 1, "ns": 1, "nsec": 1, "us": 1000, "µs": 1000, "μs": 1000},
+    1,
+    "a time of whole nanoseconds, like 125, 125ns or 1us",
+)
+QUANTA = Unit({"": 1, "tq": 1}, 1, "a whole number of time quanta from 1 on, like 6")
+CLOCKS = Unit({"": 1}, 0, "a whole number of the controller's clock periods, like 14")
+OHMS = Unit(
+    {"": 1, "ohm": 1, "ohms": 1, "ω": 1},
+    0,
+    "a resistance in ohms, like 120; 0: none",
+    0xFFFF,
+    _NEVER,
+)
+FRAMES = Unit({"": 1, "frames": 1}, 0, "a whole number of frames, like 100")
+_PER_MILLE = Unit(
+    {"": 1000, "%": 10, "‰": 1},
+    1,
+    "a part of a bit with up to three digits, like 0.875 or 87.5%",
+    999,
+)
+
+
+def number(option: str, value: str, unit: Unit) -> int:
+    """A number in the kernel's unit. Raises OptionError."""
+    text = value.strip().lower()
+    found = unit.words.get(text, _exactly(text, unit.factors))
+    if found is None or not unit.least <= found <= unit.most:
+        raise OptionError(option, value, f"must be {unit.must}")
+    return found
+
+
+def point(option: str, value: str) -> int:
+    """A part of a bit, in per mille: 0.875, 87.5%, 875‰, or 87.5 as python-can writes it.
+
+    Raises OptionError.
+    """
+    text = value.strip().lower()
+    percent = re.fullmatch(r"[1-9][0-9](\.[0-9])?", text)
+    return number(option, f"{text}%" if percent else value, _PER_MILLE)
+
+
+def switch(option: str, value: str) -> bool:
+    """On or off, in any of the usual words. Raises OptionError."""
+    found = _SWITCHES.get(value.strip().lower())
+    if found is None:
+        raise OptionError(option, value, "must be on or off (or yes or no, true or false)")
+    return found
+
+
+def choice(option: str, value: str, choices: Sequence[str]) -> str:
+    """One of these words, in any case. Raises OptionError."""
+    text = value.strip().lower()
+    if text not in choices:
+        raise OptionError(option, value, f"must be {', '.join(choices[:-1])} or {choices[-1]}")
+    return text
+
+
+def _exactly(text: str, factors: Mapping[str, int]) -> int | None:
+    """The whole number that a number and its unit make; None where they make none."""
+    found = _NUMBER.fullmatch(text)
+    if not found or not (found[1] or found[2]):
+        return None
+    whole, part, exponent, unit = (each or "" for each in found.groups())
+    factor = factors.get(unit)
+    if factor is None:
+        return None
+    numerator = int(whole + part) * factor * 10 ** int(exponent or "0")
+    result, rest = divmod(numerator, 10 ** len(part))
+    return None if rest else result
