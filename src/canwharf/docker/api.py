@@ -23,21 +23,37 @@ _GENERIC = "com.docker.network.generic"
 # Compose's interface_name, by which a container's own options come, too; Docker itself does not
 # apply it to the interfaces of a driver like ours.
 _IFNAME = "com.docker.network.endpoint.ifname"
+# Docker sets addresses on an interface that it moves; on one that we put in place it sets none.
+_NO_ADDRESSES = (
+    "so no container would start. Make the network without --ipv6 (Compose: enable_ipv6), best "
+    'with --ipam-driver null (Compose: ipam: {driver: "null"})'
+)
+_PLACED = "or give the interface its whole name by can.ifname (Docker 28 and newer)"
+_EVERY_IPV6 = "::/0"  # the pool of the null driver, which gives no address
 
 
 class NetworkRequest(NamedTuple):
-    """About one network; `options` are its driver options."""
+    """About one network; `options` are its driver options.
+
+    `unfit` says what Docker would put on each of its interfaces that a CAN interface cannot take,
+    and what to do about it; empty where there is nothing of the kind.
+    """
 
     network: str
     options: Mapping[str, object]
+    unfit: str = ""
 
 
 class EndpointRequest(NamedTuple):
-    """About one endpoint; `options` are its own, as in `docker network connect --driver-opt`."""
+    """About one endpoint; `options` are its own, as in `docker network connect --driver-opt`.
+
+    `unfit` as of a network, about this one interface.
+    """
 
     network: str
     endpoint: str
     options: Mapping[str, object]
+    unfit: str = ""
 
 
 class JoinRequest(NamedTuple):
@@ -62,7 +78,7 @@ def parse(body: bytes) -> dict[str, object]:
 def network_request(content: Mapping[str, object]) -> NetworkRequest:
     """A request about a network. Raises RequestError."""
     options = _object(_object(content, "Options"), _GENERIC, "Options.")
-    return NetworkRequest(_id(content, "NetworkID"), options)
+    return NetworkRequest(_id(content, "NetworkID"), options, _unfit_network(content))
 
 
 def endpoint_request(content: Mapping[str, object]) -> EndpointRequest:
@@ -74,7 +90,8 @@ def endpoint_request(content: Mapping[str, object]) -> EndpointRequest:
         if ours != name:
             reason = f"interface_name says {_short(name)}; give one of the two"
             raise OptionError("can.ifname", ours, reason)
-    return EndpointRequest(_id(content, "NetworkID"), _id(content, "EndpointID"), options)
+    unfit = _unfit_endpoint(_object(content, "Interface"))
+    return EndpointRequest(_id(content, "NetworkID"), _id(content, "EndpointID"), options, unfit)
 
 
 def join_request(content: Mapping[str, object]) -> JoinRequest:
@@ -85,6 +102,28 @@ def join_request(content: Mapping[str, object]) -> JoinRequest:
     if not isinstance(path, str) or not path.isprintable() or path[:1] not in ("", "/"):
         raise RequestError(f"the field SandboxKey must be a path, and is {_short(path)}")
     return JoinRequest(_id(content, "NetworkID"), _id(content, "EndpointID"), path)
+
+
+def _unfit_network(content: Mapping[str, object]) -> str:
+    pools = content.get("IPv6Data")
+    for pool in pools if isinstance(pools, list) else ():
+        if isinstance(pool, dict) and pool.get("Pool") not in (None, "", _EVERY_IPV6):
+            return f"a CAN interface takes no IPv6 address, {_NO_ADDRESSES}, {_PLACED}"
+    return ""
+
+
+def _unfit_endpoint(interface: Mapping[str, object]) -> str:
+    if mac := interface.get("MacAddress"):
+        return (
+            f"a CAN interface takes no MAC address ({_short(mac)}). Give it to an IP network of "
+            "the container (Compose: mac_address under that network of the service, not under the "
+            f"service itself, which means its first network), {_PLACED}"
+        )
+    if address := interface.get("AddressIPv6"):
+        return (
+            f"a CAN interface takes no IPv6 address ({_short(address)}), {_NO_ADDRESSES}, {_PLACED}"
+        )
+    return ""
 
 
 def _id(content: Mapping[str, object], field: str) -> str:

@@ -7,6 +7,7 @@ Rules:
 - One call is not Docker's: /Canwharf.Sync, which `canwharf sync` makes.
 - A refusal is a 200 with an Err: Docker shows its text to the user as it is. What is not of the
   protocol's form gets a 400.
+- What a user is shown has no internal name of an interface; the log has it.
 - Nothing that goes wrong in one call ends the daemon.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from canwharf.bus import naming
 from canwharf.bus.events import ERROR
 from canwharf.bus.service import Service
 from canwharf.bus.upkeep import Outcome
@@ -70,7 +72,7 @@ class Routes:
             return 400, refusal(f"{path[1:]}: {error}")
         except CanwharfError as error:
             self._service.say(ERROR, "refused a call", call=path[1:], error=str(error))
-            return 200, refusal(str(error))
+            return 200, refusal(naming.without_internal(str(error)))
         except Exception as error:  # noqa: BLE001
             # A mistake of ours must not take the bus away from all the other containers.
             self._service.say(ERROR, "internal error", call=path[1:], error=repr(error))
@@ -84,7 +86,7 @@ class Routes:
 
     def _create_network(self, content: _Content) -> _Answer:
         request = api.network_request(content)
-        self._service.create_network(request.network, request.options)
+        self._service.create_network(*request)
         return {}
 
     def _delete_network(self, content: _Content) -> _Answer:
@@ -93,7 +95,7 @@ class Routes:
 
     def _create_endpoint(self, content: _Content) -> _Answer:
         request = api.endpoint_request(content)
-        self._service.create_endpoint(request.network, request.endpoint, request.options)
+        self._service.create_endpoint(*request)
         return {}
 
     def _delete_endpoint(self, content: _Content) -> _Answer:
