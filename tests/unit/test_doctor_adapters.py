@@ -1,0 +1,43 @@
+"""What the doctor says of a vcan in an adapter's place."""
+
+from __future__ import annotations
+
+import pytest
+
+from canwharf.operator.doctor.checks import OK, WARN
+from tests.fake.daemon import Daemon
+from tests.unit.test_doctor import WELL, told
+from tests.unit.test_status import seen
+
+
+def test_a_vcan_in_an_adapters_place(daemon: Daemon) -> None:
+    """The ancestor's own compose file, run while the adapter was unplugged; then it came back."""
+    daemon.service.create_network("n1", {"vxcan.dev": "can", "vxcan.id": "0"})
+    [before] = told("buses", WELL._replace(sight=seen(daemon)))
+    assert before.level == OK
+    daemon.kernel.plug("can1")
+    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    assert finding.level == WARN
+    assert finding.what == (
+        "can0 is a vcan that canwharf made; the adapter can1 is on no bus: make the network anew, "
+        "with can.interface=can1, or with can.type=physical if the adapter should be can0"
+    )
+    daemon.kernel.plug("can2")
+    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    assert "the adapters can1, can2 are on no bus" in finding.what
+
+
+@pytest.mark.parametrize("name", ["vcan0", "drive"])
+def test_a_vcan_of_another_name_is_in_nobodys_place(daemon: Daemon, name: str) -> None:
+    daemon.service.create_network("n1", {"can.interface": name})
+    daemon.kernel.plug("can1")
+    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    assert finding.level == OK
+
+
+def test_an_adapter_that_has_its_bus_is_used(daemon: Daemon) -> None:
+    daemon.kernel.plug("can1")
+    daemon.service.create_network("n1", {"vxcan.dev": "can", "vxcan.id": "0"})
+    daemon.service.create_network("n2", {"can.interface": "can1", "can.bitrate": "500k"})
+    findings = told("buses", WELL._replace(sight=seen(daemon)))
+    assert [each.level for each in findings] == [OK, OK]
