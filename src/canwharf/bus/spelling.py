@@ -7,6 +7,7 @@ Rules:
 - A name for the host interface that is nearly an adapter's would make a virtual bus beside it,
   which nobody hears: it is refused, with the name that was meant. `can.type=virtual` makes it all
   the same.
+- What is left of a variable or a list (`${CAN}`, `can0,can1`) is no name of a new interface.
 - A prefix that ends in a digit is nearly always meant as the whole name: Docker appends a number.
 
 `refuse` is loaded for an error only; difflib costs more than all of the daemon's other options.
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from canwharf.bus.model import Settings
-from canwharf.bus.options import NETWORK_OPTIONS
+from canwharf.bus.options import NETWORK_OPTIONS, refuse_interface
 from canwharf.errors import OptionError
 from canwharf.kernel.link import VIRTUAL, Link
 
@@ -71,6 +72,8 @@ _PREFIXES = ("vxcan.", "can.")
 _ANCESTORS = tuple(each for each in NETWORK_OPTIONS if each.startswith("vxcan."))
 _STEMS = ("can", "vcan", "slcan", "vxcan")  # what the kernel's own names begin with
 _DIGITS = "0123456789"
+# Of a name that is to be made; Linux takes what is left of a variable or a list as well
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-" + _DIGITS)
 _SIMILAR, _NEARLY = 0.62, 0.8  # difflib's ratio of two words
 
 
@@ -112,7 +115,12 @@ def check_network(
     """
     check_endpoint(given)
     found = {link.name: link for link in links if link.can}
-    if kind == "virtual" or settings.interface in found:
+    if settings.interface in found:
+        return
+    if not _PLAIN.issuperset(settings.interface):
+        reason = "there is no such interface, and the name of a new one may have letters, digits, "
+        raise refuse_interface(given, settings.interface, f"{reason}'.', '_' and '-'")
+    if kind == "virtual":
         return
     _check_parts(given, settings.interface, found)
     if kind == "auto":
