@@ -36,6 +36,15 @@ class KernelError(CanwharfError):
         super().__init__(f"cannot {operation} {target}: {words}" + (f"; {hint}" if hint else ""))
 
 
+def no_module(module: str) -> str:
+    """The hint where the kernel refuses what only this module of its can do."""
+    return (
+        f"the kernel module {module} is not loaded: 'modprobe {module}' loads it, and 'canwharf "
+        "install' has that done at each boot; if there is no such module, 'canwharf doctor' says "
+        "where this kernel gets it"
+    )
+
+
 class MessageError(CanwharfError, ValueError):
     """What came from the kernel is not of the form that its headers tell."""
 

@@ -277,22 +277,6 @@ def test_the_modules_stay_for_another_driver(tmp_path: Path) -> None:
     assert files(tmp_path) == {}
 
 
-@pytest.mark.parametrize(
-    ("release", "systems", "words"),
-    [
-        ("6.12.30+deb13-cloud-amd64", ["debian", ""], "linux-image-"),
-        ("6.12.30+deb13-amd64", ["debian"], "--reinstall linux-image-6.12.30+deb13-amd64"),
-        ("6.8.0-60-generic", ["ubuntu", "debian"], "linux-modules-extra-6.8.0-60-generic"),
-        ("6.12.47+rpt-rpi-v8", ["debian"], "full-upgrade"),
-        ("6.6.21-yocto", ["poky"], "kernel-module-vxcan"),
-        ("6.6.21", [""], "CONFIG_CAN_VXCAN=m"),
-    ],
-)
-def test_where_a_module_comes_from(release: str, systems: list[str], words: str) -> None:
-    """In the words of the system at hand."""
-    assert words in modules.advice_for("vxcan", release, systems)
-
-
 def test_a_programs_own_words_are_told() -> None:
     """A reason is better than a status."""
     assert command.run("sh", "-c", "echo yes") == "yes\n"

@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 
 from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag, Option
 from canwharf.docker import listener
+from canwharf.kernel.missing import advice
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator import paint
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN, Finding, examine
 from canwharf.operator.doctor.gather import forget, gather
-from canwharf.operator.service import modules, program
+from canwharf.operator.service import program
 from canwharf.operator.service.units import Units
 
 DESCRIPTION = (
@@ -66,7 +67,7 @@ def _look(options: Mapping[str, str]) -> Sequence[tuple[str, Finding]]:
     unit = Units.of(listener.driver_name(socket)).name
     requests = Netlink()
     try:
-        facts = gather(socket, directory, requests, unit, modules.advice)
+        facts = gather(socket, directory, requests, unit, advice)
         return examine(facts._replace(where=_where(options)))
     finally:
         requests.close()

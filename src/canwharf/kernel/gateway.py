@@ -21,7 +21,7 @@ import errno
 from struct import Struct
 from typing import NamedTuple
 
-from canwharf.errors import KernelError, MessageError
+from canwharf.errors import KernelError, MessageError, no_module
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, read_u32
 from canwharf.kernel.netlink import Request, Requests
@@ -40,10 +40,7 @@ _OPTIONS = {  # of cangw(1)
 _NOWHERE = 0x7FFFFFFF  # no interface has this index: they are counted up from 1
 _COUNTERS = frozenset({uapi.CGW_HANDLED, uapi.CGW_DROPPED, uapi.CGW_DELETED})
 _ENDS = frozenset({uapi.CGW_SRC_IF, uapi.CGW_DST_IF})
-_NO_MODULE = {
-    errno.EOPNOTSUPP: "the kernel module can-gw is not loaded: 'modprobe can-gw' loads it, a line "
-    "'can-gw' in /etc/modules-load.d/canwharf.conf does so at each boot"
-}
+_NO_MODULE = {errno.EOPNOTSUPP: no_module("can-gw")}
 
 
 class Rule(NamedTuple):

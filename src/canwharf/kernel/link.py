@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from struct import Struct
 from typing import NamedTuple
 
-from canwharf.errors import KernelError, MessageError
+from canwharf.errors import KernelError, MessageError, no_module
 from canwharf.kernel import can, uapi
 from canwharf.kernel.can import Controller, Setup
 from canwharf.kernel.message import (
@@ -292,8 +292,4 @@ def _another_name(name: str) -> str:
 
 def _module(kind: str) -> dict[int, str]:
     """The kernel says EOPNOTSUPP ("Unknown device type") where the module is not there."""
-    return {
-        errno.EOPNOTSUPP: f"the kernel module {kind} is not loaded: "
-        f"'modprobe {kind}' loads it, a line '{kind}' in /etc/modules-load.d/canwharf.conf "
-        "does so at each boot"
-    }
+    return {errno.EOPNOTSUPP: no_module(kind)}
