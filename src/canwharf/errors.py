@@ -39,9 +39,9 @@ class KernelError(CanwharfError):
 def no_module(module: str) -> str:
     """The hint where the kernel refuses what only this module of its can do."""
     return (
-        f"the kernel module {module} is not loaded: 'modprobe {module}' loads it, and 'canwharf "
-        "install' has that done at each boot; if there is no such module, 'canwharf doctor' says "
-        "where this kernel gets it"
+        f"the kernel module {module} is not loaded: 'modprobe {module}' loads it, a line "
+        f"'{module}' in /etc/modules-load.d/canwharf.conf does so at each boot; if there is no "
+        "such module, 'canwharf doctor' says where this kernel gets it"
     )
 
 
