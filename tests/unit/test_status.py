@@ -269,3 +269,12 @@ def test_the_driver_of_an_adapter(tmp_path: Path) -> None:
     assert hardware.driver_of("can0", net) == ("mcp251xfd", "spi0.0")
     assert hardware.driver_of("vcan0", net) == ("", "")
     assert hardware.driver_of("none", net) == ("", "")
+
+
+def test_a_state_that_cannot_be_written_is_told_at_once(busy: Daemon) -> None:
+    """No container could join, however well the buses look."""
+    fault = "cannot write /var/lib/canwharf/state.json: Read-only file system"
+    sight = seen(busy)._replace(write_fault=fault)
+    assert shown(sight).splitlines()[1] == fault
+    assert record(sight)["write_fault"] == fault
+    assert record(seen(busy))["write_fault"] is None

@@ -9,13 +9,14 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.bus.model import Endpoint, Network, Settings, State
-from canwharf.bus.store import Store
+from canwharf.bus.store import KEPT, Store
 from canwharf.errors import StartError, StateError
 
 OLD = State(
@@ -306,3 +307,55 @@ def test_a_network_that_stands_twice_is_not_guessed_at(store: Store) -> None:
     path.write_text(twice)
     with pytest.raises(StateError, match="'n1' stands twice"):
         store.load("canwharf")
+
+
+def test_files_that_were_set_aside_are_few(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that is lost again and again would fill the disk: the newest are kept."""
+    for second in range(12):
+        monkeypatch.setattr("canwharf.bus.store.strftime", lambda _form, at=second: f"2026{at:02}")
+        Path(store.path).write_text(f"garbage {second}")
+        store.set_aside()
+    kept = [Path(each).read_text() for each in store.aside()]
+    assert kept == [f"garbage {second}" for second in range(12 - KEPT, 12)]
+
+
+def test_a_state_that_could_not_be_written_is_remembered_until_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The doctor asks for it: nobody else sees what the daemon sees of its disk."""
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StateError):
+            store.save(NEW)
+    assert store.fault == f"cannot write {store.path}: No space left on device"
+    store.save(NEW)
+    assert store.fault == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"f_flag": os.ST_RDONLY}, "Read-only file system"),
+        ({"f_bfree": 0}, "No space left on device"),
+        ({"f_ffree": 0}, "No space left on device"),
+        ({"f_files": 0, "f_ffree": 0}, ""),  # a file system that does not count them
+    ],
+)
+def test_a_disk_that_takes_nothing_is_seen_without_writing(
+    changes: dict[str, int], words: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a container's start meets it."""
+    fields = {"f_flag": 0, "f_bfree": 1000, "f_frsize": 4096, "f_files": 100, "f_ffree": 50}
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(**{**fields, **changes}))
+    told = store.write_fault()
+    assert told == (f"cannot write {store.path}: {words}" if words else "")
+
+
+def test_a_directory_that_is_not_there_yet_is_no_fault(tmp_path: Path) -> None:
+    """The daemon makes it."""
+    assert Store(str(tmp_path / "none")).write_fault() == ""

@@ -14,14 +14,17 @@ Rules:
 - What is read is checked in full; a file that is not exactly ours is a StateError, never a
   guess. It is set aside before anything is written.
 - One daemon a directory: the lock is held until the process ends.
+- Files that were set aside are for a person to look at. The newest KEPT stay.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from time import strftime
 from typing import NoReturn
 
@@ -32,15 +35,21 @@ from canwharf.errors import OptionError, StartError, StateError
 
 VERSION = 1
 FILE_NAME = "state.json"
+KEPT = 5  # files that were set aside
+_ROOM = 4096  # bytes that a file system should have free, beside those of the next state
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Store:
-    """The state file in one directory."""
+    """The state file in one directory.
+
+    `fault` says why the state could not be written, the last time that it should have been.
+    """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self.path = os.path.join(directory, FILE_NAME)
+        self.fault = ""
         self._boot = _boot_id()
         self._lock = -1
 
@@ -82,7 +91,39 @@ class Store:
             os.replace(self.path, kept)
         except OSError as error:
             raise StateError("set aside", self.path, _words(error)) from error
+        for old in self.aside()[:-KEPT]:
+            with suppress(OSError):  # a directory in the file's place, say
+                os.unlink(old)
         return kept
+
+    def aside(self) -> list[str]:
+        """The files that were set aside, the oldest first."""
+        try:
+            names = os.listdir(self.directory)
+        except OSError:
+            return []
+        ours = (each for each in names if each.startswith(f"{FILE_NAME}.") and each[-4:] == ".bad")
+        return [os.path.join(self.directory, each) for each in sorted(ours)]
+
+    def write_fault(self) -> str:
+        """Why a state could not be written now; empty if it could. Nothing is written."""
+        try:
+            size = os.stat(self.path).st_size if self.exists() else 0
+            found = os.statvfs(self.directory)
+            fault = ""
+            if found.f_flag & os.ST_RDONLY:
+                fault = os.strerror(errno.EROFS)
+            elif found.f_bfree * found.f_frsize < size + _ROOM or (
+                found.f_files and not found.f_ffree
+            ):
+                fault = os.strerror(errno.ENOSPC)
+            elif os.geteuid() == 0 and not os.access(self.directory, os.W_OK | os.X_OK):
+                fault = os.strerror(errno.EACCES)
+        except FileNotFoundError:
+            return ""  # the daemon makes it
+        except OSError as error:
+            fault = _words(error)
+        return str(StateError("write", self.path, fault)) if fault else ""
 
     def save(self, state: State) -> None:
         """Make this the state on disk. Raises StateError.
@@ -110,7 +151,10 @@ class Store:
             durable.replace(self.path, _text(head, networks).encode())
             os.fsync(self._lock)
         except OSError as error:
-            raise StateError("write", self.path, _words(error)) from error
+            fault = StateError("write", self.path, _words(error))
+            self.fault = str(fault)
+            raise fault from error
+        self.fault = ""
 
     def _read(self, content: object, driver: str) -> tuple[State, int]:
         whole = self._object(content, "the file")

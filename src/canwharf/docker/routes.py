@@ -4,7 +4,8 @@ Rules:
 
 - Every call that Docker knows for a network driver is in the table; another gets a 404 with an
   Err, by which Docker knows that a driver does not offer it.
-- One call is not Docker's: /Canwharf.Sync, which `canwharf sync` makes.
+- Two calls are not Docker's: /Canwharf.Sync, which `canwharf sync` makes, and /Canwharf.State, by
+  which `canwharf doctor` asks why the state could not be written.
 - A refusal is a 200 with an Err: Docker shows its text to the user as it is. What is not of the
   protocol's form gets a 400.
 - What a user is shown has no internal name of an interface; the log has it.
@@ -59,6 +60,7 @@ class Routes:
             # A CAN bus has no gateway: Docker need not set an address aside for one.
             "/NetworkDriver.GwAllocCheck": lambda _content: {"SkipIPv4": True, "SkipIPv6": True},
             "/Canwharf.Sync": self._sync,
+            "/Canwharf.State": lambda _content: {"Fault": self._service.fault},
         }
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:

@@ -15,6 +15,7 @@ def record(sight: Sight) -> Value:
         "driver": sight.driver,
         "daemon": {"running": bool(sight.process), "process": sight.process or None},
         "docker": sight.names is not None,
+        "write_fault": sight.write_fault or None,
         "buses": [_bus(sight, picture) for picture in sight.pictures],
         "differences": list(sight.changes),
         "faults": list(sight.faults),

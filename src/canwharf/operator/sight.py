@@ -31,7 +31,8 @@ _SHORT = 12  # digits of an id, as Docker shows them
 class Sight(NamedTuple):
     """What there is to see.
 
-    `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `names` None
+    `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `write_fault`
+    why it could not be written now (empty if it could), `names` None
     where Docker does not answer; `hardware` is driver and device of each adapter's interface;
     `unused` are the adapters that are on no bus; `steps` are what a recovery would do, `changes`
     the same in words.
@@ -47,6 +48,7 @@ class Sight(NamedTuple):
     steps: tuple[Step, ...] = ()
     changes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    write_fault: str = ""
 
     def network(self, id: str) -> str:
         """A network's name, or its id."""
@@ -96,7 +98,9 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
     process = listener.server(driver)
     links = link.links(requests)
     kernel = Kernel(links, gateway.entries(requests), inside.ends(requests, links))
-    sight = Sight(driver, process, store.exists(), names.ask(driver))
+    sight = Sight(
+        driver, process, store.exists(), names.ask(driver), write_fault=store.write_fault()
+    )
     if not sight.stored:
         return sight
     seen, outcome = rehearse(state, store, requests, served=bool(process))

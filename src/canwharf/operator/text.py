@@ -46,7 +46,8 @@ def _head(sight: Sight, paint: Paint) -> str:
     buses = "" if sight.pictures else "; there is no bus"
     if not sight.stored:
         buses = "; no network was ever kept here"
-    return f"{sight.driver}: {daemon}{docker}{blind}{buses}"
+    head = f"{sight.driver}: {daemon}{docker}{blind}{buses}"
+    return f"{head}\n{paint(legible(sight.write_fault), BAD)}" if sight.write_fault else head
 
 
 def _bus(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
