@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import pytest
 
 from canwharf import __version__
 from canwharf.cli import install, main, uninstall
-from canwharf.errors import InstallError
+from canwharf.errors import CallError, InstallError
 from canwharf.kernel import modules as kernel_modules
 from canwharf.operator import command
-from canwharf.operator.service import modules, program, units
+from canwharf.operator.service import modules, portable, program, units
 
 
 class System:
@@ -23,6 +24,7 @@ class System:
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.broken = ""
+        self.file = True  # the socket's
         self.active: set[str] = set()
         self.enabled: set[str] = set()
 
@@ -39,6 +41,7 @@ class System:
             case ["systemctl", "enable", *_, unit]:
                 self.enabled |= {unit, unit.replace(".service", ".socket")}
             case ["systemctl", "start" | "restart", unit]:
+                self.file = self.file or (unit.endswith(".socket") and unit not in self.active)
                 self.active.add(unit)
             case ["systemctl", "stop", *stopped]:
                 self.active -= set(stopped)
@@ -46,6 +49,12 @@ class System:
                 self.active -= set(stopped)
                 self.enabled -= set(stopped)
         return ""
+
+    def call(self, path: str, name: str, limit: float) -> None:
+        """Docker's own first question."""
+        assert limit > 0
+        if not self.file:
+            raise CallError(name, path, "No such file or directory")
 
     def succeeds(self, *words: str) -> bool:
         try:
@@ -66,6 +75,10 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(modules, "FILE", str(tmp_path / "modules" / "canwharf.conf"))
     monkeypatch.setattr(units, "_DIRECTORY", str(tmp_path / "units"))
+    monkeypatch.setattr(portable, "wanted", lambda: False)
+    monkeypatch.setattr(portable, "FILE", str(tmp_path / "lib" / "canwharf.pyz"))
+    monkeypatch.setattr(install, "call", made.call)
+    monkeypatch.setattr(install, "_is_socket", lambda _path: made.file)
     monkeypatch.setattr(program, "check", lambda _words: None)
     monkeypatch.setattr(program, "words", lambda: ["/opt/canwharf/bin/canwharf"])
     (tmp_path / "units").mkdir()
@@ -86,15 +99,14 @@ def test_a_second_install_changes_no_file_and_starts_the_new_program(
     first = files(tmp_path)
     assert set(first) == {
         "modules/canwharf.conf",
-        "units/canwharf.service",
-        "units/canwharf.socket",
+        *(f"units/{unit}" for unit in units.Units.of("canwharf").all),
     }
-    assert capsys.readouterr().out.count("wrote ") == 3
+    assert capsys.readouterr().out.count("wrote ") == 7
     system.ran.clear()
     assert main(["install"]) == 0
     assert files(tmp_path) == first
     told = capsys.readouterr().out
-    assert told.count("unchanged ") == 3
+    assert told.count("unchanged ") == 7
     assert "restarted canwharf.service" in told
     assert "systemctl restart canwharf.service" in system.ran
     assert not [line for line in system.ran if line.startswith("systemctl stop")]
@@ -153,6 +165,54 @@ def test_a_new_socket_unit_takes_the_old_ones_place(tmp_path: Path, system: Syst
     assert main(["install"]) == 0
     stopped = system.ran.index("systemctl stop canwharf.service canwharf.socket")
     assert stopped < system.ran.index("systemctl start canwharf.socket")
+
+
+def test_a_socket_file_that_was_removed_comes_back(system: System) -> None:
+    """By a cleaner, or `rm -rf`: systemd holds the socket all the same, and calls it active."""
+    main(["install"])
+    system.file = False
+    assert main(["install"]) == 0
+    assert system.file
+
+
+def test_that_docker_finds_the_driver_is_seen_before_it_is_said(
+    tmp_path: Path,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What systemd calls started may answer nobody."""
+
+    def silent(name: str, path: str) -> None:
+        raise CallError(name, path, "no answer within 10 seconds")
+
+    monkeypatch.setattr(install, "call", lambda path, name, **_limit: silent(name, path))
+    assert main(["install"]) == 1
+    told = capsys.readouterr()
+    assert "Docker finds" not in told.out
+    assert "Docker would not find it: cannot call Plugin.Activate" in told.err
+    assert not system.active
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.usefixtures("system")
+def test_a_program_in_a_virtual_environment_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be gone with that Python's version; a second install leaves an equal copy alone."""
+    monkeypatch.setattr(portable, "wanted", lambda: True)
+    assert main(["install"]) == 0
+    unit = (tmp_path / "units" / "canwharf.service").read_text()
+    assert f"ExecStart={portable.FILE} serve" in unit
+    assert main(["install"]) == 0
+    assert f"unchanged {portable.FILE}" in capsys.readouterr().out
+    Path(portable.FILE).write_bytes(b"an older version's")
+    assert main(["install"]) == 0
+    said = subprocess.run([portable.FILE, "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"canwharf {__version__}\n"
+    assert main(["uninstall"]) == 0
+    assert files(tmp_path) == {}
+    assert not (tmp_path / "lib").exists()
 
 
 @pytest.mark.usefixtures("system")
@@ -270,8 +330,7 @@ def test_the_modules_stay_for_another_driver(tmp_path: Path) -> None:
     assert main(["uninstall"]) == 0
     assert set(files(tmp_path)) == {
         "modules/canwharf.conf",
-        "units/canwharf-other.service",
-        "units/canwharf-other.socket",
+        *(f"units/{unit}" for unit in units.Units.of("other").all),
     }
     assert main(["uninstall", "--driver-name", "other"]) == 0
     assert files(tmp_path) == {}

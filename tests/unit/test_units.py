@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import json
+import shlex
+import socket
+import subprocess
+from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 
@@ -22,11 +28,11 @@ def test_both_units_come_before_docker_and_belong_together() -> None:
     """Docker starts no container of a driver that it does not find at once."""
     units = Units.of("canwharf")
     files = units.files(["/opt/canwharf/bin/canwharf"])
-    assert list(files) == [
+    assert list(files)[:2] == [
         "/etc/systemd/system/canwharf.socket",
         "/etc/systemd/system/canwharf.service",
     ]
-    socket, service = (parsed(text) for text in files.values())
+    socket, service = (parsed(text) for text in list(files.values())[:2])
     assert socket["Unit"]["Before"] == service["Unit"]["Before"] == "docker.service"
     assert socket["Socket"]["ListenStream"] == "/run/docker/plugins/canwharf.sock"
     assert service["Unit"]["Requires"] == service["Install"]["Also"] == "canwharf.socket"
@@ -34,7 +40,7 @@ def test_both_units_come_before_docker_and_belong_together() -> None:
         "/opt/canwharf/bin/canwharf serve --socket /run/docker/plugins/canwharf.sock "
         "--state-dir /var/lib/canwharf"
     )
-    assert service["Service"]["StateDirectory"] == "canwharf"
+    assert service["Service"]["ReadWritePaths"] == "-/var/lib/canwharf"
     assert service["Service"]["ProtectHome"] == "yes"
 
 
@@ -47,7 +53,7 @@ def test_a_second_name_shares_nothing() -> None:
         *("serve", "--socket", "/run/docker/plugins/rustyvxcan.sock"),
         *("--state-dir", "/var/lib/canwharf-rustyvxcan"),
     ]
-    assert service["Service"]["StateDirectory"] == "canwharf-rustyvxcan"
+    assert service["Service"]["ReadWritePaths"] == "-/var/lib/canwharf-rustyvxcan"
     assert "canwharf.socket" not in two["/etc/systemd/system/canwharf-rustyvxcan.service"]
 
 
@@ -88,3 +94,78 @@ def test_a_name_that_docker_could_not_use_is_refused(name: str) -> None:
 def test_a_path_is_written_as_systemd_reads_it(word: str, written: str) -> None:
     """Blanks, quotes, specifiers and variables have a meaning there."""
     assert quoted(word) == written
+
+
+def command(unit: str, line: str = "ExecStart") -> list[str]:
+    """The words of a unit's command, as systemd reads them."""
+    files = Units.of("canwharf").files(["/opt/canwharf/bin/canwharf"])
+    written = parsed(files[f"/etc/systemd/system/{unit}"])["Service"][line]
+    return [word.replace("$$", "$").replace("%%", "%") for word in shlex.split(written)]
+
+
+def test_a_refusal_is_an_answer_that_docker_reads() -> None:
+    """From the shell alone, as no Python may work: it says whom to ask, and ends."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(10)
+        refusing = subprocess.Popen(
+            command("canwharf-refuse@.service"), stdin=theirs.fileno(), stdout=theirs.fileno()
+        )
+        theirs.close()
+        connection = HTTPConnection("canwharf")
+        connection.sock = ours
+        connection.request("POST", "/Plugin.Activate", "{}")
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+        assert refusing.wait(10) == 0
+    assert (answer.status, answer.getheader("Connection")) == (503, "close")
+    assert "systemctl status canwharf.service" in said["Err"]
+
+
+@pytest.mark.parametrize(
+    ("result", "starts", "expected"),
+    [
+        ("exit-code", True, ["--quiet start canwharf.service"]),
+        (
+            "exit-code",
+            False,
+            ["--quiet start canwharf.service", "--no-block start canwharf-refuse.socket"],
+        ),
+        ("timeout", True, ["--no-block start canwharf-refuse.socket"]),  # Docker has waited enough
+        ("", True, ["--quiet start canwharf.service"]),  # by the timer
+    ],
+)
+def test_what_fails_is_started_once_more_and_then_refused(
+    result: str, starts: bool, expected: list[str], tmp_path: Path
+) -> None:
+    """A crash loses no call, and a daemon that cannot start holds up nobody."""
+    fake = tmp_path / "systemctl"
+    fake.write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/ran\n[ "$1" != --quiet ] || {starts}\n'.lower()
+    )
+    fake.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MONITOR_SERVICE_RESULT": result}
+    subprocess.run(command("canwharf-rescue.service"), env=environment, check=True)
+    assert (tmp_path / "ran").read_text().splitlines() == expected
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_state_is_made_roots_before_the_daemon_starts(there: bool, tmp_path: Path) -> None:
+    """It has no right to read another's; where a link leads is left as it is."""
+    state = tmp_path / "canwharf"
+    script = command("canwharf.service", "ExecStartPre")[-1]
+    script = script.replace("/var/lib/canwharf", str(state))
+    if there:
+        state.mkdir()
+        (state / "state.json").write_text("{}")
+        (state / "state.json").chmod(0)
+        state.chmod(0)
+    subprocess.run(["/bin/sh", "-c", script], check=True)
+    assert state.stat().st_mode & 0o700 == 0o700
+    if there:
+        assert (state / "state.json").stat().st_mode & 0o777 == 0o600
+    state.rename(tmp_path / "elsewhere")
+    state.symlink_to("elsewhere")
+    (tmp_path / "elsewhere").chmod(0o500)
+    subprocess.run(["/bin/sh", "-c", script], check=True)
+    assert state.stat().st_mode & 0o777 == 0o500

@@ -5,7 +5,7 @@ Rules:
 - All that can be looked at before is: who we are, the program, the kernel's modules, whoever else
   listens on the driver's socket. Only then is anything written.
 - What was done is undone, in reverse, if a later step fails.
-- A file that was there and is another is kept beside the new one: somebody may have edited it.
+- A unit that was there and is another is kept beside the new one: somebody may have edited it.
 - It can be run again: after an upgrade, it starts the new program. Containers keep talking, and
   what starts at a boot stays as it was chosen.
 - Each thing done is said, in one line.
@@ -15,18 +15,20 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from time import time
 
-from canwharf import durable
 from canwharf.cli.options import Flag, Option
-from canwharf.errors import CanwharfError, InstallError
+from canwharf.docker.call import call
+from canwharf.errors import CallError, CanwharfError, InstallError
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
-from canwharf.operator.service import modules, program
+from canwharf.operator.service import files, modules, portable, program
+from canwharf.operator.service.files import kept
 from canwharf.operator.service.units import DRIVER, Units
 
 DESCRIPTION = (
@@ -43,6 +45,7 @@ NAME = Option(
     "NAME",
 )
 OPTIONS = (NAME, Flag("dry-run", "show the files that would be written, and do nothing"))
+_ANSWER = 10.0  # seconds for the daemon that was started
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
 
 
@@ -50,9 +53,13 @@ def run(options: Mapping[str, str]) -> int:
     """Install. Raises CanwharfError, with everything as it was."""
     units = Units.of(options["driver-name"])
     words = program.words()
-    texts = {modules.FILE: modules.TEXT, **units.files(words, program.in_a_home(words))}
+    copy = portable.make() if portable.wanted() else b""
+    starts = [portable.FILE] if copy else words
+    texts = {modules.FILE: modules.TEXT, **units.files(starts, program.in_a_home(words))}
     if options["dry-run"]:
         print("\n".join(f"# {path}\n{text}" for path, text in texts.items()))
+        if copy:
+            print(f"# {portable.FILE}: a copy of this program for {portable.PYTHON}")
         return 0
     require_root_and_systemd("install")
     program.check(words)
@@ -62,6 +69,8 @@ def run(options: Mapping[str, str]) -> int:
         modules.load(module)
     print(f"loaded the kernel modules {', '.join(NEEDED)}")
     with ExitStack() as undo:
+        if copy:
+            _write_copy(copy, undo)
         _install(units, texts, undo)
         undo.pop_all()
     print(f"Docker finds the driver: docker network create -d {units.driver} bus0")
@@ -82,8 +91,8 @@ def require_root_and_systemd(verb: str) -> None:
 def require_units_of_ours(units: Units) -> None:
     """Another driver's units may have the same name. Raises InstallError."""
     path = units.file(units.socket)
-    text = _read(path)
-    if text is not None and units.listening not in text.splitlines():
+    text = files.read(path)
+    if text is not None and units.listening.encode() not in text.splitlines():
         raise InstallError(
             f"{path} is the socket of another driver than {units.driver}, though it has the "
             "name that this one's would have: its ListenStream= tells which"
@@ -102,7 +111,7 @@ def _is_enabled(unit: str) -> bool:
 
 def _check_socket(units: Units) -> None:
     """Nobody else may have Docker's ear under this name. Raises InstallError."""
-    if is_active(units.socket) or is_active(units.service):
+    if any(is_active(each) for each in (units.socket, units.service, f"{units.refuse}.socket")):
         return
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.settimeout(1)
@@ -124,8 +133,10 @@ def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
         undo.callback(_undo, "systemctl", "disable", "--now", "--quiet", *fresh)
         command("systemctl", "enable", "--quiet", "--no-reload", units.service)
     command("systemctl", "daemon-reload")
-    if units.file(units.socket) in changed:
-        # A new socket can take the old one's place only while nobody serves that.
+    undo.callback(_undo, "systemctl", "stop", *units.helpers)
+    if units.file(units.socket) in changed or not _is_socket(units.path):
+        # A new socket can take the old one's place only while nobody serves that; and a file that
+        # somebody removed comes back with no other.
         command("systemctl", "stop", units.service, units.socket)
     begun = int(time())
     for verb, unit in (("start", units.socket), ("restart", units.service)):
@@ -134,8 +145,20 @@ def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
         except InstallError as error:
             words = _last_words(unit, begun) or error
             raise InstallError(f"{unit} does not start: {words}") from error
+    try:
+        call(units.path, "Plugin.Activate", limit=_ANSWER)
+    except CallError as error:
+        raise InstallError(
+            f"{units.service} is started, and Docker would not find it: {error}"
+        ) from error
     done = "restarted" if running else "enabled and started" if units.socket in fresh else "started"
     print(f"{done} {units.service}, on {units.socket}")
+
+
+def _is_socket(path: str) -> bool:
+    with suppress(OSError):
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    return False
 
 
 def _last_words(unit: str, begun: int) -> str:
@@ -151,46 +174,34 @@ def _last_words(unit: str, begun: int) -> str:
 
 def _write(path: str, text: str, undo: ExitStack) -> bool:
     """Make this the file's text; whether it was not."""
-    old = _read(path)
-    if old == text:
+    old = files.read(path)
+    if old == text.encode():
         print(f"unchanged {path}")
         return False
     if old is not None:
-        undo.callback(_restore, kept(path), _read(kept(path)))
-        _replace(kept(path), old)
+        undo.callback(_restore, kept(path), files.read(kept(path)))
+        files.replace(kept(path), old)
     undo.callback(_restore, path, old)
-    _replace(path, text)
+    files.replace(path, text.encode())
     print(f"wrote {path}" if old is None else f"rewrote {path}, the old one is {kept(path)}")
     return True
 
 
-def kept(path: str) -> str:
-    """Where the text goes that was in a file before; no program reads it there."""
-    return f"{path}.old"
+def _write_copy(copy: bytes, undo: ExitStack) -> None:
+    """The program for the system's Python, which no upgrade of that takes away."""
+    old = files.read(portable.FILE)
+    if old is not None and portable.is_same(old, copy):
+        print(f"unchanged {portable.FILE}")
+        return
+    undo.callback(_restore, portable.FILE, old, 0o755)
+    files.replace(portable.FILE, copy, 0o755)
+    print(f"wrote {portable.FILE}, a copy of this program for {portable.PYTHON}")
 
 
-def _read(path: str) -> str | None:
-    try:
-        return durable.read(path).decode()
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InstallError(f"cannot read {path}: {error}") from error
-
-
-def _replace(path: str, text: str) -> None:
-    """The old text or the new one, also after a power cut."""
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        durable.replace(path, text.encode(), 0o644)
-    except OSError as error:
-        raise InstallError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _restore(path: str, old: str | None) -> None:
+def _restore(path: str, old: bytes | None, mode: int = 0o644) -> None:
     try:
         if old is not None:
-            _replace(path, old)
+            files.replace(path, old, mode)
         elif os.path.lexists(path):
             os.unlink(path)
     except (OSError, InstallError) as error:

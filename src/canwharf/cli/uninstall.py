@@ -18,13 +18,14 @@ from contextlib import suppress
 
 from canwharf.bus import words
 from canwharf.bus.reconcile import Reconciler
-from canwharf.cli.install import NAME, kept, require_root_and_systemd, require_units_of_ours
+from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
 from canwharf.docker import engine, listener
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.command import run as command
-from canwharf.operator.service import modules
+from canwharf.operator.service import modules, portable
+from canwharf.operator.service.files import kept
 from canwharf.operator.service.units import Units
 
 DESCRIPTION = (
@@ -61,6 +62,9 @@ def run(options: Mapping[str, str]) -> int:
 def _stop(units: Units) -> None:
     both = (units.service, units.socket)
     there = [unit for unit in both if os.path.exists(units.file(unit))]
+    helpers = [unit for unit in units.helpers if os.path.exists(units.file(unit))]
+    if helpers:
+        command("systemctl", "stop", *helpers)  # first, as they would start it again
     if there:
         command("systemctl", "disable", "--now", "--quiet", "--no-reload", *there)
         print(f"stopped and disabled {', '.join(there)}")
@@ -69,15 +73,19 @@ def _stop(units: Units) -> None:
 
 
 def _remove_files(units: Units) -> None:
-    for path in (units.file(units.socket), units.file(units.service)):
-        _remove(path)
+    for unit in units.all:
+        _remove(units.file(unit))
     command("systemctl", "daemon-reload")
-    with suppress(InstallError):  # as one that never failed is not loaded any more
-        command("systemctl", "reset-failed", units.service, units.socket)
+    for unit in units.all:
+        with suppress(InstallError):  # as one that never failed is not loaded any more
+            command("systemctl", "reset-failed", unit)
     directory = os.path.dirname(units.file(units.service))
     others = [each for each in os.listdir(directory) if each.startswith("canwharf")]
     if not [each for each in others if each.endswith(".service")]:
         _remove(modules.FILE)
+        _remove(portable.FILE)
+        with suppress(OSError):  # it is not there, or something else is in it
+            os.rmdir(os.path.dirname(portable.FILE))
 
 
 def _refuse_in_use(units: Units) -> None:
@@ -103,8 +111,8 @@ def _remove_state(units: Units) -> None:
         if os.path.isdir(directory):
             shutil.rmtree(directory)
             print(f"removed {directory}")
-    for path in (units.file(units.socket), units.file(units.service)):
-        _remove(kept(path))
+    for unit in units.all:
+        _remove(kept(units.file(unit)))
     if not os.path.exists(modules.FILE):
         _remove(kept(modules.FILE))
     with suppress(FileNotFoundError):

@@ -81,22 +81,34 @@ def _check_owner(path: str) -> None:
         )
 
 
-def _check_start(program: list[str]) -> None:
-    """See that it starts with nothing of the caller's, and is this canwharf."""
+def version(program: list[str], limit: float = _LIMIT) -> str:
+    """What it says of its version, with nothing of the caller's; or why it does not.
+
+    `limit` is in seconds. Raises nothing.
+    """
     try:
         done = subprocess.run(
             [*program, "--version"],
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             cwd="/",
             env={},
             stdin=subprocess.DEVNULL,
-            timeout=_LIMIT,
+            timeout=limit,
         )
-        said = done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)
+    except subprocess.TimeoutExpired:
+        return f"{' '.join(program)} --version does not end within {limit:g} seconds"
+    except OSError as error:
+        return f"{program[0]}: {error.strerror}"
+    said = done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
+    return said or f"{' '.join(program)} --version ends with status {done.returncode}"
+
+
+def _check_start(program: list[str]) -> None:
+    """See that it starts with nothing of the caller's, and is this canwharf."""
+    said = version(program)
     if said != f"canwharf {canwharf.__version__}":
         raise InstallError(
             f"{' '.join(program)} does not start without this environment ({said}): {_INSTEAD}"

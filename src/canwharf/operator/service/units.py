@@ -9,14 +9,24 @@ come before docker.service. With the socket alone, Docker's first call starts th
 Rules:
 
 - The daemon gets what it uses and nothing else: CAP_NET_ADMIN for netlink, its state, its lock.
+  It has no right to read what is not its user's, so the state is made root's before it starts.
 - It stays root without that capability's siblings: only root may enter Docker's directory of
   network namespaces.
 - It has mounts of its own, and sees those that come to be on the host, as Docker's namespaces.
-- Whatever happens it is started again, and its end touches nothing but itself.
+- Whatever happens it is started again; what it leaves behind, as a wrapper's child that still
+  holds the socket, ends with it.
+- A daemon that cannot start must not take Docker down. Docker's calls have no time limit, and in a
+  socket that nobody serves they wait for ever. So one that fails is started once more at once (by
+  the rescue service: a crash loses no call). If that fails, or the first start hung, the refuse
+  socket takes the driver's place: each call gets an error that says what to do, from a shell and
+  printf, which work when no Python does. Half a minute later the rescue timer tries again, and
+  whenever the daemon starts, its socket is back. That is also what a manual start does.
+- It is not the start limit of systemd that decides: that counts an operator's own restarts too.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,6 +41,7 @@ _SOCKET = """\
 [Unit]
 Description=CAN buses for containers: the socket of the Docker driver {driver}
 Before=docker.service
+OnFailure={refuse}.socket
 
 [Socket]
 {listening}
@@ -51,16 +62,21 @@ After={socket} systemd-modules-load.service
 # Docker looks for the driver when it starts its containers, and not again.
 Before=docker.service
 StartLimitIntervalSec=0
+OnFailure={rescue}.service
+RequiresMountsFor={state}
 
 [Service]
 Type=notify
+ExecStartPre=-+/bin/sh -c {preparing}
 ExecStart={program} serve --socket {path} --state-dir {state}
-Restart=always
-RestartSec=1
+# A failure is the rescue service's.
+Restart=on-success
 # Docker waits for us at a boot, but not for ever.
-TimeoutStartSec=20
-KillMode=process
-StateDirectory={name}
+TimeoutStartSec=10
+TimeoutStartFailureMode=kill
+TimeoutStopSec=10
+KillMode=mixed
+ReadWritePaths=-{state}
 RuntimeDirectory=canwharf
 RuntimeDirectoryPreserve=yes
 
@@ -98,6 +114,85 @@ WantedBy=multi-user.target
 Also={socket}
 """
 
+_RESCUE = """\
+# Written by canwharf install.
+[Unit]
+Description=CAN buses for containers: the second start of the Docker driver {driver}
+# Of a daemon that starts and fails again and again, the sixth time within ten seconds.
+OnFailure={refuse}.socket
+StartLimitIntervalSec=10
+StartLimitBurst=5
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c {rescuing}
+"""
+
+_TIMER = """\
+# Written by canwharf install.
+[Unit]
+Description=CAN buses for containers: another try to start the Docker driver {driver}
+PartOf={refuse}.socket
+
+[Timer]
+OnActiveSec={again}
+AccuracySec=1
+"""
+
+_REFUSE = """\
+# Written by canwharf install.
+[Unit]
+Description=CAN buses for containers: {service} does not start, so Docker's calls are refused
+Conflicts={socket}
+After={socket}
+Wants={rescue}.timer
+
+[Socket]
+{listening}
+SocketMode=0600
+DirectoryMode=0755
+RemoveOnStop=yes
+Accept=yes
+"""
+
+_REFUSAL = """\
+# Written by canwharf install.
+[Unit]
+Description=CAN buses for containers: {service} does not start, so this call is refused
+CollectMode=inactive-or-failed
+
+[Service]
+ExecStart=/bin/sh -c {refusing}
+StandardInput=socket
+RuntimeMaxSec=10
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+"""
+
+# What StateDirectory= does; but that starts nothing where the directory is a symbolic link, as to
+# another disk. Where it leads is somebody's choice and left as it is.
+_PREPARING = (
+    "[ -L {state} ] || {{ [ -d {state} ] || mkdir {state}; "
+    "for each in {state} {state}/state.json; do [ -L $each ] || [ ! -e $each ] || "
+    "{{ [ -O $each ] || chown 0:0 $each; chmod -f u+rwX $each; }}; done; }}"
+)
+# A start that took too long is not tried again at once: Docker is waiting.
+_RESCUING = (
+    '[ "$MONITOR_SERVICE_RESULT" != timeout ] && systemctl --quiet start {service} || '
+    "exec systemctl --no-block start {refuse}.socket"
+)
+# The request is read to the end of its head, so that Docker has sent it when it is answered.
+_REFUSING = (
+    "while read -r line && [ ${{#line}} -gt 1 ]; do :; done; "
+    "printf 'HTTP/1.1 503 Service Unavailable\\r\\nContent-Type: application/json\\r\\n"
+    "Content-Length: %s\\r\\nConnection: close\\r\\n\\r\\n%s' {length} '{body}'"
+)
+_REFUSED = (
+    "{service} does not start, so no container can use the driver {driver}; why: "
+    "systemctl status {service}, what to do: canwharf doctor"
+)
+AGAIN = 30  # seconds until a daemon that does not start is tried again
+
 
 class Units(NamedTuple):
     """The units and the places of one driver's daemon."""
@@ -134,6 +229,33 @@ class Units(NamedTuple):
         return f"{self.name}.socket"
 
     @property
+    def rescue(self) -> str:
+        """The units that start it once more, without their suffix."""
+        return f"{self.name}-rescue"
+
+    @property
+    def refuse(self) -> str:
+        """The units that answer Docker while it does not start, without their suffix."""
+        return f"{self.name}-refuse"
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every unit, in the order in which they are installed."""
+        return (
+            self.socket,
+            self.service,
+            f"{self.rescue}.service",
+            f"{self.rescue}.timer",
+            f"{self.refuse}.socket",
+            f"{self.refuse}@.service",
+        )
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """Those that run only while it does not start."""
+        return f"{self.rescue}.timer", f"{self.rescue}.service", f"{self.refuse}.socket"
+
+    @property
     def path(self) -> str:
         """Where Docker finds the driver."""
         return f"/run/docker/plugins/{self.driver}.sock"
@@ -153,20 +275,23 @@ class Units(NamedTuple):
         return f"{_DIRECTORY}/{unit}"
 
     def files(self, program: Sequence[str], home: bool = False) -> dict[str, str]:
-        """Both units' files and texts; `home` says that the program is in a home directory."""
-        words = {
-            **self._asdict(),
-            **{
-                each: getattr(self, each)
-                for each in ("name", "service", "socket", "path", "listening")
-            },
+        """All units' files and texts; `home` says that the program is in a home directory."""
+        names = ("driver", "name", "service", "socket", "rescue", "refuse", "path", "listening")
+        words = {each: str(getattr(self, each)) for each in names}
+        words |= {
             "state": self.state,
             "program": " ".join(quoted(word) for word in program),
             "home": "read-only" if home else "yes",
+            "again": str(AGAIN),
         }
+        body = json.dumps({"Err": _REFUSED.format_map(words)})
+        words["refusing"] = quoted(_REFUSING.format(length=len(body), body=body))
+        words["preparing"] = quoted(_PREPARING.format_map(words))
+        words["rescuing"] = quoted(_RESCUING.format_map(words))
+        texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL)
         return {
-            self.file(self.socket): _SOCKET.format_map(words),
-            self.file(self.service): _SERVICE.format_map(words),
+            self.file(unit): text.format_map(words)
+            for unit, text in zip(self.all, texts, strict=True)
         }
 
 

@@ -1,0 +1,32 @@
+"""The files that make a service: read and replaced as a whole, with the path in what goes wrong."""
+
+from __future__ import annotations
+
+import os
+
+from canwharf import durable
+from canwharf.errors import InstallError
+
+
+def kept(path: str) -> str:
+    """Where the text goes that was in a file before; no program reads it there."""
+    return f"{path}.old"
+
+
+def read(path: str) -> bytes | None:
+    """The file's content; None if there is none. Raises InstallError."""
+    try:
+        return durable.read(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InstallError(f"cannot read {path}: {error}") from error
+
+
+def replace(path: str, new: bytes, mode: int = 0o644) -> None:
+    """Make this the content, and make the folder if there is none. Raises InstallError."""
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        durable.replace(path, new, mode)
+    except OSError as error:
+        raise InstallError(f"cannot write {path}: {error.strerror}") from error
