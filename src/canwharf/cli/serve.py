@@ -13,10 +13,14 @@ Rules:
 - Under a name that is not our own there was another driver: the first start takes its networks
   over, and is patient with Docker, which may know more of them.
 - SIGTERM and SIGINT end the daemon and leave every interface and rule in place.
+- One that does not come to an end of its work would let Docker wait for ever, which has no time
+  limit: the kernel ends it (alarm(2)) and systemd starts another. At rest nothing is armed, so that
+  nothing wakes it.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import selectors
 import signal
@@ -78,6 +82,7 @@ OPTIONS = (
 _FIRST_START = 0.2
 _OWN_NAME = "canwharf"
 _Round = Callable[[float], float | None]  # now -> when to come again, if ever (monotonic seconds)
+_WORK = 60  # seconds for one round; an exchange with the kernel ends after five
 _FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
 
 
@@ -194,12 +199,16 @@ def _loop(
 ) -> None:
     """Until a signal comes; `rounds` are called in each, and tell when to come again at last."""
     selector.register(signals, selectors.EVENT_READ)
+    faulthandler.register(signal.SIGALRM, chain=True)  # says where it was, and dies of it
     timeout: float | None = _FIRST_CALL
     patience = monotonic() + _FIRST_CALL
     while True:
+        signal.alarm(0)
         ready = selector.select(timeout)
+        signal.alarm(_WORK)
         for key, _events in ready:
             if key.fileobj is signals:
+                signal.alarm(0)
                 return
             if key.data is not None:
                 key.data()
