@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from canwharf.kernel.can import Controller
 from canwharf.kernel.gateway import Entry, Rule
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN, Finding, examine
-from canwharf.operator.doctor.facts import Facts, Unit
+from canwharf.operator.doctor.facts import Facts, Program, Unit
 from canwharf.operator.sight import Sight
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
@@ -38,7 +40,12 @@ WELL = Facts(
         Unit("canwharf.socket", there=True, enabled=True, before_docker=True),
     ),
     state="/var/lib/canwharf/state.json",
+    program=Program("/usr/local/bin/canwharf", "1.0"),
+    version="1.0",
 )
+SERVICE, HELD = WELL.units or ()
+UNHELD = (SERVICE, HELD._replace(active=False))
+FAILING = (SERVICE._replace(failing="exit-code: No module named 'canwharf'"), UNHELD[1])
 NONE = tuple(unit._replace(there=False, enabled=False) for unit in WELL.units or ())
 
 
@@ -80,9 +87,24 @@ def test_a_machine_that_is_well(daemon: Daemon) -> None:
         ("daemon", {"process": 0}, WARN, "systemctl start canwharf.service"),
         (
             "daemon",
-            {"process": 0, "listens": False},
+            {"process": 0, "listens": False, "units": UNHELD},
             FAILURE,
             "systemctl start canwharf.service",
+        ),
+        # Its file was removed, while systemd listens.
+        (
+            "daemon",
+            {"process": 0, "listens": False},
+            FAILURE,
+            "systemctl restart canwharf.socket",
+        ),
+        # Docker's calls are refused, on a socket that is there.
+        ("daemon", {"process": 0, "units": FAILING}, FAILURE, "systemctl restart canwharf.service"),
+        (
+            "daemon",
+            {"process": 0, "units": FAILING, "program": Program("/c", fault="no such file")},
+            FAILURE,
+            "canwharf install",
         ),
         (
             "daemon",
@@ -96,7 +118,21 @@ def test_a_machine_that_is_well(daemon: Daemon) -> None:
             FAILURE,
             "canwharf serve",
         ),
-        ("daemon", {"listens": False}, FAILURE, "systemctl restart canwharf.service"),
+        ("daemon", {"listens": False}, FAILURE, "systemctl restart canwharf.socket"),
+        (
+            "daemon",
+            {"listens": False, "units": UNHELD},
+            FAILURE,
+            "systemctl restart canwharf.service",
+        ),
+        ("program", {"program": Program("/c", fault="no such file")}, FAILURE, "canwharf install"),
+        (
+            "program",
+            {"program": Program("/c", fault="denied"), "root": False},
+            WARN,
+            "sudo canwharf doctor",
+        ),
+        ("program", {"program": Program("/c", "0.9")}, WARN, "canwharf install"),
         ("daemon", {"refusal": "no answer"}, FAILURE, "systemctl restart canwharf.service"),
         (
             "daemon",
@@ -352,6 +388,90 @@ def test_what_docker_may_know_is_not_forgotten(
         gather.forget(socket, directory, "n1")
     with pytest.raises(CanwharfError, match="no network n9"):
         gather.forget(socket, directory, "n9")
+
+
+def test_a_state_that_cannot_be_written_is_a_failure() -> None:
+    """No container can start: that the file is readable is not all."""
+    readable, fault = told("state", WELL._replace(write_fault="cannot write …: No space left"))
+    assert (readable.level, fault.level) == (OK, FAILURE)
+    assert "No space left" in fault.what
+
+
+def test_states_that_were_set_aside_are_told() -> None:
+    """They would lie there for ever; the newest is the one to look at."""
+    _ok, aside = told("state", WELL._replace(aside=("/s/state.json.1.bad", "/s/state.json.2.bad")))
+    assert aside.level == WARN
+    assert "/s/state.json.2.bad (2)" in aside.what
+    assert aside.mend == "rm -r /var/lib/canwharf/state.json.*.bad"
+
+
+def test_a_socket_whose_file_is_gone_is_found_by_nobody(tmp_path: Path) -> None:
+    """The kernel still lists it by its name."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        assert gather._listens(path)
+        os.unlink(path)
+        assert not gather._listens(path)
+        Path(path).touch()
+        assert not gather._listens(path)
+
+
+SHOWN = """\
+{ path=/usr/bin/python3 ; argv[]=/usr/bin/python3 %s serve --socket /run/x.sock ; \
+ignore_errors=no ; pid=0 ; code=(null) ; status=0/0 }"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("print('canwharf 7.1')", ("7.1", "")),
+        ("import nonesuch", ("", "ModuleNotFoundError: No module named 'nonesuch'")),
+        ("raise SystemExit(3)", ("", "--version ends with status 3")),
+    ],
+)
+def test_the_services_program_is_tried(
+    text: str, expected: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps it from starting is told in its own words."""
+    made = tmp_path / "canwharf.py"
+    made.write_text(text)
+    started = {"ExecStart": SHOWN % made}
+    monkeypatch.setattr(gather, "_shown", lambda *_words: started)
+    tried = gather._program("canwharf.service")
+    assert tried is not None
+    assert (tried.path, tried.version) == (str(made), expected[0])
+    assert tried.fault.endswith(expected[1])
+    assert bool(tried.fault) == bool(expected[1])
+
+
+def test_a_wrapper_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it would do with other words is not known."""
+    shown = {"ExecStart": "{ path=/bin/sh ; argv[]=/bin/sh -c exec canwharf serve --socket x ; }"}
+    monkeypatch.setattr(gather, "_shown", lambda *_words: shown)
+    assert gather._program("canwharf.service") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "failing"),
+    [
+        ("ActiveState=failed\nSubState=failed\nResult=timeout", "timeout: the last line"),
+        (
+            "ActiveState=activating\nSubState=auto-restart\nResult=exit-code",
+            "exit-code: the last line",
+        ),
+        ("ActiveState=active\nSubState=running\nResult=success", ""),
+    ],
+)
+def test_a_service_that_fails_every_second_is_failing(
+    state: str, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the units of an older version, which is never failed and never active."""
+    shown = f"LoadState=loaded\nUnitFileState=enabled\nBefore=docker.service\n{state}\n"
+    monkeypatch.setattr("canwharf.operator.command.run", lambda *_words, **_limit: shown)
+    monkeypatch.setattr("canwharf.operator.journal.last_line", lambda *_words: "the last line")
+    assert gather._unit("canwharf.service").failing == failing
 
 
 def test_what_it_prints_and_its_status(

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -89,19 +90,45 @@ def _docker(facts: Facts) -> Iterator[Finding]:
 
 def _daemon(facts: Facts) -> Iterator[Finding]:
     whose = f"the managed plugin {facts.plugin}" if facts.plugin else "the daemon"
-    if facts.refusal:
-        yield Finding(FAILURE, f"{whose} does not answer: {facts.refusal}", facts.restart)
-    elif facts.process and (facts.listens or facts.plugin):
-        yield Finding(OK, f"{whose} runs (process {facts.process})")
-    elif facts.process:
+    failing = facts.service.failing if facts.service and not facts.plugin else ""
+    held = facts.rebind != facts.restart
+    if facts.process and not facts.listens and not facts.plugin:
         what = f"the daemon runs (process {facts.process}), and nobody listens on {facts.socket}"
-        yield Finding(FAILURE, what, facts.restart)
+        yield Finding(FAILURE, what, facts.rebind, safe=held)
+    elif facts.refusal:
+        yield Finding(FAILURE, f"{whose} does not answer: {facts.refusal}", facts.restart)
+    elif facts.process:
+        yield Finding(OK, f"{whose} runs (process {facts.process})")
+    elif failing:
+        what = f"the service does not start, so Docker's calls are refused: {failing}"
+        if facts.program and facts.program.fault:
+            yield Finding(FAILURE, what, facts.install)
+        else:
+            yield Finding(FAILURE, what, facts.restart, safe=True)
+    elif held and not facts.listens:
+        what = f"Docker does not find the driver: systemd listens, and {facts.socket} is gone"
+        yield Finding(FAILURE, what, facts.rebind, safe=True)
     elif facts.listens:
         what = "the daemon does not run; systemd starts it at Docker's first call"
         yield Finding(WARN, what, facts.start, safe=True)
     else:
         safe = facts.start.startswith("systemctl")
         yield Finding(FAILURE, f"{whose} does not run", facts.start, safe)
+
+
+def _program(facts: Facts) -> Iterator[Finding]:
+    if facts.program is None:
+        return
+    path, version, fault = facts.program
+    if fault and facts.root:
+        yield Finding(FAILURE, f"the service's program does not start: {fault}", facts.install)
+    elif fault:
+        yield Finding(WARN, f"cannot see whether {path} starts: {fault}", "sudo canwharf doctor")
+    elif version != facts.version:
+        what = f"the service's program {path} is {version}, and this one {facts.version}"
+        yield Finding(WARN, what, facts.install)
+    else:
+        yield Finding(OK, f"{path} is {version}, as this one")
 
 
 def _units(facts: Facts) -> Iterator[Finding]:
@@ -139,6 +166,11 @@ def _state(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, f"no network was ever kept in {facts.state}")
     else:
         yield Finding(OK, f"{facts.state} is readable")
+    if facts.write_fault:
+        yield Finding(FAILURE, f"no container can join a bus: {facts.write_fault}")
+    if facts.aside:
+        what = f"files that could not be read, the newest is {facts.aside[-1]} ({len(facts.aside)})"
+        yield Finding(WARN, what, f"rm -r {shlex.quote(facts.state)}.*.bad")
 
 
 def _buses(facts: Facts) -> Iterator[Finding]:
@@ -258,6 +290,7 @@ CHECKS: dict[str, Check] = {
     "boot": _boot,
     "docker": _docker,
     "daemon": _daemon,
+    "program": _program,
     "units": _units,
     "state": _state,
     "buses": _buses,

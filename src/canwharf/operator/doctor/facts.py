@@ -9,12 +9,26 @@ from canwharf.operator.sight import Sight
 
 
 class Unit(NamedTuple):
-    """A systemd unit: whether there is one, is enabled, and comes before Docker."""
+    """A systemd unit: whether there is one, is enabled, and comes before Docker.
+
+    `failing` says that it does not start, in systemd's word for the result and the last line that
+    its program wrote. `active` is for a socket: systemd holds it.
+    """
 
     name: str
     there: bool
     enabled: bool
     before_docker: bool
+    active: bool = True
+    failing: str = ""
+
+
+class Program(NamedTuple):
+    """What the service starts: its version, or why it does not start."""
+
+    path: str
+    version: str = ""
+    fault: str = ""
 
 
 class Facts(NamedTuple):
@@ -22,11 +36,13 @@ class Facts(NamedTuple):
 
     `modules` are states by name, `advice` says where a missing one is to be had, `at_boot` that
     can-gw is loaded at each boot. `docker` is its version (empty: it does not answer), `plugin` the
-    managed plugin that is our driver, if one is. `listens` says that somebody has our socket,
-    `refusal` why the daemon does not answer there. `units` are None where systemd does not run.
-    `state_fault` says why the state cannot be read; then there is no `sight`. `ghosts` are networks
-    that Docker does not know, with their interface. `where` are the options with which a command of
-    ours finds the same daemon and state.
+    managed plugin that is our driver, if one is. `listens` says that somebody listens on our socket
+    and its file is there, `refusal` why the daemon does not answer there. `units` are None where
+    systemd does not run, and `program` where they start none that can be tried; `version` is this
+    program's. `state_fault` says why the state cannot be read; then there is no `sight`.
+    `write_fault` says why it cannot be written, `aside` are files that could not be read. `ghosts`
+    are networks that Docker does not know, with their interface. `where` are the options with which
+    a command of ours finds the same daemon and state.
     """
 
     driver: str
@@ -47,6 +63,21 @@ class Facts(NamedTuple):
     sight: Sight | None = None
     ghosts: Mapping[str, str] = {}
     where: str = ""
+    program: Program | None = None
+    version: str = ""
+    write_fault: str = ""
+    aside: tuple[str, ...] = ()
+
+    @property
+    def service(self) -> Unit | None:
+        """The service, where systemd has one of ours."""
+        return next((unit for unit in (self.units or ())[:1] if unit.there), None)
+
+    @property
+    def rebind(self) -> str:
+        """The command that brings a socket back whose file is gone."""
+        held = [unit.name for unit in (self.units or ())[1:] if unit.there and unit.active]
+        return f"systemctl restart {held[0]}" if held and not self.plugin else self.restart
 
     @property
     def start(self) -> str:

@@ -10,19 +10,22 @@ Rules:
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from glob import glob
 from time import monotonic
 
+from canwharf import __version__
 from canwharf.bus.store import Store
 from canwharf.docker import engine, listener, names
 from canwharf.docker.call import call
 from canwharf.errors import CallError, CanwharfError, InstallError, StartError
 from canwharf.kernel import modules
 from canwharf.kernel.netlink import Requests
-from canwharf.operator import command
-from canwharf.operator.doctor.facts import Facts, Unit
+from canwharf.operator import command, journal
+from canwharf.operator.doctor.facts import Facts, Program, Unit
+from canwharf.operator.service import program
 from canwharf.operator.sight import Sight, look
 
 _ANSWER = 5.0  # seconds for the daemon
@@ -47,6 +50,9 @@ def gather(
     process = listener.server(driver)
     plugin = _plugin(driver)
     root = os.geteuid() == 0
+    store = Store(directory)
+    refusal = _refusal(socket) if process and root else ""
+    told = _unwritten(socket) if process and root and not refusal else ""
     return Facts(
         driver,
         socket,
@@ -59,12 +65,16 @@ def gather(
         plugin,
         process,
         _listens(socket),
-        _refusal(socket) if process and root else "",
+        refusal,
         _units(unit),
         os.path.join(directory, "state.json"),
         fault,
         sight,
         _ghosts(sight),
+        program=None if plugin else _program(f"{unit}.service"),
+        version=__version__,
+        write_fault=store.write_fault() or told,
+        aside=tuple(store.aside()),
     )
 
 
@@ -132,8 +142,13 @@ def _plugin(driver: str) -> str:
 
 
 def _listens(socket: str) -> bool:
-    """Whether somebody listens at this path: the daemon, or systemd for it (proc_net(5))."""
+    """Whether somebody listens at this path: the daemon, or systemd for it (proc_net(5)).
+
+    A socket whose file was removed is still listed there, and is found by nobody.
+    """
     try:
+        if not stat.S_ISSOCK(os.stat(socket).st_mode):
+            return False
         with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
             rows = [line.split() for line in file]
     except OSError:
@@ -150,6 +165,13 @@ def _refusal(socket: str) -> str:
     return ""
 
 
+def _unwritten(socket: str) -> str:
+    """Why the daemon could not write its state; one of before does not know the question."""
+    with suppress(CallError):
+        return str(call(socket, "Canwharf.State", limit=_ANSWER).get("Fault", ""))
+    return ""
+
+
 def _units(unit: str) -> tuple[Unit, ...] | None:
     """The service and the socket of this name."""
     if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
@@ -158,15 +180,42 @@ def _units(unit: str) -> tuple[Unit, ...] | None:
 
 
 def _unit(name: str) -> Unit:
-    words = ("systemctl", "show", name, "-p", "LoadState,UnitFileState,Before")
-    try:
-        shown = command.run(*words, limit=_SYSTEMCTL)
-    except InstallError:
-        return Unit(name, there=False, enabled=False, before_docker=False)
-    told = dict(line.partition("=")[::2] for line in shown.splitlines())
+    told = _shown(name, "LoadState", "UnitFileState", "Before", "ActiveState", "SubState", "Result")
+    state = told.get("ActiveState", "")
+    fails = state == "failed" or told.get("SubState") == "auto-restart"
     return Unit(
         name,
         told.get("LoadState") == "loaded",
         told.get("UnitFileState") == "enabled",
         "docker.service" in told.get("Before", "").split(),
+        state == "active",
+        _failing(name, told.get("Result", "")) if fails and name.endswith(".service") else "",
     )
+
+
+def _shown(unit: str, *properties: str) -> dict[str, str]:
+    """What systemd says of a unit; nothing where it does not answer."""
+    try:
+        shown = command.run("systemctl", "show", unit, "-p", ",".join(properties), limit=_SYSTEMCTL)
+    except InstallError:
+        return {}
+    return dict(line.partition("=")[::2] for line in shown.splitlines())
+
+
+def _failing(service: str, result: str) -> str:
+    """Systemd's word for how it failed, and the last line of its last life."""
+    words = journal.last_line(service, _shown(service, "InvocationID").get("InvocationID", ""))
+    return f"{result}: {words}" if words else result
+
+
+def _program(service: str) -> Program | None:
+    """The program that the service runs, tried; None where it cannot be told which that is."""
+    started = _shown(service, "ExecStart").get("ExecStart", "")
+    words = started.partition(" argv[]=")[2].partition(" serve ")[0].split()
+    if not words or (len(words) > 1 and not os.path.basename(words[0]).startswith("python")):
+        return None  # a wrapper: what it would do is not known
+    said = program.version(words, _ANSWER)
+    name, _blank, version = said.partition(" ")
+    if name == "canwharf" and version and " " not in version:
+        return Program(words[-1], version)
+    return Program(words[-1], fault=said)
