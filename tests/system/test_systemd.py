@@ -13,6 +13,7 @@ import pytest
 
 from canwharf import __version__
 from canwharf.kernel.modules import NEEDED
+from canwharf.operator.service.units import Units
 from lab.guest import Guest
 from tests.system.board import SOCKET, UP
 from tests.system.installed import OLD, PROGRAM, Installed
@@ -107,8 +108,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     assert told == [
         f"loaded the kernel modules {', '.join(NEEDED)}",
         "wrote /etc/modules-load.d/canwharf.conf",
-        "wrote /etc/systemd/system/canwharf.socket",
-        "wrote /etc/systemd/system/canwharf.service",
+        *(f"wrote /etc/systemd/system/{unit}" for unit in Units.of("canwharf").all),
         "enabled and started canwharf.service, on canwharf.socket",
         "Docker finds the driver: docker network create -d canwharf bus0",
     ]
@@ -117,7 +117,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     machine.network()
     machine.clean()
     again = machine.canwharf("install")
-    assert [line.split()[0] for line in again[1:5]] == ["unchanged"] * 3 + ["restarted"]
+    assert [line.split()[0] for line in again[1:-1]] == ["unchanged"] * 7 + ["restarted"]
     machine.network()
     machine.clean()
 
@@ -127,7 +127,7 @@ def test_a_failed_install_leaves_nothing(installed: Installed) -> None:
     installed.sh("echo mine > /var/lib/canwharf-other")
     said = installed.refusal("install --driver-name other")
     assert "canwharf-other.service does not start: " in said
-    assert "/var/lib: Not a directory" in said
+    assert "cannot use /var/lib/canwharf-other: Not a directory" in said
     installed.sh("rm /var/lib/canwharf-other")
     assert not [each for each in installed.traces() if "other" in each]
     assert installed.sh("systemctl is-active canwharf.service") == "active"
@@ -146,9 +146,10 @@ def test_the_service_has_what_it_needs_and_no_more(talking: Installed) -> None:
 
 def test_killed_it_is_back_and_no_call_is_lost(talking: Installed) -> None:
     """Docker's call waits in the socket for the next daemon."""
+    before = talking.property("canwharf.service", "MainPID")
     talking.sh("systemctl kill --signal KILL canwharf.service")
     talking.network("bus1", "-o can.interface=vcan1 -o can.name=can")
-    assert talking.property("canwharf.service", "NRestarts") == "1"
+    assert talking.property("canwharf.service", "MainPID") not in ("0", before)
     talking.container("ecu3")
     talking.assert_exactly_once("host:vcan0", *(talking.member(name) for name in (*NAMES, "ecu3")))
 
@@ -248,6 +249,35 @@ def test_the_doctor(talking: Installed) -> None:
     assert_talking(talking)
 
 
+@pytest.mark.parametrize("stopped", ["", "systemctl stop canwharf.service; "])
+@pytest.mark.parametrize(
+    "broken", [f"rm {SOCKET}", "rm -r /run/docker/plugins", f"echo >{SOCKET}.x"]
+)
+def test_the_socket_file_removed(talking: Installed, broken: str, stopped: str) -> None:
+    """By a cleaner, or replaced: systemd listens all the same, and Docker finds nothing.
+
+    The doctor's command brings it back, its --fix does, and so does another install.
+    """
+    if broken.endswith(".x"):
+        broken += f"; mv {SOCKET}.x {SOCKET}"
+    talking.sh(stopped + broken)
+    told = talking.guest.run(f"env -u PYTHONPATH {PROGRAM} doctor", check=False)
+    (failure,) = [line for line in told.stdout.splitlines() if line.startswith("failure")]
+    assert told.status == 1
+    assert failure.endswith("; mend it: systemctl restart canwharf.socket")
+    talking.sh(failure.rpartition(": ")[2])
+    assert talking.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
+    talking.sh(stopped + broken)
+    assert not [line for line in talking.canwharf("doctor --fix") if line.startswith("failure")]
+    talking.container("ecu3")
+    talking.sh(broken)
+    talking.canwharf("install")
+    talking.container("ecu4")
+    talking.assert_exactly_once(
+        "host:vcan0", *(talking.member(name) for name in (*NAMES, "ecu3", "ecu4"))
+    )
+
+
 def test_uninstalled(machine: Installed) -> None:
     """Containers keep talking, networks are kept; with --purge nothing is left. Twice, too."""
     machine.network()
@@ -255,8 +285,7 @@ def test_uninstalled(machine: Installed) -> None:
         machine.container(name, more="--stop-signal KILL")
     assert machine.canwharf("uninstall") == [
         "stopped and disabled canwharf.service, canwharf.socket",
-        "removed /etc/systemd/system/canwharf.socket",
-        "removed /etc/systemd/system/canwharf.service",
+        *(f"removed /etc/systemd/system/{unit}" for unit in Units.of("canwharf").all),
         "removed /etc/modules-load.d/canwharf.conf",
         "networks that Docker still has, and whose containers cannot start without it: 1",
     ]

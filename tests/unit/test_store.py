@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -307,6 +308,25 @@ def test_a_network_that_stands_twice_is_not_guessed_at(store: Store) -> None:
     path.write_text(twice)
     with pytest.raises(StateError, match="'n1' stands twice"):
         store.load("canwharf")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.write_text(""), "Not a directory"),
+        (
+            lambda path: path.symlink_to("/mnt/away"),
+            "it is a link to /mnt/away, which is not there",
+        ),
+    ],
+)
+def test_what_is_no_directory_is_told_as_that(
+    make: Callable[[Path], object], words: str, tmp_path: Path
+) -> None:
+    """The system's word for both is "File exists"."""
+    make(tmp_path / "state")
+    with pytest.raises(StateError, match=words):
+        Store(str(tmp_path / "state")).acquire()
 
 
 def test_files_that_were_set_aside_are_few(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

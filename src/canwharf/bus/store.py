@@ -65,7 +65,12 @@ class Store:
                 "or give this one a --state-dir and a --socket of its own"
             ) from error
         except OSError as error:
-            raise StateError("use", self.directory, _words(error)) from error
+            words = _words(error)
+            if os.path.islink(self.directory) and not os.path.exists(self.directory):
+                words = f"it is a link to {os.readlink(self.directory)}, which is not there"
+            elif isinstance(error, FileExistsError):
+                words = os.strerror(errno.ENOTDIR)
+            raise StateError("use", self.directory, words) from error
 
     def exists(self) -> bool:
         """Whether a state was ever written here."""
