@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -346,61 +345,3 @@ def test_a_programs_own_words_are_told() -> None:
     with pytest.raises(InstallError, match="there is no program nonesuch"):
         command.run("nonesuch")
     assert not command.succeeds("false")
-
-
-def script(path: Path, text: str = "") -> Path:
-    """An executable file."""
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
-
-
-def test_the_program_is_the_one_that_was_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A script, a zipapp that cannot be executed, or a module."""
-    made = script(tmp_path / "canwharf")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["./canwharf", "install"])
-    assert program.words() == [str(made)]
-    made.chmod(0o644)
-    assert program.words() == [sys.executable, str(made)]
-    monkeypatch.setattr(sys, "argv", [str(tmp_path / "canwharf" / "__main__.py")])
-    assert program.words() == [sys.executable, "-m", "canwharf"]
-    monkeypatch.setattr(sys, "argv", ["-c"])
-    with pytest.raises(InstallError, match="cannot tell which program"):
-        program.words()
-
-
-def test_a_program_that_does_not_start_by_itself_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one that lives by the caller's PYTHONPATH; the service would fail at each boot."""
-    monkeypatch.setattr(program, "_VOLATILE", ())
-    monkeypatch.setattr(program, "_check_owner", lambda _path: None)
-    made = script(tmp_path / "canwharf", "echo No module named canwharf >&2; exit 1")
-    with pytest.raises(InstallError, match=r"No module named canwharf.*/opt/canwharf"):
-        program.check([str(made)])
-    made = script(tmp_path / "canwharf", f"echo canwharf {__version__}")
-    program.check([str(made)])
-
-
-def test_a_program_that_others_can_change_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever can would be root at the next start."""
-    monkeypatch.setattr(program, "_VOLATILE", ())
-    made = script(tmp_path / "canwharf")
-    made.chmod(0o777)
-    with pytest.raises(InstallError, match="can be changed by everybody"):
-        program._check_owner(str(made))
-    lstat = os.lstat
-
-    def somebodys(path: str) -> os.stat_result:
-        found = list(lstat(path))
-        found[4] = 65534
-        return os.stat_result(found)
-
-    monkeypatch.setattr(os, "lstat", somebodys)
-    with pytest.raises(InstallError, match=r"belongs to nobody.*/opt/canwharf"):
-        program._check_owner(str(made))

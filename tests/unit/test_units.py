@@ -132,7 +132,13 @@ def test_a_refusal_is_an_answer_that_docker_reads() -> None:
             ["--quiet start canwharf.service", "--no-block start canwharf-refuse.socket"],
         ),
         ("timeout", True, ["--no-block start canwharf-refuse.socket"]),  # Docker has waited enough
-        ("", True, ["--quiet start canwharf.service"]),  # by the timer
+        # By the timer: Docker was refused meanwhile.
+        ("", True, ["--quiet start canwharf.service", "doctor --fix"]),
+        (
+            "",
+            False,
+            ["--quiet start canwharf.service", "--no-block start canwharf-refuse.socket"],
+        ),
     ],
 )
 def test_what_fails_is_started_once_more_and_then_refused(
@@ -144,6 +150,8 @@ def test_what_fails_is_started_once_more_and_then_refused(
         f'#!/bin/sh\necho "$@" >>{tmp_path}/ran\n[ "$1" != --quiet ] || {starts}\n'.lower()
     )
     fake.chmod(0o755)
+    (tmp_path / "timeout").write_text(f'#!/bin/sh\nshift 2; echo "$@" >>{tmp_path}/ran; exit 1\n')
+    (tmp_path / "timeout").chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MONITOR_SERVICE_RESULT": result}
     subprocess.run(command("canwharf-rescue.service"), env=environment, check=True)
     assert (tmp_path / "ran").read_text().splitlines() == expected

@@ -32,7 +32,11 @@ DESCRIPTION = (
 )
 EXAMPLE = "sudo canwharf doctor --fix"
 OPTIONS = (
-    Flag("fix", "run the commands that can do no harm: load modules, start the unit, synchronise"),
+    Flag(
+        "fix",
+        "run the commands that can do no harm: load modules, start the unit, synchronise, start "
+        "containers that Docker could not start",
+    ),
     Option("forget", "", "remove a network that Docker does not know any more", "ID"),
     JSON,
     SOCKET,

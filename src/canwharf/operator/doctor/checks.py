@@ -284,6 +284,18 @@ def _ghosts(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "Docker knows all our networks")
 
 
+def _containers(facts: Facts) -> Iterator[Finding]:
+    if facts.sight is None or facts.sight.names is None:
+        return
+    if facts.stranded:
+        names = " ".join(map(shlex.quote, facts.stranded))
+        reason = next(iter(facts.stranded.values()))
+        what = f"should run, and Docker could not start: {names} ({reason})"
+        yield Finding(FAILURE, what, f"docker start {names}", safe=True)
+    else:
+        yield Finding(OK, "none was kept from starting")
+
+
 CHECKS: dict[str, Check] = {
     "rights": _rights,
     "modules": _modules,
@@ -299,4 +311,5 @@ CHECKS: dict[str, Check] = {
     "foreign": _foreign,
     "orphans": _orphans,
     "ghosts": _ghosts,
+    "containers": _containers,
 }

@@ -41,7 +41,8 @@ class Facts(NamedTuple):
     systemd does not run, and `program` where they start none that can be tried; `version` is this
     program's. `state_fault` says why the state cannot be read; then there is no `sight`.
     `write_fault` says why it cannot be written, `aside` are files that could not be read. `ghosts`
-    are networks that Docker does not know, with their interface. `where` are the options with which
+    are networks that Docker does not know, with their interface, `stranded` containers that Docker
+    could not start, with its reason. `where` are the options with which
     a command of ours finds the same daemon and state.
     """
 
@@ -67,6 +68,7 @@ class Facts(NamedTuple):
     version: str = ""
     write_fault: str = ""
     aside: tuple[str, ...] = ()
+    stranded: Mapping[str, str] = {}
 
     @property
     def service(self) -> Unit | None:

@@ -20,6 +20,7 @@ from canwharf import __version__
 from canwharf.bus.store import Store
 from canwharf.docker import engine, listener, names
 from canwharf.docker.call import call
+from canwharf.docker.stranded import stranded
 from canwharf.errors import CallError, CanwharfError, InstallError, StartError
 from canwharf.kernel import modules
 from canwharf.kernel.netlink import Requests
@@ -75,6 +76,7 @@ def gather(
         version=__version__,
         write_fault=store.write_fault() or told,
         aside=tuple(store.aside()),
+        stranded=stranded(sight.names.networks) if sight and sight.names else {},
     )
 
 

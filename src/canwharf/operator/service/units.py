@@ -20,13 +20,15 @@ Rules:
   the rescue service: a crash loses no call). If that fails, or the first start hung, the refuse
   socket takes the driver's place: each call gets an error that says what to do, from a shell and
   printf, which work when no Python does. Half a minute later the rescue timer tries again, and
-  whenever the daemon starts, its socket is back. That is also what a manual start does.
+  whenever the daemon starts, its socket is back. That is also what a manual start does. The rescue
+  starts the containers, too, that Docker could not start meanwhile: the doctor knows them.
 - It is not the start limit of systemd that decides: that counts an operator's own restarts too.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -177,9 +179,11 @@ _PREPARING = (
     "{{ [ -O $each ] || chown 0:0 $each; chmod -f u+rwX $each; }}; done; }}"
 )
 # A start that took too long is not tried again at once: Docker is waiting.
+# By the timer there is no result, and Docker has been refused: its containers are started then.
 _RESCUING = (
-    '[ "$MONITOR_SERVICE_RESULT" != timeout ] && systemctl --quiet start {service} || '
-    "exec systemctl --no-block start {refuse}.socket"
+    'if [ "$MONITOR_SERVICE_RESULT" = timeout ] || ! systemctl --quiet start {service}; then '
+    "exec systemctl --no-block start {refuse}.socket; fi; "
+    '[ -n "$MONITOR_SERVICE_RESULT" ] || timeout 100 {doctor} || :'
 )
 # The request is read to the end of its head, so that Docker has sent it when it is answered.
 _REFUSING = (
@@ -286,6 +290,8 @@ class Units(NamedTuple):
         }
         body = json.dumps({"Err": _REFUSED.format_map(words)})
         words["refusing"] = quoted(_REFUSING.format(length=len(body), body=body))
+        where = () if self.driver == DRIVER else ("--socket", self.path, "--state-dir", self.state)
+        words["doctor"] = shlex.join((*program, "doctor", "--fix", *where))
         words["preparing"] = quoted(_PREPARING.format_map(words))
         words["rescuing"] = quoted(_RESCUING.format_map(words))
         texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL)

@@ -1,0 +1,124 @@
+"""The facts that the doctor gathers: modules, the socket's file, the service and its program."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from canwharf.bus.model import State
+from canwharf.bus.store import Store
+from canwharf.errors import StartError
+from canwharf.kernel import modules
+from canwharf.operator.doctor import gather
+from tests.fake.kernel import FakeKernel
+
+
+def test_where_modules_stand(tmp_path: Path) -> None:
+    """As kmod keeps them, packed or not."""
+    files = {
+        "proc/modules": "can_gw 40960 0 - Live 0x0\n",
+        "lib/modules/6.1/modules.builtin": "kernel/net/can/can.ko\nkernel/net/can/can-raw.ko\n",
+        "lib/modules/6.1/modules.dep": "kernel/drivers/net/can/vcan.ko.xz: kernel/x.ko\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert modules.states(str(tmp_path), "6.1") == {
+        "can": modules.BUILT_IN,
+        "can-raw": modules.BUILT_IN,
+        "can-gw": modules.LOADED,
+        "vcan": modules.LOADABLE,
+        "vxcan": modules.MISSING,
+    }
+    assert set(modules.states(str(tmp_path), "7").values()) == {modules.LOADED, modules.MISSING}
+
+
+def test_what_is_loaded_at_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what systemd reads there counts; a link that leads nowhere ends no look."""
+    monkeypatch.setattr(gather, "_LOAD_DIRECTORIES", (str(tmp_path), "/nowhere"))
+    (tmp_path / "dangling.conf").symlink_to(tmp_path / "gone")
+    (tmp_path / "canwharf.conf.old").write_text("can-gw\n")
+    assert not gather._at_boot()
+    (tmp_path / "canwharf.conf").write_text("# ours\ncan_gw\n")
+    assert gather._at_boot()
+
+
+def test_a_state_of_another_driver_is_a_wrong_question(tmp_path: Path) -> None:
+    """It is told; nothing is found wrong with a daemon that keeps its state elsewhere."""
+    other = Store(str(tmp_path))
+    other.acquire()
+    other.save(State("canwharf", {}))
+    with pytest.raises(StartError, match="the state of the driver canwharf"):
+        gather._sight("/run/docker/plugins/rusty.sock", str(tmp_path), FakeKernel())
+
+
+def test_a_socket_whose_file_is_gone_is_found_by_nobody(tmp_path: Path) -> None:
+    """The kernel still lists it by its name."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        assert gather._listens(path)
+        os.unlink(path)
+        assert not gather._listens(path)
+        Path(path).touch()
+        assert not gather._listens(path)
+
+
+SHOWN = """\
+{ path=/usr/bin/python3 ; argv[]=/usr/bin/python3 %s serve --socket /run/x.sock ; \
+ignore_errors=no ; pid=0 ; code=(null) ; status=0/0 }"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("print('canwharf 7.1')", ("7.1", "")),
+        ("import nonesuch", ("", "ModuleNotFoundError: No module named 'nonesuch'")),
+        ("raise SystemExit(3)", ("", "--version ends with status 3")),
+    ],
+)
+def test_the_services_program_is_tried(
+    text: str, expected: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps it from starting is told in its own words."""
+    made = tmp_path / "canwharf.py"
+    made.write_text(text)
+    started = {"ExecStart": SHOWN % made}
+    monkeypatch.setattr(gather, "_shown", lambda *_words: started)
+    tried = gather._program("canwharf.service")
+    assert tried is not None
+    assert (tried.path, tried.version) == (str(made), expected[0])
+    assert tried.fault.endswith(expected[1])
+    assert bool(tried.fault) == bool(expected[1])
+
+
+def test_a_wrapper_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it would do with other words is not known."""
+    shown = {"ExecStart": "{ path=/bin/sh ; argv[]=/bin/sh -c exec canwharf serve --socket x ; }"}
+    monkeypatch.setattr(gather, "_shown", lambda *_words: shown)
+    assert gather._program("canwharf.service") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "failing"),
+    [
+        ("ActiveState=failed\nSubState=failed\nResult=timeout", "timeout: the last line"),
+        (
+            "ActiveState=activating\nSubState=auto-restart\nResult=exit-code",
+            "exit-code: the last line",
+        ),
+        ("ActiveState=active\nSubState=running\nResult=success", ""),
+    ],
+)
+def test_a_service_that_fails_every_second_is_failing(
+    state: str, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the units of an older version, which is never failed and never active."""
+    shown = f"LoadState=loaded\nUnitFileState=enabled\nBefore=docker.service\n{state}\n"
+    monkeypatch.setattr("canwharf.operator.command.run", lambda *_words, **_limit: shown)
+    monkeypatch.setattr("canwharf.operator.journal.last_line", lambda *_words: "the last line")
+    assert gather._unit("canwharf.service").failing == failing
