@@ -236,3 +236,9 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(
     status, answer = docker.routes.answer("/NetworkDriver.DeleteNetwork", body)
     assert status == 400
     assert words in json.loads(answer)["Err"]
+
+
+def test_the_doctor_asks_why_the_state_could_not_be_written(daemon: Daemon) -> None:
+    """Docker never does: only the daemon sees what its disk takes."""
+    routes = Routes(daemon.service, daemon.upkeep.sync, lambda: "no space")
+    assert routes.answer("/Canwharf.State", b"{}") == (200, b'{"Fault": "no space"}')

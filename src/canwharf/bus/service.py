@@ -64,11 +64,6 @@ class Service:
         self._report = report
         self._guessed: set[str] = set()  # networks of which we know nothing but a pair's alias
 
-    @property
-    def fault(self) -> str:
-        """Why the state could not be written, the last time that it should have been."""
-        return self._store.fault
-
     def create_network(self, network: str, given: Mapping[str, object], unfit: str = "") -> None:
         """Make a network, and its bus interface if there is none. Raises CanwharfError.
 

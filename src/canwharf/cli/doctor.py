@@ -27,7 +27,8 @@ from canwharf.operator.service.units import Units
 
 DESCRIPTION = (
     "Look for what keeps buses from working: kernel modules, Docker, the daemon and its socket, "
-    "systemd's units, the state, gateway rules and interfaces. Each line is ok, a warning or a "
+    "systemd's units and the program that they start, the state, gateway rules and interfaces, "
+    "containers that were not started. Each line is ok, a warning or a "
     "failure, which names the command that mends it. Exit status: 1 if there is a failure, else 0."
 )
 EXAMPLE = "sudo canwharf doctor --fix"

@@ -115,7 +115,7 @@ def run(options: Mapping[str, str]) -> int:
         _notify("READY=1")
         upkeep = Upkeep(service, reconciler, lambda: engine.networks(driver))
         selector = selectors.DefaultSelector()
-        answer: Answer = Routes(service, upkeep.sync).answer
+        answer: Answer = Routes(service, upkeep.sync, lambda: store.fault).answer
         rounds: list[_Round] = []
         if metrics:
             answer = metrics.timing(answer)

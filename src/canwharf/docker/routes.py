@@ -34,9 +34,17 @@ _Answer = dict[str, object]
 
 
 class Routes:
-    """Answers Docker's calls with a service; `sync` is for who asks for a recovery."""
+    """Answers Docker's calls with a service.
 
-    def __init__(self, service: Service, sync: Callable[[], Outcome]) -> None:
+    `sync` is for who asks for a recovery, `fault` tells why the state could not be written.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        sync: Callable[[], Outcome],
+        fault: Callable[[], str] = str,
+    ) -> None:
         self._service = service
         self._recover = sync
         nothing = self._nothing
@@ -60,7 +68,7 @@ class Routes:
             # A CAN bus has no gateway: Docker need not set an address aside for one.
             "/NetworkDriver.GwAllocCheck": lambda _content: {"SkipIPv4": True, "SkipIPv6": True},
             "/Canwharf.Sync": self._sync,
-            "/Canwharf.State": lambda _content: {"Fault": self._service.fault},
+            "/Canwharf.State": lambda _content: {"Fault": fault()},
         }
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
