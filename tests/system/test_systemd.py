@@ -110,7 +110,8 @@ def test_installed_and_then_again(machine: Installed) -> None:
         "wrote /etc/modules-load.d/canwharf.conf",
         *(f"wrote /etc/systemd/system/{unit}" for unit in Units.of("canwharf").all),
         "enabled and started canwharf.service, on canwharf.socket",
-        "Docker finds the driver: docker network create -d canwharf bus0",
+        "Docker finds the driver: "
+         "docker network create -d canwharf --ipam-driver null -o can.name=can bus0",
     ]
     assert machine.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
     assert machine.sh(f"stat -c %a:%U {SOCKET}") == "600:root"

@@ -35,7 +35,7 @@ def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     for verb, summary in VERBS.items():
         assert verb in told
         assert summary in told
-    assert "docker network create -d canwharf" in told
+    assert "\n  docker network create -d canwharf --ipam-driver null -o can.name=can bus0\n" in told
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

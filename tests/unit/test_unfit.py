@@ -64,6 +64,15 @@ def test_a_network_that_is_there_already_goes_on(daemon: Daemon) -> None:
     assert endpoint(daemon, IPV6, **{"can.ifname": "can0"}) == ""
 
 
+@pytest.mark.parametrize(("pool", "told"), [("172.18.0.0/16", True), ("0.0.0.0/0", False)])
+def test_addresses_that_nobody_uses_are_said(daemon: Daemon, pool: str, told: bool) -> None:
+    """There are about 30 pools for all drivers; the null driver takes none."""
+    ipv4 = [{"AddressSpace": "x", "Pool": pool}]
+    assert call(daemon, "CreateNetwork", Options={}, IPv4Data=ipv4) == ""
+    said = daemon.said("the network has IP addresses that nobody uses")
+    assert [event.fields["pool"] for event in said] == ([pool] if told else [])
+
+
 @pytest.mark.parametrize("given", [{}, {"can.name": "x"}])
 def test_a_mac_address_is_refused(daemon: Daemon, given: dict[str, str]) -> None:
     """Compose's mac_address is for the first network, whatever that is."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from canwharf import __version__
-from canwharf.cli.options import Flag, Option, Place, Row, read_plain
+from canwharf.cli.options import Flag, Option, Place, Row, first_bus, read_plain
 from canwharf.errors import CanwharfError
 
 TYPE_CHECKING = False  # typing's own would be one more import
@@ -90,7 +90,10 @@ def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
 
     parser = argparse.ArgumentParser(
         prog="canwharf",
-        description="CAN buses for containers: docker network create -d canwharf bus0",
+        description="CAN buses for containers, as networks of Docker.",
+        epilog=f"a bus, and a container on it, which has can0:\n  {first_bus()}\n"
+        "  docker run --network bus0 my-image",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"canwharf {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)

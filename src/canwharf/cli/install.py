@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from time import time
 
-from canwharf.cli.options import Flag, Option
+from canwharf.cli.options import Flag, Option, first_bus
 from canwharf.docker.call import call
 from canwharf.errors import CallError, CanwharfError, InstallError
 from canwharf.kernel.modules import NEEDED
@@ -36,7 +36,7 @@ DESCRIPTION = (
     "installs, enables and starts a socket and a service, before Docker. Run it again after an "
     "upgrade: containers keep talking."
 )
-EXAMPLE = "sudo canwharf install && docker network create -d canwharf bus0"
+EXAMPLE = f"sudo canwharf install\n  {first_bus()}"
 NAME = Option(
     "driver-name",
     DRIVER,
@@ -73,7 +73,7 @@ def run(options: Mapping[str, str]) -> int:
             _write_copy(copy, undo)
         _install(units, texts, undo)
         undo.pop_all()
-    print(f"Docker finds the driver: docker network create -d {units.driver} bus0")
+    print(f"Docker finds the driver: {first_bus(units.driver)}")
     return 0
 
 

@@ -48,6 +48,15 @@ STATE_DIR = Option(
 JSON = Flag("json", "for machines")
 
 
+def first_bus(driver: str = "canwharf") -> str:
+    """The command that makes a bus.
+
+    Docker's own address management would give each its one of some 30 pools, of which then other
+    drivers' networks have none; and the container's interface a name that no program looks for.
+    """
+    return f"docker network create -d {driver} --ipam-driver null -o can.name=can bus0"
+
+
 def read_plain(options: Iterable[Option], words: Sequence[str]) -> dict[str, str] | None:
     """The value of each option; None where the words are not `--name value` pairs of these."""
     known = {f"--{option.name}": option for option in options}

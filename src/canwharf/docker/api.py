@@ -29,19 +29,21 @@ _NO_ADDRESSES = (
     'with --ipam-driver null (Compose: ipam: {driver: "null"})'
 )
 _PLACED = "or give the interface its whole name by can.ifname (Docker 28 and newer)"
-_EVERY_IPV6 = "::/0"  # the pool of the null driver, which gives no address
+_NO_POOLS = (None, "", "0.0.0.0/0", "::/0")  # those of the null driver, which gives no address
 
 
 class NetworkRequest(NamedTuple):
     """About one network; `options` are its driver options.
 
     `unfit` says what Docker would put on each of its interfaces that a CAN interface cannot take,
-    and what to do about it; empty where there is nothing of the kind.
+    and what to do about it; empty where there is nothing of the kind. `pool` is that of the IPv4
+    addresses that Docker gives, if it gives any.
     """
 
     network: str
     options: Mapping[str, object]
     unfit: str = ""
+    pool: str = ""
 
 
 class EndpointRequest(NamedTuple):
@@ -78,7 +80,10 @@ def parse(body: bytes) -> dict[str, object]:
 def network_request(content: Mapping[str, object]) -> NetworkRequest:
     """A request about a network. Raises RequestError."""
     options = _object(_object(content, "Options"), _GENERIC, "Options.")
-    return NetworkRequest(_id(content, "NetworkID"), options, _unfit_network(content))
+    unfit = ""
+    if _pool(content, "IPv6Data"):
+        unfit = f"a CAN interface takes no IPv6 address, {_NO_ADDRESSES}, {_PLACED}"
+    return NetworkRequest(_id(content, "NetworkID"), options, unfit, _pool(content, "IPv4Data"))
 
 
 def endpoint_request(content: Mapping[str, object]) -> EndpointRequest:
@@ -104,11 +109,12 @@ def join_request(content: Mapping[str, object]) -> JoinRequest:
     return JoinRequest(_id(content, "NetworkID"), _id(content, "EndpointID"), path)
 
 
-def _unfit_network(content: Mapping[str, object]) -> str:
-    pools = content.get("IPv6Data")
+def _pool(content: Mapping[str, object], field: str) -> str:
+    """The pool of which Docker gives addresses; empty if it gives none."""
+    pools = content.get(field)
     for pool in pools if isinstance(pools, list) else ():
-        if isinstance(pool, dict) and pool.get("Pool") not in (None, "", _EVERY_IPV6):
-            return f"a CAN interface takes no IPv6 address, {_NO_ADDRESSES}, {_PLACED}"
+        if isinstance(pool, dict) and pool.get("Pool") not in _NO_POOLS:
+            return str(pool["Pool"])
     return ""
 
 

@@ -18,7 +18,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from canwharf.bus import naming
-from canwharf.bus.events import ERROR
+from canwharf.bus.events import ERROR, WARNING
 from canwharf.bus.service import Service
 from canwharf.bus.upkeep import Outcome
 from canwharf.docker import api
@@ -96,7 +96,10 @@ class Routes:
 
     def _create_network(self, content: _Content) -> _Answer:
         request = api.network_request(content)
-        self._service.create_network(*request)
+        self._service.create_network(request.network, request.options, request.unfit)
+        if request.pool:
+            fields = {"network": request.network, "pool": request.pool}
+            self._service.say(WARNING, "the network has IP addresses that nobody uses", **fields)
         return {}
 
     def _delete_network(self, content: _Content) -> _Answer:
