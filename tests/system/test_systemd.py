@@ -19,6 +19,8 @@ from tests.system.board import SOCKET, UP
 from tests.system.installed import OLD, PROGRAM, Installed
 from tests.system.test_power import wait_running
 
+FIRST_BUS = "docker network create -d canwharf --ipam-driver null -o can.name=can bus0"
+
 UNITS = "canwharf.socket canwharf.service"
 NAMES = ("ecu1", "ecu2")
 # What a driver that needs CAP_NET_ADMIN in the host's network, and Docker's directories, which
@@ -110,8 +112,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
         "wrote /etc/modules-load.d/canwharf.conf",
         *(f"wrote /etc/systemd/system/{unit}" for unit in Units.of("canwharf").all),
         "enabled and started canwharf.service, on canwharf.socket",
-        "Docker finds the driver: "
-         "docker network create -d canwharf --ipam-driver null -o can.name=can bus0",
+        f"Docker finds the driver: {FIRST_BUS}",
     ]
     assert machine.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
     assert machine.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
