@@ -33,7 +33,7 @@ LIBRARY = {
     # These by the others, in one Python version or another.
     *("annotationlib", "ast", "errno", "io", "warnings"),
 }
-OURS = 34  # modules of ours until the first Join; one more must be worth its time at every boot
+OURS = 37  # modules of ours until the first Join; one more must be worth its time at every boot
 SYSTEM_CALLS = 30  # of a Join: 28 or 29, by the suite
 
 

@@ -55,7 +55,7 @@ def test_an_adapter_that_somebody_took_down(
     site.start(N)
     ip(f"link set {adapter.name} down")
     sight = seen(tmp_path, netlink)
-    assert sight.changes == (f"set adapter {adapter.name} up: bitrate=500000",)
+    assert sight.changes == (f"set adapter {adapter.name} up: can.bitrate=500000",)
     told = text.render(sight, paint.plain)
     assert f"{adapter.name}  adapter, driver unknown, down, classic CAN, 500000 bit/s" in told
     assert "STOPPED" in told

@@ -9,6 +9,8 @@ Rules:
   may be given if they agree.
 - `can.ifname` is the whole name of the interface in the container, `can.name` the beginning of
   one: who says both contradicts himself.
+- A prefix that ends in a digit is nearly always meant as the whole name: the engine appends a
+  number (`check_prefix`, for what is new).
 - An adapter's settings have the words of `ip link set type can`, and its units (`bus.values`).
 - A network that says that it is virtual (`can.type`) has no adapter to set up: its settings are
   checked, and told by `without_effect`. So one file serves the board and the laptop.
@@ -121,6 +123,18 @@ def parse_adapter(asked: Mapping[str, str]) -> Adapter:
 def parse_endpoint(options: Mapping[str, object]) -> Endpoint:
     """What an endpoint asks that its interface be called. Raises OptionError."""
     return _called(_known(options, ENDPOINT_OPTIONS))
+
+
+def check_prefix(given: Mapping[str, object]) -> None:
+    """Refuse a prefix that is meant as a whole name. Raises OptionError."""
+    for option in _PREFIX_OPTIONS:
+        prefix = str(given.get(option, ""))
+        if prefix[-1:].isdigit():
+            reason = f"Docker appends a number to it, which makes {prefix}0; did you mean "
+            shorter = prefix.rstrip("0123456789")
+            reason += f"can.ifname={prefix}, the whole name"
+            reason += f", or {option}={shorter}, which makes {shorter}0?" if shorter else "?"
+            raise OptionError(option, prefix, reason)
 
 
 def unknown(options: Mapping[str, object]) -> list[str]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapters, options, spelling, telling
+from canwharf.bus import adapters, options, telling
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import Endpoint, Network, Place, Settings, State
 from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
@@ -76,17 +76,18 @@ class Service:
         kind = options.parse_type(given)
         if unfit and known is None and not settings.name:
             raise ConflictError(unfit)
-        fault = self._reconciler.interface_fault(settings.interface)
         other = self._reconciler.other_driver(settings.interface)
-        if other and not fault:
-            fault = f"the driver {other} has its bus on it"
-        if fault:
+        theirs = f"the driver {other} has its bus on it" if other else ""
+        if fault := self._reconciler.interface_fault(settings.interface) or theirs:
             raise options.refuse_interface(given, settings.interface, fault)
         view = self._reconciler.observe()
         found = view.link(settings.interface)
         if known is None:
             bus = self.state.bus(settings.interface)
-            if bus is None:
+            options.check_prefix(given)
+            if given and bus is None and found is None:
+                from canwharf.bus import spelling  # noqa: PLC0415 (not at a boot)
+
                 spelling.check_network(given, settings, kind, view.links())
             settings = adapters.typed(settings, kind, found, bus)
             adapters.check(settings, kind, found, bus)
@@ -122,7 +123,7 @@ class Service:
         """
         known = self._network(network)
         own = options.parse_endpoint(given)
-        spelling.check_endpoint(given)
+        options.check_prefix(given)
         if own.name and known.settings.adapter.moved:
             raise options.refuse_name(own.name)
         if unfit and not (own if own != Endpoint() else known.usual).name:
@@ -355,8 +356,7 @@ class Service:
 
     def _understood(self, network: str, given: Mapping[str, object]) -> Mapping[str, object]:
         """The options of a network that is there already, but for those that nobody knows."""
-        strange = options.unknown(given)
-        if strange:
+        if strange := options.unknown(given):
             told = ", ".join(f"{each}={given[each]}" for each in strange)
             self.say(WARNING, "ignored unknown options of a network", network=network, options=told)
         return {option: value for option, value in given.items() if option not in strange}

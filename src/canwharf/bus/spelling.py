@@ -8,9 +8,8 @@ Rules:
   which nobody hears: it is refused, with the name that was meant. `can.type=virtual` makes it all
   the same.
 - What is left of a variable or a list (`${CAN}`, `can0,can1`) is no name of a new interface.
-- A prefix that ends in a digit is nearly always meant as the whole name: Docker appends a number.
 
-`refuse` is loaded for an error only; difflib costs more than all of the daemon's other options.
+Loaded for an error, and for a network whose interface is not there: never at a boot.
 
 Sources of the words: ip-link(8); systemd.network(5), section [CAN]; Docker's macvlan and ipvlan
 drivers; python-can; the READMEs of rustycan4docker and docker-vxcan.
@@ -113,7 +112,6 @@ def check_network(
 
     `kind` is what it says of its interface (can.type), `links` are those of the host.
     """
-    check_endpoint(given)
     found = {link.name: link for link in links if link.can}
     if settings.interface in found:
         return
@@ -125,18 +123,6 @@ def check_network(
     _check_parts(given, settings.interface, found)
     if kind == "auto":
         _check_near(given, settings.interface, found)
-
-
-def check_endpoint(given: Mapping[str, object]) -> None:
-    """Refuse a prefix that is meant as a whole name. Raises OptionError."""
-    for option in ("can.name", "vxcan.peer"):
-        prefix = str(given.get(option, ""))
-        if prefix[-1:].isdigit():
-            reason = f"Docker appends a number to it, which makes {prefix}0; did you mean "
-            shorter = prefix.rstrip(_DIGITS)
-            reason += f"can.ifname={prefix}, the whole name"
-            reason += f", or {option}={shorter}, which makes {shorter}0?" if shorter else "?"
-            raise OptionError(option, prefix, reason)
 
 
 def _check_parts(given: Mapping[str, object], interface: str, found: Collection[str]) -> None:
