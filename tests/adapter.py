@@ -97,7 +97,17 @@ class Adapter:
     def asked(self) -> list[str]:
         """All else that was written to it."""
         with self._came:
-            return [line for line in self._lines if line and line[:1] not in "tTrR"]
+            return self._commands()
+
+    def wait_for_last(self, *commands: str) -> None:
+        """Wait until these were the last of all else; it is read a little after it is written."""
+        count = len(commands)
+        with self._came:
+            done = self._came.wait_for(lambda: (*self._commands()[-count:],) == commands, LIMIT)
+            assert done, self._lines
+
+    def _commands(self) -> list[str]:
+        return [line for line in self._lines if line and line[:1] not in "tTrR"]
 
     def remove(self) -> None:
         """Take it down if the host has it, then pull the plug: slcan has nothing to say then."""

@@ -30,7 +30,7 @@ def test_an_adapter_is_set_up_with_its_network(site: Site, plug: Plug) -> None:
     make(site, txqueuelen="100", listen_only="on")
     assert settings() == UP | {"modes": ["LISTEN-ONLY"], "txqueuelen": 100}
     adapter.wait_for("L")  # slcan's word for a channel that only listens
-    assert "S6" in adapter.asked()
+    adapter.wait_for("S6")
     assert site.daemon.said("configured adapter")
 
 
@@ -91,7 +91,7 @@ def test_other_settings_of_somebody_else_are_an_error_that_says_which(
     assert not site.service.state.networks
     make(site, force="true")
     assert settings() == UP
-    assert adapter.asked()[-2:] == ["S6", "O"]
+    adapter.wait_for_last("S6", "O")
 
 
 def test_one_that_somebody_took_down_is_set_up_by_its_network(site: Site, plug: Plug) -> None:
@@ -146,7 +146,7 @@ def test_everybodys_spellings(site: Site, plug: Plug) -> None:
     adapter = plug()
     make(site, bitrate="500 kbit/s", listen_only="yes", restart_ms="0s", txqueuelen="100")
     assert settings() == UP | {"modes": ["LISTEN-ONLY"], "txqueuelen": 100}
-    assert "S6" in adapter.asked()
+    adapter.wait_for("S6")
     make(site, M, bitrate="0.5M", listen_only="on", restart_ms="off", txqueuelen="100")
 
 
