@@ -1,0 +1,183 @@
+"""The page of the benchmarks: its headline, and the table of all figures.
+
+Rule: the headline is taken from the table's own rows, so the two can't differ.
+"""
+
+from __future__ import annotations
+
+from statistics import linear_regression
+from typing import Any
+
+from bench.spread import around
+from bench.traffic import STEADY
+
+Row = tuple[str, str, str]  # a figure, its result, what it is held against
+
+# What a reader came for: a row of the table, and how the headline calls it.
+HEADLINE = (
+    ("Join, endpoint number 10", "A container joins a bus of ten"),
+    ("Join, endpoint number 40", "A container joins a bus of forty"),
+    ("recovery of", "After a reboot, all containers at once"),
+    ("start to first answer, 50", "The daemon starts and answers, with 50 networks"),
+    ("resident memory", "Memory of the daemon, 40 containers"),
+    ("classic frames, container to 8", "A frame to eight containers, against a plain vcan"),
+)
+
+
+def page(found: dict[str, Any], suite: str) -> str:
+    """The page."""
+    return written(rows(found), found["versions"], suite)
+
+
+def rows(found: dict[str, Any]) -> list[Row]:
+    """The figures of a run, in the order of the table."""
+    joins, rest = found["joins"], found["rest"]
+    ours, theirs = joins["canwharf"], joins["yardstick"]
+    table = [
+        (
+            f"start to first answer, {stored} networks stored",
+            f"{ratio['median']:.1f} times",
+            f"a bare interpreter's start beside it; at most 5; {around(ratio)}",
+        )
+        for stored, ratio in found["start"].items()
+    ]
+    for size in theirs:
+        bar = {"10": "at least 20; ", "40": "at least 60; "}.get(size, "")
+        for call, words, said in (
+            ("join", "Join", bar),
+            ("both", "CreateEndpoint + Join", ""),
+            ("leave", "Leave + DeleteEndpoint", ""),
+        ):
+            one, other = ours[size][call], theirs[size][call]
+            table.append((f"{words}, endpoint number {size}", *_faster(one, other, said)))
+        table.append(
+            (
+                f"CreateEndpoint + Join, endpoint number {size}, by a daemon just restarted",
+                *_faster(ours[size]["restarted"], theirs[size]["both"], "not restarted; "),
+            )
+        )
+    table.append(
+        (
+            "each endpoint more on the bus makes a Join dearer by",
+            " and ".join(f"{slope(joins[name]):.1%} ({name})" for name in joins),
+            "its own cost with one endpoint",
+        )
+    )
+    cold, recovery = found["cold"], found["recovery"]
+    many = f"{recovery['networks']} networks times {recovery['endpoints']} endpoints"
+    size = f"{recovery['networks']} networks times {recovery['endpoints']} endpoints"
+    table.append(
+        (
+            "CreateEndpoint + Join after a reboot, bus interface missing too",
+            *_faster(cold["canwharf"], cold["yardstick"]),
+        )
+    )
+    table.append(
+        (
+            f"recovery of {many}, Joins in parallel, from the start",
+            *_faster(recovery["canwharf"], recovery["yardstick"], "at least 20; "),
+        )
+    )
+    table.append(
+        ("resident memory, 40 endpoints", f"{rest['rss_kb'] / 1024:.1f} MB", "at most 24, aim 18")
+    )
+    table.append(
+        (
+            f"idle for {rest['seconds']} seconds",
+            f"{rest['cpu_seconds']:.2f} CPU s, {rest['wakeups']} wake-ups",
+            "none",
+        )
+    )
+    steady = []
+    for row in found["traffic"]:
+        for way in ("containers", "host"):
+            if way in row:
+                kind = "FD" if row["fd"] else "classic"
+                to = f"{row['receivers']} container(s)" if way == "containers" else "the host"
+                rate, latency = row[way]["rate"], row[way]["latency"]
+                lost = f"lost {row[way]['lost']}, plain {row['plain']['lost']}"
+                spreads = f"rate {around(rate)}, time {around(latency)}"
+                table.append(
+                    (
+                        f"{kind} frames, container to {to}",
+                        f"{rate['median']:.2f} of the rate, {latency['median']:.2f} of the time",
+                        f"a plain vcan in the same round; {lost}; {spreads}",
+                    )
+                )
+                held, plain = row[way]["steady"], row["plain"]["steady"]
+                rates = f"held {held['rate']:.0f} a second, plain {plain['rate']:.0f}"
+                keeps = plain["rate"] >= STEADY * 0.99 and not plain["lost"]
+                judge = "a plain vcan, which keeps up" if keeps else "a plain vcan, which does not"
+                steady.append(
+                    (
+                        f"{kind} frames at {STEADY} a second, container to {to}",
+                        f"lost {held['lost']:.0f}",
+                        f"{judge}: lost {plain['lost']:.0f}; {rates}",
+                    )
+                )
+    return table + steady
+
+
+def _faster(ours: dict[str, Any], theirs: dict[str, Any], bar: str = "") -> tuple[str, str]:
+    """Two cells of a row: how many times faster, and against what."""
+    ratio = theirs["median"] / ours["median"]
+    return f"{ratio:.0f} times faster", (
+        f"the yardstick; {bar}ours {around(ours)}, yardstick {around(theirs)}"
+    )
+
+
+def slope(rows: dict[str, Any]) -> float:
+    """What one endpoint more adds to a Join, as a part of what the first one costs."""
+    costs: dict[int, float] = {int(size): row["join"]["median"] for size, row in rows.items()}
+    return float(linear_regression(list(costs), list(costs.values())).slope) / costs[min(costs)]
+
+
+def headline(table: list[Row]) -> list[Row]:
+    """The rows of HEADLINE: what a reader calls it, and the result. Raises KeyError without one."""
+    found = []
+    for beginning, words in HEADLINE:
+        row = next((row for row in table if row[0].startswith(beginning)), None)
+        if row is None:
+            raise KeyError(f"no figure begins with {beginning!r}")
+        than = row[2].partition(";")[0].replace("the yardstick", "executing `ip` and `cangw`")
+        found.append((words, row[1], than))
+    return found
+
+
+def written(table: list[Row], versions: dict[str, str], suite: str) -> str:
+    """The page's text."""
+    short = "\n".join(f"| {words} | {result} | {than} |" for words, result, than in headline(table))
+    lines = "\n".join(f"| {figure} | {value} | {against} |" for figure, value, against in table)
+    return f"""# Benchmarks
+
+A container's start waits for canwharf tens to hundreds of times less than for a driver that
+executes `ip` and `cangw`. A frame costs what it costs on a plain vcan, as the kernel forwards it and
+no program is in between. A daemon at rest does nothing at all: no processor time, no wake-ups.
+
+| | result | against |
+| --- | --- | --- |
+{short}
+
+Made by `make bench` in one boot of a guest ({suite}, kernel {versions["kernel"]}, Python
+{versions["python"]}, {versions["machine"]}); run it to repeat it.
+
+![Cost of a Join against the number of endpoints on the bus](join-cost.svg)
+
+The cost of a Join against the number of endpoints on the bus, in times of canwharf's own with one
+endpoint.
+
+## All figures
+
+Machines differ, and a guest's system calls are slow, so every figure is a ratio against a yardstick
+that was measured in the same boot: the median of repeats. Behind it stands how far the repeats lay
+from it, as parts of the median, and how many they were.
+
+The yardstick for calls is `bench/yardstick.py`: the same server, which executes `ip` and `cangw`
+once a change, as this driver's ancestors do. It checks nothing and keeps nothing on disk. Ours
+writes its state when an endpoint is created and deleted, here into a file system in memory: a
+disk adds what its fsync costs.
+
+| figure | result | against |
+| --- | --- | --- |
+{lines}
+"""
