@@ -1,76 +1,77 @@
 # One command each. On a fresh Debian or Ubuntu, as root, each does all its own set-up.
-#   make demo         watch it work: a bus, two containers, a power cut, and all is back
-#   make test         everything that CI checks
-#   make test-matrix  the same in the lab's three suites (Docker 20.10, 26.1, 28.5)
-#   make test-faults  crashes at every step, 50 power cuts, … (45 minutes)
-#   make dist         the wheel, and a zipapp: one file that runs anywhere with Python
-#   make bench        what it costs, as ratios, into docs/benchmarks.md
-#   make plugin       the managed plugin, for amd64 and arm64, into dist/
-#   make shell        a shell in the lab, with Docker
+# What stands behind ## is the help.
 SUITE ?= trixie
 SUITES = trixie bookworm sid
 PYTHON ?= python3
 BIN = .venv/bin
-KERNEL_TESTS = python3 -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
+PYTEST_FLAGS ?= -q
+PYTEST = $(BIN)/pytest $(PYTEST_FLAGS)
+# What runs the tests of `make test`: all kinds, two at a time, the longest first.
+KINDS = system faults-short kernel-tests unit check
+EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)')
 
-.PHONY: test test-matrix test-faults check unit kernel-tests system faults-short bench demo dist zipapp \
-	plugin shell clean
+.PHONY: help demo test test-matrix test-faults fast check unit kernel-tests system faults-short \
+	bench dist zipapp plugin shell clean
 .DELETE_ON_ERROR:
 
-# Two at a time: a guest has one processor. What each printed comes when it is done.
-test:
-	@echo "all tests, two kinds at a time: about 10 minutes, and 5 more to build the guests once"
-	$(MAKE) --no-print-directory -j2 --output-sync=target check unit system kernel-tests faults-short
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' Makefile | expand -t 16
 
-test-matrix: check unit
-	set -e; for suite in $(SUITES); do \
-		echo "== $$suite"; $(MAKE) --no-print-directory kernel-tests system SUITE=$$suite; done
+demo: ## watch it work: a bus, two containers, a power cut, and all is back
+	$(PYTHON) -m examples.demo
 
-check: .venv/ready
+test: export CI = true
+test: .venv/ready ## all that CI checks: about 10 minutes, and 5 more to build the guests once
+	$(BIN)/python -m tests.runner $(KINDS)
+
+test-matrix: export CI = true
+test-matrix: .venv/ready ## the same in the suites trixie, bookworm, sid (Docker 26.1, 20.10, 28.5)
+	$(BIN)/python -m tests.runner $(EACH_SUITE) unit check
+
+test-faults: .venv/ready ## crashes at every step, 50 power cuts, … (45 minutes)
+	$(PYTEST) tests/faults
+
+fast: check unit ## lint, types and unit tests: under a minute, after each edit
+
+check: .venv/ready ## lint, format, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: .venv/ready
-	$(BIN)/pytest -q tests/unit
+unit: .venv/ready ## tests that need no kernel
+	$(PYTEST) tests/unit
 
-kernel-tests: .venv/ready
-	$(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- $(KERNEL_TESTS)
+kernel-tests: .venv/ready ## tests in a guest: real netlink, real frames (SUITE=sid …)
+	$(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- python3 -m pytest $(PYTEST_FLAGS) -ra \
+		-p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
-system: .venv/ready
-	CANWHARF_SUITE=$(SUITE) $(BIN)/pytest -q --maxfail=3 tests/system
+system: .venv/ready ## tests with real Docker, crashes, power cuts (SUITE=sid …)
+	CANWHARF_SUITE=$(SUITE) $(PYTEST) tests/system
 
-# Faults on the suite whose guest is the fastest.
-faults-short: .venv/ready
-	$(BIN)/pytest -q -m short tests/faults
+# On the suite whose guest is the fastest.
+faults-short: .venv/ready ## a selection of test-faults
+	$(PYTEST) -m short tests/faults
 
-test-faults: .venv/ready
-	$(BIN)/pytest -q tests/faults
+bench: SUITE = sid
+bench: .venv/ready ## what it costs, as ratios, into docs/benchmarks.md
+	$(BIN)/python -m bench --suite $(SUITE)
 
-dist: .venv/ready zipapp
+dist: .venv/ready zipapp ## the wheel, and the zipapp, into dist/
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 # For the Python that makes it; another one starts it more slowly.
-zipapp:
+zipapp: ## one file that runs anywhere with Python
 	mkdir -p dist
 	packaging/zipapp.sh $(PYTHON) dist/canwharf.pyz
 
-demo:
-	$(PYTHON) -m examples.demo
-
-# In the suite whose guest is the fastest.
-bench: SUITE = sid
-bench: .venv/ready
-	$(BIN)/python -m bench --suite $(SUITE)
-
-plugin:
+plugin: ## the managed plugin, for amd64 and arm64, into dist/
 	set -e; for arch in amd64 arm64; do $(PYTHON) -m lab.plugin dist/plugin-$$arch --arch $$arch; done
 
-shell:
+shell: ## a shell in the lab, with Docker (SUITE=sid …)
 	$(PYTHON) -m lab shell --suite $(SUITE) --docker
 
-clean:
+clean: ## delete what was built here; the guests' roots stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
 # Debian has venv in a package of its own.
