@@ -1,6 +1,7 @@
 """Starts, kills and stops the Docker daemon; runs in the guest.
 
-    python3 -I dockerd.py start SECONDS ARGUMENT…     dockerd with these arguments, ready
+    python3 -I dockerd.py start SECONDS ARGUMENT…     dockerd with these arguments, ready; prints
+                                                      its version
     python3 -I dockerd.py kill                        SIGKILL: a crash of Docker
     python3 -I dockerd.py stop SECONDS                SIGTERM: as `systemctl stop docker`
 
@@ -10,6 +11,7 @@ datagram (sd_notify(3)), and the kernel tells by a pidfd that it has ended.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -21,6 +23,7 @@ from pathlib import Path
 
 LOG = Path("/run/dockerd.log")
 PID = Path("/run/docker.pid")
+API = "/run/docker.sock"
 
 
 def start(seconds: float, arguments: list[str]) -> None:
@@ -46,11 +49,22 @@ def start(seconds: float, arguments: list[str]) -> None:
                 break
             if ready and b"READY=1" in notices.recv(4096):
                 os.unlink(address)
+                print(version())
                 return
         else:
             process.kill()
             why = f"dockerd was not ready after {seconds:g} s"
     sys.exit(f"{why}; its log:\n{LOG.read_text(errors='replace')[begun:][-4000:]}")
+
+
+def version() -> str:
+    """The daemon's version in its own words (`GET /version`), without its client's half second."""
+    with socket.socket(socket.AF_UNIX) as api:
+        api.connect(API)
+        api.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+        with api.makefile("rb") as answer:
+            body = answer.read().partition(b"\r\n\r\n")[2]
+    return str(json.loads(body)["Version"])
 
 
 def end(number: signal.Signals, seconds: float) -> None:
