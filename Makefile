@@ -1,5 +1,4 @@
-# One command each. On a fresh Debian or Ubuntu, as root, each does all its own set-up.
-# What stands behind ## is the help.
+# The help is what stands behind ##.
 SUITE ?= trixie
 SUITES = trixie bookworm sid
 PYTHON ?= python3
@@ -15,6 +14,7 @@ EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUI
 .DELETE_ON_ERROR:
 
 help: ## this list
+	@echo "make COMMAND: on a fresh Debian or Ubuntu, as root, each does all its own set-up"
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' Makefile | expand -t 16
 
 demo: ## watch it work: a bus, two containers, a power cut, and all is back
@@ -76,7 +76,8 @@ clean: ## delete what was built here; the guests' roots stay
 
 # Debian has venv in a package of its own.
 .venv/ready: pyproject.toml
-	$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y python3-venv
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y python3-venv || \
+		{ apt-get update && apt-get install -y python3-venv; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@

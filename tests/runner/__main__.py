@@ -26,7 +26,7 @@ BOOTS = FOLDER / "boots.jsonl"
 AT_ONCE = 2  # a guest has one processor, and CI's machine two
 EVERY = 5.0  # seconds between two lines about what runs
 GOODBYE = 10.0  # seconds that pytest has to give back its guests
-WIDTH = 60  # of what such a line says of a kind
+WIDTH = 130  # of such a line
 BEGUN = time.monotonic()
 
 
@@ -61,7 +61,7 @@ class Run:
 
     def __str__(self) -> str:
         """How far it is: `system 12 of 55: test_power.py::test_a_power_cut`."""
-        return f"{self.kind} {progress.read(self._printed())}"[:WIDTH]
+        return f"{self.kind} {progress.read(self._printed())}"
 
     def ended(self) -> Ended:
         """What came of it; waits for its end."""
@@ -101,7 +101,7 @@ def run_all(kinds: list[str], stop: socket.socket) -> list[Ended]:
                 say_end(ended[-1])
             if running and time.monotonic() >= due:
                 due = time.monotonic() + EVERY
-                say("   ".join(str(run) for run in running))
+                say("   ".join(str(run)[: WIDTH // len(running)] for run in running))
     finally:
         end_all(running, stop)
     return ended

@@ -41,7 +41,7 @@ def _covered(rows: list[Row]) -> Iterable[str]:
             for name in ("Python", "Docker")
             if (found := _values(rows, suite, name.lower()))
         ]
-        how = f"kernel {kernel} by {boot}, booted {times} times"
+        how = f"kernel {kernel} by {boot} ({times} boot{'s' * (times > 1)})"
         yield "covered: " + ", ".join([f"{suite}: {how}", *more])
 
 
