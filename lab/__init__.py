@@ -20,20 +20,25 @@ there are others (`boot`). So a guest is:
 
     host: test > Guest > Channel ==socket== line > agent > command    :guest
 
+`hub` joins guests by an Ethernet: sockets, and a thread for each guest. `pair` makes two guests or
+more, each with a cable that can be cut and mended. Their network has no way out.
+
 `docker` starts, kills and stops the daemon in a guest. `plugin` makes canwharf's managed plugin of
-packages, as `root` makes a root. `python3 -m lab --help` shows the lab by
-hand. Everything that is costly is made once and kept (`cache`).
+packages, as `root` makes a root. `python3 -m lab --help` shows the lab by hand; `terminal` joins a
+person's terminal to a command, `prompt` does what lines say to a pair. Everything that is costly is
+made once and kept (`cache`).
 
 Rules of the whole
 ------------------
 - A guest that died is GuestDied, never a failed command (`errors`).
 - Nothing of a guest outlives the process that made it: no process, no mount, no disk copy; and
   it does not matter how that process ended.
-- Guests do not see each other, and cannot change the root or the repository.
+- Guests do not see each other but by a hub, and cannot change the root or the repository.
 - Each wait is for an event and has a limit.
 
 Imports run downwards only:
-__main__ > guest > disk > docker > machine > boot > channel, root > suites, cache > errors.
+__main__ > prompt > pair > guest > disk > docker > machine > hub > boot > channel, root > suites,
+cache > errors. terminal > machine.
 plugin > machine, root, cache.
 `agent`, `dockerd`, `init`, `units` and `image.sh` run in the guest and import nothing of the lab;
 nor does `compile`, which runs in a plugin's tree.

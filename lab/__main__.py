@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
-import select
 import shlex
 import signal
-import struct
 import sys
-import termios
-import threading
-import tty
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
-from lab import disk
+from lab import disk, prompt, terminal
 from lab.boot import choose
 from lab.cache import folder, say
-from lab.channel import Process
 from lab.docker import start_docker
 from lab.errors import CommandError, CommandTimeout, GuestDied, LabError
 from lab.guest import Guest
+from lab.pair import NAMES, two_machines
 from lab.suites import DEFAULT_SUITE, SUITES
 
 # As docker run: the status says that not the command, but what runs it, failed.
@@ -53,9 +45,29 @@ examples:
   python3 -m lab run -- 'ip link add v0 type vcan && ip -d link show v0'
   python3 -m lab run --suite sid -- python3 -m pytest -p no:cacheprovider /repo/tests/kernel
   python3 -m lab shell --docker --disk /tmp/my.img  a disk to come back to
+  python3 -m lab pair -- ping -c 1 b                two guests, a and b (pair --help)
 
 exit status: the command's own; 125 the guest died or the lab could not be built;
 124 the command took longer than --timeout and was killed.
+"""
+PAIR = f"""\
+Boot two guests, {" and ".join(NAMES)}, with Docker in each and a network between them.
+Each knows the other by name. Without a COMMAND it asks what to do, or reads that from a script:
+
+{prompt.usage()}
+
+Nothing of them is kept.
+"""
+PAIR_EXAMPLES = f"""\
+{STRATEGIES}
+
+examples:
+  python3 -m lab pair                               a prompt for both
+  python3 -m lab pair --in b                        a shell in b
+  python3 -m lab pair --in b -- 'ping -c 3 a'
+  printf '%s\\n' 'a ping -c 1 b' cut 'a ping -c 1 b' | python3 -m lab pair
+
+exit status: as of `run`; of a script, that of its last line.
 """
 
 
@@ -70,20 +82,23 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--suite", choices=SUITES, default=DEFAULT_SUITE, help="Debian release (%(default)s)"
     )
-    machine = argparse.ArgumentParser(add_help=False, parents=[common])
-    machine.add_argument("--docker", action="store_true", help="start Docker first (about 4 s)")
-    machine.add_argument(
-        "--disk", type=Path, help="a disk image to keep, made if missing (else one that is lost)"
-    )
-    machine.add_argument(
+    kernel = argparse.ArgumentParser(add_help=False, parents=[common])
+    kernel.add_argument(
         "--systemd", action="store_true", help="boot systemd, which starts Docker (about 10 s)"
     )
-    machine.add_argument(
+    kernel.add_argument(
         "--boot",
         choices=(choose.AUTO, *choose.BOOTS),
         help=f"boot strategy, below ({choose.AUTO}, or ${choose.VARIABLE}): what works here",
     )
-    machine.add_argument("--mem", default="2G", help="the guest's memory (%(default)s)")
+    kernel.add_argument("--mem", default="2G", help="a guest's memory (%(default)s)")
+    machine = argparse.ArgumentParser(add_help=False, parents=[kernel])
+    machine.add_argument("--docker", action="store_true", help="start Docker first (about 4 s)")
+    machine.add_argument(
+        "--disk", type=Path, help="a disk image to keep, made if missing (else one that is lost)"
+    )
+    one = argparse.ArgumentParser(add_help=False)
+    one.add_argument("--timeout", type=float, help="seconds until the command is killed")
 
     build_verb = verbs.add_parser(
         "build", parents=[common], help="build the root folder and the disk of a suite"
@@ -92,13 +107,12 @@ def parser() -> argparse.ArgumentParser:
 
     run_verb = verbs.add_parser(
         "run",
-        parents=[machine],
+        parents=[machine, one],
         help="run a command in a guest",
         usage="python3 -m lab run [OPTION…] -- COMMAND [ARGUMENT…]",
         epilog=EXAMPLES,
         formatter_class=raw,
     )
-    run_verb.add_argument("--timeout", type=float, help="seconds until the command is killed")
     run_verb.add_argument(
         "command", nargs="+", metavar="COMMAND", help="one word with blanks goes to /bin/sh"
     )
@@ -108,6 +122,26 @@ def parser() -> argparse.ArgumentParser:
         "shell", parents=[machine], help="an interactive shell in a guest"
     )
     shell_verb.set_defaults(verb=shell)
+
+    pair_verb = verbs.add_parser(
+        "pair",
+        parents=[kernel, one],
+        help="two guests with Docker and a network between them",
+        usage="python3 -m lab pair [OPTION…] [-- COMMAND [ARGUMENT…]]",
+        description=PAIR,
+        epilog=PAIR_EXAMPLES,
+        formatter_class=raw,
+    )
+    pair_verb.add_argument(
+        "--in", dest="host", choices=NAMES, help="the host of the command; without one, of a shell"
+    )
+    pair_verb.add_argument(
+        "command",
+        nargs="*",
+        metavar="COMMAND",
+        help="run in a; one word with blanks is for /bin/sh",
+    )
+    pair_verb.set_defaults(verb=pair)
     return top
 
 
@@ -120,33 +154,43 @@ def build(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run one command and relay what it writes, as it writes it."""
-    words: list[str] = options.command
-    command = words[0] if len(words) == 1 else shlex.join(words)
     with _guest(options) as guest:
-        process = guest.start(command, watch=_show)
-        status = process.wait(options.timeout, check=False).status
+        status = terminal.run(guest, _command(options.command), options.timeout)
         guest.power_off()
     return status
 
 
 def shell(options: argparse.Namespace) -> int:
     """Join this terminal to a shell in the guest."""
-    if not sys.stdin.isatty():
-        raise LabError("a shell needs a terminal; use `run` in a script")
+    terminal.require()
     with _guest(options) as guest:
         say("/repo is this repository; leave with exit or Ctrl-D")
-        process = guest.start(
-            ["bash", "-l"],
-            env={"TERM": os.environ.get("TERM", "dumb")},
-            cwd="/root",
-            input=True,
-            size=_terminal_size(),
-            watch=_show,
-        )
-        _join_terminal(process)
-        status = process.wait(check=False).status
+        status = terminal.join(guest)
         guest.power_off()
     return status
+
+
+def pair(options: argparse.Namespace) -> int:
+    """Boot two guests with a network; run a command in one, or do what lines say."""
+    if options.timeout and not options.command:
+        raise LabError("--timeout is for a COMMAND, and there is none")
+    if options.host and not options.command:
+        terminal.require()
+    with two_machines(
+        options.suite, mem=options.mem, systemd=options.systemd, boot=options.boot
+    ) as hosts:
+        for host in hosts:
+            prompt.start_docker(host)
+        chosen = hosts[NAMES.index(options.host or NAMES[0])]
+        if options.command:
+            return terminal.run(chosen, _command(options.command), options.timeout)
+        if options.host:
+            return terminal.join(chosen)
+        return prompt.Prompt(hosts).run()
+
+
+def _command(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else shlex.join(words)
 
 
 @contextmanager
@@ -161,45 +205,6 @@ def _guest(options: argparse.Namespace) -> Iterator[Guest]:
         if options.docker and not options.systemd:
             start_docker(guest)
         yield guest
-
-
-def _show(stream: str, data: bytes) -> None:
-    target = sys.stdout if stream == "out" else sys.stderr
-    with suppress(BrokenPipeError):  # nobody reads it any more, as in `… | head`
-        target.buffer.write(data)
-        target.buffer.flush()
-
-
-def _terminal_size() -> tuple[int, int]:
-    packed = fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8))
-    rows, columns, _, _ = struct.unpack("4H", packed)
-    return rows or 24, columns or 80
-
-
-def _join_terminal(process: Process) -> None:
-    """Pass on keys and size until the command ends."""
-    ended, end = os.pipe()
-
-    def resized(_number: int, _frame: FrameType | None) -> None:
-        process.resize(*_terminal_size())
-
-    def wait() -> None:
-        with suppress(LabError):  # the caller waits too, and hears of it
-            process.wait(check=False)
-        os.write(end, b"\n")
-
-    threading.Thread(target=wait, daemon=True).start()
-    before = termios.tcgetattr(0)
-    old = signal.signal(signal.SIGWINCH, resized)
-    try:
-        tty.setraw(0)
-        while ended not in (ready := select.select([0, ended], [], [])[0]):
-            if 0 in ready:
-                process.write(os.read(0, 1024))
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
-        signal.signal(signal.SIGWINCH, old)
-        os.close(ended)
 
 
 def main() -> int:

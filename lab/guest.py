@@ -17,6 +17,7 @@ from lab import disk as images
 from lab.boot import choose
 from lab.cache import Report, say
 from lab.docker import FLAGS
+from lab.hub import Cable
 from lab.machine import REPOSITORY, Machine
 from lab.root import ensure_root
 from lab.suites import DEFAULT_SUITE, suite_named
@@ -41,6 +42,7 @@ class Guest(Machine):
         mem: str = "2G",
         systemd: bool = False,
         boot: str | None = None,
+        cable: Cable | None = None,
         repository: Path = REPOSITORY,
         report: Report = say,
     ) -> None:
@@ -60,6 +62,7 @@ class Guest(Machine):
             mem=mem,
             systemd=systemd,
             boot=boot,
+            cable=cable,
             repository=repository,
             report=report,
         )

@@ -20,6 +20,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -30,6 +31,7 @@ from lab.boot.death import Failure
 from lab.cache import Report, say
 from lab.channel import Channel, Command, Completed, Process, Watch
 from lab.errors import GuestDied, LabError
+from lab.hub import Cable
 from lab.root import ADMIN_PATH
 from lab.suites import Suite
 
@@ -49,7 +51,8 @@ class Machine:
     """A guest with a given root folder and disk image. Use it as a context manager.
 
     With `systemd` it boots that (see lab/init); commands run from basic.target on. `boot` names
-    a boot strategy; without it CANWHARF_BOOT does, or what this machine can do.
+    a boot strategy; without it CANWHARF_BOOT does, or what this machine can do. With a `cable` it
+    has an Ethernet interface that hears the other guests of the hub (`lab.hub`).
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Machine:
         mem: str = "2G",
         systemd: bool = False,
         boot: str | None = None,
+        cable: Cable | None = None,
         repository: Path = REPOSITORY,
         report: Report = say,
     ) -> None:
@@ -70,6 +74,7 @@ class Machine:
         self.root = root
         self.mem = mem
         self.systemd = systemd
+        self.cable = cable
         self.repository = repository
         self.share = Path(tempfile.mkdtemp(prefix="canwharf-share-"))
         """A folder for exchanging files; the guest sees it as /share. Ends with the machine, but
@@ -113,6 +118,8 @@ class Machine:
         """
         if self._unshare is not None:
             raise LabError("the guest is on already")
+        if self.cable is not None:
+            (self.share / "hosts").write_text(self.cable.hosts)
         if self._boot is None:
             self._boot = choose.first_to_come_up(self.suite, self._try, self._report)
         elif failure := self._try(self._boot):
@@ -123,11 +130,12 @@ class Machine:
         os.ftruncate(self._console, 0)
         os.lseek(self._console, 0, os.SEEK_SET)
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, self.cable.plugged() if self.cable else nullcontext() as nic:
             line = theirs.fileno()
             wiring = Wiring(
                 *(self.suite, self.root, self.repository, self.share),
                 *(self._disk.fileno(), line, self.mem, self.systemd),
+                nic=nic,
             )
             command = boot.command(wiring, self._report)
             # A session of its own: the terminal's Ctrl-C is for this process, not for the guest.
@@ -138,7 +146,7 @@ class Machine:
                 stderr=self._console,
                 # The kernel keeps its memory and a pid file in these folders.
                 env={"PATH": ADMIN_PATH, "HOME": SCRATCH, "TMPDIR": SCRATCH},
-                pass_fds=(line, self._disk.fileno()),
+                pass_fds=(line, self._disk.fileno(), *((nic.cable,) if nic else ())),
                 start_new_session=True,
             )
         self._channel = channel = Channel(ours, self._death, boot.patience)

@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-A guest has a root folder, a disk image, two shared folders and a line to its agent, whatever
-boots it. A *boot strategy* is a kernel, and how these five reach it. Each is a file here:
+A guest has a root folder, a disk image, two shared folders, a line to its agent and, where others
+are to hear it, an Ethernet interface, whatever boots it. A *boot strategy* is a kernel, and how
+these six reach it. Each is a file here:
 
     uml         the suite's own User-Mode Linux, run in the suite's root
     uml_sid     sid's User-Mode Linux, from a small folder of its own, under the suite's root
@@ -19,6 +20,7 @@ line, which become init's environment:
     lab_disk=ubda       the disk's device
     lab_line=ttyS0      the terminal at the guest's end of the agent's line
     lab_share=hostfs    how /repo and /share get in: mounted by init (hostfs), or there already (9p)
+    lab_nic=vec0        the Ethernet interface, of a guest that has one
 
 Rules: a strategy is found by trying it, never by comparing versions or the names of processors.
 The suite's own kernel comes first, or no test would ever run on it. What a strategy needs is made
@@ -38,6 +40,19 @@ HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
+class Nic:
+    """A guest's Ethernet interface, and what init gives it and its guest.
+
+    `cable` is a descriptor that the command inherits: a datagram socket, a frame a packet.
+    """
+
+    cable: int
+    mac: str
+    address: str  # IPv4, with the length of its prefix
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """What a guest is made of. `disk` and `line` are descriptors that the command inherits."""
 
@@ -49,12 +64,16 @@ class Wiring:
     line: int
     mem: str
     systemd: bool
+    nic: Nic | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
         """Words for the kernel's command line, the same by whatever it boots."""
-        # A panic ends the guest, where a machine would reboot.
-        return ("quiet", "panic=-1", *(("boot=systemd",) if self.systemd else ()))
+        return (
+            *("quiet", "panic=-1"),  # a panic ends the guest, where a machine would reboot
+            *(("boot=systemd",) if self.systemd else ()),
+            *((f"lab_host={self.nic.host}", f"lab_address={self.nic.address}") if self.nic else ()),
+        )
 
 
 class Boot(Protocol):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import cache
-from lab.boot import HERE, Wiring
+from lab.boot import HERE, Nic, Wiring
 from lab.boot.cpio import archive
 from lab.cache import Report
 from lab.errors import LabError
@@ -80,6 +80,7 @@ def qemu_command(wiring: Wiring, accelerator: tuple[str, ...], report: Report) -
     words = (
         *(f"console={board.console}", *wiring.words),
         *("lab_disk=vdb", "lab_line=hvc0", "lab_share=9p"),
+        *(("lab_nic=eth0",) if wiring.nic else ()),
     )
     return [
         *(board.program, "-machine", board.machine, *accelerator, "-smp", str(PROCESSORS)),
@@ -94,6 +95,7 @@ def qemu_command(wiring: Wiring, accelerator: tuple[str, ...], report: Report) -
         *_folder("repo", wiring.repository, "readonly=on"),
         *_folder("share", wiring.share),
         *_folder("modules", kernel / "modules", "readonly=on"),
+        *(_nic(wiring.nic) if wiring.nic else ()),
     ]
 
 
@@ -106,6 +108,11 @@ def _folder(tag: str, path: Path, *options: str) -> Iterator[str]:
     how = ",".join(("security_model=none", "multidevs=remap", *options))
     yield from ("-fsdev", f"local,id={tag},path={path},{how}")
     yield from ("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}")
+
+
+def _nic(nic: Nic) -> Iterator[str]:
+    yield from ("-netdev", f"dgram,id=nic,local.type=fd,local.str={nic.cable}")
+    yield from ("-device", f"virtio-net-pci,netdev=nic,mac={nic.mac},romfile=")
 
 
 def ensure_image(root: Path, report: Report) -> Path:

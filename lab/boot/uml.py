@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.boot import HERE, Wiring
+from lab.boot import HERE, Nic, Wiring
 from lab.cache import Report
 
 PROGRAM = "/usr/bin/linux.uml"
@@ -62,4 +62,11 @@ def uml_command(
         *("con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{wiring.line}"),
         *(*wiring.words, SECCOMP, *words, "init=/repo/lab/init"),
         *("lab_disk=ubda", "lab_line=ttyS0", "lab_share=hostfs"),
+        *_nic_words(wiring.nic),
     ]
+
+
+def _nic_words(nic: Nic | None) -> tuple[str, ...]:
+    if nic is None:
+        return ()
+    return (f"vec0:transport=fd,fd={nic.cable},mac={nic.mac}", "lab_nic=vec0")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from lab.boot import Boot, Wiring, choose
+from lab.boot import Boot, Nic, Wiring, choose
 from lab.boot.death import Failure, diagnosis
 from lab.boot.uml import Uml
 from lab.boot.uml_sid import UmlSid
@@ -219,6 +219,17 @@ def test_sids_kernel_runs_in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch
     command = UmlSid().command(wiring(), print)
     assert command[2:4] == ["/cache/kernel", "/cache/root"]
     assert {"rootflags=/mnt", "seccomp=on"} <= {*command}
+
+
+def test_a_guest_with_a_cable_has_an_interface_and_one_without_has_none() -> None:
+    plain = Uml().command(wiring(), print)
+    nic = Nic(cable=9, mac="02:00:00:00:09:01", address="10.9.0.1/24", host="a")
+    wired = Uml().command(replace(wiring(), nic=nic), print)
+    assert {*wired} - {*plain} == {
+        "vec0:transport=fd,fd=9,mac=02:00:00:00:09:01",
+        *("lab_nic=vec0", "lab_address=10.9.0.1/24", "lab_host=a"),
+    }
+    assert not {*plain} - {*wired}
 
 
 def test_no_user_mode_linux_is_tried_on_a_board(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import lzma
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab.boot import Wiring, qemu
+from lab.boot import Nic, Wiring, qemu
 from lab.boot.cpio import archive
 from lab.boot.emulation import Emulation
 from lab.boot.kvm import Kvm
@@ -118,3 +119,15 @@ def test_kvm_is_not_tried_where_there_is_none(
     assert Kvm().obstacle() is None
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert Emulation().obstacle() == "the lab has no QEMU machine for riscv64"
+
+
+def test_a_guest_with_a_cable_has_an_interface(
+    wiring: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    nic = Nic(cable=9, mac="02:00:00:00:09:01", address="10.9.0.1/24", host="a")
+    command = Emulation().command(replace(wiring, nic=nic), lambda _: None)
+    assert "dgram,id=nic,local.type=fd,local.str=9" in command
+    assert "virtio-net-pci,netdev=nic,mac=02:00:00:00:09:01,romfile=" in command
+    words = command[command.index("-append") + 1].split()
+    assert {"lab_nic=eth0", "lab_address=10.9.0.1/24", "lab_host=a"} <= {*words}

@@ -1,0 +1,170 @@
+"""Two hosts with a network between them: each on its own, whatever becomes of the other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.docker import start_docker
+from lab.machine import REPOSITORY
+from lab.pair import Host, two_machines
+
+MEGABYTES = 8
+LIMIT = 30.0  # seconds until all processes of a killed owner are gone
+OWNER = """
+import sys
+from lab.pair import two_machines
+with two_machines({suite!r}) as hosts:
+    print("up", flush=True)
+    sys.stdin.read()
+"""
+SEND = "import socket, sys; socket.create_connection(('{}', 99)).sendall(sys.stdin.buffer.read())"
+RECEIVE = (
+    "import hashlib, socket; server = socket.create_server(('', 99)); "
+    "print('listens', flush=True); "
+    "print(hashlib.sha256(server.accept()[0].makefile('rb').read()).hexdigest())"
+)
+
+
+@pytest.fixture(scope="module")
+def pair(suite: str) -> Iterator[tuple[Host, Host]]:
+    """Two hosts, with Docker in each."""
+    with two_machines(suite) as (a, b):
+        start_docker(a)
+        start_docker(b)
+        yield a, b
+
+
+def pings(host: Host, target: str) -> bool:
+    """Whether one of three packets is answered."""
+    return host.run(f"ping -c 3 -W 1 {target}", check=False).status == 0
+
+
+def test_each_reaches_the_other_by_name_and_by_address(pair: tuple[Host, Host]) -> None:
+    a, b = pair
+    assert (a.run("hostname").stdout, b.run("hostname").stdout) == ("a\n", "b\n")
+    for host, other in ((a, b), (b, a)):
+        assert pings(host, other.name)
+        assert pings(host, other.address)
+
+
+def test_a_stream_arrives_whole(pair: tuple[Host, Host]) -> None:
+    for sender, receiver in (pair, reversed(pair)):
+        data = os.urandom(MEGABYTES << 20)
+        (sender.share / "data").write_bytes(data)
+        server = receiver.start(["python3", "-c", RECEIVE])
+        server.wait_for("listens")
+        sender.run(f'python3 -c "{SEND.format(receiver.name)}" </share/data')
+        assert server.wait(30).stdout.split()[1] == hashlib.sha256(data).hexdigest()
+
+
+def test_a_cut_link_loses_packets_and_a_mended_one_none(pair: tuple[Host, Host]) -> None:
+    a, b = pair
+    b.link.cut()
+    assert not pings(a, "b")
+    assert not pings(b, "a")
+    b.link.mend()
+    assert pings(a, "b")
+    assert pings(b, "a")
+
+
+def test_one_loses_its_power_and_the_other_does_not_notice(pair: tuple[Host, Host]) -> None:
+    a, b = pair
+    for host in pair:
+        host.run("docker run -d --restart always --network none --name ecu ecu sleep 100000")
+        host.run("docker exec ecu touch /tmp/kept && sync")
+    started = "docker inspect -f '{{.State.StartedAt}}' ecu"
+    before = a.run(started).stdout
+    b.power_cut()
+    assert not pings(a, "b")
+    b.boot()
+    start_docker(b)
+    assert pings(a, "b")
+    assert pings(b, "a")
+    b.run("timeout 60 sh -c 'until docker exec ecu ls /tmp/kept; do :; done'")
+    assert a.run(started).stdout == before
+
+
+def test_a_killed_owner_leaves_nothing(suite: str) -> None:
+    mounts = Path("/proc/self/mountinfo").read_text()
+    with started("-c", OWNER.format(suite=suite)) as owner:
+        wait_line(owner, "up")
+        family = descendants(owner.pid)
+        owner.kill()
+    wait_ended(family)
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+
+
+def test_by_hand_a_script_says_what_to_do_and_ctrl_c_ends_all(suite: str) -> None:
+    with started("-m", "lab", "pair", "--suite", suite) as owner:
+        assert owner.stdin is not None
+        for line in (
+            "a ping -q -c 1 -W 9 b",
+            "cut",
+            "b ping -q -c 1 -W 1 a",
+            "mend",
+            "a docker ps",
+        ):
+            owner.stdin.write(line + "\n")
+        owner.stdin.flush()
+        wait_line(owner, "0% packet loss")
+        wait_line(owner, "100% packet loss")
+        wait_line(owner, "CONTAINER ID")
+        family = descendants(owner.pid)
+        owner.send_signal(signal.SIGINT)
+        assert owner.wait(LIMIT) == 128 + signal.SIGINT
+    wait_ended(family)
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    """A process of its own that has guests."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_line(process: subprocess.Popen[str], words: str) -> None:
+    """Until it has written a line with these words."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return
+    raise AssertionError(f"it ended without {words!r}: {''.join(lines)}")
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Descriptors of all processes under this one (pidfd), with their command lines."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found[os.pidfd_open(int(child))] = Path(f"/proc/{child}/cmdline").read_text()
+            found.update(descendants(int(child)))
+    return found
+
+
+def wait_ended(family: dict[int, str]) -> None:
+    """Until all of them have ended; those of two guests must be among them."""
+    guests = {each for line in family.values() for each in re.findall(r"lab_address=[\d.]+", line)}
+    assert len(guests) == 2, family
+    left = dict(family)
+    while left:
+        ended = select.select(left, [], [], LIMIT)[0]
+        assert ended, f"still there: {left}"
+        for each in ended:
+            os.close(each)
+            del left[each]
