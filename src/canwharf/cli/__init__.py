@@ -6,9 +6,8 @@ Rules:
 - The daemon's start does not wait for argparse, which takes nearly as long as an interpreter's
   start: `serve` and `--option value` pairs that are all in its table are read by hand. Every other
   verb, and whoever asks for help or made a mistake, gets argparse, made from the same table.
-- Exit codes: 0 done, 1 it failed (one line on standard error says why and what to do), 2 the
-  command line is wrong, 3 `sync --dry-run` found differences, 130 and 141 it was interrupted, or
-  whoever read its output has gone: in silence, as other programs that a signal ends.
+- Exit codes are those of EXIT_STATUS. 130 and 141 come in silence, as of other programs that a
+  signal ends.
 """
 
 from __future__ import annotations
@@ -35,6 +34,14 @@ VERBS = {
     "sync": "put right what differs from what should be",
     "install": "make a systemd service of it, which starts before Docker",
     "uninstall": "take the service away again",
+}
+
+EXIT_STATUS = {
+    "0": "done",
+    "1": "it failed: one line on standard error says why, and what to do; doctor found a failure",
+    "2": "the command line is wrong",
+    "3": "sync --dry-run found differences",
+    "130, 141": "it was interrupted; nobody reads its output any more",
 }
 
 _INTERRUPTED, _UNREAD = 130, 141  # as a shell tells of SIGINT and SIGPIPE: 128 and the number
@@ -92,7 +99,11 @@ def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
         prog="canwharf",
         description="CAN buses for containers, as networks of Docker.",
         epilog=f"a bus, and a container on it, which has can0:\n  {first_bus()}\n"
-        "  docker run --network bus0 my-image",
+        "  docker run --network bus0 my-image\n\nexit status:\n"
+        + "\n".join(
+            fill(text, 79, initial_indent=f"  {code:<10}", subsequent_indent=" " * 12)
+            for code, text in EXIT_STATUS.items()
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"canwharf {__version__}")
