@@ -1,4 +1,4 @@
-"""A board as its owner set it up: real systemd, and `canwharf install` from the zipapp."""
+"""A board as its owner set it up: real systemd, and canwharf from the zipapp or the package."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ rm -r /opt/old
 """
 
 
-class Installed(Board):
+class Booted(Board):
     """A board that starts Docker and canwharf by itself when it boots."""
+
+    program = PROGRAM
 
     def __init__(self, guest: Guest) -> None:
         super().__init__(guest)
         self.wait_up()
-        self.sh(MAKE_PROGRAMS)
 
     def wait_up(self) -> None:
         """Wait for the end of the boot; every unit must have started."""
@@ -35,17 +36,13 @@ class Installed(Board):
         self.guest.boot()
         self.wait_up()
 
-    def put_program(self, which: str = "new") -> None:
-        """Copy a zipapp to where a user would."""
-        self.sh(f"install -m 755 /opt/{which}.pyz {PROGRAM}")
-
     def canwharf(self, words: str) -> list[str]:
         """The lines that it prints, with nothing of the lab's in its environment."""
-        return self.sh(f"env -u PYTHONPATH {PROGRAM} {words}").splitlines()
+        return self.sh(f"env -u PYTHONPATH {self.program} {words}").splitlines()
 
     def refusal(self, words: str, before: str = "") -> str:
         """Its error, where it must have one."""
-        return self.refused(f"{before} env -u PYTHONPATH {PROGRAM} {words}")
+        return self.refused(f"{before} env -u PYTHONPATH {self.program} {words}")
 
     def property(self, unit: str, name: str) -> str:
         """What systemd says of a unit."""
@@ -75,3 +72,15 @@ class Installed(Board):
             check=False,
         )
         return [line for line in found.splitlines() if line != PROGRAM]
+
+
+class Installed(Booted):
+    """With `canwharf install`, from a zipapp."""
+
+    def __init__(self, guest: Guest) -> None:
+        super().__init__(guest)
+        self.sh(MAKE_PROGRAMS)
+
+    def put_program(self, which: str = "new") -> None:
+        """Copy a zipapp to where a user would."""
+        self.sh(f"install -m 755 /opt/{which}.pyz {PROGRAM}")
