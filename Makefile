@@ -10,7 +10,7 @@ KINDS = system faults-short kernel-tests unit check
 EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)')
 
 .PHONY: help demo test test-matrix test-faults fast check unit kernel-tests system faults-short \
-	bench dist zipapp plugin shell clean
+	bench deb dist zipapp plugin shell clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -56,6 +56,9 @@ faults-short: .venv/ready ## a selection of test-faults
 bench: SUITE = sid
 bench: .venv/ready ## what it costs, as ratios, into docs/benchmarks.md
 	$(BIN)/python -m bench --suite $(SUITE)
+
+deb: ## the Debian package, into dist/
+	$(PYTHON) -m lab.deb dist
 
 dist: .venv/ready zipapp ## the wheel, and the zipapp, into dist/
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -13,7 +13,7 @@ from textwrap import wrap
 
 from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
-from canwharf.cli.options import SOCKET, STATE_DIR, Flag, Option, Place, Row
+from canwharf.cli.options import SOCKET, STATE_DIR, Flag, Option, Place, Row, first_bus
 from canwharf.operator.service import modules, units
 
 _ABOUT = """\
@@ -24,8 +24,8 @@ once, and the containers need no privileges.
 The daemon, canwharf serve, answers Docker; a service starts it before Docker at each boot. While it
 is away, the kernel forwards frames all the same. The other commands show, draw, check and set up.
 """
-_NETWORK = """\
-docker network create -d canwharf --ipam-driver null -o can.name=can bus0
+_NETWORK = f"""\
+{first_bus()}
 docker run -d --restart always --network bus0 my-image
 """
 _LOOKING = """\
@@ -100,7 +100,8 @@ def _terms(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _example(text: str, code: str) -> str:
-    return "\n".join((_text(text), ".PP", ".EX", *map(_text, code.splitlines()), ".EE"))
+    lines = (_text(line.strip()) for line in code.splitlines())
+    return "\n".join((_text(text), ".PP", ".EX", *lines, ".EE"))
 
 
 def _references() -> Iterator[str]:

@@ -1,0 +1,149 @@
+"""What a user has from the Debian package: a bus after one command, and all that apt can do.
+
+One board for all, in the order of a machine's life; each test leaves the package installed, and no
+network. The oldest Debian and release upgrades are in tests/faults/test_package.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from canwharf import __version__
+from canwharf.kernel.modules import NEEDED
+from lab.guest import Guest
+from tests.system.board import SOCKET
+from tests.system.installed import OLD
+from tests.system.packaged import NAMES, Packaged, build, talk
+from tests.system.stream import Stream
+from tests.system.test_power import wait_running
+
+UNITS = "canwharf.socket canwharf.service"
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages."""
+    return build(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="module")
+def machine(packages: Path) -> Iterator[Packaged]:
+    """A machine with Docker, and nothing of ours."""
+    with Guest(os.environ.get("CANWHARF_SYSTEMD_SUITE", "sid"), systemd=True) as guest:
+        yield Packaged(guest, packages)
+
+
+@pytest.fixture
+def installed(machine: Packaged) -> Iterator[Packaged]:
+    """The machine with the package; what a test leaves behind is its failure."""
+    if machine.property("canwharf.service", "ActiveState") != "active":
+        machine.install()
+    yield machine
+    machine.clean()
+    left = machine.interfaces(), machine.rules()
+    assert left == ([], []), f"left behind: {left}\n{machine.state()}"
+
+
+def assert_talking(board: Packaged, *names: str) -> None:
+    board.assert_exactly_once("host:vcan0", *(board.member(name) for name in names or NAMES))
+
+
+def test_one_command_and_docker_has_the_driver(machine: Packaged) -> None:
+    """It is enabled, running, and starts no Python but the system's own."""
+    machine.apt(f"install /share/canwharf_{OLD}_all.deb")
+    machine.network()
+    machine.container("ecu1")
+    machine.assert_exactly_once("host:vcan0", machine.member("ecu1"))
+    assert machine.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
+    assert machine.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
+    loaded = machine.sh("lsmod")
+    assert all(module.replace("-", "_") in loaded for module in NEEDED)
+    assert machine.canwharf("--version") == [f"canwharf {OLD}"]
+    assert not [line for line in machine.canwharf("doctor") if line.startswith("failure")]
+    assert machine.sh("find /usr/share/canwharf -name '*.pyc' | head -n 1")
+    machine.clean()
+
+
+def test_upgraded_while_frames_run(machine: Packaged) -> None:
+    """The old package's networks and containers, the new program, every frame, every call."""
+    talk(machine)
+    assert machine.uses() == OLD
+    held = machine.property("canwharf.socket", "ActiveEnterTimestampMonotonic")
+    stream = Stream(machine, *NAMES)
+    upgrade = machine.guest.start(f"apt-get -q -y install /share/canwharf_{__version__}_all.deb")
+    for number in range(3):  # Docker's calls, before, during and after
+        machine.network(f"bus{number + 1}", f"-o can.interface=vcan{number + 1} -o can.name=can")
+    upgrade.wait(300)
+    assert stream.end() > 1000
+    assert machine.uses() == __version__
+    assert machine.property("canwharf.socket", "ActiveEnterTimestampMonotonic") == held
+    machine.container("ecu3")
+    assert_talking(machine, *NAMES, "ecu3")
+    machine.clean()
+
+
+def test_what_starts_at_a_boot_stays_as_it_was_chosen(installed: Packaged) -> None:
+    """The socket alone, for a quick boot, also after an upgrade."""
+    installed.sh("systemctl disable canwharf.service && systemctl enable canwharf.socket")
+    installed.apt(f"install --reinstall /share/canwharf_{__version__}_all.deb")
+    said = installed.sh(f"systemctl is-enabled {UNITS}", check=False)
+    assert said.split() == ["enabled", "disabled"]
+    installed.sh("systemctl enable canwharf.service")
+
+
+def test_neither_pip_nor_the_caller_can_break_it(installed: Packaged) -> None:
+    """A half-removed canwharf of pip's, PYTHONPATH, or a file of site's that does not run."""
+    local = installed.sh("python3 -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'")
+    installed.sh(
+        f"mkdir -p {local}/canwharf && echo broken= > {local}/canwharf/__init__.py && "
+        f"echo 'import nonesuch' > {local}/broken.pth"
+    )
+    installed.sh("systemctl restart canwharf.service")
+    assert installed.canwharf("--version") == [f"canwharf {__version__}"]
+    told = installed.sh(f"PYTHONPATH={local} canwharf --version")
+    assert told == f"canwharf {__version__}"
+    installed.sh(f"rm -r {local}/canwharf {local}/broken.pth")
+
+
+def test_a_power_cut(installed: Packaged) -> None:
+    """Containers are back by themselves, since the socket and the driver come before Docker."""
+    talk(installed)
+    installed.boot_after_power_cut()
+    wait_running(installed, *NAMES)
+    assert_talking(installed)
+
+
+def test_removed_and_installed_again(installed: Packaged) -> None:
+    """Containers keep talking, networks are kept, and Docker does not wait for who is gone."""
+    talk(installed)
+    stream = Stream(installed, *NAMES)
+    installed.apt("remove canwharf")
+    assert stream.end() > 100
+    assert_talking(installed)
+    assert installed.sh("ls /var/lib/canwharf") == "state.json"
+    assert installed.sh(f"ls {SOCKET} /usr/share/canwharf 2>/dev/null", check=False) == ""
+    assert "canwharf" in installed.refused("docker run --rm --network bus0 ecu true")
+    installed.install()
+    installed.container("ecu3")
+    assert_talking(installed, *NAMES, "ecu3")
+
+
+def test_purged_nothing_is_left(installed: Packaged) -> None:
+    """But apt's own records, and what a running bus holds until the next boot."""
+    installed.apt("purge canwharf")
+    left = [line for line in installed.traces() if not line.startswith("/var/lib/apt")]
+    assert left == []
+
+
+def test_before_docker_is_there(machine: Packaged) -> None:
+    """It is installed and serves; Docker, which comes later, finds it."""
+    machine.sh("systemctl stop docker.service docker.socket")
+    machine.install()
+    machine.sh("systemctl start docker.service")
+    talk(machine)
+    assert_talking(machine)
+    machine.clean()
