@@ -8,7 +8,8 @@ under /run/netns. Runs in the guest as root, from Python 3.11 on, with the stand
 Theory of operation. Each member has two programs, that is two sockets: a speaker and a listener.
 Every speaker sends frames that differ in every sender, kind and number, and every program counts
 each of them. On a bus each frame arrives exactly once at every program but the speaker itself,
-FD frames only where both interfaces carry them; on another bus never.
+FD frames only where both interfaces carry them; on another bus never. Error frames are sent where
+that is asked for: on an adapter they come from the adapter alone.
 
 The end of a run is told by frames, not by time: each speaker sends its frames, then an end mark.
 One path keeps frames in order, so an end mark comes after all copies of the frames before it. The
@@ -47,7 +48,9 @@ LIMIT = 3.0  # seconds until frames that have not come are missing
 FRAMES = 3  # of each kind, from each speaker
 
 # linux/can.h
-EFF, RTR = 0x80000000, 0x40000000
+EFF, RTR, ERR = 0x80000000, 0x40000000, 0x20000000
+_EVERY_ERROR = 0x1FFFFFFF
+_CAN_RAW_ERR_FILTER = 2  # linux/can/raw.h
 BRS, FDF = 0x01, 0x04
 CAN_MTU, CANFD_MTU = 16, 72
 _HEADER = struct.Struct("=IBBBB")  # id, length, flags, two reserved
@@ -79,6 +82,7 @@ KINDS = (
     Kind("fd", 0, fd=True),
     Kind("fd-extended", EFF, fd=True),
 )
+ERROR = Kind("error", ERR | 0x4)  # CAN_ERR_CRTL: one without a class is heard by nobody
 MARK = Kind("end", EFF)
 
 
@@ -152,6 +156,8 @@ def raw_socket(member: Member, fd: bool = True) -> socket.socket:
         opened = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
         try:
             opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+            every = struct.pack("=I", _EVERY_ERROR)
+            opened.setsockopt(socket.SOL_CAN_RAW, _CAN_RAW_ERR_FILTER, every)
             if fd:
                 opened.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
             opened.bind((member.interface,))
@@ -168,14 +174,16 @@ def mtu(opened: socket.socket, interface: str) -> int:
     return int(struct.unpack("16si12x", fcntl.ioctl(opened, _SIOCGIFMTU, request))[1])
 
 
-def exchange(*buses: Sequence[Member], frames: int = FRAMES, limit: float = LIMIT) -> Report:
+def exchange(
+    *buses: Sequence[Member], frames: int = FRAMES, limit: float = LIMIT, errors: bool = False
+) -> Report:
     """Let all members of these buses talk at once, and count what each of them hears.
 
-    Members of one bus should hear each other, members of different ones should not. Raises
-    OSError for a member that is not there.
+    Members of one bus should hear each other, members of different ones should not; `errors` says
+    that they send error frames too. Raises OSError for a member that is not there.
     """
     with ExitStack() as stack:
-        run = _Run(stack, buses, frames)
+        run = _Run(stack, buses, frames, (*KINDS, ERROR) if errors else KINDS)
         run.talk()
         missing = run.mark(1, limit, frozenset())
         run.mark(2, limit, missing)
@@ -185,7 +193,14 @@ def exchange(*buses: Sequence[Member], frames: int = FRAMES, limit: float = LIMI
 class _Run:
     """One exchange: the programs' sockets, what was sent, what arrived where."""
 
-    def __init__(self, stack: ExitStack, buses: Sequence[Sequence[Member]], frames: int) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        buses: Sequence[Sequence[Member]],
+        frames: int,
+        kinds: Sequence[Kind],
+    ) -> None:
+        self._kinds = kinds
         self._members = [member for bus in buses for member in bus]
         self._buses = [place for place, bus in enumerate(buses) for _ in bus]
         if len(self._members) > _MOST_MEMBERS or frames > _MOST_FRAMES:
@@ -212,7 +227,7 @@ class _Run:
         """Every speaker sends all its frames, in turns."""
         for number in range(self._frames):
             for sender, fd in enumerate(self._fd):
-                for kind in KINDS:
+                for kind in self._kinds:
                     if fd or not kind.fd:
                         self._send(Frame(sender, kind, number))
             self._hear(0.0)
@@ -258,7 +273,7 @@ class _Run:
         _opened, counter = self._heard[program.fileno()]
         counts = {
             kind.name: [counter[Frame(sender, kind, number)] for number in range(self._frames)]
-            for kind in KINDS
+            for kind in self._kinds
             if self._fd[sender] or not kind.fd
         }
         counts[MARK.name] = [counter[Frame(sender, MARK, 1)]]
@@ -327,7 +342,7 @@ class _Run:
 
     def _encode(self, frame: Frame) -> bytes:
         """A frame's bytes: who, what and which stand in its id or its payload, or both."""
-        kinds = (*KINDS, MARK)
+        kinds = (*KINDS, MARK, ERROR)
         who = kinds.index(frame.kind) << 16 | frame.sender << 8 | frame.number
         if frame.kind.bits & EFF:
             id = frame.kind.bits | self._nonce << 20 | who

@@ -46,8 +46,15 @@ class Snapshot(NamedTuple):
 class FakeKernel:
     """The kernel's answers to `Requests` and `Announcements`, and the world's hand on it."""
 
-    def __init__(self, *, reuse_indexes: bool = False, modules: Iterable[str] = MODULES) -> None:
+    def __init__(
+        self,
+        *,
+        reuse_indexes: bool = False,
+        modules: Iterable[str] = MODULES,
+        max_hops: int = 1,
+    ) -> None:
         self.modules = set(modules)
+        self.max_hops = max_hops  # of can-gw
         self.rules: list[FakeRule] = []
         self.flushes = 0
         self.applied: list[int] = []  # the types of all messages that were not refused
@@ -171,7 +178,10 @@ class FakeKernel:
         flags: int = wire.ECHO | wire.IIF_TX_OK,
         more: bytes = b"",
     ) -> FakeRule:
-        """Somebody makes a rule; `more` are attributes, such as a filter."""
+        """Somebody makes a rule; `more` are attributes, such as a filter.
+
+        Without more it is one of an earlier version of ours.
+        """
         flags |= wire.FD if fd else 0
         rule = FakeRule(self.link(source).index, self.link(destination).index, flags, more)
         self.rules.insert(0, rule)  # hlist_add_head_rcu
@@ -249,22 +259,33 @@ class FakeKernel:
                 return link
         raise KeyError(name)
 
-    def deliveries(self, source: str) -> Counter[tuple[str, bool]]:
+    def deliveries(self, source: str) -> Counter[tuple[str, str]]:
         """How often a frame that enters by this interface leaves by each other one.
 
-        The keys are a name and whether it is an FD frame. A routed frame is not routed again
-        (max_hops=1), so that only the rules of its first interface count.
+        The keys are a name and a kind of frame: classic, fd, errors.
         """
-        sender = self.link(source)
-        arrived: Counter[tuple[str, bool]] = Counter()
+        arrived: Counter[tuple[str, str]] = Counter()
+        for kind in ("classic", "fd", "errors"):
+            self._forward(self.link(source), kind, 0, arrived)
+        return arrived
+
+    def _forward(
+        self, source: FakeLink, kind: str, hops: int, arrived: Counter[tuple[str, str]]
+    ) -> None:
+        """What can_can_gw_rcv does with a frame that was forwarded so often already."""
+        if hops >= self.max_hops or not source.carries(kind == "fd"):
+            return
         for rule in self.rules:
             receiver = self._at(rule.destination)
-            fd = bool(rule.flags & wire.FD)
-            if rule.source != sender.index or receiver is None or not rule.certain:
+            if rule.source != source.index or receiver is None or rule.kind != kind:
                 continue
-            if sender.carries(fd) and receiver.carries(fd):
-                arrived[receiver.name, fd] += 1
-        return arrived
+            if not receiver.carries(kind == "fd"):
+                continue
+            if rule.echo or receiver.kind != "vcan":  # on a vcan nobody else is
+                arrived[receiver.name, kind] += 1
+            if rule.echo:
+                now = self.max_hops - rule.limit + 1 if rule.limit and not hops else hops + 1
+                self._forward(receiver, kind, now, arrived)
 
     def snapshot(self) -> Snapshot:
         """The host's namespace, to be compared with another moment's."""

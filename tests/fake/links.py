@@ -102,9 +102,25 @@ class FakeRule(NamedTuple):
     more: bytes = b""
 
     @property
-    def certain(self) -> bool:
-        """Whether it lets every frame pass, and for every program to see."""
-        return not self.more and self.flags & ~wire.FD == wire.ECHO | wire.IIF_TX_OK
+    def echo(self) -> bool:
+        """Whether programs on the host, and the rules of its destination, see what it forwards."""
+        return bool(self.flags & wire.ECHO)
+
+    @property
+    def limit(self) -> int:
+        """Its hop limit; 0: none of its own."""
+        found = wire.attributes(self.more).get(wire.LIM_HOPS, b"\0")
+        return found[0]
+
+    @property
+    def kind(self) -> str:
+        """The frames that it lets pass, and all of them; empty where that cannot be said."""
+        found = wire.attributes(self.more).keys() - {wire.LIM_HOPS}
+        if not self.flags & wire.IIF_TX_OK or found - {wire.FILTER}:
+            return ""
+        if found:
+            return "errors" if wire.EVERY_ERROR in self.more else ""
+        return "fd" if self.flags & wire.FD else "classic"
 
     def body(self) -> bytes:
         """As the kernel tells it (cgw_put_job)."""

@@ -26,7 +26,8 @@ AF_INET, AF_CAN = 2, 29  # linux/socket.h
 # linux/can/gw.h
 CAN_TO_CAN = 1
 ECHO, IIF_TX_OK, FD = 0x1, 0x4, 0x8
-HANDLED, SRC_IF, DST_IF, FILTER = 7, 9, 10, 11
+HANDLED, SRC_IF, DST_IF, FILTER, LIM_HOPS = 7, 9, 10, 11, 13
+EVERY_ERROR = struct.pack("=II", 0, 0x3FFFFFFF)  # linux/can.h: CAN_ERR_FLAG, CAN_ERR_MASK
 
 _IFINFO = struct.Struct("=BBHiII")
 _RTCAN = struct.Struct("=BBH")

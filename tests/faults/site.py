@@ -19,7 +19,6 @@ from tests.faults.dying import LIMIT, Daemon, Fuse
 from tests.faults.world import (
     Container,
     can_interfaces,
-    full_mesh,
     gateway_rules,
     ip,
     wait_for_carrier,
@@ -27,6 +26,7 @@ from tests.faults.world import (
     wipe,
 )
 from tests.frames import HOST, Member, exchange
+from tests.rules import full_mesh
 
 __all__ = ["Gone", "Refused", "Site", "ip", "wait_until", "wipe"]
 

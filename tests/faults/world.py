@@ -9,19 +9,19 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import re
 import select
 import socket
 import subprocess
 import threading
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
+from tests import rules
 from tests.frames import HOST, Member, entered
+from tests.rules import Rules
 
 LIMIT = 20.0  # seconds: nothing here takes one
 SYS_NET = Path("/sys/class/net")
@@ -30,8 +30,6 @@ _CLONE_NEWNET = 0x40000000
 _RTMGRP_LINK = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-Rules = Counter[tuple[str, str, bool]]
 
 
 def run(*words: str, check: bool = True) -> str:
@@ -60,28 +58,10 @@ def _hardware(path: Path) -> str:
 
 
 def gateway_rules() -> Rules:
-    """All gateway rules: source, destination, FD, and how often each is there."""
-    found: Rules = Counter()
-    for line in run("cangw", "-L", check=False).splitlines():  # its status says nothing
-        rule = line.split("#")[0].strip()
-        match = re.fullmatch(r"cangw -A -s (\S+) -d (\S+) ((?:-X )?)-e -i((?: -X)?)", rule)
-        if match:
-            source, destination, before, behind = match.groups()
-            found[source, destination, bool(before or behind)] += 1
-        elif rule.startswith("cangw -A"):
-            found[rule, "", False] += 1  # of another form: never right
+    """All gateway rules, and how often each is there."""
+    found, others = rules.parse(run("cangw", "-L", check=False).splitlines())
+    found.update((other, "", "") for other in others)  # of another form: never right
     return found
-
-
-def full_mesh(ports: Sequence[str]) -> Rules:
-    """The rules that should be there between these interfaces."""
-    return Counter(
-        (source, destination, fd)
-        for source in ports
-        for destination in ports
-        if source != destination
-        for fd in (False, True)
-    )
 
 
 def wipe() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.frames import exchange
 from tests.kernel.wired import (
     NAME,
     RATE,
@@ -18,10 +19,10 @@ from tests.kernel.wired import (
 )
 from tests.kernel.world import (
     Site,
-    full_mesh,
     gateway_rules,
     wait_until,
 )
+from tests.rules import adapter_mesh
 
 
 @pytest.mark.parametrize("errors", ["", "on", "off"])
@@ -51,7 +52,7 @@ def test_another_network_can_silence_the_error_frames(site: Site, plug: Plug) ->
     assert error_rules() == 0
     site.service.delete_network(M)
     assert error_rules() == 2
-    assert len(gateway_rules()) == len(full_mesh(site.ports(NAME), [NAME]))
+    assert gateway_rules() == adapter_mesh(site.ports(NAME))
 
 
 def test_the_wrong_rate_is_seen_in_the_container(
@@ -79,3 +80,32 @@ def test_state_and_counters_are_told(site: Site, plug: Plug) -> None:
     told = site.service.describe(N, "e1")
     counters = ("error-warning", "error-passive", "bus-off", "bus-errors", "restarts")
     assert [told[f"canwharf.{name}"] for name in counters] == ["1", "1", "1", "0", "0"]
+
+
+def test_error_frames_cross_a_virtual_bus(site: Site) -> None:
+    """`cansend vcan0 20000004#…` tries out what a container does when its controller fails.
+
+    From the host, and from a container; each other hears it once, its sender does not.
+    """
+    site.network(N)
+    site.start(N, "e1", "e2")
+    report = exchange(site.members(), errors=True)
+    assert report.faults == []
+    row = report.matrix[str(site.members()[1])]
+    assert {name: each["error"] for name, each in row.items()} == {
+        str(member): [1, 1, 1] for member in site.members()
+    }
+
+
+def test_an_error_frame_of_a_container_is_not_sent_on_a_wire(
+    site: Site, plug: Plug, ears: Callable[[Site], list[Ear]]
+) -> None:
+    """A driver would send it as a data frame."""
+    adapter = plug()
+    make(site)
+    site.start(N, "e1")
+    [ear] = ears(site)
+    ear.say(0x20000004)
+    ear.say(0x123)
+    adapter.wait_for("t1230")
+    assert adapter.written() == ["t1230"]

@@ -16,10 +16,10 @@ from tests.kernel.world import (
     Site,
     can_interfaces,
     cangw_lines,
-    full_mesh,
     gateway_rules,
     run,
 )
+from tests.rules import full_mesh
 
 N = "n" * 64
 
@@ -35,7 +35,7 @@ def test_one_after_the_other(site: Site, number: int) -> None:
     site.start(N, *ids(number))
     report = site.assert_whole()
     assert len(report.matrix) == number + 1
-    assert sum(gateway_rules().values()) == 2 * number * (number + 1)
+    assert sum(gateway_rules().values()) == 3 * number * (number + 1)
     assert site.daemon.complaints() == []
 
 

@@ -115,12 +115,22 @@ def test_a_deletion_as_ip_does_it(tmp_path: Path) -> None:
     assert (kind, flags, (fixed, found)) == ours
 
 
-@pytest.mark.parametrize("fd", [False, True])
-def test_rules_as_cangw_makes_them(tmp_path: Path, fd: bool) -> None:
+# As cangw's options: FD, error frames, echo, limited
+RULES = {
+    "-e -i -l 1": (False, False, True, True),
+    "-e -i -l 1 -X": (True, False, True, True),
+    "-i -l 1": (False, False, False, True),
+    "-i -l 1 -f 0:3FFFFFFF": (False, True, False, True),
+    "-e -i": (False, False, True, False),  # of an earlier version
+}
+
+
+@pytest.mark.parametrize("options", RULES)
+def test_rules_as_cangw_makes_them(tmp_path: Path, options: str) -> None:
     ip("link add v0 type vcan")
     ip("link add v1 type vcan")
-    rule = Rule(index_of("v0"), index_of("v1"), fd)
-    words = "-s v0 -d v1 -e -i" + (" -X" if fd else "")
+    rule = Rule(index_of("v0"), index_of("v1"), *RULES[options])
+    words = f"-s v0 -d v1 {options}"
     [added] = captured(tmp_path, f"cangw -A {words}")
     assert rule_change(added) == rule_change(gateway.add(rule, ""))
     [deleted] = captured(tmp_path, f"cangw -D {words}")
@@ -132,7 +142,7 @@ def test_each_takes_away_what_the_other_made(netlink: Netlink) -> None:
     ip("link add v1 type vcan")
     rule = Rule(index_of("v0"), index_of("v1"), fd=True)
     netlink.batch([gateway.add(rule, "")])
-    words = ["-s", "v0", "-d", "v1", "-e", "-i", "-X"]
+    words = ["-s", "v0", "-d", "v1", "-e", "-i", "-X", "-l", "1"]
     run("cangw", "-D", *words)
     assert gateway.entries(netlink) == []
     run("cangw", "-A", *words)

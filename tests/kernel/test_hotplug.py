@@ -25,12 +25,12 @@ from tests.kernel.world import (
     Site,
     can_interfaces,
     cangw_lines,
-    full_mesh,
     gateway_rules,
     index_of,
     ip,
     shown,
 )
+from tests.rules import adapter_mesh
 
 
 @pytest.mark.parametrize("name", ["", NAME], ids=["under its name", "renamed by udev"])
@@ -52,7 +52,7 @@ def test_it_is_pulled_out_and_plugged_in_again(site: Site, plug: Plug, name: str
         site.daemon.upkeep.repair()
         assert index_of(interface) != index
         assert settings(interface) == UP
-        assert gateway_rules() == full_mesh(site.ports(interface), [interface])
+        assert gateway_rules() == adapter_mesh(site.ports(interface))
         assert error_rules() == 2
         assert_on_the_wire(site, adapter)
     assert not site.daemon.said("could not repair a bus")
@@ -122,7 +122,7 @@ def test_adapters_that_change_names_change_buses(site: Site, plug: Plug) -> None
         ip(f"link set {name} up")
     site.daemon.upkeep.repair()
     ports = site.ports("cana"), site.ports("canb")
-    assert gateway_rules() == full_mesh(ports[0], ["cana"]) + full_mesh(ports[1], ["canb"])
+    assert gateway_rules() == adapter_mesh(ports[0]) + adapter_mesh(ports[1])
     assert error_rules() == 2
     for adapter in adapters.values():
         assert_on_the_wire(site, adapter)
@@ -175,7 +175,7 @@ def test_a_vcan_of_somebodys_is_not_taken_for_the_adapter(site: Site, plug: Plug
     plug()
     site.daemon.upkeep.repair()
     assert settings() == UP
-    assert len(gateway_rules()) == 2
+    assert gateway_rules() == adapter_mesh(site.ports(NAME))
 
 
 def test_an_adapter_is_not_asked_of_a_virtual_bus(site: Site) -> None:

@@ -22,7 +22,6 @@ from tests.kernel.world import (
     Site,
     can_interfaces,
     cangw_lines,
-    full_mesh,
     gateway_rules,
     index_of,
     ip,
@@ -31,6 +30,7 @@ from tests.kernel.world import (
     wait_for_carrier,
     wait_until,
 )
+from tests.rules import full_mesh
 
 N, M = "n" * 64, "m" * 64
 A, B, C = (letter * 64 for letter in "abc")

@@ -20,13 +20,13 @@ from tests.kernel.world import (
     Site,
     can_interfaces,
     cangw_lines,
-    full_mesh,
     gateway_rules,
     index_of,
     ip,
     run,
     shown,
 )
+from tests.rules import full_mesh
 
 N = "n" * 64
 A, B, C, D = (letter * 64 for letter in "abcd")
@@ -180,7 +180,10 @@ def test_doubled_and_missing_rules_are_put_right(site: Site, netlink: Netlink) -
     site.start(N, A, B)
     one, two = index_of(site.port(N, A)), index_of(site.port(N, B))
     netlink.batch(
-        [gateway.add(Rule(one, two, fd=False), ""), gateway.delete(Rule(two, one, fd=True), "")]
+        [
+            gateway.add(Rule(one, two, fd=False, echo=False), ""),
+            gateway.delete(Rule(two, one, fd=True, echo=False), ""),
+        ]
     )
     assert exchange(site.members(), limit=0.3).faults
     site.restart()

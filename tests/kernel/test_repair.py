@@ -16,7 +16,6 @@ from tests.kernel.world import (
     Site,
     can_interfaces,
     cangw_lines,
-    full_mesh,
     gateway_rules,
     index_of,
     ip,
@@ -24,6 +23,7 @@ from tests.kernel.world import (
     shown,
     wait_until,
 )
+from tests.rules import adapter_mesh
 
 N = "n" * 64
 A, B, C, D = (letter * 64 for letter in "abcd")
@@ -203,7 +203,7 @@ def test_an_adapter_unplugged_and_plugged_in_again(site: Site, stack: ExitStack)
     assert second.name == first.name
     second.start()
     site.daemon.upkeep.repair()
-    assert gateway_rules() == full_mesh(site.ports(first.name), [first.name])
+    assert gateway_rules() == adapter_mesh(site.ports(first.name))
 
 
 def test_more_announcements_than_fit(site: Site, stack: ExitStack) -> None:

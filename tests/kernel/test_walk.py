@@ -13,7 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.frames import exchange
-from tests.kernel.world import Site, can_interfaces, full_mesh, gateway_rules, index_of, ip, run
+from tests.kernel.world import Site, can_interfaces, gateway_rules, index_of, ip, run
+from tests.rules import full_mesh
 
 STEPS = 30
 BUSES = ("vcan0", "vcan1")
@@ -49,6 +50,7 @@ class Walk:
             ]
         if self.site.containers:
             possible += [self.stop, self.die, self.join_again, self.lose_rule, self.double_rule]
+            possible += [self.age_rule]
         return possible
 
     def create(self) -> None:
@@ -112,21 +114,25 @@ class Walk:
 
     def lose_rule(self) -> None:
         """Somebody deletes a rule; the kernel does not announce it, the look finds it."""
-        source, destination = self.ends()
-        run("cangw", "-D", "-s", source, "-d", destination, "-e", "-i", check=False)
-        self.site.daemon.upkeep.look()
+        self.cangw("-D")
 
     def double_rule(self) -> None:
         """Somebody adds one of our rules once more."""
-        source, destination = self.ends()
-        run("cangw", "-A", "-s", source, "-d", destination, "-e", "-i", check=False)
-        self.site.daemon.upkeep.look()
+        self.cangw("-A")
 
-    def ends(self) -> tuple[str, str]:
-        """A container's host end and its bus interface, in either order."""
+    def age_rule(self) -> None:
+        """Somebody adds one as earlier versions had them."""
+        self.cangw("-A", "-e", "-i")
+
+    def cangw(self, what: str, *form: str) -> None:
+        """Add or delete the classic rule between a container's host end and its bus interface."""
         network, endpoint = self.random.choice(list(self.site.containers))
         ends = (self.site.port(network, endpoint), self.networks[network])
-        return ends if self.random.random() < 0.5 else ends[::-1]
+        there = self.random.random() < 0.5
+        source, destination = ends if there else ends[::-1]
+        options = form or (("-e",) if there else ()) + ("-i", "-l", "1")
+        run("cangw", what, "-s", source, "-d", destination, *options, check=False)
+        self.site.daemon.upkeep.look()
 
     def take(self) -> None:
         """One step, and what must be true after it."""

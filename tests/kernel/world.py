@@ -18,12 +18,10 @@ import ctypes
 import errno
 import json
 import os
-import re
 import select
 import socket
 import subprocess
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +38,9 @@ from canwharf.bus.upkeep import Upkeep
 from canwharf.errors import StateError
 from canwharf.kernel import link, message, uapi
 from canwharf.kernel.netlink import LinkEvents, Netlink, Request
+from tests import rules
 from tests.frames import HOST, Member, Report, entered, exchange
+from tests.rules import Rules, full_mesh
 
 LIMIT = 20.0  # seconds: nothing here takes one
 DRIVER = "canwharf"
@@ -53,8 +53,6 @@ _IFLA_OPERSTATE, _IFLA_NET_NS_FD, _IFLA_CARRIER = 16, 28, 33
 _IF_OPER_UP = b"\6"
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-Rules = Counter[tuple[str, str, bool]]
 
 
 def run(*words: str, input: str = "", check: bool = True) -> str:
@@ -102,26 +100,8 @@ def cangw_lines() -> list[str]:
 
 
 def gateway_rules() -> Rules:
-    """The gateway's rules of our form: source, destination, FD, and how often each is there."""
-    found: Rules = Counter()
-    for line in cangw_lines():
-        match = re.fullmatch(r"cangw -A -s (\S+) -d (\S+) ((?:-X )?)-e -i((?: -X)?)", line)
-        if match:
-            source, destination, before, behind = match.groups()
-            found[source, destination, bool(before or behind)] += 1
-    return found
-
-
-def full_mesh(ports: Sequence[str], classic_only: Sequence[str] = ()) -> Rules:
-    """The rules that should be there between these interfaces."""
-    return Counter(
-        (source, destination, fd)
-        for source in ports
-        for destination in ports
-        if source != destination
-        for fd in (False, True)
-        if not fd or not {source, destination} & set(classic_only)
-    )
+    """The gateway's rules of our form, and how often each is there."""
+    return rules.parse(cangw_lines())[0]
 
 
 def wipe() -> None:
@@ -415,9 +395,9 @@ class Site:
         ]
 
     def assert_whole(self, interface: str = "vcan0", classic_only: Sequence[str] = ()) -> Report:
-        """One bus is as it should be: exactly the rules of a full mesh, and exactly-once frames."""
+        """One virtual bus is as it should be: the rules of a full mesh, and exactly-once frames."""
         assert gateway_rules() == full_mesh(self.ports(interface), classic_only)
-        report = exchange(self.members(interface))
+        report = exchange(self.members(interface), errors=True)
         assert report.faults == []
         return report
 

@@ -18,7 +18,6 @@ from tests.fake.links import FakeLink
 GIVEN = {"can.interface": "can0", "can.name": "can", "can.bitrate": "500000"}
 PHYSICAL = {**GIVEN, "can.type": "physical"}
 FD = FakeController(rates=(500000, 2000000), supported=0x22)
-ERRORS = b"\x0c\x00\x0b\x00" + b"\x00\x00\x00\x00\xff\xff\xff\x3f"  # CGW_FILTER: 0, 0x3FFFFFFF
 
 
 def bus(daemon: Daemon, *endpoints: str, given: Mapping[str, str] = PHYSICAL) -> None:
@@ -33,7 +32,7 @@ def is_set_up(link: FakeLink, bitrate: int = 500000) -> bool:
 
 
 def error_rules(kernel: FakeKernel) -> int:
-    return sum(rule.more == ERRORS for rule in kernel.rules)
+    return sum(rule.kind == "errors" for rule in kernel.rules)
 
 
 # What fails is undone
@@ -180,7 +179,7 @@ def test_fd_is_switched_on_before_its_rules_are_made(daemon: Daemon) -> None:
     bus(daemon, "e1", given={**GIVEN, "can.fd": "on", "can.dbitrate": "2000000"})
     assert link.mtu == 72
     daemon.assert_exactly_once("can0")
-    assert daemon.kernel.deliveries("can0")[daemon.port("n1", "e1"), True] == 1
+    assert daemon.kernel.deliveries("can0")[daemon.port("n1", "e1"), "fd"] == 1
 
 
 def test_fd_that_is_switched_off_has_no_rules(daemon: Daemon) -> None:
@@ -188,7 +187,8 @@ def test_fd_that_is_switched_off_has_no_rules(daemon: Daemon) -> None:
     link.mtu = 72
     bus(daemon, "e1", given={**GIVEN, "can.fd": "off"})
     assert link.mtu == 16
-    assert daemon.kernel.deliveries("can0") == {(daemon.port("n1", "e1"), False): 1}
+    port = daemon.port("n1", "e1")
+    assert daemon.kernel.deliveries("can0") == {(port, "classic"): 1, (port, "errors"): 1}
 
 
 def test_a_restart_brings_up_what_its_network_wants_up(daemon: Daemon) -> None:

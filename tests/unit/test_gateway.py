@@ -36,34 +36,61 @@ def test_a_rule_without_two_interfaces_is_never_sent(ends: tuple[int, int]) -> N
             make(Rule(*ends, fd=False), "a -> b")
 
 
-@given(st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1), st.booleans())
-def test_a_rule_is_read_back_as_it_was_added(source: int, destination: int, fd: bool) -> None:
+INDEXES = st.integers(1, 2**31 - 1)
+KINDS = st.sampled_from([(False, False), (True, False), (False, True)])  # FD, error frames
+FORMS = st.sampled_from([(True, True), (False, True), (True, False)])  # echo, limited
+
+
+@given(INDEXES, INDEXES, KINDS, FORMS)
+def test_a_rule_is_read_back_as_it_was_added(
+    source: int, destination: int, kind: tuple[bool, bool], form: tuple[bool, bool]
+) -> None:
     """Or the daemon would not know its own rules again and add them twice."""
-    wanted = Rule(source, destination, fd)
+    wanted = Rule(source, destination, *kind, *form)
     sent = gateway.add(wanted, "a -> b")
     entry = gateway.parse(Message(sent.type, 0, 0, sent.body))
     assert (entry.rule, entry.plain) == (wanted, True)
 
 
-def test_every_rule_echoes_and_allows_equal_indexes(kernel: FakeKernel) -> None:
-    """Or programs on the host see nothing, and frames vanish where two indexes are equal."""
+def test_every_rule_forwards_once_and_allows_equal_indexes(kernel: FakeKernel) -> None:
+    """Or frames multiply under can-gw's max_hops, and vanish where two indexes are equal."""
     kernel.batch([gateway.add(rule(kernel, "a", "b", fd), "a -> b") for fd in (False, True)])
     assert [each.flags for each in kernel.rules] == [0xD, 0x5]
-    assert kernel.deliveries("a") == {("b", False): 1, ("b", True): 1}
+    assert [each.limit for each in kernel.rules] == [1, 1]
+    assert kernel.deliveries("a") == {("b", "classic"): 1, ("b", "fd"): 1}
+
+
+def test_a_rule_echoes_where_it_is_told_to(kernel: FakeKernel) -> None:
+    """Programs on the host hear the bus interface; an echo elsewhere only costs."""
+    silent = rule(kernel, "a", "b")._replace(echo=False)
+    kernel.batch([gateway.add(silent, "a -> b")])
+    assert [each.flags for each in kernel.rules] == [0x4]
+
+
+def test_a_rule_is_replaced_in_one_send(kernel: FakeKernel) -> None:
+    """No frame arrives twice, and none is lost but between the two messages."""
+    old = rule(kernel, "a", "b")._replace(limited=False)
+    new = rule(kernel, "a", "b")._replace(echo=False)
+    kernel.batch([gateway.add(old, "a -> b")])
+    kernel.sends = 0
+    many = [gateway.delete(rule(kernel, "b", "a"), "b -> a")] * 199  # one fits besides these
+    kernel.batch([*many, *gateway.replace(old, new, "a -> b")])
+    assert kernel.sends == 1
+    assert [(each.flags, each.limit) for each in kernel.rules] == [(0x4, 1)]
 
 
 def test_classic_and_fd_are_told_apart(kernel: FakeKernel) -> None:
     """Deleting the one must not delete the other."""
     kernel.batch([gateway.add(rule(kernel, "a", "b", fd), "a -> b") for fd in (False, True)])
     kernel.batch([gateway.delete(rule(kernel, "a", "b", fd=True), "a -> b")])
-    assert kernel.deliveries("a") == {("b", False): 1}
+    assert kernel.deliveries("a") == {("b", "classic"): 1}
 
 
 def test_a_deletion_takes_one_of_two_equal_rules(kernel: FakeKernel) -> None:
     """One remains, so that frames still arrive."""
     kernel.batch([gateway.add(rule(kernel, "a", "b"), "a -> b")] * 2)
     kernel.batch([gateway.delete(rule(kernel, "a", "b"), "a -> b")])
-    assert kernel.deliveries("a") == {("b", False): 1}
+    assert kernel.deliveries("a") == {("b", "classic"): 1}
 
 
 def test_deleting_a_rule_that_is_gone_is_no_error(kernel: FakeKernel) -> None:
@@ -103,7 +130,7 @@ def test_without_the_module_there_are_no_rules(kernel: FakeKernel) -> None:
         (wire.IIF_TX_OK, b""),
         (wire.ECHO | wire.IIF_TX_OK | 2, b""),
         (wire.ECHO | wire.IIF_TX_OK, wire.attribute(wire.FILTER, bytes(8))),
-        (wire.ECHO | wire.IIF_TX_OK, wire.attribute(13, b"\1")),  # CGW_LIM_HOPS
+        (wire.ECHO | wire.IIF_TX_OK, wire.attribute(wire.LIM_HOPS, b"\2")),
         (wire.ECHO | wire.IIF_TX_OK, wire.attribute(4, bytes(17))),  # CGW_MOD_SET
     ],
 )
@@ -112,7 +139,7 @@ def test_a_rule_of_another_form_is_not_ours(kernel: FakeKernel, flags: int, more
     kernel.add_rule("a", "b", flags=flags, more=more)
     (entry,) = gateway.entries(kernel)
     assert not entry.plain
-    assert entry.rule == rule(kernel, "a", "b")
+    assert entry.rule[:4] == rule(kernel, "a", "b")[:4]
 
 
 def test_the_counters_are_read(kernel: FakeKernel) -> None:

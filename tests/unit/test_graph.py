@@ -40,13 +40,14 @@ def test_mermaid(drawing: Drawing) -> None:
         '    c0["ecu1"]\n'
         '    c1["a #lt;#quot;#amp;#35;#gt; b"]\n'
         '    c2["endpoint e4"]\n'
-        '    b0(["vcan0<br/>virtual<br/>host: sent 14, received 28"])\n'
-        '    c0 <-->|"can0<br/>sent 14, received 28"| b0\n'
-        '    c1 <-->|"can0<br/>sent 14, received 14"| b0\n'
-        '    t0["a #lt;#quot;#amp;#35;#gt; b does not hear ecu1 (classic, FD)"] --- b0\n'
+        '    b0(["vcan0<br/>virtual<br/>host: sent 21, received 42"])\n'
+        '    c0 <-->|"can0<br/>sent 21, received 42"| b0\n'
+        '    c1 <-->|"can0<br/>sent 21, received 21"| b0\n'
+        '    t0["a #lt;#quot;#amp;#35;#gt; b does not hear ecu1 '
+        '(classic, FD, error frames)"] --- b0\n'
         "    style t0 stroke:#c00,color:#c00,fill:#fff\n"
-        '    b1(["vcan1<br/>virtual, down<br/>host: sent 14, received 14"])\n'
-        '    c0 <-->|"can0<br/>sent 14, received 14"| b1\n'
+        '    b1(["vcan1<br/>virtual, down<br/>host: sent 21, received 21"])\n'
+        '    c0 <-->|"can0<br/>sent 21, received 21"| b1\n'
         '    c2 -.-|"no interface"| b1\n'
         "    style b1 stroke:#c00,stroke-dasharray:4"
     )
@@ -59,7 +60,7 @@ def test_svg(drawing: Drawing) -> None:
     texts = [each.text for each in root.iter(f"{space}text")]
     for words in ("ecu1", 'a <"&#> b', "endpoint e4", "vcan0", "vcan1", "virtual, down"):
         assert texts.count(words) == 1
-    assert 'a <"&#> b does not hear ecu1 (classic, FD)' in texts
+    assert 'a <"&#> b does not hear ecu1 (classic, FD, error frames)' in texts
     assert len(list(root.iter(f"{space}circle"))) == 4
     width, height = float(root.get("width", "0")), float(root.get("height", "0"))
     for each in root.iter(f"{space}text"):

@@ -418,10 +418,16 @@ class Host(RuleBasedStateMachine):
         for sender in members.values():
             arrived = self.kernel.deliveries(sender.name)
             for receiver in members.values():
-                for fd in (False, True):
-                    carried = sender.carries(fd) and receiver.carries(fd)
+                for kind in ("classic", "fd", "errors"):
+                    carried = sender.carries(kind == "fd") and receiver.carries(kind == "fd")
+                    if kind == "errors" and bus.physical:
+                        carried = carried and sender.name == interface
                     wanted = int(carried and receiver is not sender)
-                    assert arrived[receiver.name, fd] == wanted, (sender.name, receiver.name, fd)
+                    assert arrived[receiver.name, kind] == wanted, (
+                        sender.name,
+                        receiver.name,
+                        kind,
+                    )
 
     # How it works.
 

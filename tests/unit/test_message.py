@@ -79,28 +79,42 @@ GOLDENS: dict[str, tuple[Callable[[], Request], str]] = {
     "add a rule, classic": (
         lambda: gateway.add(Rule(5, 9, fd=False), "a -> b"),
         (
-            "24000000 1800 0104 01000000 00000000"  # RTM_NEWROUTE, REQUEST|CREATE
+            "2c000000 1800 0104 01000000 00000000"  # RTM_NEWROUTE, REQUEST|CREATE
             "1d 01 0500"  # struct rtcanmsg: AF_CAN, CGW_TYPE_CAN_CAN, ECHO|IIF_TX_OK
             "0800 0900 05000000"  # CGW_SRC_IF 5
-            "0800 0a00 09000000"
-        ),  # CGW_DST_IF 9
+            "0800 0a00 09000000"  # CGW_DST_IF 9
+            "0500 0d00 01 000000"
+        ),  # CGW_LIM_HOPS 1
     ),
     "add a rule, FD": (
         lambda: gateway.add(Rule(9, 5, fd=True), "b -> a"),
         (
-            "24000000 1800 0104 01000000 00000000"
+            "2c000000 1800 0104 01000000 00000000"
             "1d 01 0d00"  # ECHO|IIF_TX_OK|FD
             "0800 0900 09000000"
             "0800 0a00 05000000"
+            "0500 0d00 01 000000"
         ),
+    ),
+    "add a rule for error frames, without echo": (
+        lambda: gateway.add(Rule(9, 5, fd=False, errors=True, echo=False), "b -> a"),
+        (
+            "38000000 1800 0104 01000000 00000000"
+            "1d 01 0400"  # IIF_TX_OK
+            "0800 0900 09000000"
+            "0800 0a00 05000000"
+            "0500 0d00 01 000000"
+            "0c00 0b00 00000000 ffffff3f"
+        ),  # CGW_FILTER: 0, CAN_ERR_FLAG | CAN_ERR_MASK
     ),
     "delete a rule": (
         lambda: gateway.delete(Rule(5, 9, fd=False), "a -> b"),
         (
-            "24000000 1900 0100 01000000 00000000"  # RTM_DELROUTE, REQUEST
+            "2c000000 1900 0100 01000000 00000000"  # RTM_DELROUTE, REQUEST
             "1d 01 0500"
             "0800 0900 05000000"
             "0800 0a00 09000000"
+            "0500 0d00 01 000000"
         ),
     ),
 }

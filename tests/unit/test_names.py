@@ -202,7 +202,7 @@ def test_who_dies_while_a_join_is_repeated(
     assert daemon.service.join("n1", "e1", "/ns/c").placed
     assert [link.name for link in kernel.links("c")] == ["can1"]
     daemon.assert_exactly_once("vcan0")
-    assert len(kernel.rules) == (4 if dying == "e2" else 12)
+    assert len(kernel.rules) == (6 if dying == "e2" else 18)
 
 
 def test_a_lent_adapter_has_the_name_that_the_engine_gives(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import permutations
 from typing import NamedTuple
 
 from hypothesis import given
@@ -17,6 +18,7 @@ from canwharf.bus.plan import (
     MakeBus,
     MakePair,
     Plan,
+    ReplaceRule,
     Step,
     is_ours,
     plan,
@@ -26,6 +28,8 @@ from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 
 DRIVER = "canwharf"
+KINDS = ((False, False), (True, False), (False, True))  # FD, error frames
+FORMS = ((True, False), (True, True), (False, True))  # echo, limited; the first is that of old
 
 
 class Host(NamedTuple):
@@ -58,13 +62,20 @@ class Host(NamedTuple):
                     assert links[found.ifindex] == found
                     assert not (found.up and found.alias == port.alias)
                     links[found.ifindex] = found._replace(up=True, alias=port.alias)
-                case AddRule(source, destination, fd):
+                case AddRule(source, destination, fd, errors, echo):
                     ends = host.named(source), host.named(destination)
                     assert ends[0] is not None
                     assert ends[1] is not None
-                    rules[Rule(ends[0].ifindex, ends[1].ifindex, fd)] += 1
+                    rules[Rule(ends[0].ifindex, ends[1].ifindex, fd, errors, echo)] += 1
+                case ReplaceRule(rule, new):
+                    assert rules[rule] > 0
+                    assert rule[:4] == new[:4], "the same frames, the same way"
+                    rules[rule] -= 1
+                    rules[new] += 1
                 case DeleteRule(rule):
-                    assert rules[rule] > 1
+                    alike = sum(rules[Rule(*rule[:4], *form)] for form in FORMS)
+                    assert rules[rule] > 0
+                    assert alike > 1, "the last one"
                     rules[rule] -= 1
         return host
 
@@ -126,8 +137,12 @@ def cases(draw: st.DrawFn) -> Case:
             Link(len(links) + 1, f"orphan{len(links)}", up=draw(st.booleans()), alias=alias)
         )
     index = st.integers(1, len(links))
-    pairs = st.tuples(index, index, st.booleans()).filter(lambda ends: ends[0] != ends[1])
-    rules = Counter(Rule(*each) for each in draw(st.lists(pairs, max_size=30)))
+    kind, form = st.sampled_from(KINDS), st.sampled_from(FORMS)
+    pairs = st.tuples(index, index, kind, form).filter(lambda ends: ends[0] != ends[1])
+    rules = Counter(
+        Rule(one, other, *kind, *form)
+        for one, other, kind, form in draw(st.lists(pairs, max_size=30))
+    )
     joining = draw(st.sets(st.sampled_from(endpoints))) if endpoints else ()
     host = Host({link.ifindex: link for link in links}, rules)
     return Case(state, host, dict.fromkeys(joining))
@@ -138,11 +153,14 @@ def assert_meshed(case: Case, host: Host) -> None:
         members = [
             link for port in (bus.interface, *bus.endpoints) if (link := host.named(port.name))
         ]
-        for source in members:
-            for destination in members:
-                for fd in (False, True) if source.fd and destination.fd else (False,):
-                    count = host.rules[Rule(source.ifindex, destination.ifindex, fd)]
-                    assert source is destination or count == 1, (source, destination, fd)
+        for source, destination in permutations(members, 2):
+            echo = destination.name == bus.interface.name
+            for fd, errors in KINDS:
+                if fd and not (source.fd and destination.fd):
+                    continue
+                for form in FORMS:
+                    rule = Rule(source.ifindex, destination.ifindex, fd, errors, *form)
+                    assert host.rules[rule] == (form == (echo, True)), rule
 
 
 @given(cases())
@@ -206,8 +224,8 @@ def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.Data
     whole = bus.interface.name in made
     for step in planned.steps:
         match step:
-            case AddRule(source, destination, _) | DeleteRule(_, source, destination):
-                assert whole or joining in (source, destination)
+            case AddRule() | ReplaceRule() | DeleteRule():
+                assert whole or joining in (step.source, step.destination)
             case Claim(_, link):
                 assert link.name == joining
             case _:
@@ -219,8 +237,10 @@ def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.Data
     for port in (bus.interface, *bus.endpoints):
         other = after.named(port.name)
         if other is not None and other is not own:
-            assert after.rules[Rule(own.ifindex, other.ifindex, fd=False)] == 1
-            assert after.rules[Rule(other.ifindex, own.ifindex, fd=False)] == 1
+            for source, destination in ((own, other), (other, own)):
+                echo = destination.name == bus.interface.name
+                rule = Rule(source.ifindex, destination.ifindex, fd=False, echo=echo)
+                assert after.rules[rule] == 1
 
 
 def test_an_empty_focus_does_nothing() -> None:

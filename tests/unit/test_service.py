@@ -101,7 +101,7 @@ def test_two_containers_and_the_host_hear_each_other_once(
     daemon.run_container("n1", "e1")
     daemon.run_container("n1", "e2")
     daemon.assert_exactly_once("vcan0")
-    assert len(kernel.rules) == 12
+    assert len(kernel.rules) == 18
 
 
 def test_a_classic_adapter_gets_classic_rules_only(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -150,7 +150,7 @@ def test_every_call_can_be_made_twice(daemon: Daemon, kernel: FakeKernel) -> Non
         daemon.service.create_endpoint("n1", "e1", {})
     assert daemon.service.join("n1", "e1") == daemon.service.join("n1", "e1")
     daemon.assert_exactly_once("vcan0")
-    assert len(kernel.rules) == 4
+    assert len(kernel.rules) == 6
     assert daemon.service.describe("n1", "e1")["canwharf.bus"] == "vcan0"
     for _twice in range(2):
         daemon.service.leave("n1", "e1")
@@ -178,7 +178,7 @@ def test_two_networks_on_one_interface_are_one_bus(daemon: Daemon, kernel: FakeK
     daemon.run_container("n1", "e1")
     daemon.run_container("n2", "e2")
     daemon.assert_exactly_once("vcan0")
-    assert len(kernel.rules) == 12
+    assert len(kernel.rules) == 18
     daemon.service.delete_endpoint("n1", "e1")
     daemon.service.delete_network("n1")
     assert "vcan0" in kernel.names()

@@ -74,9 +74,9 @@ def test_a_bus_as_a_picture(busy: Daemon) -> None:
         "\n"
         "vcan0  virtual, up, CAN FD\n"
         "  networks: bus0\n"
-        "  ├── host  vcan0                   sent 14  received 28  dropped 0\n"
-        f"  ├── ecu1  can0   {one}  sent 14  received 28  dropped 0\n"
-        f"  └── ecu2  can0   {two}  sent 14  received 28  dropped 0\n"
+        "  ├── host  vcan0                   sent 21  received 42  dropped 0\n"
+        f"  ├── ecu1  can0   {one}  sent 21  received 42  dropped 0\n"
+        f"  └── ecu2  can0   {two}  sent 21  received 42  dropped 0\n"
         "  all hear each other"
     )
 
@@ -92,12 +92,12 @@ def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel
     told = shown(seen(busy)).splitlines()
     assert told[-7:] == [
         "  ecu2 hears host more than once (classic)",
-        "  ecu2 does not hear ecu1 (classic, FD)",
+        "  ecu2 does not hear ecu1 (classic, FD, error frames)",
         "  a gateway rule of somebody else: can7 -> vcan0",
         "",
         "differs from what should be; 'canwharf sync' would:",
         f"  delete doubled gateway rule vcan0 -> {two} (classic)",
-        f"  add gateway rule {one} -> {two} (classic, FD)",
+        f"  add gateway rule {one} -> {two} (classic, FD, error frames)",
     ]
     assert "all hear each other" not in told
 
@@ -224,12 +224,12 @@ def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
     assert [each["name"] for each in bus["members"]] == ["host", "ecu1", "ecu2"]
     assert bus["members"][1]["inside"] == "can0"
     assert len(bus["directions"]) == 6
-    assert bus["directions"][0]["forwarded"] == 14
+    assert bus["directions"][0]["forwarded"] == 21
     assert (bus["whole"], told["differences"]) == (True, [])
     kernel.rules.clear()
     told = record(seen(busy))
     assert told["differences"]
-    assert len(told["buses"][0]["gaps"]) == 12  # type: ignore[index]
+    assert len(told["buses"][0]["gaps"]) == 18  # type: ignore[index]
 
 
 def _fields(value: object) -> set[str]:

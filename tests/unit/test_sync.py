@@ -53,7 +53,7 @@ def disturb(daemon: Daemon) -> list[str]:
     return [
         f"bring up and name interface {two}",
         f"delete doubled gateway rule {two} -> vcan1 (FD)",
-        f"add gateway rule {one} -> {two} (classic, FD)",
+        f"add gateway rule {one} -> {two} (classic, FD, error frames)",
         "delete interface vcan8, which nobody owns",
     ]
 

@@ -267,5 +267,5 @@ def test_an_undo_that_fails_is_said_and_the_first_error_goes_on(
 
 
 def messages_of_join_unknown(busy: Daemon) -> int:
-    """Pair, alias, the two answers, and for each of three others four rules."""
-    return 2 + 2 + 4 * len(busy.present("vcan0"))
+    """Pair, alias, the two answers, and for each of three others six rules."""
+    return 2 + 2 + 6 * len(busy.present("vcan0"))

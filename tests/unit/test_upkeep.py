@@ -120,7 +120,9 @@ def test_a_bus_whose_interface_was_replaced_by_no_can_interface(
     assert busy.upkeep.repair()
     for one, other in (("e1a", "e1b"), ("e1b", "e1a")):
         arrived = kernel.deliveries(busy.port("n1", one))
-        assert arrived == {(busy.port("n1", other), fd): 1 for fd in (False, True)}
+        assert arrived == {
+            (busy.port("n1", other), kind): 1 for kind in ("classic", "fd", "errors")
+        }
     busy.service.create_endpoint("n1", "e1c", {})
     with pytest.raises(ConflictError, match=r"cannot join the bus on vcan1: .* not a CAN"):
         busy.service.join("n1", "e1c")
@@ -140,7 +142,7 @@ def test_a_bus_interface_that_was_deleted_is_made_again(busy: Daemon, reuse: boo
     busy.upkeep.repair()
     assert_whole(busy)
     (event,) = busy.said("restored rules")
-    assert event.fields == {"interface": "vcan1", "rules": "8"}
+    assert event.fields == {"interface": "vcan1", "rules": "12"}
 
 
 def test_a_port_that_was_set_down_is_brought_up(busy: Daemon) -> None:

@@ -24,8 +24,12 @@ Rules:
 - One that is made straight in its container's namespace is made anew if it is there already:
   nobody can say in whose namespace the other end of that one is.
 - Between every two ports that are there, in both directions: exactly one rule for classic
-  frames, and exactly one for FD frames where both ports can carry them; from an adapter one more
-  for its error frames. Missing ones are added, surplus equal ones deleted.
+  frames, and exactly one for FD frames where both ports can carry them. Missing ones are added,
+  surplus ones deleted.
+- One more for error frames: on a virtual bus between all, from an adapter to its containers. Never
+  to an adapter: drivers take one for a data frame, and it would be on the wire.
+- A rule echoes towards the bus interface, where programs on the host listen, and nowhere else. One
+  that an earlier version made otherwise is replaced in place.
 - An interface that had the bus's name and was renamed takes its rules along: those between it and
   the bus's endpoints are deleted, or they would hear two wires, one of another bus perhaps.
 - An interface of ours that no bus wants is deleted; its rules go with it. Ours is what bears our
@@ -40,7 +44,7 @@ from typing import NamedTuple
 
 from canwharf.bus.model import Bus, Place, Port
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
-from canwharf.bus.view import KINDS, View
+from canwharf.bus.view import View
 from canwharf.errors import ConflictError
 from canwharf.kernel import can
 from canwharf.kernel.can import Setup
@@ -97,16 +101,29 @@ class Rename(NamedTuple):
 
 
 class AddRule(NamedTuple):
-    """Forward classic, FD or error frames from one interface to another that may not exist yet."""
+    """Forward classic, FD or error frames from one interface to another that may not exist yet.
+
+    `echo` says that programs on the host listen there.
+    """
 
     source: str
     destination: str
     fd: bool
     errors: bool = False
+    echo: bool = False
+
+
+class ReplaceRule(NamedTuple):
+    """Replace a rule of a form that we used once."""
+
+    rule: Rule
+    new: Rule
+    source: str
+    destination: str
 
 
 class DeleteRule(NamedTuple):
-    """Delete one of several equal rules, each of which would deliver every frame once more.
+    """Delete one of several rules for the same, each of which would deliver every frame once more.
 
     Or one that is `left` behind: it leads to or from an interface that is not the bus's any more.
     """
@@ -117,7 +134,8 @@ class DeleteRule(NamedTuple):
     left: bool = False
 
 
-Step = DeleteLink | MakeBus | MakePair | Claim | Configure | Release | Rename | AddRule | DeleteRule
+RuleStep = AddRule | ReplaceRule | DeleteRule
+Step = DeleteLink | MakeBus | MakePair | Claim | Configure | Release | Rename | RuleStep
 
 
 Joining = Mapping[str, Place | None]
@@ -181,7 +199,7 @@ def plan(
         whole = any(isinstance(step, MakeBus) for step in made)
         if bus.interface.name in focus:
             rules += _left_behind(bus, members, view)
-        rules += _mesh(members, view, None if whole else focus, bus.adapter.errors)
+        rules += _mesh(bus, members, view, None if whole else focus)
     return Plan((*steps, *rules), tuple(absent))
 
 
@@ -311,9 +329,8 @@ def _left_behind(bus: Bus, members: list[_Member], view: View) -> Iterator[Delet
                 ((index, link.ifindex), (old.name, port.name)),
                 ((link.ifindex, index), (port.name, old.name)),
             ):
-                for rule in (Rule(*ends, fd, errors) for fd, errors in KINDS):
-                    for _each in range(view.count(rule)):
-                        yield DeleteRule(rule, *names, left=True)
+                for rule in sorted(view.rules(*ends)):
+                    yield DeleteRule(rule, *names, left=True)
 
 
 def _orphans(driver: str, name: str, view: View) -> Iterator[Step]:
@@ -337,12 +354,9 @@ def _as_wanted(link: Link, port: Port) -> bool:
 
 
 def _mesh(
-    members: list[_Member], view: View, focus: Collection[str] | None, telling: bool
-) -> Iterator[AddRule | DeleteRule]:
-    """The rules that are missing or surplus, as far as the focus reaches (None: everywhere).
-
-    `telling` says that an adapter's error frames are forwarded.
-    """
+    bus: Bus, members: list[_Member], view: View, focus: Collection[str] | None
+) -> Iterator[RuleStep]:
+    """The rules that are missing or surplus, as far as the focus reaches (None: everywhere)."""
     done: set[str] = set()  # every pair of members is looked at once, in both directions
     for member in members:
         if focus is not None and member.port.name not in focus:
@@ -350,25 +364,36 @@ def _mesh(
         done.add(member.port.name)
         for other in members:
             if other.port.name not in done:
-                yield from _exactly_one(member, other, view, telling)
-                yield from _exactly_one(other, member, view, telling)
+                yield from _exactly_one(bus, member, other, view)
+                yield from _exactly_one(bus, other, member, view)
 
 
-def _exactly_one(
-    source: _Member, destination: _Member, view: View, telling: bool
-) -> Iterator[AddRule | DeleteRule]:
+def _exactly_one(bus: Bus, source: _Member, destination: _Member, view: View) -> Iterator[RuleStep]:
+    """The steps after which each kind of frame has one rule of the right form in this direction."""
     names = (source.port.name, destination.port.name)
-    kinds = [(False, False, True)]  # fd, errors, wanted
+    there: tuple[Rule, ...] = ()
+    if source.link is not None and destination.link is not None:
+        there = view.rules(source.link.ifindex, destination.link.ifindex)
+    echo = destination.port is bus.interface
+    for fd, errors, wanted in _kinds(bus, source, destination):
+        right = (fd, errors, echo, True)  # fd, errors, echo, limited
+        found = sorted(
+            (rule for rule in there if rule[2:4] == right[:2]), key=lambda rule: rule[2:] != right
+        )
+        if wanted and not found:
+            yield AddRule(*names, fd, errors, echo)
+        elif wanted and found[0][2:] != right:
+            yield ReplaceRule(found[0], Rule(*found[0][:2], *right), *names)
+        for surplus in found[wanted:]:
+            yield DeleteRule(surplus, *names)
+
+
+def _kinds(bus: Bus, source: _Member, destination: _Member) -> Iterator[tuple[bool, bool, bool]]:
+    """The kinds of frames to be looked at: FD, errors, and whether they should be forwarded."""
+    yield False, False, True
     if source.fd and destination.fd:
-        kinds.append((True, False, True))
+        yield True, False, True
     if source.adapter:
-        kinds.append((False, True, telling))
-    for fd, errors, wanted in kinds:
-        count = 0
-        if source.link is not None and destination.link is not None:
-            rule = Rule(source.link.ifindex, destination.link.ifindex, fd, errors)
-            count = view.count(rule)
-            for _surplus in range(count - wanted):
-                yield DeleteRule(rule, *names)
-        if wanted and not count:
-            yield AddRule(*names, fd, errors)
+        yield False, True, bus.adapter.errors
+    elif not bus.physical:
+        yield False, True, True

@@ -38,6 +38,7 @@ from canwharf.bus.plan import (
     Plan,
     Release,
     Rename,
+    ReplaceRule,
     Step,
     adapter_of,
     is_ours,
@@ -256,10 +257,14 @@ class Reconciler:
         removed: list[Rule] = []
         for step in steps:
             match step:
-                case AddRule(source, destination, fd, errors):
+                case AddRule(source, destination, fd, errors, echo):
                     ends = _index(view, source), _index(view, destination)
-                    added.append(Rule(*ends, fd, errors))
+                    added.append(Rule(*ends, fd, errors, echo))
                     batch.append(gateway.add(added[-1], f"{source} -> {destination}"))
+                case ReplaceRule(rule, new, source, destination):
+                    removed.append(rule)
+                    added.append(new)
+                    batch += gateway.replace(rule, new, f"{source} -> {destination}")
                 case DeleteRule(rule, source, destination):
                     removed.append(rule)
                     batch.append(gateway.delete(rule, f"{source} -> {destination}"))
@@ -268,10 +273,10 @@ class Reconciler:
         for port, made in claims:
             now = view.at(made.ifindex) or made
             view.put(now._replace(up=True, alias=port.alias))
-        for rule in added:
-            view.add(rule)
         for rule in removed:
             view.remove(rule)
+        for rule in added:
+            view.add(rule)
 
     def _make(self, steps: Sequence[Step], view: View) -> list[tuple[Port, Link]]:
         """Delete, make and set up links; those that are now to be brought up and given an alias."""

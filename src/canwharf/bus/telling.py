@@ -17,6 +17,8 @@ from canwharf.bus.plan import (
     Plan,
     Release,
     Rename,
+    ReplaceRule,
+    Step,
 )
 from canwharf.kernel.link import Link
 
@@ -26,26 +28,34 @@ def steps(done: Plan, recovering: bool) -> Iterator[Event]:
 
     `recovering` says that what was made had been there once.
     """
+    replaced = sum(isinstance(step, ReplaceRule) for step in done.steps)
+    if replaced:
+        fields = {"rules": str(replaced)}
+        yield Event(INFO, "replaced gateway rules of an earlier version", fields)
     for step in done.steps:
-        match step:
-            case MakeBus(port):
-                if recovering:
-                    yield Event(WARNING, "recreated bus interface", {"interface": port.name})
-                else:
-                    yield Event(INFO, "created bus interface", {"interface": port.name})
-            case Configure(link, setup) if asked := adapters.asked(setup):
-                fields = {"interface": link.name, "setup": asked}
-                yield Event(INFO, "configured adapter", fields)
-            case Release(link):
-                yield Event(INFO, "took adapter down", {"interface": link.name})
-            case Rename(_, name):
-                yield Event(WARNING, "gave the adapter its name again", {"interface": name})
-            case Claim(_, link):
-                yield Event(WARNING, "brought interface up again", {"interface": link.name})
-            case DeleteLink(link):
-                yield Event(INFO, "removed interface", {"interface": link.name})
-            case DeleteRule():
-                yield _removed(step)
+        yield from _step(step, recovering)
+
+
+def _step(step: Step, recovering: bool) -> Iterator[Event]:
+    match step:
+        case MakeBus(port):
+            if recovering:
+                yield Event(WARNING, "recreated bus interface", {"interface": port.name})
+            else:
+                yield Event(INFO, "created bus interface", {"interface": port.name})
+        case Configure(link, setup) if asked := adapters.asked(setup):
+            fields = {"interface": link.name, "setup": asked}
+            yield Event(INFO, "configured adapter", fields)
+        case Release(link):
+            yield Event(INFO, "took adapter down", {"interface": link.name})
+        case Rename(_, name):
+            yield Event(WARNING, "gave the adapter its name again", {"interface": name})
+        case Claim(_, link):
+            yield Event(WARNING, "brought interface up again", {"interface": link.name})
+        case DeleteLink(link):
+            yield Event(INFO, "removed interface", {"interface": link.name})
+        case DeleteRule():
+            yield _removed(step)
 
 
 def _removed(step: DeleteRule) -> Event:

@@ -8,7 +8,7 @@ Rules:
 - Rules are told by interface index and go with either of their interfaces, as in the kernel.
 - It remembers which links it has seen up: an adapter that was up and is down now was taken down
   by somebody, one that never was waits for us. And which are about to move into a container.
-- Rules that do not have exactly our form are somebody else's and are not in here.
+- Rules that do not have exactly a form of ours are somebody else's and are not in here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from collections.abc import Iterable
 
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
-
-KINDS = ((False, False), (True, False), (False, True))  # fd, errors
 
 
 class View:
@@ -40,8 +38,8 @@ class View:
         self.former: dict[str, set[int]] = {}
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
-        # source -> (destination, fd, errors) -> how many equal rules there are
-        self._rules: dict[int, dict[tuple[int, bool, bool], int]] = {}
+        # source -> destination -> the rules from one to the other, equal ones as often as they are
+        self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
         for link in links:
             self.put(link)
         for rule in rules:
@@ -94,28 +92,24 @@ class View:
             del self._names[gone.name]
         self._rules.pop(index, None)
         for destinations in self._rules.values():
-            for kind in KINDS:
-                destinations.pop((index, *kind), None)
+            destinations.pop(index, None)
         return gone
 
     def _remember(self, old: Link | None, link: Link) -> None:
         if old is not None and old.name != link.name:
             self.former.setdefault(old.name, set()).add(link.ifindex)
 
-    def count(self, rule: Rule) -> int:
-        """How many rules equal this one."""
-        return self._rules.get(rule.source, {}).get(rule[1:], 0)
+    def rules(self, source: int, destination: int) -> tuple[Rule, ...]:
+        """The rules from one link to another; equal ones as often as they are there."""
+        return self._rules.get(source, {}).get(destination, ())
 
     def add(self, rule: Rule) -> None:
         """One more rule like this one."""
         destinations = self._rules.setdefault(rule.source, {})
-        key = rule[1:]
-        destinations[key] = destinations.get(key, 0) + 1
+        destinations[rule.destination] = (*destinations.get(rule.destination, ()), rule)
 
     def remove(self, rule: Rule) -> None:
         """One rule like this one less."""
-        destinations = self._rules[rule.source]
-        key = rule[1:]
-        destinations[key] -= 1
-        if not destinations[key]:
-            del destinations[key]
+        left = list(self._rules[rule.source][rule.destination])
+        left.remove(rule)
+        self._rules[rule.source][rule.destination] = tuple(left)

@@ -15,6 +15,8 @@ from canwharf.bus.plan import (
     MakePair,
     Release,
     Rename,
+    ReplaceRule,
+    RuleStep,
     Step,
 )
 from canwharf.bus.upkeep import Outcome
@@ -39,8 +41,8 @@ def steps(planned: Iterable[Step]) -> list[str]:
 def touched(step: Step) -> set[str]:
     """The names of the interfaces that a step is about."""
     match step:
-        case AddRule(source, destination) | DeleteRule(_, source, destination):
-            return {source, destination}
+        case AddRule() | ReplaceRule() | DeleteRule():
+            return {step.source, step.destination}
         case MakeBus(port) | MakePair(port) | Claim(port):
             return {port.name}
         case Rename(link, name):
@@ -65,17 +67,25 @@ def _line(step: Step) -> str:  # noqa: PLR0911 (a table of kinds)
             return f"take adapter {link.name} down, which no network wants"
         case Rename(link, name):
             return f"rename adapter {link.name} to {name}"
-        case AddRule(source, destination):
-            return f"add gateway rule {source} -> {destination}"
-        case DeleteRule(_, source, destination, left):
-            return f"delete {_WHOSE[left]} gateway rule {source} -> {destination}"
+        case AddRule() | ReplaceRule() | DeleteRule():
+            return f"{_verb(step)} gateway rule {step.source} -> {step.destination}"
+
+
+def _verb(step: RuleStep) -> str:
+    match step:
+        case AddRule():
+            return "add"
+        case ReplaceRule():
+            return "replace an earlier version's"
+        case DeleteRule():
+            return f"delete {_WHOSE[step.left]}"
 
 
 def _kinds(step: Step) -> list[str]:
     match step:
         case AddRule(_, _, fd, errors):
             return [kind_of(fd, errors)]
-        case DeleteRule(rule):
+        case ReplaceRule(rule) | DeleteRule(rule):
             return [kind_of(rule.fd, rule.errors)]
     return []
 

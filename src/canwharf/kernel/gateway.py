@@ -2,15 +2,20 @@
 
 Rules:
 
-- A rule of ours always echoes (programs on the destination's own host see the frame) and always
-  allows the frame's first interface as its destination: without CGW_FLAGS_CAN_IIF_TX_OK the
-  kernel compares interface indexes across namespaces, and frames vanish where two are equal.
+- A rule of ours has hop limit 1: a frame that it forwarded is not forwarded again on this host,
+  however high can-gw's own limit (max_hops) was set when it was loaded.
+- It echoes only where programs on this host listen to its destination. An echo towards a
+  container's host end would reach nobody, and each rule of that end would look at it once more.
+- It always allows the frame's first interface as its destination: without CGW_FLAGS_CAN_IIF_TX_OK
+  the kernel compares interface indexes across namespaces, and frames vanish where two are equal.
+- Rules made before version 0.2 echo everywhere and have no hop limit. They are known as ours, so
+  that they can be replaced.
 - Equal rules are not rejected by the kernel, each delivers the frame once more: whoever adds
   must know what is there.
 - A deletion always names both interfaces. With both indexes 0 the kernel flushes every rule of
   the namespace, other people's too.
-- Classic frames, FD frames and an adapter's error frames each need a rule of their own: a rule
-  without a filter passes no error frames, one with the error mask nothing else.
+- Classic frames, FD frames and error frames each need a rule of their own: a rule without a
+  filter passes no error frames, one with the error mask nothing else.
 
 Source: linux/can/gw.h, net/can/gw.c (cgw_create_job, cgw_remove_job, cgw_dump_jobs).
 """
@@ -28,7 +33,7 @@ from canwharf.kernel.netlink import Request, Requests
 
 _RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
 _RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, index
-_PLAIN = uapi.CGW_FLAGS_CAN_ECHO | uapi.CGW_FLAGS_CAN_IIF_TX_OK
+_HOP = attribute(uapi.CGW_LIM_HOPS, b"\1")
 _FILTER = Struct("=II")  # struct can_filter: identifier, mask (linux/can.h)
 _ERRORS = _FILTER.pack(0, uapi.CAN_ERR_FLAG | uapi.CAN_ERR_MASK)  # every class of them
 _OPTIONS = {  # of cangw(1)
@@ -46,20 +51,24 @@ _NO_MODULE = {errno.EOPNOTSUPP: no_module("can-gw")}
 class Rule(NamedTuple):
     """Frames that arrive on the interface with index `source` go out on `destination`.
 
-    Classic ones, or FD frames, or the error frames of a controller.
+    Classic ones, or FD frames, or error frames. `echo` says that programs on this host which listen
+    to the destination get them; `limited` that they are not forwarded again (hop limit 1).
     """
 
     source: int
     destination: int
     fd: bool
     errors: bool = False
+    echo: bool = True
+    limited: bool = True
 
 
 class Entry(NamedTuple):
     """A rule as the kernel lists it, with its counters (frames since it was made).
 
-    `plain` says that it has exactly the form of ours: our flags, no filter, no modification. Of
-    another, `flags` are its own, and `more` what it has beside its interfaces.
+    `plain` says that it has exactly a form of ours, now or once: our flags and hop limit, no filter
+    but for error frames, no modification. Of another, `flags` are its own, and `more` what it has
+    beside its interfaces.
     """
 
     rule: Rule
@@ -95,6 +104,15 @@ def delete(rule: Rule, target: str) -> Request:
     )
 
 
+def replace(old: Rule, new: Rule, target: str) -> list[Request]:
+    """Delete a rule and add another in its place, in one send.
+
+    The kernel has no way to exchange one for the other at once. In this order no frame arrives
+    twice; one that comes between the two, a few microseconds, is lost.
+    """
+    return [delete(old, target)._replace(tied=True), add(new, target)]
+
+
 def entries(netlink: Requests) -> list[Entry]:
     """All gateway rules of the host's namespace; none where can-gw is not loaded.
 
@@ -119,16 +137,20 @@ def parse(message: Message) -> Entry:
     found = attributes(message.body, _RTCAN.size)
     fd = bool(flags & uapi.CGW_FLAGS_CAN_FD)
     errors = not fd and found.get(uapi.CGW_FILTER) == _ERRORS
-    ours = _COUNTERS | _ENDS | ({uapi.CGW_FILTER} if errors else set())
-    plain = flags == _flags(fd) and found.keys() <= ours
+    rule = Rule(
+        read_u32(found.get(uapi.CGW_SRC_IF, bytes(4))),
+        read_u32(found.get(uapi.CGW_DST_IF, bytes(4))),
+        fd,
+        errors,
+        bool(flags & uapi.CGW_FLAGS_CAN_ECHO),
+        found.get(uapi.CGW_LIM_HOPS) == b"\1",
+    )
+    known = _COUNTERS | _ENDS | ({uapi.CGW_FILTER} if errors else set())
+    known |= {uapi.CGW_LIM_HOPS} if rule.limited else set()
+    plain = flags == _flags(rule) and found.keys() <= known and (rule.limited or rule.echo)
     more = () if plain else tuple((k, found[k]) for k in sorted(found.keys() - _COUNTERS - _ENDS))
     return Entry(
-        Rule(
-            read_u32(found.get(uapi.CGW_SRC_IF, bytes(4))),
-            read_u32(found.get(uapi.CGW_DST_IF, bytes(4))),
-            fd,
-            errors,
-        ),
+        rule,
         plain=plain,
         handled=read_u32(found.get(uapi.CGW_HANDLED, bytes(4))),
         dropped=read_u32(found.get(uapi.CGW_DROPPED, bytes(4))),
@@ -166,16 +188,19 @@ def is_there(netlink: Requests) -> bool:
     return True
 
 
-def _flags(fd: bool) -> int:
-    return _PLAIN | (uapi.CGW_FLAGS_CAN_FD if fd else 0)
+def _flags(rule: Rule) -> int:
+    echo = uapi.CGW_FLAGS_CAN_ECHO if rule.echo else 0
+    return uapi.CGW_FLAGS_CAN_IIF_TX_OK | echo | (uapi.CGW_FLAGS_CAN_FD if rule.fd else 0)
 
 
 def _body(rule: Rule) -> bytes:
     if rule.source <= 0 or rule.destination <= 0:
         raise ValueError(f"a gateway rule needs two interfaces: {rule}")
     body = _RULE.pack(
-        *(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, _flags(rule.fd)),
+        *(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, _flags(rule)),
         *(8, uapi.CGW_SRC_IF, rule.source),
         *(8, uapi.CGW_DST_IF, rule.destination),
     )
+    if rule.limited:
+        body += _HOP
     return body + attribute(uapi.CGW_FILTER, _ERRORS) if rule.errors else body

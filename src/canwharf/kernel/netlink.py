@@ -41,7 +41,8 @@ _DUMP_ATTEMPTS = 8
 class Request(NamedTuple):
     """One message to the kernel, and what to say if it is refused.
 
-    `harmless` are errnos that mean "it is already so"; `hints` what to do about others.
+    `harmless` are errnos that mean "it is already so"; `hints` what to do about others; `tied` says
+    that the one behind it goes in the same send.
     """
 
     type: int
@@ -51,6 +52,7 @@ class Request(NamedTuple):
     target: str
     harmless: frozenset[int] = frozenset()
     hints: Mapping[int, str] = {}
+    tied: bool = False
 
     def refused(self, number: int, words: str) -> KernelError:
         """The error for this request."""
@@ -249,12 +251,13 @@ def _enlarge(opened: socket.socket) -> None:
 
 
 def _parts(requests: Sequence[Request]) -> list[list[Request]]:
-    """The requests in order, cut so that no send exceeds the limit."""
+    """The requests in order, cut so that no send exceeds the limits (but by one that is tied)."""
     parts: list[list[Request]] = []
     room = 0
     for request in requests:
         size = len(request.body) + 20  # header and padding
-        if size > room or len(parts[-1]) == _PART_LIMIT:
+        tied = bool(parts) and parts[-1][-1].tied
+        if not tied and (size > room or len(parts[-1]) >= _PART_LIMIT):
             parts.append([])
             room = _SEND_LIMIT
         parts[-1].append(request)

@@ -1,0 +1,137 @@
+"""can-gw loaded to forward a frame more than once: each still arrives exactly once.
+
+`max_hops` of can-gw is fixed when the module is loaded; manuals of other tools ask for 2 or 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from canwharf.kernel import gateway
+from canwharf.kernel.gateway import Rule
+from tests.frames import exchange, raw_socket
+from tests.kernel.senders import Sender, heard
+from tests.kernel.wired import NAME, Plug, assert_on_the_wire, make
+from tests.kernel.world import Site, can_interfaces, gateway_rules, index_of, requests, run
+from tests.rules import full_mesh
+
+N = "n" * 64
+
+
+def reloaded(module: str, *parameters: str) -> None:
+    """The module anew; the tests start without any CAN interface or rule."""
+    run("rmmod", module)
+    run("modprobe", module, *parameters)
+
+
+@pytest.fixture(params=["max_hops=1", "max_hops=2", "max_hops=3"])
+def hops(_clean: None, request: pytest.FixtureRequest) -> Iterator[int]:
+    """can-gw with a limit of its own."""
+    given: str = request.param
+    reloaded("can_gw", given)
+    yield int(given[-1])
+    for name in can_interfaces():
+        run("ip", "link", "delete", name, check=False)
+    reloaded("can_gw")
+
+
+@pytest.fixture
+def echoing(_clean: None) -> Iterator[None]:
+    """Vcans that echo by themselves."""
+    reloaded("vcan", "echo=1")
+    yield
+    for name in can_interfaces():
+        run("ip", "link", "delete", name, check=False)
+    reloaded("vcan")
+
+
+def age(ports: Sequence[str]) -> None:
+    """All rules of these ports as earlier versions made them."""
+    run("cangw", "-F")
+    indexes = [index_of(name) for name in ports]
+    old = [
+        Rule(source, destination, fd, limited=False)
+        for source in indexes
+        for destination in indexes
+        if source != destination
+        for fd in (False, True)
+    ]
+    with requests() as netlink:
+        netlink.batch([gateway.add(rule, "") for rule in old])
+
+
+@pytest.mark.usefixtures("hops")
+def test_each_frame_arrives_once_whatever_the_limit(site: Site) -> None:
+    """Classic, FD and error frames, from each to each; a program on the host too."""
+    site.network(N)
+    site.start(N, "e1", "e2", "e3")
+    site.assert_whole()
+
+
+def test_rules_of_an_earlier_version_are_replaced(site: Site, hops: int) -> None:
+    """With their limit above one, they multiplied each frame."""
+    site.network(N)
+    site.start(N, "e1", "e2")
+    age(site.ports())
+    assert (exchange(site.members()).faults == []) == (hops == 1)
+    site.restart()
+    site.daemon.upkeep.recover()
+    site.assert_whole()
+    [said] = site.daemon.said("replaced gateway rules of an earlier version")
+    assert said.fields == {"rules": "12"}
+
+
+@pytest.mark.usefixtures("hops")
+def test_an_adapters_wire_gets_each_frame_once(site: Site, plug: Plug) -> None:
+    adapter = plug()
+    make(site)
+    site.start(N, "e1", "e2")
+    assert_on_the_wire(site, adapter)
+    assert NAME in can_interfaces()
+
+
+@pytest.mark.usefixtures("echoing")
+def test_vcans_that_echo_by_themselves(site: Site) -> None:
+    """`modprobe vcan echo=1` changes who echoes, not how often."""
+    site.network(N)
+    site.start(N, "e1", "e2")
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_an_upgrade_under_traffic_loses_and_doubles_no_frame(
+    site: Site, stack: ExitStack, turn: int
+) -> None:
+    """The host and a container send as fast as they can while all their rules are replaced."""
+    site.network(N)
+    site.start(N, "e1", "e2", "e3")
+    age(site.ports())
+    members = site.members()
+    listening = [stack.enter_context(raw_socket(member)) for member in members]
+    senders = [stack.enter_context(Sender(members[who], who, 50 + turn)) for who in (0, 1)]
+    site.restart()
+    site.daemon.upkeep.recover()
+    sent = [(who, number) for who in (0, 1) for number in range(senders[who].stop())]
+    assert gateway_rules() == full_mesh(site.ports())
+    for member, opened in zip(members, listening, strict=True):
+        found = heard(opened, sent)
+        found.subtract(sent)
+        assert {each: count for each, count in found.items() if count} == {}, member
+
+
+def test_a_frame_is_looked_at_once_on_its_way_to_a_container(site: Site) -> None:
+    """The rules of its host end would look at each echo, and drop it: the square of the members."""
+    site.network(N)
+    site.start(N, "e1", "e2", "e3")
+    assert exchange(site.members()).faults == []
+    listed = run("cangw", "-L", check=False)
+    looked = {
+        (source, int(deleted))
+        for source, deleted in re.findall(r"-s (\S+) .* (\d+) deleted", listed)
+        if source != "vcan0"
+    }
+    assert looked == {(port, 0) for port in site.ports()[1:]}

@@ -1,0 +1,55 @@
+"""Rules that an earlier version made: known as ours, and replaced where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from canwharf.bus import words
+from tests.fake import wire
+from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
+
+
+def aged(directory: Path, hops: int = 1) -> Daemon:
+    """A bus of two containers whose rules were made by an earlier version."""
+    daemon = Daemon(directory, FakeKernel(max_hops=hops))
+    daemon.service.create_network("n1", {"can.interface": "vcan0", "can.name": "can"})
+    for endpoint in ("e1", "e2"):
+        daemon.run_container("n1", endpoint)
+    kernel = daemon.kernel
+    old = [rule for rule in kernel.rules if rule.kind != "errors"]
+    kernel.rules = [rule._replace(flags=rule.flags | wire.ECHO, more=b"") for rule in old]
+    return daemon.restarted()
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_an_upgrade_leads_to_exactly_once(tmp_path: Path, hops: int) -> None:
+    """Whatever can-gw's own limit is; and nobody reads that something was wrong."""
+    daemon = aged(tmp_path, hops)
+    host = daemon.kernel.deliveries("vcan0")
+    assert (max(host.values()) == 1) == (hops == 1)
+    assert daemon.upkeep.recover()
+    daemon.assert_exactly_once("vcan0")
+    assert {rule.limit for rule in daemon.kernel.rules} == {1}
+    (event,) = daemon.said("replaced gateway rules of an earlier version")
+    assert event.fields == {"rules": "12"}
+    assert not daemon.said("removed doubled gateway rule")
+
+
+def test_an_upgrade_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    """Half of the rules are new: none is added to one that is there."""
+    daemon = aged(tmp_path)
+    daemon.kernel.refuse(9)
+    assert not daemon.upkeep.recover()
+    assert daemon.restarted().upkeep.recover()
+    daemon.assert_exactly_once("vcan0")
+
+
+def test_who_asks_first_is_told_what_they_are(tmp_path: Path) -> None:
+    daemon = aged(tmp_path)
+    told = words.changes(daemon.upkeep.sync())
+    port = daemon.port("n1", "e1")
+    line = f"replace an earlier version's gateway rule vcan0 -> {port} (classic, FD)"
+    assert line in told
