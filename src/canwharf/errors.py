@@ -77,11 +77,17 @@ class HttpError(CanwharfError):
 class UnknownNetworkError(CanwharfError):
     """A network that is in no state of ours: nothing can be recovered."""
 
-    def __init__(self, network: str, where: str) -> None:
+    def __init__(self, network: str, where: str, *, answered: bool) -> None:
+        """`answered` says that the engine was asked, and does not know it either."""
         self.network = network
+        advice = (
+            "and Docker knows no such network of this driver: create it anew"
+            if answered
+            else "and Docker, which would know it, does not answer while it starts; "
+            "start the container again when Docker runs"
+        )
         super().__init__(
-            f"network {network} is not known: it is neither in memory nor in {where}; "
-            "if the state was lost, restart canwharf while Docker runs; else create it anew"
+            f"network {network} is not known: it is neither in memory nor in {where}, {advice}"
         )
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from canwharf.bus.events import Event
 from canwharf.bus.reconcile import Reconciler
-from canwharf.bus.service import Joined, Service
+from canwharf.bus.service import Joined, Known, Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Known, Upkeep
+from canwharf.bus.upkeep import Upkeep
 from canwharf.errors import NetlinkOverrunError
 from tests.fake.kernel import FakeKernel
 
@@ -34,9 +34,15 @@ class Daemon:
         self.store.acquire()
         state, self.left_behind = self.store.load(DRIVER)
         self.reconciler = Reconciler(kernel, kernel, DRIVER)
-        self.service = Service(state, self.store, self.reconciler, self.events.append)
         self.engine: Known | None = None  # what it tells of its networks, if anything
-        self.upkeep = Upkeep(self.service, self.reconciler, lambda: self.engine)
+        self.asked = 0
+        self.service = Service(state, self.store, self.reconciler, self.events.append, self.ask)
+        self.upkeep = Upkeep(self.service, self.reconciler, self.ask)
+
+    def ask(self) -> Known | None:
+        """Ask the engine."""
+        self.asked += 1
+        return self.engine
 
     def said(self, what: str) -> list[Event]:
         """The events of this name so far."""

@@ -56,7 +56,7 @@ def whole(board: Board, *containers: str) -> None:
     """vcan0 and these containers, all on it, hear each other once; no rule more or less."""
     board.assert_exactly_once("host:vcan0", *(board.member(name) for name in containers))
     ports = len(containers) + 1
-    assert len(board.rules()) == ports * (ports - 1) * 2, board.state()
+    assert len(board.rules()) == ports * (ports - 1) * 3, board.state()
     assert len(board.interfaces()) == ports, board.state()
 
 

@@ -91,10 +91,10 @@ def test_deleted_and_doubled_rules_are_mended_by_a_look_after_activity(
 ) -> None:
     """The kernel announces no rules. Meanwhile a doubled rule doubles frames: so we look."""
     one, two = ports(broken)
-    doubled = f"cangw -A -s {one} -d {two} -e -i; cangw -A -X -s {two} -d {one} -e -i"
-    deleted = f"cangw -D -s {one} -d vcan0 -e -i; cangw -D -X -s vcan0 -d {two} -e -i"
+    doubled = f"cangw -A -s {one} -d {two} -i -l 1; cangw -A -X -s {two} -d {one} -i -l 1"
+    deleted = f"cangw -D -s {one} -d vcan0 -e -i -l 1; cangw -D -X -s vcan0 -d {two} -i -l 1"
     broken.sh(f"{doubled}; {deleted}", check=False)
-    assert len(broken.rules()) == 12
+    assert len(broken.rules()) == 18
     activity = "ip link add unrelated type vcan; ip link delete unrelated"
     took = mended(broken, activity, "restored rules")
     assert took < REAL_PATIENCE + 5

@@ -112,7 +112,7 @@ def test_docker_killed(plugged: PluginBoard) -> None:
     )
     wait_running(plugged, *ECUS)
     together(plugged)
-    assert len(plugged.rules()) == 12
+    assert len(plugged.rules()) == 18
     assert len(plugged.interfaces()) == 3
 
 

@@ -19,7 +19,7 @@ def test_killed_with_containers_running(board: Board) -> None:
     board.container("ecu3")
     members = [board.member(name) for name in ("ecu1", "ecu2", "ecu3")]
     board.assert_exactly_once("host:vcan0", *members)
-    assert len(board.rules()) == 24
+    assert len(board.rules()) == 36
 
 
 def test_ended_in_order_with_containers_running(board: Board) -> None:

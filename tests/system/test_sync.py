@@ -18,7 +18,7 @@ def disturb(board: Board) -> None:
 
 
 def assert_mended(board: Board) -> None:
-    assert len(board.rules()) == 12
+    assert len(board.rules()) == 18
     assert "vcan9" not in board.interfaces()
     members = [board.member(name) for name in ("ecu1", "ecu2")]
     board.assert_exactly_once("host:vcan0", *members)
@@ -40,7 +40,7 @@ def test_with_the_daemon_and_without_it(board: Board) -> None:
         told = json.loads(dry.stdout)
         assert (told["dry_run"], told["faults"]) == (True, [])
         assert "delete interface vcan9, which nobody owns" in told["changes"]
-        assert len(board.rules()) == 8
+        assert len(board.rules()) == 14
         done = json.loads(board.sh("python3 -m canwharf sync --json"))
         assert done == {"dry_run": False, "changes": told["changes"], "faults": []}
         assert_mended(board)

@@ -81,7 +81,7 @@ def talking(installed: Installed) -> Installed:
 
 def assert_talking(board: Installed) -> None:
     board.assert_exactly_once("host:vcan0", *(board.member(name) for name in NAMES))
-    assert len(board.rules()) == 12
+    assert len(board.rules()) == 18
 
 
 def test_nothing_is_done_where_it_cannot_be(machine: Installed) -> None:

@@ -213,7 +213,7 @@ def test_a_network_is_removed_with_the_endpoints_that_are_left(
 def test_an_unknown_network_is_an_error_that_says_what_to_do(daemon: Daemon, call: str) -> None:
     """Nothing can be recovered: the options were never ours or are lost."""
     arguments: list[object] = ["nope", "e1"] + ([{}] if call == "create_endpoint" else [])
-    words = r"network nope is not known.*state\.json.*restart canwharf"
+    words = r"network nope is not known.*state\.json.*Docker.*start the container again"
     with pytest.raises(UnknownNetworkError, match=words):
         getattr(daemon.service, call)(*arguments)
 

@@ -22,7 +22,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from canwharf.bus import adapters, options, telling
@@ -46,15 +46,27 @@ class Joined(NamedTuple):
     placed: bool = False
 
 
+Known = Mapping[str, Mapping[str, object]]  # network -> its options
+Ask = Callable[[], Known | None]  # the engine for its networks; None: it does not answer
+
+
 class Service:
     """A container engine's networks, kept on disk and in the kernel.
 
-    `unjoined` are the endpoints that a call created and that have not joined since; `unsaved`
-    says that the disk does not have the state yet; `unfinished` are the names of ports that
-    should be gone and that the kernel would not remove.
+    `ask` asks the engine for its networks, in a call about one that we do not know: it must not
+    take long. `unjoined` are the endpoints that a call created and that have not joined since;
+    `unsaved` says that the disk does not have the state yet; `unfinished` are the names of ports
+    that should be gone and that the kernel would not remove.
     """
 
-    def __init__(self, state: State, store: Store, reconciler: Reconciler, report: Report) -> None:
+    def __init__(
+        self,
+        state: State,
+        store: Store,
+        reconciler: Reconciler,
+        report: Report,
+        ask: Ask = lambda: None,
+    ) -> None:
         self.state = state
         self.unjoined: set[str] = set()
         self.unsaved = False
@@ -62,6 +74,7 @@ class Service:
         self._store = store
         self._reconciler = reconciler
         self._report = report
+        self._ask = ask
         self._guessed: set[str] = set()  # networks of which we know nothing but a pair's alias
 
     def create_network(self, network: str, given: Mapping[str, object], unfit: str = "") -> None:
@@ -206,9 +219,7 @@ class Service:
             state = state.without_endpoint(known.id, other)
         return state
 
-    def adopt_networks(
-        self, known: Mapping[str, Mapping[str, object]], complete: bool = True
-    ) -> None:
+    def adopt_networks(self, known: Known, complete: bool = True) -> None:
         """Take over networks that we do not know; `complete` says that these are all there are.
 
         They are in memory then, and on disk as soon as it can be written. One that was known by
@@ -374,13 +385,19 @@ class Service:
             self._report(event)
 
     def _network(self, network: str) -> Network:
-        """A network that we know; or that somebody has put back on disk."""
+        """A network that we know; or that somebody put back on disk, or the engine knows."""
         if network not in self.state.networks:
             state, _left = self._store.load(self.state.driver)
-            if network not in state.networks:
-                raise UnknownNetworkError(network, self._store.path)
-            self.state = self.state.with_network(state.networks[network])
-            self.say(WARNING, "network taken from disk", network=network)
+            if network in state.networks:
+                self.state = self.state.with_network(state.networks[network])
+                self.say(WARNING, "network taken from disk", network=network)
+            elif (known := self._ask()) is None:
+                raise UnknownNetworkError(network, self._store.path, answered=False)
+            else:
+                self.adopt_networks(known)
+                self._reconciler.doubt()  # the others' bus interfaces are missing, too
+        if network not in self.state.networks:
+            raise UnknownNetworkError(network, self._store.path, answered=True)
         return self.state.networks[network]
 
     def _bring(

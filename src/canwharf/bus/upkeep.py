@@ -10,8 +10,8 @@ Rules:
   again, at growing intervals.
 - The kernel announces links, not rules. So some time after anything happened there is one full
   look, which finds rules that somebody deleted or doubled by hand. After that, nothing wakes us.
-- While the state is incomplete, each look asks the engine what it knows: it may not have been
-  running when we started.
+- While the state is incomplete the engine is asked what it knows, at growing intervals and at each
+  look: it may not have been running when we started.
 - An endpoint is in doubt when its pair is missing, or has both its ends on the host; one to which
   an adapter was lent, when that is on the host. One that is
   found in the same doubt twice, a grace period apart, has no container: the engine has forgotten
@@ -20,21 +20,19 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
 from canwharf.bus.model import Bus
 from canwharf.bus.plan import AddRule, Step
 from canwharf.bus.reconcile import Reconciler
-from canwharf.bus.service import Service
+from canwharf.bus.service import Ask, Service
 from canwharf.errors import CanwharfError
 
 GRACE = 60.0  # seconds; an engine takes the container's end within one or two of the Join
 _FIRST_RETRY = 1.0  # seconds; doubled with each failure, up to GRACE
-
-
-Known = Mapping[str, Mapping[str, object]]  # network -> its options
+_FIRST_ASK = 5.0  # seconds; doubled with each question that had no answer, up to _LAST_ASK
+_LAST_ASK = 640.0  # seconds; then each look asks, and each call about what is not known
 
 
 class Outcome(NamedTuple):
@@ -57,9 +55,7 @@ class Upkeep:
     `ask` asks the engine for its networks; it gives None where the engine does not answer.
     """
 
-    def __init__(
-        self, service: Service, reconciler: Reconciler, ask: Callable[[], Known | None]
-    ) -> None:
+    def __init__(self, service: Service, reconciler: Reconciler, ask: Ask) -> None:
         self._service = service
         self._reconciler = reconciler
         self._ask = ask
@@ -69,6 +65,8 @@ class Upkeep:
         self._look_at: float | None = None
         self._retry_at: float | None = None
         self._retry_after = _FIRST_RETRY
+        self._ask_at: float | None = None
+        self._ask_after = _FIRST_ASK
 
     def run(self, now: float, active: bool) -> float | None:
         """Do what is due; when to come again, if nothing happens before (monotonic seconds).
@@ -79,6 +77,8 @@ class Upkeep:
             self._look_at = now + GRACE if self.look() else None
         elif self._look_at is None and (active or self._first):
             self._look_at = now + GRACE
+        if self._first or (self._ask_at is not None and self._ask_at <= now):
+            self._learn(now)
         self._first = False
         if self._retry_at is not None and self._retry_at <= now:
             self._reconciler.doubt()
@@ -87,7 +87,19 @@ class Upkeep:
         elif self._retry_at is None or self._retry_at <= now:
             self._retry_at = now + self._retry_after
             self._retry_after = min(2 * self._retry_after, GRACE)
-        return min((at for at in (self._look_at, self._retry_at) if at is not None), default=None)
+        due = (self._look_at, self._retry_at, self._ask_at)
+        return min((at for at in due if at is not None), default=None)
+
+    def _learn(self, now: float) -> None:
+        """Ask the engine for what we have lost; or say when it is to be asked the next time."""
+        known = None if self._first or self._service.state.complete else self._ask()
+        if known is not None:
+            self._service.adopt_networks(known)
+            self._reconciler.doubt()
+        self._ask_at = None
+        if not self._service.state.complete and self._ask_after <= _LAST_ASK:
+            self._ask_at = now + self._ask_after
+            self._ask_after *= 2
 
     def _saved(self) -> bool:
         """Whether the disk has the state, at last."""

@@ -33,9 +33,9 @@ from canwharf import __version__
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
-from canwharf.bus.service import Service
+from canwharf.bus.service import Known, Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Known, Upkeep
+from canwharf.bus.upkeep import Upkeep
 from canwharf.cli.log import FORMS, LEVELS, reporter
 from canwharf.cli.options import SOCKET, STATE_DIR, Option
 from canwharf.docker import engine, listener
@@ -103,7 +103,8 @@ def run(options: Mapping[str, str]) -> int:
         reconciler = Reconciler(netlink, announcements, driver)
         known = store.exists() or driver != _OWN_NAME
         inherited = _inherited(store, driver, report)
-        service = Service(_load(store, driver, report), store, reconciler, report)
+        patient = engine.Patient(lambda: engine.networks(driver, engine.CALL_LIMIT))
+        service = Service(_load(store, driver, report), store, reconciler, report, patient)
         if not service.state.complete:
             _rebuild(service, engine.TIME_LIMIT if known else _FIRST_START, inherited)
         held = listener.passed(path)
@@ -113,7 +114,7 @@ def run(options: Mapping[str, str]) -> int:
         about = {"driver": driver, "networks": str(len(networks)), "endpoints": str(endpoints)}
         report(Event(INFO, "serving", {**about, "version": __version__}))
         _notify("READY=1")
-        upkeep = Upkeep(service, reconciler, lambda: engine.networks(driver))
+        upkeep = Upkeep(service, reconciler, patient)
         selector = selectors.DefaultSelector()
         answer: Answer = Routes(service, upkeep.sync, lambda: store.fault).answer
         rounds: list[_Round] = []

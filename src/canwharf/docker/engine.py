@@ -2,7 +2,9 @@
 
 Rules:
 
-- With a time limit, and never while Docker may be waiting for us: it holds locks while it does.
+- With a time limit, as Docker may be waiting for us. While it starts its containers at a boot it
+  accepts connections and does not answer: then it is left alone for a while (`Patient`), so that
+  a boot is not held up by each container.
 - An engine that does not answer is no error: it may not have started yet.
 - Our managed plugin is not told what Docker calls it: `canwharf:latest`, another tag, or with the
   registry that it came from. So the engine is asked for all networks and not for one driver's, of
@@ -17,12 +19,14 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 SOCKET = "/var/run/docker.sock"
 PLUGIN = "canwharf"  # the name of our socket in the managed plugin (packaging/plugin)
 TIME_LIMIT = 2.0  # seconds, in all
+CALL_LIMIT = 1.0  # seconds, where a call of the engine's waits meanwhile
+PAUSE = 10.0  # seconds in which one that did not answer is not asked again
 _SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
@@ -51,6 +55,28 @@ def networks(
             options = network.get("Options")
             found[network["Id"]] = options if isinstance(options, dict) else {}
     return found
+
+
+class Patient:
+    """The engine's networks for who has them asked often: not again soon if it did not answer."""
+
+    def __init__(
+        self,
+        ask: Callable[[], Mapping[str, Mapping[str, object]] | None],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._not_before = clock()
+
+    def __call__(self) -> Mapping[str, Mapping[str, object]] | None:
+        """See `networks`."""
+        if self._clock() < self._not_before:
+            return None
+        told = self._ask()
+        if told is None:
+            self._not_before = self._clock() + PAUSE
+        return told
 
 
 def is_ours(name: object, driver: str) -> bool:
