@@ -15,10 +15,11 @@ import pytest
 
 from canwharf.kernel.netlink import Netlink
 from tests.adapter import Adapter
+from tests.kernel.loaded import echoing, hops
 from tests.kernel.wired import _never_virtual, ears, plug
 from tests.kernel.world import Container, Site, cangw_lines, run, wipe
 
-__all__ = ["_never_virtual", "ears", "plug"]
+__all__ = ["_never_virtual", "ears", "echoing", "hops", "plug"]
 
 TEST_LIMIT = 60  # seconds; the slowest test takes a few
 

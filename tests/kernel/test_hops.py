@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import pytest
@@ -20,33 +20,6 @@ from tests.kernel.world import Site, can_interfaces, gateway_rules, index_of, re
 from tests.rules import full_mesh
 
 N = "n" * 64
-
-
-def reloaded(module: str, *parameters: str) -> None:
-    """The module anew; the tests start without any CAN interface or rule."""
-    run("rmmod", module)
-    run("modprobe", module, *parameters)
-
-
-@pytest.fixture(params=["max_hops=1", "max_hops=2", "max_hops=3"])
-def hops(_clean: None, request: pytest.FixtureRequest) -> Iterator[int]:
-    """can-gw with a limit of its own."""
-    given: str = request.param
-    reloaded("can_gw", given)
-    yield int(given[-1])
-    for name in can_interfaces():
-        run("ip", "link", "delete", name, check=False)
-    reloaded("can_gw")
-
-
-@pytest.fixture
-def echoing(_clean: None) -> Iterator[None]:
-    """Vcans that echo by themselves."""
-    reloaded("vcan", "echo=1")
-    yield
-    for name in can_interfaces():
-        run("ip", "link", "delete", name, check=False)
-    reloaded("vcan")
 
 
 def age(ports: Sequence[str]) -> None:

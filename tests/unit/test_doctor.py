@@ -246,7 +246,7 @@ def test_what_synchronising_mends(
 
 
 def test_rules_of_others(busy: Daemon) -> None:
-    """Within a bus they double frames; from one bus to another they may be on purpose."""
+    """Within a bus they double frames; others do what they say (tests/unit/test_foreign.py)."""
     port = busy.port("n1", "e1")
 
     def disturb(kernel: FakeKernel, port: str) -> None:
@@ -254,7 +254,7 @@ def test_rules_of_others(busy: Daemon) -> None:
         kernel.add_rule("vcan0", port, flags=1)
         kernel.add_rule("can7", "vcan0", fd=True)
 
-    within, across = told("foreign", disturbed(busy, disturb))[::-1]
+    across, within = told("foreign", disturbed(busy, disturb))
     assert (within.level, within.mend) == (FAILURE, f"cangw -D -s vcan0 -d {port} -e")
     assert (across.level, across.mend) == (WARN, "cangw -D -s can7 -d vcan0 -e -i -X")
     assert not within.safe

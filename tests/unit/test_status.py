@@ -16,6 +16,7 @@ from canwharf.errors import CanwharfError
 from canwharf.kernel import gateway, hardware, link
 from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
+from canwharf.kernel.modules import Parameters
 from canwharf.operator import paint, text
 from canwharf.operator.record import record
 from canwharf.operator.sight import Sight, _unused
@@ -39,7 +40,8 @@ def seen(
     ]
     away = {each.ifindex: Link(3, "can0") for each in links if each.peer_away}
     state, done = rehearse(daemon.service.state, daemon.store, kernel, served=True)
-    pictures = survey(state, Kernel(links, gateway.entries(kernel), away), done.steps)
+    held = Kernel(links, gateway.entries(kernel), away, kernel.max_hops)
+    pictures = survey(state, held, done.steps)
     return Sight(
         "canwharf",
         412,
@@ -50,6 +52,7 @@ def seen(
         steps=done.steps,
         changes=tuple(changes(done)),
         faults=done.faults,
+        parameters=Parameters(kernel.max_hops),
     )
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from canwharf.bus import adapters
 from canwharf.bus.model import Bus, Network, State
-from canwharf.bus.plan import AddRule, DeleteRule, Step, adapter_of, is_ours
+from canwharf.bus.plan import AddRule, DeleteRule, ReplaceRule, Step, adapter_of, is_ours
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.bus.view import View
 from canwharf.bus.words import kind_of
@@ -26,11 +26,15 @@ from canwharf.kernel.link import VIRTUAL, Link
 
 
 class Kernel(NamedTuple):
-    """What is: links, gateway rules, and the container's ends by the index of their host end."""
+    """What is: links, gateway rules, and the container's ends by the index of their host end.
+
+    `max_hops` is how often can-gw forwards a frame whose rules do not say otherwise.
+    """
 
     links: Sequence[Link] = ()
     entries: Sequence[Entry] = ()
     inside: Mapping[int, Link] = {}
+    max_hops: int = 1
 
 
 class Member(NamedTuple):
@@ -137,7 +141,7 @@ def _picture(state: State, bus: Bus, view: View, kernel: Kernel, steps: Iterable
         networks,
         tuple(_members(bus, places, view, kernel.inside, traffic.counts)),
         _directions(rules, names),
-        tuple(_gaps(steps, ports)),
+        tuple(_gaps(steps, ports, kernel.max_hops)),
         others,
         _words(problem.what, problem.fields) if problem else "",
     )
@@ -199,13 +203,25 @@ def _members(
         yield Member(port, link, network, endpoint, end, frames)
 
 
-def _gaps(steps: Iterable[Step], ports: set[str]) -> Iterable[Gap]:
+def multiplies(step: Step, max_hops: int) -> bool:
+    """Whether this step puts an end to frames that arrive more than once."""
+    match step:
+        case DeleteRule():
+            return True
+        case ReplaceRule(rule):  # what it forwards is forwarded again, and back
+            return max_hops > 1 and not rule.limited
+    return False
+
+
+def _gaps(steps: Iterable[Step], ports: set[str], max_hops: int) -> Iterable[Gap]:
     for step in steps:
         match step:
             case AddRule(source, destination, fd, errors) if source in ports:
                 yield Gap(source, destination, kind_of(fd, errors), surplus=False)
-            case DeleteRule(rule, source, destination) if source in ports:
-                yield Gap(source, destination, kind_of(rule.fd, rule.errors), surplus=True)
+            case ReplaceRule(rule) | DeleteRule(rule) if step.source in ports:
+                if multiplies(step, max_hops):
+                    kind = kind_of(rule.fd, rule.errors)
+                    yield Gap(step.source, step.destination, kind, surplus=True)
 
 
 def is_virtual(link: Link) -> bool:

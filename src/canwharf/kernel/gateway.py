@@ -163,7 +163,9 @@ def deletion(entry: Entry, source: str, destination: str) -> str:
     """The `cangw` command that deletes this rule, and no other; empty if it modifies frames."""
     words = ["cangw", "-D", "-s", source, "-d", destination]
     words += [option for flag, option in _OPTIONS.items() if entry.flags & flag]
-    for kind, value in entry.more:
+    more = [(uapi.CGW_FILTER, _ERRORS)] if entry.plain and entry.rule.errors else []
+    more += [(uapi.CGW_LIM_HOPS, b"\1")] if entry.plain and entry.rule.limited else []
+    for kind, value in entry.more or more:
         if kind == uapi.CGW_FILTER and len(value) == _FILTER.size:
             id, mask = _FILTER.unpack(value)
             sign = "~" if id & uapi.CAN_INV_FILTER else ":"

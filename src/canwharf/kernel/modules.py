@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from canwharf.errors import KernelError
 from canwharf.kernel import gateway, link
@@ -39,6 +40,40 @@ def states(root: str = "/", release: str = "") -> dict[str, str]:
         where = ((loaded, LOADED), (built_in, BUILT_IN), (loadable, LOADABLE))
         found[module] = next((state for names, state in where if name in names), MISSING)
     return found
+
+
+class Parameters(NamedTuple):
+    """How modules were loaded: both can be read, and changed only by loading them anew.
+
+    `max_hops` is how often can-gw forwards a frame, `vcan_echo` that a vcan shows frames to the
+    host's programs by itself, which af_can does otherwise. Sources: net/can/gw.c,
+    drivers/net/can/vcan.c.
+    """
+
+    max_hops: int = 1
+    vcan_echo: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as usual, and what it means for a bus; a line each."""
+        hops = (
+            f"can-gw was loaded with max_hops={self.max_hops}: rules of ours are made with a limit "
+            "of 1, so that each frame arrives once; those of others may forward one again"
+        )
+        echo = (
+            "vcan was loaded with echo=1: who hears what is the same; a queueing discipline of a "
+            "vcan then holds back what the host's programs hear, too"
+        )
+        return (hops,) * (self.max_hops > 1) + (echo,) * self.vcan_echo
+
+
+def parameters(root: str = "/") -> Parameters:
+    """Those of this kernel; the usual ones of what is not loaded."""
+    hops, echo = (
+        "".join(_lines(os.path.join(root, "sys/module", *parts))).strip()
+        for parts in (("can_gw/parameters/max_hops",), ("vcan/parameters/echo",))
+    )
+    return Parameters(int(hops) if hops.isdecimal() else 1, echo == "Y")
 
 
 def works(module: str, netlink: Requests) -> bool:

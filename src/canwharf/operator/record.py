@@ -19,6 +19,7 @@ def record(sight: Sight) -> Value:
         "buses": [_bus(sight, picture) for picture in sight.pictures],
         "differences": list(sight.changes),
         "faults": list(sight.faults),
+        "parameters": sight.parameters._asdict(),
     }
 
 

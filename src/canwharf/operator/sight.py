@@ -21,8 +21,9 @@ from canwharf.bus.survey import Kernel, Member, Picture, is_virtual, survey
 from canwharf.docker import listener, names
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
-from canwharf.kernel import gateway, hardware, inside, link
+from canwharf.kernel import gateway, hardware, inside, link, modules
 from canwharf.kernel.link import Link
+from canwharf.kernel.modules import Parameters
 from canwharf.kernel.netlink import Requests
 
 _SHORT = 12  # digits of an id, as Docker shows them
@@ -35,7 +36,7 @@ class Sight(NamedTuple):
     why it could not be written now (empty if it could), `names` None
     where Docker does not answer; `hardware` is driver and device of each adapter's interface;
     `unused` are the adapters that are on no bus; `steps` are what a recovery would do, `changes`
-    the same in words.
+    the same in words; `parameters` are those of the kernel's modules.
     """
 
     driver: str
@@ -49,6 +50,7 @@ class Sight(NamedTuple):
     changes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     write_fault: str = ""
+    parameters: Parameters = Parameters()
 
     def network(self, id: str) -> str:
         """A network's name, or its id."""
@@ -97,9 +99,16 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
     state, _left = store.load(driver)
     process = listener.server(driver)
     links = link.links(requests)
-    kernel = Kernel(links, gateway.entries(requests), inside.ends(requests, links))
+    loaded = modules.parameters()
+    entries = gateway.entries(requests)
+    kernel = Kernel(links, entries, inside.ends(requests, links), loaded.max_hops)
     sight = Sight(
-        driver, process, store.exists(), names.ask(driver), write_fault=store.write_fault()
+        driver,
+        process,
+        store.exists(),
+        names.ask(driver),
+        write_fault=store.write_fault(),
+        parameters=loaded,
     )
     if not sight.stored:
         return sight

@@ -28,7 +28,7 @@ def ascii_only(words: str) -> str:
 
 def render(sight: Sight, paint: Paint) -> str:
     """The whole sight."""
-    parts = [_head(sight, paint)]
+    parts = ["\n".join([_head(sight, paint), *sight.parameters.notes])]
     parts += ["\n".join(_bus(sight, each, paint)) for each in sight.pictures]
     if sight.changes or sight.faults:
         parts.append("\n".join(_differences(sight, paint)))
@@ -65,9 +65,9 @@ def _bus(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
     if picture.problem:
         yield f"  {paint(legible(picture.problem), BAD)}"
     yield from _hearing(sight, picture, paint)
-    for rule in picture.others:
-        words = f"a gateway rule of somebody else: {rule.source} -> {rule.destination}"
-        yield f"  {paint(legible(words), BAD if rule.within else DOUBTFUL)}"
+    for source, destination, within in dict.fromkeys(each[:3] for each in picture.others):
+        words = f"a gateway rule of somebody else: {source} -> {destination}"
+        yield f"  {paint(legible(words), BAD if within else DOUBTFUL)}"
 
 
 def _interface(sight: Sight, picture: Picture, paint: Paint) -> str:

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from canwharf.bus import naming, words
 from canwharf.bus.plan import DeleteLink, DeleteRule
-from canwharf.bus.survey import Picture
-from canwharf.kernel import gateway
-from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED
+from canwharf.bus.survey import Picture, multiplies
+from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED, Parameters
+from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts, Unit
 
 OK, WARN, FAILURE = "ok", "warning", "failure"
@@ -63,6 +63,14 @@ def _modules(facts: Facts) -> Iterator[Finding]:
             yield Finding(WARN, what, f"modprobe {module}", safe=True)
         else:
             yield Finding(FAILURE, what, facts.advice.get(module, "a kernel that has it"))
+
+
+def _loaded(facts: Facts) -> Iterator[Finding]:
+    loaded = facts.sight.parameters if facts.sight else Parameters()
+    for note in loaded.notes:
+        yield Finding(OK, note)
+    if not loaded.notes:
+        yield Finding(OK, "can-gw and vcan were loaded as usual")
 
 
 def _boot(facts: Facts) -> Iterator[Finding]:
@@ -223,7 +231,12 @@ def _gone(picture: Picture) -> Finding:
 def _differences(facts: Facts) -> Iterator[Finding]:
     if facts.sight is None:
         return
-    others = [each for each in facts.sight.steps if not isinstance(each, DeleteRule | DeleteLink)]
+    hops = facts.sight.parameters.max_hops
+    others = [
+        each
+        for each in facts.sight.steps
+        if not (isinstance(each, DeleteLink) or multiplies(each, hops))
+    ]
     told = [each for each in facts.sight.changes if each.startswith("take over")]
     told += [*words.steps(others), *facts.sight.faults]
     if told:
@@ -237,28 +250,33 @@ def _differences(facts: Facts) -> Iterator[Finding]:
 def _doubled(facts: Facts) -> Iterator[Finding]:
     if facts.sight is None:
         return
+    hops = facts.sight.parameters.max_hops
     surplus = [each for each in facts.sight.steps if isinstance(each, DeleteRule)]
+    old = sum(multiplies(each, hops) for each in facts.sight.steps) - len(surplus)
+    if old:
+        what = f"frames arrive more than once: can-gw was loaded with max_hops={hops}, "
+        what += f"and {old} rules of an earlier version have no limit of their own"
+        yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
     if surplus:
         first = f"{surplus[0].source} -> {surplus[0].destination}"
         what = f"frames arrive more than once, by doubled rules ({len(surplus)}): {first}"
         yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
-    else:
+    if not (old or surplus):
         yield Finding(OK, "no frame arrives twice by rules of ours")
 
 
 def _foreign(facts: Facts) -> Iterator[Finding]:
     if facts.sight is None:
         return
-    others = [(each, rule) for each in facts.sight.pictures for rule in each.others]
-    for picture, rule in others:
-        ends = f"{rule.source} -> {rule.destination}"
-        mend = gateway.deletion(rule.entry, rule.source, rule.destination) or "cangw -L"
-        if rule.within:
-            what = f"a gateway rule of somebody else doubles frames on {picture.interface}: {ends}"
-            yield Finding(FAILURE, what, mend)
+    others = list(foreign.crossings(facts.sight))
+    for each in others:
+        ends = f"{each.source} -> {each.destination}"
+        if each.within:
+            what = f"a gateway rule of somebody else doubles frames on {each.within}: {ends}"
+            yield Finding(FAILURE, what, each.mend)
         else:
-            what = f"a gateway rule of somebody else, perhaps on purpose: {ends}"
-            yield Finding(WARN, what, mend)
+            what = f"a gateway rule of somebody else, {ends}, {each.what}"
+            yield Finding(WARN, what, each.mend)
     if not others:
         yield Finding(OK, "no rules of others on our interfaces")
 
@@ -299,6 +317,7 @@ def _containers(facts: Facts) -> Iterator[Finding]:
 CHECKS: dict[str, Check] = {
     "rights": _rights,
     "modules": _modules,
+    "parameters": _loaded,
     "boot": _boot,
     "docker": _docker,
     "daemon": _daemon,
