@@ -35,7 +35,7 @@ def crossed(site: Site) -> dict[tuple[str, str], int]:
     return counts
 
 
-def test_a_rule_on_the_host_forwards_what_the_doctor_says(two: Site, hops: int) -> None:
+def test_a_rule_on_the_host_forwards_what_the_doctor_says(hops: int, two: Site) -> None:
     """What the host's programs send; to the containers only where can-gw forwards twice."""
     run("cangw", "-A", "-s", "vcan0", "-d", "vcan1", "-e", "-i")
     assert crossed(two) == {

@@ -136,6 +136,7 @@ def test_an_adapter_that_refuses_does_not_keep_the_containers_apart(daemon: Daem
     """And is tried again, at growing intervals, until it is set up."""
     bus(daemon, "e1", "e2")
     daemon.kernel.rules.clear()
+    daemon.service.adopt_networks({})  # nothing is left to be asked
     link = daemon.kernel.plug("can0", FakeController(rates=(125000,)))
     daemon.reconciler.doubt()
     assert daemon.upkeep.run(0.0, active=True) == 1.0

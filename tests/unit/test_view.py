@@ -61,3 +61,11 @@ def test_a_name_that_passed_to_another_link_stays_with_it() -> None:
     assert view.link("a") == Link(9, "a")
     view.put(Link(1, "old"))
     assert view.link("a") == Link(9, "a")
+
+
+def test_a_link_under_the_index_of_one_that_went_was_not_renamed() -> None:
+    """Or rules of somebody else's would be deleted as left behind by a bus interface."""
+    ours = Link(1, "vcan0", alias="canwharf canwharf bus")
+    assert View([Link(1, "can7")], before=View([ours])).former.get("vcan0", set()) == set()
+    renamed = View([ours._replace(name="old")], before=View([ours]))
+    assert renamed.former["vcan0"] == {1}

@@ -96,7 +96,10 @@ class View:
         return gone
 
     def _remember(self, old: Link | None, link: Link) -> None:
-        if old is not None and old.name != link.name:
+        if old is None or old.name == link.name:
+            return
+        # What was made anew under the index of one that went was not renamed.
+        if (old.kind, old.group, old.alias) == (link.kind, link.group, link.alias):
             self.former.setdefault(old.name, set()).add(link.ifindex)
 
     def rules(self, source: int, destination: int) -> tuple[Rule, ...]:
