@@ -22,6 +22,8 @@ class Engine:
         self.asked = b""
         self._answer = answer
         self._hold = hold
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self._ended = threading.Event()
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(self.path)
@@ -37,12 +39,15 @@ class Engine:
         with caller:
             while b"\r\n\r\n" not in self.asked:
                 self.asked += caller.recv(4096)
+            self.may_answer.wait(10)
             caller.sendall(self._answer)
             if self._hold:
                 self._ended.wait(10)
 
     def end(self) -> None:
         self._ended.set()
+        if self._listening.fileno() < 0:
+            return
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._thread.join(10)
@@ -204,3 +209,33 @@ def test_no_engine(tmp_path: Path) -> None:
     dead.bind(str(path))
     dead.close()
     assert engine.networks("canwharf", path=str(path)) is None
+
+
+def test_a_boot_is_held_up_once_and_not_by_each_container(engines: Engines) -> None:
+    """Docker 20.10 accepts and does not answer meanwhile; the answer is taken when it comes."""
+    there = engines.answering(http(b'[{"Id": "n1", "Driver": "canwharf"}]'))
+    there.may_answer.clear()
+    patient = engine.Patient("canwharf", there.path, 0.3)
+    started = monotonic()
+    assert patient() is None
+    assert monotonic() - started >= 0.3
+    for _container in range(1000):
+        assert patient() is None, "asked once: there is one caller"
+    there.may_answer.set()
+    answered = patient()
+    while answered is None:
+        answered = patient()
+    assert answered == {"n1": {}}
+
+
+def test_an_engine_that_ended_in_between_is_asked_anew(engines: Engines, tmp_path: Path) -> None:
+    first = engines.answering(b"")
+    first.may_answer.clear()
+    patient = engine.Patient("canwharf", first.path, 0.3)
+    assert patient() is None
+    first.may_answer.set()
+    first.end()
+    (tmp_path / "docker.sock").unlink()
+    assert patient() is None, "nobody is there"
+    engines.answering(http(b'[{"Id": "n1", "Driver": "canwharf"}]'))
+    assert patient() == {"n1": {}}

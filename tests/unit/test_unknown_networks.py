@@ -8,7 +8,6 @@ import pytest
 
 from canwharf.bus.service import Known
 from canwharf.bus.upkeep import GRACE
-from canwharf.docker import engine
 from canwharf.errors import UnknownNetworkError
 from tests.fake.daemon import Daemon
 
@@ -67,21 +66,3 @@ def test_docker_is_asked_without_a_call_at_growing_intervals(lost: Daemon) -> No
     again.upkeep.run(5.0, active=False)
     assert {"vcan0", "vcan5"} <= again.kernel.names()
     assert again.upkeep.run(GRACE, active=False) is None
-
-
-def test_a_boot_is_held_up_once_and_not_by_each_container() -> None:
-    """Docker accepts and does not answer while it starts them: each would wait a second."""
-    now, asked = 0.0, 0
-
-    def ask() -> None:
-        nonlocal now, asked
-        now += engine.CALL_LIMIT
-        asked += 1
-
-    patient = engine.Patient(ask, lambda: now)
-    for _container in range(100):
-        assert patient() is None
-    assert asked == 1
-    now += engine.PAUSE
-    patient()
-    assert asked == 2

@@ -103,7 +103,7 @@ def run(options: Mapping[str, str]) -> int:
         reconciler = Reconciler(netlink, announcements, driver)
         known = store.exists() or driver != _OWN_NAME
         inherited = _inherited(store, driver, report)
-        patient = engine.Patient(lambda: engine.networks(driver, engine.CALL_LIMIT))
+        patient = engine.Patient(driver)
         service = Service(_load(store, driver, report), store, reconciler, report, patient)
         if not service.state.complete:
             _rebuild(service, engine.TIME_LIMIT if known else _FIRST_START, inherited)

@@ -2,9 +2,9 @@
 
 Rules:
 
-- With a time limit, as Docker may be waiting for us. While it starts its containers at a boot it
-  accepts connections and does not answer: then it is left alone for a while (`Patient`), so that
-  a boot is not held up by each container.
+- With a time limit, as Docker may be waiting for us. While it starts its containers at a boot
+  it accepts connections and does not answer (seen with 20.10): it is waited for once (`Patient`),
+  and not by each container.
 - An engine that does not answer is no error: it may not have started yet.
 - Our managed plugin is not told what Docker calls it: `canwharf:latest`, another tag, or with the
   registry that it came from. So the engine is asked for all networks and not for one driver's, of
@@ -18,15 +18,19 @@ Source: https://docs.docker.com/reference/api/engine/ (NetworkList).
 from __future__ import annotations
 
 import json
+import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
+
+TYPE_CHECKING = False  # typing's own would be one more import
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 SOCKET = "/var/run/docker.sock"
 PLUGIN = "canwharf"  # the name of our socket in the managed plugin (packaging/plugin)
 TIME_LIMIT = 2.0  # seconds, in all
-CALL_LIMIT = 1.0  # seconds, where a call of the engine's waits meanwhile
-PAUSE = 10.0  # seconds in which one that did not answer is not asked again
+CALL_LIMIT = 3.0  # seconds, where a call of the engine's waits meanwhile: a small board is slow
 _SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
@@ -42,9 +46,13 @@ def networks(
         with socket.socket(socket.AF_UNIX) as connected:
             connected.settimeout(limit)
             connected.connect(path)
-            content = json.loads(get("/networks", connected, limit))
+            return _of(driver, json.loads(get("/networks", connected, limit)))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _of(driver: str, content: object) -> dict[str, Mapping[str, object]] | None:
+    """The networks of this driver among all; None if the engine did not tell them."""
     if not isinstance(content, list):
         return None
     found: dict[str, Mapping[str, object]] = {}
@@ -58,25 +66,48 @@ def networks(
 
 
 class Patient:
-    """The engine's networks for who has them asked often: not again soon if it did not answer."""
+    """The engine's networks in the middle of a call of its own, which it may wait for itself.
 
-    def __init__(
-        self,
-        ask: Callable[[], Mapping[str, Mapping[str, object]] | None],
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        self._ask = ask
-        self._clock = clock
-        self._not_before = clock()
+    It is waited for once. An answer that comes later is taken when the next one asks, who does not
+    wait at all, so that a boot is not held up by each container that it starts.
+    """
+
+    def __init__(self, driver: str, path: str = SOCKET, limit: float = CALL_LIMIT) -> None:
+        """`limit` is in seconds."""
+        self._driver = driver
+        self._path = path
+        self._limit = limit
+        self._asked: HTTPConnection | None = None
 
     def __call__(self) -> Mapping[str, Mapping[str, object]] | None:
         """See `networks`."""
-        if self._clock() < self._not_before:
+        if self._asked is not None:
+            known = self._take(self._asked, 0.0)
+            if known is not None or self._asked is not None:
+                return known
+        try:
+            connected = socket.socket(socket.AF_UNIX)
+            connected.settimeout(self._limit)
+            connected.connect(self._path)
+            self._asked = ask("/networks", connected)
+        except OSError:
+            connected.close()
             return None
-        told = self._ask()
-        if told is None:
-            self._not_before = self._clock() + PAUSE
-        return told
+        return self._take(self._asked, self._limit)
+
+    def _take(
+        self, asked: HTTPConnection, patience: float
+    ) -> Mapping[str, Mapping[str, object]] | None:
+        """The answer, if it comes in so many seconds; one that is no answer is forgotten."""
+        if not select.select([asked.sock], [], [], patience)[0]:
+            return None
+        self._asked = None
+        try:
+            return _of(self._driver, json.loads(answer(asked, self._limit)))
+        except (OSError, ValueError, RecursionError):
+            return None
+        finally:
+            asked.close()
 
 
 def is_ours(name: object, driver: str) -> bool:
@@ -89,15 +120,27 @@ def is_ours(name: object, driver: str) -> bool:
 
 def get(target: str, connected: socket.socket, limit: float) -> bytes:
     """The body of a successful answer; `limit` is in seconds. Raises OSError."""
-    from http.client import HTTPConnection, HTTPException  # noqa: PLC0415 (see above)
+    return answer(ask(target, connected), limit)
 
-    end = monotonic() + limit  # the import's time is not the engine's
-    body = b""
+
+def ask(target: str, connected: socket.socket) -> HTTPConnection:
+    """Send the question; `answer` takes what comes. Raises OSError."""
+    from http.client import HTTPConnection  # noqa: PLC0415 (see above)
+
     connection = HTTPConnection("docker")
     connection.sock = connected
+    connection.request("GET", target)
+    return connection
+
+
+def answer(asked: HTTPConnection, limit: float) -> bytes:
+    """The body of a successful answer; `limit` is in seconds. Raises OSError."""
+    from http.client import HTTPException  # noqa: PLC0415 (see above)
+
+    end = monotonic() + limit
+    body = b""
     try:
-        connection.request("GET", target)
-        response = connection.getresponse()
+        response = asked.getresponse()
         if response.status != 200:
             raise OSError(f"the engine answers {response.status}")
         while part := response.read1(_RECEIVE_SIZE):
