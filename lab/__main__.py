@@ -176,6 +176,7 @@ def pair(options: argparse.Namespace) -> int:
         raise LabError("--timeout is for a COMMAND, and there is none")
     if options.host and not options.command:
         terminal.require()
+    say(f"booting {' and '.join(NAMES)}, each with Docker")
     with two_machines(
         options.suite, mem=options.mem, systemd=options.systemd, boot=options.boot
     ) as hosts:

@@ -104,6 +104,8 @@ def start_docker(host: Host) -> None:
 
 
 def _run(host: Host, command: str) -> int:
+    if not host.alive:
+        raise LabError(f"{host.name} is off: boot {host.name}")
     if sys.stdin.isatty():
         return terminal.join(host, command or terminal.SHELL)
     if not command:

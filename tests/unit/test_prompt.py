@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from lab import prompt, terminal
-from lab.errors import CommandTimeout, GuestDied
+from lab.errors import CommandTimeout
 from lab.prompt import Prompt
 
 
@@ -45,8 +45,6 @@ class Fake:
 def hosts(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
     def run(host: Fake, command: str) -> int:
         host.commands.append(command)
-        if not host.alive:
-            raise GuestDied("it is off")
         if command == "hang":
             raise CommandTimeout(1, command, "", "")
         return int(command) if command.isdecimal() else 0
@@ -75,10 +73,15 @@ def test_the_status_is_the_last_lines(hosts: list[Fake], monkeypatch: pytest.Mon
     assert script(hosts, "", monkeypatch) == 0
 
 
-def test_the_link_and_the_power(hosts: list[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_link_and_the_power(
+    hosts: list[Fake], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     script(hosts, "cut\npower-cut b", monkeypatch)
     assert not hosts[0].link.whole
     assert (hosts[0].alive, hosts[1].alive) == (True, False)
+    assert script(hosts, "b ls", monkeypatch) == prompt.FAILED
+    said = capsys.readouterr()
+    assert "b is off: boot b" in said.out + said.err
     script(hosts, "mend\nboot b", monkeypatch)
     assert hosts[0].link.whole
     assert hosts[1].alive
