@@ -10,7 +10,7 @@ KINDS = system faults-short kernel-tests unit check
 EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)')
 
 .PHONY: help demo test test-matrix test-faults fast check unit kernel-tests system faults-short \
-	bench deb dist zipapp plugin shell clean
+	bench deb dist zipapp plugin kernel shell clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -70,6 +70,9 @@ zipapp: ## one file that runs anywhere with Python
 
 plugin: ## the managed plugin, for amd64 and arm64, into dist/
 	set -e; for arch in amd64 arm64; do $(PYTHON) -m lab.plugin dist/plugin-$$arch --arch $$arch; done
+
+kernel: ## the lab's own kernel, into the cache: 5 to 10 minutes, once
+	$(PYTHON) -m lab kernel
 
 shell: ## a shell in the lab, with Docker (SUITE=sid …)
 	$(PYTHON) -m lab shell --suite $(SUITE) --docker

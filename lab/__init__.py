@@ -24,9 +24,10 @@ there are others (`boot`). So a guest is:
 more, each with a cable that can be cut and mended. Their network has no way out.
 
 `docker` starts, kills and stops the daemon in a guest. `plugin` makes canwharf's managed plugin of
-packages, as `root` makes a root; `deb` makes the Debian package, in a root with Debian's tools.
-`python3 -m lab --help` shows the lab by hand; `terminal` joins a person's terminal to a command,
-`prompt` does what lines say to a pair. Everything that is costly is made once and kept (`cache`).
+packages, as `root` makes a root; `deb` makes the Debian package, in a root with Debian's tools;
+`kernel` makes a kernel of Debian's source. `python3 -m lab --help` shows the lab by hand; `terminal`
+joins a person's terminal to a command, `prompt` does what lines say to a pair. Everything that is
+costly is made once and kept (`cache`).
 
 Rules of the whole
 ------------------
@@ -37,9 +38,9 @@ Rules of the whole
 - Each wait is for an event and has a limit.
 
 Imports run downwards only:
-__main__ > prompt > pair > guest > disk > docker > machine > hub > boot > channel, root > suites,
-cache > errors. terminal > machine.
+__main__ > prompt > pair > guest > disk > docker > machine > hub > boot > kernel > channel, root >
+suites, cache > errors. terminal > machine.
 plugin, deb > machine, root, cache.
 `agent`, `dockerd`, `init`, `units` and `image.sh` run in the guest and import nothing of the lab;
-nor does `compile`, which runs in a plugin's tree.
+nor do `compile`, which runs in a plugin's tree, and `kernel.sh`, which runs among a kernel's tools.
 """

@@ -16,6 +16,7 @@ from lab.cache import folder, say
 from lab.docker import start_docker
 from lab.errors import CommandError, CommandTimeout, GuestDied, LabError
 from lab.guest import Guest
+from lab.kernel import ensure_kernel
 from lab.pair import NAMES, two_machines
 from lab.suites import DEFAULT_SUITE, SUITES
 
@@ -46,6 +47,7 @@ examples:
   python3 -m lab run --suite sid -- python3 -m pytest -p no:cacheprovider /repo/tests/kernel
   python3 -m lab shell --docker --disk /tmp/my.img  a disk to come back to
   python3 -m lab pair -- ping -c 1 b                two guests, a and b (pair --help)
+  python3 -m lab run --boot own-smp -- nproc        the lab's own kernel on two processors
 
 exit status: the command's own; 125 the guest died or the lab could not be built;
 124 the command took longer than --timeout and was killed.
@@ -105,6 +107,13 @@ def parser() -> argparse.ArgumentParser:
     )
     build_verb.set_defaults(verb=build)
 
+    kernel_verb = verbs.add_parser(
+        "kernel",
+        help="build the lab's own kernel, for the boot strategies own and own-smp (5 to 10 min)",
+        description=kernel.__doc__,
+    )
+    kernel_verb.set_defaults(verb=kernel)
+
     run_verb = verbs.add_parser(
         "run",
         parents=[machine, one],
@@ -149,6 +158,17 @@ def build(options: argparse.Namespace) -> int:
     """Build what a guest of the suite needs."""
     disk.prepared(SUITES[options.suite])
     say(f"{options.suite} is in {folder()}")
+    return 0
+
+
+def kernel(_options: argparse.Namespace) -> int:
+    """Build the lab's own kernel, of Debian's source, if it is not in the cache yet.
+
+    Prints its path, its release and its size. It starts as an ordinary program, without root.
+    """
+    built = ensure_kernel()
+    size = built.program.stat().st_size / 1e6
+    print(f"{built.program}: kernel {built.release}, {size:.1f} MB")
     return 0
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lab import cache
@@ -134,7 +135,21 @@ def debootstrap(
         *(f"--customize-hook={hook}" for hook in hooks),
         *(suite.name, str(target), source),
     ]
-    said: list[str] = []
+
+    def tell(line: str) -> None:
+        if line.startswith("I: ") and "hook" not in line:  # its stages, a few seconds each
+            report(f"{suite.name}: {line[3:].strip()}")
+
+    follow(command, f"mmdebstrap failed for {suite.name}", tell)
+
+
+def follow(command: Sequence[str], failed: str, tell: Callable[[str], None]) -> None:
+    """Run one of the machine's own programs, and `tell` each line that it prints.
+
+    Raises LabError with its last lines behind `failed`. It never outlives this call: where the
+    first word is `unshare --kill-child`, neither does anything that it started.
+    """
+    said: deque[str] = deque(maxlen=30)
     with subprocess.Popen(
         command,
         env={**os.environ, "PATH": ADMIN_PATH},
@@ -145,9 +160,12 @@ def debootstrap(
         errors="replace",
     ) as child:
         assert child.stdout is not None
-        for line in child.stdout:
-            said.append(line)
-            if line.startswith("I: ") and "hook" not in line:  # its stages, a few seconds each
-                report(f"{suite.name}: {line[3:].strip()}")
+        try:
+            for line in child.stdout:
+                said.append(line)
+                tell(line)
+        except BaseException:  # Ctrl-C does not reach a pid namespace's first process
+            child.kill()
+            raise
     if child.returncode:
-        raise LabError(f"mmdebstrap failed for {suite.name}:\n{''.join(said[-30:])}")
+        raise LabError(f"{failed}:\n{''.join(said)}")
