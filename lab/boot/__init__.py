@@ -10,6 +10,8 @@ these six reach it. Each is a file here:
     uml_sid     sid's User-Mode Linux, from a small folder of its own, under the suite's root
     kvm         the suite's ordinary kernel in QEMU, on this machine's processor
     emulation   the same without KVM: slow, for any processor (its name is "qemu")
+    own         the lab's own User-Mode Linux (lab.kernel) under the suite's root; on two
+                processors as own-smp
 
 `choose` tries them in turn and remembers what came up. `lab.machine` knows none of them: it runs
 `Boot.command` under `hold`, in namespaces of its own, and waits for the agent.

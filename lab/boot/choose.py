@@ -27,6 +27,7 @@ from lab.boot import Boot
 from lab.boot.death import Failure
 from lab.boot.emulation import Emulation
 from lab.boot.kvm import Kvm
+from lab.boot.own import OWN_SMP, Own
 from lab.boot.uml import Uml
 from lab.boot.uml_sid import UmlSid
 from lab.cache import Report
@@ -34,7 +35,7 @@ from lab.errors import GuestDied, LabError
 from lab.suites import Suite
 
 AUTOMATIC: tuple[Boot, ...] = (Uml(), UmlSid(), Kvm(), Emulation())
-ON_REQUEST: tuple[Boot, ...] = ()
+ON_REQUEST: tuple[Boot, ...] = (Own(), OWN_SMP)
 BOOTS: Mapping[str, Boot] = {boot.name: boot for boot in (*AUTOMATIC, *ON_REQUEST)}
 
 VARIABLE = "CANWHARF_BOOT"

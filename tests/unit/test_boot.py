@@ -13,6 +13,7 @@ from lab.boot.uml import Uml
 from lab.boot.uml_sid import UmlSid
 from lab.cache import Report
 from lab.errors import GuestDied, LabError
+from lab.kernel import Kernel
 from lab.suites import suite_named
 
 TRIXIE, SID = suite_named("trixie"), suite_named("sid")
@@ -230,6 +231,18 @@ def test_a_guest_with_a_cable_has_an_interface_and_one_without_has_none() -> Non
         *("lab_nic=vec0", "lab_address=10.9.0.1/24", "lab_host=a"),
     }
     assert not {*plain} - {*wired}
+
+
+def test_the_labs_own_kernel_has_as_many_processors_as_its_name_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = Kernel(Path("/cache/own"))
+    monkeypatch.setattr("lab.boot.own.ensure_kernel", lambda _report: own)
+    one, two = (choose.BOOTS[name].command(wiring(), print) for name in ("own", "own-smp"))
+    assert one[2:4] == two[2:4] == ["/cache/own", "/cache/root"]
+    assert {"rootflags=/mnt", "ncpus=1"} <= {*one}
+    assert {"rootflags=/mnt", "ncpus=2"} <= {*two}
+    assert not {"own", "own-smp"} & {boot.name for boot in choose.AUTOMATIC}
 
 
 def test_no_user_mode_linux_is_tried_on_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
