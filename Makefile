@@ -9,8 +9,8 @@ PYTEST = $(BIN)/pytest $(PYTEST_FLAGS)
 KINDS = system faults-short kernel-tests unit check
 EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)')
 
-.PHONY: help demo test test-matrix test-faults fast check unit kernel-tests system faults-short \
-	bench deb dist zipapp plugin kernel shell clean
+.PHONY: help demo test test-matrix test-smp test-faults fast check unit kernel-tests system \
+	faults-short bench deb dist zipapp plugin kernel shell clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -25,8 +25,13 @@ test: .venv/ready ## all that CI checks: about 10 minutes, and 5 more to build t
 	$(BIN)/python -m tests.runner $(KINDS)
 
 test-matrix: export CI = true
-test-matrix: .venv/ready ## the same in the suites trixie, bookworm, sid (Docker 26.1, 20.10, 28.5)
-	$(BIN)/python -m tests.runner $(EACH_SUITE) unit check
+test-matrix: .venv/ready ## the same in trixie, bookworm and sid (Docker 26.1, 20.10, 28.5), and test-smp
+	$(BIN)/python -m tests.runner $(EACH_SUITE) test-smp unit check
+
+# What goes wrong only where two processors forward frames at the same moment.
+test-smp: export CANWHARF_BOOT = own-smp
+test-smp: kernel-tests ## each frame once on two processors, too: on the lab's own kernel
+	CANWHARF_SUITE=$(SUITE) $(PYTEST) tests/system/test_bus.py
 
 test-faults: .venv/ready ## crashes at every step, 50 power cuts, … (45 minutes)
 	$(PYTEST) tests/faults

@@ -25,9 +25,9 @@ more, each with a cable that can be cut and mended. Their network has no way out
 
 `docker` starts, kills and stops the daemon in a guest. `plugin` makes canwharf's managed plugin of
 packages, as `root` makes a root; `deb` makes the Debian package, in a root with Debian's tools;
-`kernel` makes a kernel of Debian's source. `python3 -m lab --help` shows the lab by hand; `terminal`
-joins a person's terminal to a command, `prompt` does what lines say to a pair. Everything that is
-costly is made once and kept (`cache`).
+`kernel` makes a kernel of Debian's source. `python3 -m lab --help` shows the lab by hand;
+`terminal` joins a person's terminal to a command, `prompt` does what lines say to a pair.
+Everything that is costly is made once and kept (`cache`).
 
 Rules of the whole
 ------------------
