@@ -14,6 +14,10 @@ from lab.boot.uml import no_uml, uml_command
 from lab.cache import Report
 from lab.kernel import ensure_kernel
 
+# What is built in makes interfaces of its own accord, sit0 even in each new namespace. In Debian's
+# kernels it is a module, which nobody loads.
+WORDS = ("fb_tunnels=none", "dummy.numdummies=0", "ifb.numifbs=0")
+
 
 @dataclass(frozen=True, slots=True)
 class Own:
@@ -36,7 +40,7 @@ class Own:
             wiring,
             kernel=ensure_kernel(report).folder,
             rootflags="/mnt",
-            words=(f"ncpus={self.processors}",),
+            words=(f"ncpus={self.processors}", *WORDS),
         )
 
 
