@@ -29,8 +29,7 @@ from canwharf.bus.events import ERROR, Event, Report
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.bus.traffic import Count, Traffic
-from canwharf.docker import http
-from canwharf.docker.server import Answer, Server
+from canwharf.docker.server import Answer, Kind, Server
 from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel import gateway
 from canwharf.kernel.netlink import Requests
@@ -72,6 +71,21 @@ RECOVERIES = (
 _PORT = ("bus", "network", "endpoint", "interface")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
 _UNKNOWN = 404  # the status of a call that is none
+_PLAIN = "text/plain; charset=utf-8"
+# Whoever reaches the address may ask, so nobody can make us keep or do much: some megabytes in all.
+_ASKED = Kind(
+    "GET",
+    prometheus.CONTENT_TYPE_LATEST,
+    lambda text: f"{text}\n".encode(),
+    _PLAIN,
+    body=0,
+    connections=16,  # a Prometheus or two, and a person
+    deadline=10.0,  # as long as Prometheus itself waits
+    once=True,
+)
+# Seconds for which an answer is good, or this many times as long as it took to make: a caller who
+# asks all the time gets a tenth of ours at most.
+_FRESH, _SHARE = 1.0, 10
 
 
 class Metrics:
@@ -84,6 +98,8 @@ class Metrics:
         self._listening = None if self._path else _listen(where)
         self._write_at = 0.0  # at once
         self._failed = False
+        self._told: tuple[int, bytes] = 500, b""
+        self._fresh_until = 0.0
         self._registry = prometheus.CollectorRegistry()
         self._recoveries = self._counter("recoveries", "What was put right, by kind.", "kind")
         self._errors = self._counter("errors", "What could not be done, by kind.", "kind")
@@ -138,12 +154,20 @@ class Metrics:
         self._registry.register(_Frames(service, reconciler, requests))
         if self._listening is None:
             return self._write_when_due
-        kind = http.Kind("GET", prometheus.CONTENT_TYPE_LATEST)
-        return Server(selector, self._listening, self._answer, kind).expire
+        return Server(selector, self._listening, self._answer, _ASKED).expire
 
     def _answer(self, target: str, _body: bytes) -> tuple[int, bytes]:
         if target.partition("?")[0] != PAGE:
             return 404, f"the figures are at {PAGE}\n".encode()
+        began = time.monotonic()
+        if began >= self._fresh_until:
+            self._told = self._figures()
+            ended = time.monotonic()
+            self._fresh_until = ended + max(_FRESH, _SHARE * (ended - began))
+        return self._told
+
+    def _figures(self) -> tuple[int, bytes]:
+        """The status and the text of an answer."""
         try:
             return 200, self._text()
         except CanwharfError as error:

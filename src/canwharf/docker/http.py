@@ -37,16 +37,6 @@ _REASONS = {
 }
 
 
-class Kind(NamedTuple):
-    """What a server is asked by, and what it answers in."""
-
-    method: str
-    content_type: str
-
-
-CALLS = Kind("POST", "application/vnd.docker.plugins.v1.1+json")
-
-
 class Head(NamedTuple):
     """A request line and what matters of its headers.
 
@@ -80,7 +70,7 @@ def read_head(data: bytes) -> Head | None:
     if version == "HTTP/1.1" and "host" not in headers:
         raise HttpError(400, "not an HTTP request: the header Host is missing")
     if "transfer-encoding" in headers:
-        raise HttpError(411, "a call needs a Content-Length: bodies in chunks are not read")
+        raise HttpError(411, "a request needs a Content-Length: bodies in chunks are not read")
     asked = {word.strip(" \t") for word in headers.get("connection", "").lower().split(",")}
     keep = version == "HTTP/1.1" and "close" not in asked
     return Head(
@@ -94,12 +84,12 @@ def read_head(data: bytes) -> Head | None:
 
 
 def answer(
-    status: int, body: bytes, *, keep: bool = True, silent: bool = False, kind: Kind = CALLS
+    status: int, body: bytes, content_type: str, *, keep: bool = True, silent: bool = False
 ) -> bytes:
     """An answer; without its body where it is `silent` (the answer to a HEAD)."""
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
-        f"Content-Type: {kind.content_type}\r\n"
+        f"Content-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\n"
     )
     if not keep:

@@ -1,4 +1,4 @@
-"""HTTP on a unix socket: the front end's only I/O.
+"""HTTP on a listening socket: Docker's calls, and whoever asks for figures.
 
 Theory of operation. One thread, one selector. A connection gathers what arrives until it holds a
 whole request and never waits: a caller who sends half a body holds up nobody. A complete request
@@ -9,12 +9,13 @@ Rules:
 
 - Whatever arrives gets an answer of the protocol's form, or the end of its connection; nothing
   that arrives ends the server.
-- A body may have BODY_LIMIT bytes (Docker's calls have some hundred).
-- More than CONNECTION_LIMIT connections are not kept: the one that is waited for longest goes.
+- What callers can make us keep is limited, by their kind: the bytes of a body, and connections.
+  Beyond these the one goes that is waited for longest.
 - A caller whose request is refused half-way gets to read why: what it still sends is thrown away
   for a while before the connection ends.
-- A request must be complete DEADLINE seconds after its first byte. Between requests a connection
-  may rest for ever: Docker keeps its own open.
+- A request must be complete a time after its first byte. Between requests a connection of Docker's
+  may rest for ever. One of a caller who may be anybody (`once`) has one request, from its start on
+  that time to make it, and as long again to take the answer.
 """
 
 from __future__ import annotations
@@ -24,18 +25,46 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
+from typing import NamedTuple
 
 from canwharf.docker import http
 from canwharf.docker.routes import refusal
 from canwharf.errors import HttpError
 
-BODY_LIMIT = 1024 * 1024  # bytes
-DEADLINE = 30.0  # seconds
-CONNECTION_LIMIT = 400  # well below the usual 1,024 descriptors; Docker has a handful
 _FAREWELL = 5.0  # seconds that a refused caller has to stop sending and read why
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
 Answer = Callable[[str, bytes], tuple[int, bytes]]
+
+
+class Kind(NamedTuple):
+    """What a server is asked by, what it answers in, and how much of its callers it bears.
+
+    A refusal is the text of an error in a body of its own type. `body` is in bytes, `deadline` in
+    seconds, `connections` are those kept at the same time. `once`: one request a connection.
+    """
+
+    method: str
+    content_type: str
+    refusal: Callable[[str], bytes]
+    refusal_type: str
+    body: int
+    connections: int
+    deadline: float
+    once: bool
+
+
+_JSON = "application/vnd.docker.plugins.v1.1+json"
+CALLS = Kind(
+    "POST",
+    _JSON,
+    refusal,
+    _JSON,
+    body=1024 * 1024,  # Docker's calls have some hundred
+    connections=400,  # well below the usual 1,024 descriptors; Docker has a handful
+    deadline=30.0,
+    once=False,
+)
 
 
 class Server:
@@ -49,7 +78,7 @@ class Server:
         selector: selectors.BaseSelector,
         listening: socket.socket,
         answer: Answer,
-        kind: http.Kind = http.CALLS,
+        kind: Kind = CALLS,
     ) -> None:
         self.kind = kind
         self.called = False
@@ -80,7 +109,7 @@ class Server:
         except OSError:
             return  # gone again, or no descriptor free: the next event tells
         Connection(self, self._selector, accepted, self._answer)
-        if len(self.connections) > CONNECTION_LIMIT:
+        if len(self.connections) > self.kind.connections:
             self._give_up_one()
 
     def _give_up_one(self) -> None:
@@ -93,7 +122,8 @@ class Server:
 class Connection:
     """One caller: any number of requests, one after the other.
 
-    `deadline` is the monotonic time by which the present request must be complete.
+    `deadline` is the monotonic time by which the present request must be complete, or the last
+    answer taken.
     """
 
     def __init__(
@@ -103,7 +133,8 @@ class Connection:
         connected: socket.socket,
         answer: Answer,
     ) -> None:
-        self.deadline: float | None = None
+        self.kind = server.kind
+        self.deadline = monotonic() + self.kind.deadline if self.kind.once else None
         self._server = server
         self._selector = selector
         self._socket = connected
@@ -122,10 +153,11 @@ class Connection:
 
     def overdue(self) -> None:
         """Tell the caller that its request took too long; if it was told already, hang up."""
-        if self._refused:
+        if self._refused or self._last:
             self.close()
         else:
-            self._refuse(408, f"the request was not complete after {DEADLINE:g} seconds")
+            limit = f"{self.kind.deadline:g} seconds"
+            self._refuse(408, f"the request was not complete after {limit}")
 
     def close(self) -> None:
         """Hang up."""
@@ -164,14 +196,16 @@ class Connection:
             return False
         if head is None or len(self._received) < head.size + head.length:
             if self.deadline is None and self._received:
-                self.deadline = monotonic() + DEADLINE
+                self.deadline = monotonic() + self.kind.deadline
             return False
         body = self._received[head.size : head.size + head.length]
         self._received = self._received[head.size + head.length :]
         self._head = self.deadline = None
-        self._last = not head.keep
+        self._last = self.kind.once or not head.keep
+        if self.kind.once:
+            self.deadline = monotonic() + self.kind.deadline
         status, said = self._answer(head.target, body)
-        self._send(http.answer(status, said, keep=head.keep, kind=self._server.kind))
+        self._send(http.answer(status, said, self.kind.content_type, keep=not self._last))
         self._server.called = True
         return True
 
@@ -180,11 +214,13 @@ class Connection:
         head = http.read_head(self._received)
         if head is None:
             return None
-        if head.method != self._server.kind.method:
+        if head.method != self.kind.method:
             self._silent = head.method == "HEAD"
-            raise HttpError(405, f"every request here is a {self._server.kind.method}")
-        if head.length > BODY_LIMIT:
-            raise HttpError(413, f"the body is larger than {BODY_LIMIT} bytes")
+            raise HttpError(405, f"every request here is a {self.kind.method}")
+        if head.length > self.kind.body:
+            most = self.kind.body
+            what = f"the body is larger than {most} bytes" if most else "a request has no body here"
+            raise HttpError(413, what)
         if head.waits and len(self._received) == head.size:
             self._send(http.CONTINUE)
         return head
@@ -193,7 +229,8 @@ class Connection:
         """Answer a request that is no good, and read no other."""
         self._refused = True
         self.deadline = monotonic() + _FAREWELL
-        self._send(http.answer(status, refusal(text), keep=False, silent=self._silent))
+        body, kind = self.kind.refusal(text), self.kind.refusal_type
+        self._send(http.answer(status, body, kind, keep=False, silent=self._silent))
 
     def _send(self, data: bytes) -> None:
         self._unsent += data
