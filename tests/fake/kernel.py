@@ -213,6 +213,12 @@ class FakeKernel:
         self.link(name).up = up
         self._announce(self.link(name))
 
+    def rename(self, name: str, new: str) -> None:
+        """Somebody gives a link of the host's namespace another name."""
+        link = self.link(name)
+        link.name = new
+        self._announce(link)
+
     def move(self, name: str, namespace: str, source: str = HOST, new_name: str = "") -> None:
         """Move a link to another namespace, rename it there, bring it up: as an engine does."""
         link = self.link(name, source)

@@ -16,6 +16,42 @@ def rename(kernel: FakeKernel, name: str, new: str) -> None:
     kernel._announce(link)
 
 
+def test_a_host_end_that_is_renamed_is_still_its_endpoints(daemon: Daemon) -> None:
+    """Its alias tells: it stays on the bus, whoever joins, and goes with its container."""
+    kernel = daemon.kernel
+    daemon.service.create_network("n1", {})
+    for endpoint in ("e1", "e2"):
+        daemon.run_container("n1", endpoint)
+    kernel.rename(daemon.port("n1", "e1"), "front")
+    assert daemon.upkeep.repair()
+    daemon.run_container("n1", "e3")
+    kernel.delete_link("vcan0")
+    assert daemon.upkeep.repair()
+    members = ["vcan0", "front", daemon.port("n1", "e2"), daemon.port("n1", "e3")]
+    for sender in members:
+        assert set(kernel.deliveries(sender).values()) == {1}
+        assert {name for name, _fd in kernel.deliveries(sender)} == {*members} - {sender}
+    kernel.set_up("front", up=False)
+    assert daemon.upkeep.repair()
+    assert kernel.link("front").up
+    next_life = daemon.restarted()
+    assert not next_life.upkeep.sync().steps
+    next_life.service.delete_endpoint("n1", "e1")
+    assert "front" not in kernel.names()
+
+
+def test_a_host_end_that_is_renamed_before_its_container_took_the_other(daemon: Daemon) -> None:
+    """It is nobody's by its name alone; a full look would have deleted it."""
+    kernel = daemon.kernel
+    daemon.service.create_network("n1", {})
+    daemon.service.create_endpoint("n1", "e1", {})
+    joined = daemon.service.join("n1", "e1")
+    kernel.rename(daemon.port("n1", "e1"), "front")
+    daemon.upkeep.sync()
+    kernel.move(joined.interface, "e1", new_name="can0")
+    assert kernel.link("can0", "e1").peer is kernel.link("front")
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["", "and the kernel lost its announcements"])
 def test_two_adapters_that_change_names_change_buses(daemon: Daemon, lost: bool) -> None:
     """Rules stay with an interface that is renamed: nobody may hear two wires."""

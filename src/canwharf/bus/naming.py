@@ -10,7 +10,8 @@ Rules:
   engine knows us by; what bears another driver's alias is not ours.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
   that is lent to a container and may come back under another name. Neither is ours to delete.
-- What is not exactly such an alias belongs to somebody else.
+- What is not exactly such an alias belongs to somebody else. What has one is known by it, under
+  whatever name: a host end that was renamed is still its endpoint's.
 """
 
 from __future__ import annotations
@@ -87,6 +88,12 @@ def group_of(driver: str) -> int:
 def host_end(network: str, endpoint: str) -> str:
     """The name of a pair's end that stays on the host: `cwh` and 12 digits."""
     return f"cwh{_digits(network, endpoint)}"
+
+
+def made_as(alias: str) -> str:
+    """The name with which the host end of this alias was made; empty where it is no such alias."""
+    owner = parse_alias(alias)
+    return host_end(owner.network, owner.endpoint) if isinstance(owner, EndpointAlias) else ""
 
 
 def container_end(network: str, endpoint: str) -> str:

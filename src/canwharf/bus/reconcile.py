@@ -24,7 +24,14 @@ from typing import NamedTuple
 from canwharf.bus import adapters
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Place, Port
-from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
+from canwharf.bus.naming import (
+    AdapterAlias,
+    BusAlias,
+    EndpointAlias,
+    group_of,
+    made_as,
+    parse_alias,
+)
 from canwharf.bus.plan import (
     NOBODY,
     AddRule,
@@ -151,13 +158,15 @@ class Reconciler:
             last.pop(index, None)
             if gone := view.drop(index):
                 # Even if it comes back under the same index: its rules do not.
-                self._changed.add(gone.name)
+                self._changed.update((gone.name, made_as(gone.alias) or gone.name))
         for message in last.values():
             view.put(link.parse(message))
         for index, old in before.items():
             new = view.at(index)
             if old != new:
-                self._changed.update(each.name for each in (old, new) if each)
+                told = [each for each in (old, new) if each]
+                self._changed.update(each.name for each in told)
+                self._changed.update(filter(None, (made_as(each.alias) for each in told)))
             match parse_alias(new.alias if new else ""):
                 case AdapterAlias(driver, name) if driver == self._driver:
                     self._changed.add(name)  # it is back, under whatever name
@@ -175,7 +184,7 @@ class Reconciler:
             if isinstance(owner, AdapterAlias) and owner.driver == self._driver:
                 names.add(owner.name or found.name)
             elif is_ours(found, self._driver) and not (found.peer_away and found.alias):
-                names.add(found.name)
+                names.add(made_as(found.alias) or found.name)
         return frozenset(names)
 
     def pairs(self) -> list[tuple[EndpointAlias, Link]]:

@@ -8,6 +8,8 @@ Rules:
 - Rules are told by interface index and go with either of their interfaces, as in the kernel.
 - It remembers which links it has seen up: an adapter that was up and is down now was taken down
   by somebody, one that never was waits for us. And which are about to move into a container.
+- The host end of a pair is found by the name with which it was made, too, if it was renamed and
+  nothing else has that name: its alias tells whose it is.
 - Rules that do not have exactly a form of ours are somebody else's and are not in here.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from canwharf.bus import naming
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 
@@ -38,6 +41,7 @@ class View:
         self.former: dict[str, set[int]] = {}
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
+        self._made_as: dict[str, int] = {}  # of host ends that have another name now
         # source -> destination -> the rules from one to the other, equal ones as often as they are
         self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
         for link in links:
@@ -54,7 +58,7 @@ class View:
 
     def link(self, name: str) -> Link | None:
         """The link of this name."""
-        return self._links.get(self._names.get(name, 0))
+        return self._links.get(self._names.get(name) or self._made_as.get(name, 0))
 
     def other(self, name: str) -> Link | None:
         """The link that has this as an alternative name."""
@@ -71,10 +75,12 @@ class View:
     def put(self, link: Link) -> None:
         """A link is there, or has changed."""
         old = self._links.get(link.ifindex)
-        if old is not None and self._names.get(old.name) == link.ifindex:
-            del self._names[old.name]
+        if old is not None:
+            self._forget_names(old)
         self._links[link.ifindex] = link
         self._names[link.name] = link.ifindex
+        if (made_as := naming.made_as(link.alias)) and made_as != link.name:
+            self._made_as[made_as] = link.ifindex
         self._remember(old, link)
         if link.up:
             self.seen_up.add(link.ifindex)
@@ -88,12 +94,16 @@ class View:
         self.lent.discard(index)
         for indexes in self.former.values():
             indexes.discard(index)
-        if self._names.get(gone.name) == index:
-            del self._names[gone.name]
+        self._forget_names(gone)
         self._rules.pop(index, None)
         for destinations in self._rules.values():
             destinations.pop(index, None)
         return gone
+
+    def _forget_names(self, link: Link) -> None:
+        for names, name in ((self._names, link.name), (self._made_as, naming.made_as(link.alias))):
+            if names.get(name) == link.ifindex:
+                del names[name]
 
     def _remember(self, old: Link | None, link: Link) -> None:
         if old is None or old.name == link.name:
