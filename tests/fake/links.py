@@ -53,6 +53,7 @@ class FakeLink:
     txqueuelen: int = 0
     controller: Controller | None = None
     others: tuple[str, ...] = ()  # alternative names
+    carrier: bool = True  # an adapter's; a pair has one while both its ends are up
 
     def body(self) -> bytes:
         """As the kernel tells it (rtnl_fill_ifinfo)."""
@@ -60,6 +61,7 @@ class FakeLink:
             wire.IFNAME: self.name.encode() + b"\0",
             wire.MTU: wire.u32(self.mtu),
             wire.GROUP: wire.u32(self.group),
+            wire.CARRIER: bytes([self.peer.up and self.up if self.peer else self.carrier]),
         }
         if self.txqueuelen:
             found[wire.TXQLEN] = wire.u32(self.txqueuelen)

@@ -62,7 +62,11 @@ def engine(path: Path, answers: Mapping[str, object], ended: threading.Event) ->
                 "/networks/n1": {"Containers": {"c1": {"Name": "ecu1", "EndpointID": "e1"}}},
                 "/networks/n2": {"Containers": {}},
             },
-            Names({"n1": "bus0", "n2": "idle"}, {"e1": "ecu1"}),
+            Names(
+                {"n1": "bus0", "n2": "idle"},
+                {"e1": "ecu1"},
+                {"n1": frozenset({"e1"}), "n2": frozenset()},
+            ),
         ),
         # removed in between
         ({LIST: [BUS0]}, Names({"n1": "bus0"}, {})),

@@ -49,6 +49,10 @@ def test_mermaid(drawing: Drawing) -> None:
         '    b1(["vcan1<br/>virtual, down<br/>host: sent 21, received 21"])\n'
         '    c0 <-->|"can0<br/>sent 21, received 21"| b1\n'
         '    c2 -.-|"no interface"| b1\n'
+        '    t1["nothing goes to or from vcan1: it is down<br/>'
+        "endpoint e4 hears nobody and is not heard: "
+        'it has no interface; somebody deleted it, or it was never made"] --- b1\n'
+        "    style t1 stroke:#c00,color:#c00,fill:#fff\n"
         "    style b1 stroke:#c00,stroke-dasharray:4"
     )
 

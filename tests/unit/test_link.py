@@ -62,8 +62,9 @@ def test_a_pair_is_made_with_fd_and_the_hosts_end_has_the_group(kernel: FakeKern
     assert host is not None
     assert container is not None
     ends = host.ifindex, container.ifindex
-    assert host == Link(ends[0], "cwh1", "vxcan", up=False, group=GROUP, peer=ends[1])
-    assert container == Link(ends[1], "cwc1", "vxcan", up=True, peer=ends[0])
+    off = {"kind": "vxcan", "carrier": False}  # until both ends are up
+    assert host == Link(ends[0], "cwh1", up=False, group=GROUP, peer=ends[1], **off)  # type: ignore[arg-type]
+    assert container == Link(ends[1], "cwc1", up=True, peer=ends[0], **off)  # type: ignore[arg-type]
 
 
 def test_claiming_brings_up_and_names(kernel: FakeKernel) -> None:

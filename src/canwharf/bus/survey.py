@@ -1,28 +1,50 @@
 """A bus as it is: who is on it, who hears whom, and how many frames went where. Pure.
 
 Theory of operation. A gateway rule is a direction: from one port of a bus to another, for classic,
-FD or error frames, with the kernel's own counters. All that a picture of a bus needs follows from
-the state, the links, the rules, and what a recovery would change.
+FD or error frames, with the kernel's own counters. Whether frames get as far as into a container is
+told by the host end of its pair: it has a carrier while both ends are up, wherever the other one
+is, so no container is entered. All that is said of a bus, by whomever (status, doctor, figures),
+follows from here.
 
 Rules:
 
-- Who should hear whom is not decided here: a rule that a recovery would add is one that is missing.
+- Who should hear whom is not decided here: a rule that a plan would add is one that is missing.
+- A member with a fault (FAULTS) neither hears anybody nor is heard, whatever the rules.
+- A container that the engine knows on a network belongs to the bus, even if we know nothing of it;
+  one of ours that the engine does not know any more is missed by nobody.
 - A rule that is not of our form, or does not stay on one bus, is somebody else's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from canwharf.bus import adapters
-from canwharf.bus.model import Bus, Network, State
-from canwharf.bus.plan import AddRule, DeleteRule, ReplaceRule, Step, adapter_of, is_ours
+from canwharf.bus import adapters, naming
+from canwharf.bus.model import Bus, Endpoint, Network, State
+from canwharf.bus.naming import EndpointAlias
+from canwharf.bus.plan import AddRule, DeleteRule, ReplaceRule, Step, adapter_of, is_ours, plan
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.bus.view import View
 from canwharf.bus.words import kind_of
 from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import VIRTUAL, Link
+
+# Why a member hears nobody: of all that hold, the first.
+MISSING = "missing"  # it has no interface, or the adapter is not there
+NOT_TAKEN = "not-taken"  # no container has its interface: both ends are on the host
+DOWN = "down"  # its host-side interface is down
+BUS_OFF = "bus-off"  # the adapter has given up
+NO_CARRIER = "no-carrier"  # the container's end is down; the adapter has none
+FAULTS = (MISSING, NOT_TAKEN, DOWN, BUS_OFF, NO_CARRIER)
+# Why one does not hear another, beside these.
+NO_RULE = "no-rule"
+DOUBLED = "doubled"  # it hears every frame more than once
+NO_FD = "no-fd"  # somebody has made a host end that takes no CAN FD frames
+REASONS = (*FAULTS, NO_RULE, DOUBLED, NO_FD)
+
+Known = Mapping[str, Collection[str]]  # what the engine tells: network -> endpoints
+NOTHING_TOLD: Known = {}
 
 
 class Kernel(NamedTuple):
@@ -41,6 +63,7 @@ class Member(NamedTuple):
     """Who is on a bus: the host (with all that is on an adapter's wire), or an endpoint.
 
     `link` is its host-side interface, `inside` the container's, where they are there and known.
+    `fault` is one of FAULTS, or empty; `gone` says that the engine does not know it any more.
     """
 
     interface: str
@@ -49,6 +72,8 @@ class Member(NamedTuple):
     endpoint: str = ""
     inside: Link | None = None
     frames: Count = Count()
+    fault: str = ""
+    gone: bool = False
 
 
 class Direction(NamedTuple):
@@ -65,12 +90,15 @@ class Direction(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A member that should hear another and does not, or hears it more than once (`surplus`)."""
+    """A member that should hear another and does not, or hears it more than once: see REASONS.
+
+    `kind` are the frames; `all` of them where a member has a fault.
+    """
 
     source: str
     destination: str
     kind: str
-    surplus: bool
+    reason: str
 
 
 class Foreign(NamedTuple):
@@ -103,35 +131,36 @@ class Picture(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether all that are there hear each other exactly once."""
-        return not self.gaps
+        """Whether all hear each other exactly once."""
+        return not self.gaps and not any(each.fault for each in self.members)
 
 
-def survey(state: State, kernel: Kernel, steps: Iterable[Step]) -> list[Picture]:
-    """A picture of each bus; `steps` are those of a recovery."""
-    view = View(kernel.links)
-    steps = list(steps)
+def survey(state: State, kernel: Kernel, known: Known = NOTHING_TOLD) -> list[Picture]:
+    """A picture of each bus. Of a network that is not in `known` the engine has told nothing."""
+    rules = (entry.rule for entry in kernel.entries if entry.plain)
+    view = View(kernel.links, rules)
+    view.seen_up.update(link.ifindex for link in kernel.links)  # who is down was taken down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
-    return [_picture(state, bus, view, kernel, steps) for bus in buses]
+    return [_picture(state, bus, view, kernel, known) for bus in buses]
 
 
-def _picture(state: State, bus: Bus, view: View, kernel: Kernel, steps: Iterable[Step]) -> Picture:
+def _picture(state: State, bus: Bus, view: View, kernel: Kernel, known: Known) -> Picture:
     interface = bus.interface.name
     networks = tuple(
         each for each in state.networks.values() if each.settings.interface == interface
     )
-    ports = {port.name for port in bus.ports}
-    names = {link.ifindex: link.name for link in kernel.links}
-    rules, others = _sorted(kernel.entries, names, ports)
     link = adapter_of(bus, view) if bus.physical else view.link(interface)
     problem = adapters.complaint(bus, link, view.link(interface))
+    members = [] if bus.adapter.moved else [_host(interface, link)]
+    for network in networks:
+        members += _endpoints(state, network, view, kernel.inside, known.get(network.id))
+    ends = {each.link.ifindex: each.interface for each in members if each.link}
+    rules, others = _sorted(
+        kernel.entries, ends, {each.ifindex: each.name for each in view.links()}
+    )
     traffic = Traffic()
     traffic.look(rules)
-    places = [
-        (each.id, endpoint, interface if bus.adapter.moved else state.port(each, endpoint).name)
-        for each in networks
-        for endpoint in each.endpoints
-    ]
+    counts = traffic.counts
     return Picture(
         interface,
         link,
@@ -139,9 +168,12 @@ def _picture(state: State, bus: Bus, view: View, kernel: Kernel, steps: Iterable
         link is not None and is_ours(link, state.driver),
         bus.adapter.moved,
         networks,
-        tuple(_members(bus, places, view, kernel.inside, traffic.counts)),
-        _directions(rules, names),
-        tuple(_gaps(steps, ports, kernel.max_hops)),
+        tuple(
+            each._replace(frames=counts.get(each.link.ifindex, Count())) if each.link else each
+            for each in members
+        ),
+        _directions(rules, ends),
+        tuple(_gaps(state.driver, bus, view, members, kernel.max_hops)),
         others,
         _words(problem.what, problem.fields) if problem else "",
     )
@@ -152,19 +184,75 @@ def _words(what: str, fields: Mapping[str, str]) -> str:
     return f"{what}: {difference}" if difference else what
 
 
+def _host(interface: str, link: Link | None) -> Member:
+    fault = ""
+    if link is None or not link.can:
+        link, fault = None, MISSING
+    elif not link.up:
+        fault = DOWN
+    elif link.controller and link.controller.state_name == "BUS-OFF":
+        fault = BUS_OFF
+    elif not link.carrier:
+        fault = NO_CARRIER
+    return Member(interface, link, fault=fault)
+
+
+def _endpoints(
+    state: State,
+    network: Network,
+    view: View,
+    inside: Mapping[int, Link],
+    known: Collection[str] | None,
+) -> Iterator[Member]:
+    """The endpoints of a network: those that we know, and those that the engine knows."""
+    more = [each for each in known or () if naming.is_id(each) and each not in network.endpoints]
+    whole = network._replace(endpoints={**network.endpoints, **dict.fromkeys(more, Endpoint())})
+    for endpoint in whole.endpoints:
+        gone = known is not None and endpoint not in known
+        if network.settings.adapter.moved:
+            link = view.link(network.settings.interface)
+            fault = NOT_TAKEN if link and not gone else ""
+            name = network.settings.interface
+            yield Member(name, link, network.id, endpoint, fault=fault, gone=gone)
+            continue
+        name = state.port(whole, endpoint).name
+        link = view.link(name)
+        if link and not _is_of(link, EndpointAlias(state.driver, network.id, endpoint, "", "")):
+            link = None
+        fault = "" if gone else _fault(link)
+        end = inside.get(link.ifindex) if link else None
+        told = link.name if link else name
+        yield Member(told, link, network.id, endpoint, end, fault=fault, gone=gone)
+
+
+def _is_of(link: Link, wanted: EndpointAlias) -> bool:
+    """Whether it is the host end of this endpoint's pair; one without an alias yet may be."""
+    told = naming.parse_alias(link.alias)
+    return told[:3] == wanted[:3] if told else is_ours(link, wanted.driver)
+
+
+def _fault(link: Link | None) -> str:
+    """What is wrong with an endpoint of this host end."""
+    if link is None:
+        return MISSING
+    if not link.peer_away:
+        return NOT_TAKEN
+    return DOWN if not link.up else "" if link.carrier else NO_CARRIER
+
+
 def _sorted(
-    entries: Iterable[Entry], names: Mapping[int, str], ports: set[str]
+    entries: Iterable[Entry], ends: Mapping[int, str], names: Mapping[int, str]
 ) -> tuple[list[Entry], tuple[Foreign, ...]]:
     """The rules of this bus, and those of others that touch it."""
     ours: list[Entry] = []
     others: list[Foreign] = []
     for entry in entries:
-        source = names.get(entry.rule.source, "")
-        destination = names.get(entry.rule.destination, "")
-        within = {source, destination} <= ports
+        indexes = {entry.rule.source, entry.rule.destination}
+        within = indexes <= ends.keys()
         if within and entry.plain:
             ours.append(entry)
-        elif source in ports or destination in ports:
+        elif indexes & ends.keys():
+            source, destination = (names.get(each, "") for each in entry.rule[:2])
             others.append(Foreign(source, destination, within, entry))
     return ours, tuple(others)
 
@@ -183,24 +271,31 @@ def _directions(rules: Iterable[Entry], names: Mapping[int, str]) -> tuple[Direc
     return tuple(found.values())
 
 
-def _members(
-    bus: Bus,
-    places: Iterable[tuple[str, str, str]],
-    view: View,
-    inside: Mapping[int, Link],
-    counts: Mapping[int, Count],
-) -> Iterable[Member]:
-    """The host and the endpoints, which are told by network, id and host-side interface."""
-    name = bus.interface.name
-    if not bus.adapter.moved:
-        link = view.link(name)
-        frames = counts.get(link.ifindex if link else 0, Count())
-        yield Member(name, link, frames=frames)
-    for network, endpoint, port in places:
-        link = view.link(port)
-        end = inside.get(link.ifindex) if link else None
-        frames = counts.get(link.ifindex if link else 0, Count())
-        yield Member(port, link, network, endpoint, end, frames)
+def _gaps(
+    driver: str, bus: Bus, view: View, members: Sequence[Member], max_hops: int
+) -> Iterator[Gap]:
+    """Who does not hear whom, or more than once."""
+    there = [each for each in members if not each.gone]
+    for place, member in enumerate(there):
+        for other in there[place + 1 :]:
+            reason = member.fault or other.fault
+            if reason:
+                yield Gap(member.interface, other.interface, "all", reason)
+                yield Gap(other.interface, member.interface, "all", reason)
+            elif _lost_fd(member, other):
+                kind = kind_of(fd=True, errors=False)
+                yield Gap(member.interface, other.interface, kind, NO_FD)
+                yield Gap(other.interface, member.interface, kind, NO_FD)
+    # A port is planned for by the name that it was made with.
+    called = {each.name: (view.link(each.name) or each).name for each in bus.ports}
+    well = {each.interface for each in there if not each.fault}
+    for step in plan(driver, [bus], view, [each.name for each in bus.ports]).steps:
+        missing = isinstance(step, AddRule)
+        surplus = isinstance(step, DeleteRule | ReplaceRule) and multiplies(step, max_hops)
+        if isinstance(step, AddRule | DeleteRule | ReplaceRule) and (missing or surplus):
+            ends = called.get(step.source), called.get(step.destination)
+            if well.issuperset(ends):
+                yield _rule_gap(step, str(ends[0]), str(ends[1]))
 
 
 def multiplies(step: Step, max_hops: int) -> bool:
@@ -213,15 +308,16 @@ def multiplies(step: Step, max_hops: int) -> bool:
     return False
 
 
-def _gaps(steps: Iterable[Step], ports: set[str], max_hops: int) -> Iterable[Gap]:
-    for step in steps:
-        match step:
-            case AddRule(source, destination, fd, errors) if source in ports:
-                yield Gap(source, destination, kind_of(fd, errors), surplus=False)
-            case ReplaceRule(rule) | DeleteRule(rule) if step.source in ports:
-                if multiplies(step, max_hops):
-                    kind = kind_of(rule.fd, rule.errors)
-                    yield Gap(step.source, step.destination, kind, surplus=True)
+def _rule_gap(step: AddRule | DeleteRule | ReplaceRule, source: str, destination: str) -> Gap:
+    if isinstance(step, AddRule):
+        return Gap(source, destination, kind_of(step.fd, step.errors), NO_RULE)
+    return Gap(source, destination, kind_of(step.rule.fd, step.rule.errors), DOUBLED)
+
+
+def _lost_fd(*members: Member) -> bool:
+    """Whether CAN FD does not get through though it should: each pair is made for it."""
+    fd = [each.link is not None and each.link.fd for each in members]
+    return not all(fd) and all(has or each.endpoint for has, each in zip(fd, members, strict=True))
 
 
 def is_virtual(link: Link) -> bool:

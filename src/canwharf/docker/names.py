@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from time import monotonic
 from typing import NamedTuple
 
@@ -22,10 +22,14 @@ TIME_LIMIT = 2.0  # seconds, in all
 
 
 class Names(NamedTuple):
-    """Names by id; the containers' by that of their endpoint. `networks` are all that it knows."""
+    """Names by id; the containers' by that of their endpoint. `networks` are all that it knows.
+
+    `members` are the endpoints on each network of which it has told them.
+    """
 
     networks: Mapping[str, str]
     containers: Mapping[str, str]
+    members: Mapping[str, Collection[str]] = {}
 
 
 def ask(driver: str, limit: float = TIME_LIMIT, path: str = engine.SOCKET) -> Names | None:
@@ -44,13 +48,20 @@ def ask(driver: str, limit: float = TIME_LIMIT, path: str = engine.SOCKET) -> Na
         if isinstance(each.get("Id"), str) and engine.is_ours(each.get("Driver"), driver)
     }
     containers: dict[str, str] = {}
+    members: dict[str, Collection[str]] = {}
     for network in networks:
         told = get(f"/networks/{network}", end, path)
-        members = told.get("Containers") if isinstance(told, dict) else None
-        for each in (members if isinstance(members, dict) else {}).values():
-            if isinstance(each, dict) and isinstance(each.get("EndpointID"), str):
-                containers[each["EndpointID"]] = str(each.get("Name", ""))
-    return Names(networks, containers)
+        found = told.get("Containers") if isinstance(told, dict) else None
+        if not isinstance(found, dict):
+            continue
+        on_it = {
+            each["EndpointID"]: str(each.get("Name", ""))
+            for each in found.values()
+            if isinstance(each, dict) and isinstance(each.get("EndpointID"), str)
+        }
+        containers |= on_it
+        members[network] = frozenset(on_it)
+    return Names(networks, containers, members)
 
 
 def get(target: str, end: float, path: str = engine.SOCKET) -> object:

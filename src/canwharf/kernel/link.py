@@ -60,6 +60,8 @@ class Link(NamedTuple):
     namespace (where the index means something else). `controller` is an adapter's, `txqueuelen`
     the frames that wait for it at most. `others` are its alternative names: the kernel gives
     none of them to another link.
+    the frames that wait for it at most. `carrier`: frames get through; a pair has it while both
+    its ends are up, wherever the other one is.
     """
 
     ifindex: int
@@ -75,6 +77,7 @@ class Link(NamedTuple):
     controller: Controller | None = None
     txqueuelen: int = 0
     others: tuple[str, ...] = ()
+    carrier: bool = True
 
     @property
     def fd(self) -> bool:
@@ -107,6 +110,7 @@ def parse(message: Message) -> Link:
         ),
         txqueuelen=read_u32(found.get(uapi.IFLA_TXQLEN, bytes(4))),
         others=_others(found.get(uapi.IFLA_PROP_LIST, b"")),
+        carrier=found.get(uapi.IFLA_CARRIER, b"\1") != b"\0",
     )
 
 

@@ -4,7 +4,7 @@ Rules:
 
 - A container that is on several buses is one box with several plugs.
 - A plug says that its container hears all others on the bus, and is heard by them. What is not so
-  is said below the bus.
+  is said below the bus: a line for each member that hears nobody, and one for each pair beside.
 """
 
 from __future__ import annotations
@@ -12,9 +12,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from canwharf.bus.survey import Gap, Member, Picture, is_virtual
+from canwharf.bus.survey import (
+    BUS_OFF,
+    DOUBLED,
+    DOWN,
+    FAULTS,
+    MISSING,
+    NO_CARRIER,
+    NOT_TAKEN,
+    Gap,
+    Member,
+    Picture,
+    is_virtual,
+)
 from canwharf.operator.paint import legible
 from canwharf.operator.sight import Sight
+
+_OF_HOST = {
+    MISSING: "is missing",
+    DOWN: "is down",
+    BUS_OFF: "is BUS-OFF",
+    NO_CARRIER: "has no carrier",
+}
+_OF_CONTAINER = {
+    MISSING: "it has no interface; somebody deleted it, or it was never made",
+    NOT_TAKEN: "its interface is on the host, and in no container",
+    DOWN: "{name} is down",
+    NO_CARRIER: "{inside} is down in the container",
+}
 
 
 class Plug(NamedTuple):
@@ -62,7 +87,7 @@ def _line(sight: Sight, picture: Picture, numbers: dict[str, int]) -> Line:
             numbers[legible(sight.member(each))],
             _inside(picture, each),
             _frames(each),
-            _there(each),
+            not each.fault and not each.gone,
         )
         for each in picture.members
         if each.endpoint
@@ -100,10 +125,15 @@ def _frames(member: Member) -> str:
 
 
 def troubles(sight: Sight, picture: Picture) -> Iterator[str]:
-    """Who does not hear whom, or more than once, one line a pair."""
+    """Who does not hear whom, or more than once: one line a member with a fault, one a pair."""
     labels = sight.labels(picture)
+    for member in picture.members:
+        if member.fault:
+            yield legible(ailing(member, labels[member.interface]))
     kinds: dict[str, dict[str, None]] = {}
     for gap in picture.gaps:
+        if gap.reason in FAULTS:
+            continue  # said above, once
         kinds.setdefault(_gap(gap, labels), {})[gap.kind] = None
     for words, frames in kinds.items():
         yield legible(f"{words} ({', '.join(frames)})")
@@ -111,5 +141,16 @@ def troubles(sight: Sight, picture: Picture) -> Iterator[str]:
 
 def _gap(gap: Gap, labels: dict[str, str]) -> str:
     source, destination = labels[gap.source], labels[gap.destination]
-    heard = f"hears {source} more than once" if gap.surplus else f"does not hear {source}"
+    surplus = gap.reason == DOUBLED
+    heard = f"hears {source} more than once" if surplus else f"does not hear {source}"
     return f"{destination} {heard}"
+
+
+def ailing(member: Member, label: str) -> str:
+    """What a member's fault is, in words."""
+    name = member.interface
+    if not member.endpoint:
+        return f"nothing goes to or from {name}: it {_OF_HOST[member.fault]}"
+    inside = member.inside.name if member.inside else "its interface"
+    why = _OF_CONTAINER[member.fault].format(name=name, inside=inside)
+    return f"{label} hears nobody and is not heard: {why}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from canwharf.bus.survey import Direction, Gap, Member, Picture, is_virtual
+from canwharf.bus.survey import DOUBLED, Direction, Gap, Member, Picture, is_virtual
 from canwharf.kernel.link import Link
 from canwharf.operator.sight import Sight
 
@@ -70,6 +70,7 @@ def _member(sight: Sight, member: Member) -> Value:
         "network": member.network or None,
         "endpoint": member.endpoint or None,
         "inside": member.inside.name if member.inside else None,
+        "fault": member.fault or None,
         "sent": member.frames.sent,
         "received": member.frames.received,
         "dropped": member.frames.dropped,
@@ -87,5 +88,6 @@ def _direction(direction: Direction) -> Value:
 
 
 def _gap(gap: Gap) -> Value:
-    told = "more than once" if gap.surplus else "not at all"
-    return {"from": gap.source, "to": gap.destination, "frames": gap.kind, "heard": told}
+    told = "more than once" if gap.reason == DOUBLED else "not at all"
+    ends = {"from": gap.source, "to": gap.destination}
+    return {**ends, "frames": gap.kind, "heard": told, "reason": gap.reason}

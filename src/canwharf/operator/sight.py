@@ -113,7 +113,8 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
     if not sight.stored:
         return sight
     seen, outcome = rehearse(state, store, requests, served=bool(process))
-    pictures = tuple(survey(_sorted(seen), kernel, outcome.steps))
+    known = sight.names.members if sight.names else {}
+    pictures = tuple(survey(_sorted(seen), kernel, known))
     return sight._replace(
         pictures=pictures,
         hardware={

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from canwharf.bus.survey import Member, Picture, is_virtual
 from canwharf.kernel.can import Controller
-from canwharf.kernel.link import Link
 from canwharf.operator.drawing import troubles
 from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Paint, legible
 from canwharf.operator.sight import Sight
@@ -60,8 +59,9 @@ def _bus(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
         branch = "└──" if place == len(rows) - 1 else "├──"
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         line = "  ".join(cell for cell in cells if cell).rstrip()
-        gone = picture.members[place].link is None and not picture.moved
-        yield f"  {branch} {paint(line, DOUBTFUL) if gone else line}"
+        member = picture.members[place]
+        doubtful = bool(member.fault) or member.gone
+        yield f"  {branch} {paint(line, DOUBTFUL) if doubtful else line}"
     if picture.problem:
         yield f"  {paint(legible(picture.problem), BAD)}"
     yield from _hearing(sight, picture, paint)
@@ -105,9 +105,11 @@ def _member(sight: Sight, picture: Picture, member: Member) -> list[str]:
     if not member.endpoint:
         return ["host", member.interface, "", *counted]
     if picture.moved:
-        return [sight.member(member), "has the adapter", "", "", "", ""]
+        has = "not taken" if member.fault else "has the adapter"
+        return [sight.member(member), has, "", "", "", ""]
     if member.link is None:
-        return [sight.member(member), "no interface", member.interface, "", "", ""]
+        what = "has ended" if member.gone else "no interface"
+        return [sight.member(member), what, member.interface, "", "", ""]
     inside = member.inside.name if member.inside else "?" if member.link.peer_away else "not taken"
     if member.inside and not member.inside.up:
         inside += " (down)"
@@ -116,20 +118,10 @@ def _member(sight: Sight, picture: Picture, member: Member) -> list[str]:
 
 def _hearing(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
     there = [each for each in picture.members if each.link is not None]
-    if deaf := _deaf(picture.link):
-        yield f"  {paint(f'nothing goes to or from {picture.interface}: it is {deaf}', BAD)}"
-    elif picture.whole and len(there) > 1:
+    if picture.whole and len(there) > 1:
         yield f"  {paint('all hear each other', GOOD)}"
     for words in troubles(sight, picture):
         yield f"  {paint(words, BAD)}"
-
-
-def _deaf(link: Link | None) -> str:
-    """Why a host interface that is there hears nothing and is not heard."""
-    if link is None:
-        return ""
-    state = link.controller.state_name if link.controller else ""
-    return "down" if not link.up else state if state == "BUS-OFF" else ""
 
 
 def _differences(sight: Sight, paint: Paint) -> Iterator[str]:

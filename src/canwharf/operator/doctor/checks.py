@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 from canwharf.bus import naming, words
 from canwharf.bus.plan import DeleteLink, DeleteRule
-from canwharf.bus.survey import Picture, multiplies
+from canwharf.bus.survey import DOWN, NO_CARRIER, Member, Picture, multiplies
 from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED, Parameters
 from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts, Unit
+from canwharf.operator.drawing import ailing
 
 OK, WARN, FAILURE = "ok", "warning", "failure"
 
@@ -199,6 +200,9 @@ def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
         what = f"{name} is BUS-OFF: it has given up after too many errors on the wire"
         # Not `type can restart`: the kernel refuses that under restart-ms, and serial adapters do.
         return Finding(FAILURE, what, f"ip link set {name} down && ip link set {name} up")
+    if not link.carrier:
+        what = f"{name} has no carrier: nothing is heard or sent there"
+        return Finding(FAILURE, what, f"ip link set {name} down && ip link set {name} up")
     if picture.problem:
         return Finding(WARN, f"{name}: {picture.problem}")
     if unused and picture.ours and naming.is_hardware_like(name):
@@ -208,6 +212,31 @@ def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
         what += f"make the network anew, with can.interface={unused[0]}, or with "
         return Finding(WARN, f"{what}can.type=physical if the adapter should be {name}")
     return Finding(OK, f"{name} is {'up' if link.up else 'there'}")
+
+
+def _members(facts: Facts) -> Iterator[Finding]:
+    for picture in facts.sight.pictures if facts.sight else ():
+        ill = [each for each in picture.members if each.fault and each.endpoint]
+        for member in ill:
+            yield _member(facts, picture, member)
+        if picture.whole:
+            yield Finding(OK, f"all on {picture.interface} hear each other")
+
+
+def _member(facts: Facts, picture: Picture, member: Member) -> Finding:
+    """A container that hears nobody, and what brings it back."""
+    label = facts.sight.member(member) if facts.sight else ""
+    what = f"on {picture.interface}, {ailing(member, label)}"
+    if member.fault == DOWN:
+        return Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
+    named = facts.sight and facts.sight.names
+    if not named or member.endpoint not in named.containers:
+        return Finding(FAILURE, f"{what}; a restart of the container brings it back")
+    if member.fault == NO_CARRIER and member.inside:
+        sandbox = f"$(docker inspect -f '{{{{.NetworkSettings.SandboxKey}}}}' {label})"
+        name = shlex.quote(member.inside.name)
+        return Finding(FAILURE, what, f"nsenter --net={sandbox} ip link set {name} up")
+    return Finding(FAILURE, what, f"docker restart {label}")
 
 
 def _rate(picture: Picture) -> str:
@@ -325,6 +354,7 @@ CHECKS: dict[str, Check] = {
     "units": _units,
     "state": _state,
     "buses": _buses,
+    "members": _members,
     "differences": _differences,
     "doubled": _doubled,
     "foreign": _foreign,

@@ -1,0 +1,181 @@
+"""Who hears nobody, told from the host: the real ends of real pairs, in every state they can be."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from canwharf.bus.survey import Picture
+from canwharf.kernel.netlink import Netlink
+from canwharf.operator.doctor.checks import CHECKS, OK
+from canwharf.operator.doctor.facts import Facts
+from canwharf.operator.record import record
+from canwharf.operator.sight import Sight, look
+from tests.frames import entered, exchange
+from tests.kernel.world import Container, Site, _move, index_of, ip, requests, run, wait_until
+
+N = "n" * 64
+SOCKET = "/nowhere/canwharf.sock"
+
+
+class Watched:
+    """A bus of three, and what is said of it."""
+
+    def __init__(self, site: Site, directory: Path, netlink: Netlink) -> None:
+        self.site = site
+        self._directory = str(directory / "state")
+        self._netlink = netlink
+        site.network(N)
+        site.start(N, "e1", "e2")
+        site.assert_whole()
+
+    def sight(self) -> Sight:
+        return look(SOCKET, self._directory, self._netlink)
+
+    @property
+    def picture(self) -> Picture:
+        (picture,) = self.sight().pictures
+        return picture
+
+    def faults(self) -> list[str]:
+        return [each.fault for each in self.picture.members]
+
+    def inside(self, endpoint: str, *commands: str) -> None:
+        with entered(self.site.containers[N, endpoint].path):
+            for each in commands:
+                ip(each)
+
+    def agree(self, whole: bool) -> bool:
+        """Whether all who tell say this."""
+        sight = self.sight()
+        (bus,) = json.loads(json.dumps(record(sight)))["buses"]
+        levels = {each.level for each in CHECKS["members"](Facts("canwharf", SOCKET, sight=sight))}
+        assert {bus["whole"], not bus["gaps"], levels == {OK}} == {whole}
+        return True
+
+
+@pytest.fixture
+def watched(site: Site, tmp_path: Path, netlink: Netlink) -> Watched:
+    return Watched(site, tmp_path, netlink)
+
+
+def _moved(watched: Watched, container: Container) -> None:
+    """As `ip link set can0 netns …` in the container."""
+    there = os.open(container.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with entered(watched.site.containers[N, "e1"].path), requests() as netlink:
+            netlink.batch([_move(index_of("can0"), there, "can0")])
+    finally:
+        os.close(there)
+
+
+Disturb = Callable[[Watched, Container], None]
+
+
+@pytest.mark.parametrize(
+    ("disturb", "fault"),
+    [
+        (lambda watched, _other: watched.inside("e1", "link set can0 down"), "no-carrier"),
+        (lambda watched, _other: watched.inside("e1", "link delete can0"), "missing"),
+        (_moved, "no-carrier"),
+        (
+            lambda watched, _other: watched.site.containers[N, "e1"].give_back("can0", "back0"),
+            "not-taken",
+        ),
+        (lambda watched, _other: ip(f"link set {watched.site.port(N, 'e1')} down"), "down"),
+        (lambda watched, _other: ip(f"link delete {watched.site.port(N, 'e1')}"), "missing"),
+    ],
+    ids=["down", "deleted", "moved", "given back", "host end down", "host end deleted"],
+)
+def test_a_container_that_hears_nobody_is_told(
+    watched: Watched, container: Container, disturb: Disturb, fault: str
+) -> None:
+    """And nobody is told that all is well, with the daemon there or not."""
+    assert watched.agree(whole=True)
+    disturb(watched, container)
+    assert watched.faults() == ["", fault, ""]
+    assert {each.reason for each in watched.picture.gaps} == {fault}
+    assert watched.agree(whole=False)
+    watched.site.daemon.upkeep.repair()
+    mended = fault == "down"
+    assert watched.faults() == ["", "" if mended else fault, ""]
+    assert watched.agree(whole=mended)
+
+
+def test_what_does_not_matter_is_not_told(watched: Watched) -> None:
+    """Renamed inside it hears as before; brought up again, too."""
+    watched.inside("e1", "link set can0 down", "link set can0 name mine", "link set mine up")
+    assert watched.faults() == ["", "", ""]
+    assert watched.agree(whole=True)
+    assert watched.picture.members[1].inside is not None
+    assert watched.picture.members[1].inside.name == "mine"
+
+
+def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) -> None:
+    """Docker was told to take it, and died."""
+    site.network(N)
+    site.create(N, "e1")
+    site.service.join(N, "e1")
+    (picture,) = look(SOCKET, str(tmp_path / "state"), netlink).pictures
+    assert [each.fault for each in picture.members] == ["", "not-taken"]
+    assert not picture.whole
+
+
+def test_the_host_interface_is_down_or_gone(watched: Watched) -> None:
+    """Nobody hears the host then, and the containers still hear each other."""
+    site = watched.site
+    ip("link set vcan0 down")
+    assert watched.faults() == ["down", "", ""]
+    assert not watched.picture.whole
+    ip("link delete vcan0")
+    assert watched.faults() == ["missing", "", ""]
+    others = {site.port(N, "e1"), site.port(N, "e2")}
+    assert not any({each.source, each.destination} == others for each in watched.picture.gaps)
+    site.daemon.upkeep.repair()
+    assert watched.agree(whole=True)
+    site.assert_whole()
+
+
+def test_one_direction_is_missing(watched: Watched) -> None:
+    """Somebody deletes one rule, of CAN FD alone."""
+    port = watched.site.port(N, "e1")
+    for rule in _rules(port):
+        if rule[:4] == ["-s", "vcan0", "-d", port] and "-X" in rule:
+            run("cangw", "-D", *rule)
+    (gap,) = watched.picture.gaps
+    assert gap == ("vcan0", port, "FD", "no-rule")
+
+
+def _rules(port: str) -> list[list[str]]:
+    """The words of the rules at this interface, as `cangw -A` would have them."""
+    listed = run("cangw", "-L", check=False).splitlines()
+    lines = [line.split("#")[0].split("cangw -A ")[1].split() for line in listed if "-A " in line]
+    return [line for line in lines if port in line]
+
+
+def test_a_host_end_that_is_renamed_stays_on_its_bus(watched: Watched) -> None:
+    """Its alias tells whose it is: no rule of it is somebody else's, nor left out by who joins."""
+    site = watched.site
+    port = site.port(N, "e1")
+    ip(f"link set {port} down")
+    ip(f"link set {port} name front")
+    ip("link set front up")
+    site.daemon.upkeep.repair()
+    wait_until(lambda: watched.faults() == ["", "", ""])
+    assert watched.agree(whole=True)
+    assert watched.picture.others == ()
+    assert watched.picture.members[1].interface == "front"
+    site.start(N, "e3")
+    ip("link delete vcan0")
+    site.daemon.upkeep.repair()
+    assert watched.agree(whole=True)
+    assert exchange(site.members()).faults == []
+    with closing(site.containers.pop((N, "e1"))) as container:
+        container.give_back("can0", "back0")
+        site.service.delete_endpoint(N, "e1")
+    assert not Path("/sys/class/net/front").exists()

@@ -1,0 +1,240 @@
+"""Who hears nobody, whatever the rules: told from the host end, the same wherever it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from canwharf.bus.survey import FAULTS, REASONS, Picture
+from canwharf.docker.names import Names
+from canwharf.kernel.can import Controller
+from canwharf.operator import paint, text
+from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, Finding
+from canwharf.operator.drawing import draw
+from canwharf.operator.record import record
+from canwharf.operator.sight import Sight
+from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
+from tests.unit.test_doctor import WELL
+from tests.unit.test_status import NAMES, busy, seen
+
+__all__ = ["busy"]
+
+SANDBOX = "$(docker inspect -f '{{.NetworkSettings.SandboxKey}}' ecu1)"
+Disturb = Callable[[FakeKernel, str], object]
+
+
+def inside_down(kernel: FakeKernel, _port: str) -> None:
+    kernel.link("can0", "e1").up = False
+
+
+def deleted(kernel: FakeKernel, port: str) -> None:
+    kernel.delete_link(port)
+
+
+def given_back(kernel: FakeKernel, _port: str) -> None:
+    kernel.move("can0", "", "e1", "back0")
+
+
+def host_end_down(kernel: FakeKernel, port: str) -> None:
+    kernel.link(port).up = False
+
+
+def somebody_elses(kernel: FakeKernel, port: str) -> None:
+    kernel.delete_link(port)
+    kernel.add_link(port, "vcan")
+
+
+def findings(check: str, sight: Sight) -> list[Finding]:
+    return list(CHECKS[check](WELL._replace(sight=sight)))
+
+
+def only(sight: Sight) -> Picture:
+    (picture,) = sight.pictures
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("disturb", "fault", "words", "mend"),
+    [
+        (
+            inside_down,
+            "no-carrier",
+            "can0 is down in the container",
+            f"nsenter --net={SANDBOX} ip link set can0 up",
+        ),
+        (deleted, "missing", "it has no interface", "docker restart ecu1"),
+        (somebody_elses, "missing", "it has no interface", "docker restart ecu1"),
+        (given_back, "not-taken", "its interface is on the host", "docker restart ecu1"),
+        (host_end_down, "down", " is down", "canwharf sync"),
+    ],
+)
+def test_a_container_that_hears_nobody(
+    busy: Daemon, disturb: Disturb, fault: str, words: str, mend: str
+) -> None:
+    """No reader is told that all is well: neither a person, nor a program, nor the doctor."""
+    port = busy.port("n1", "e1")
+    disturb(busy.kernel, port)
+    sight = seen(busy)
+    told = text.render(sight, paint.plain)
+    assert "all hear each other" not in told
+    (line,) = [each for each in told.splitlines() if "hears nobody" in each]
+    assert line.startswith("  ecu1 hears nobody and is not heard: ")
+    assert words in line
+    (bus,) = json.loads(json.dumps(record(sight)))["buses"]
+    assert bus["whole"] is False
+    assert [each["fault"] for each in bus["members"]] == [None, fault, None]
+    others = {"vcan0", busy.port("n1", "e2")}
+    assert {(each["from"], each["to"]) for each in bus["gaps"]} == {
+        ends for other in others for ends in ((port, other), (other, port))
+    }
+    assert {(each["reason"], each["heard"]) for each in bus["gaps"]} == {(fault, "not at all")}
+    (finding,) = findings("members", sight)
+    assert (finding.level, finding.mend) == (FAILURE, mend)
+    assert words in finding.what
+    assert finding.safe == (fault == "down")
+    (drawn,) = draw(sight).lines
+    assert [plug.there for plug in drawn.plugs] == [False, True]
+
+
+def test_the_command_of_a_container_with_a_hostile_interface(busy: Daemon) -> None:
+    """Its name is the container's choice, and the command is root's."""
+    busy.kernel.link("can0", "e1").up = False
+    sight = seen(busy)
+    members = [
+        each._replace(inside=each.inside._replace(name="a;reboot")) if each.inside else each
+        for each in only(sight).members
+    ]
+    hostile = sight._replace(pictures=(only(sight)._replace(members=tuple(members)),))
+    (finding,) = findings("members", hostile)
+    assert finding.mend.endswith("ip link set 'a;reboot' up")
+
+
+def test_without_docker_the_doctor_knows_no_command(busy: Daemon) -> None:
+    """A container has no name then; that it hears nobody is told all the same."""
+    busy.kernel.delete_link(busy.port("n1", "e1"))
+    (finding,) = findings("members", seen(busy, None))
+    assert (finding.level, finding.mend) == (FAILURE, "")
+    assert "endpoint e1 hears nobody" in finding.what
+
+
+def test_all_is_well(busy: Daemon) -> None:
+    (finding,) = findings("members", seen(busy))
+    assert finding == Finding(OK, "all on vcan0 hear each other")
+
+
+def test_a_container_that_only_docker_knows(busy: Daemon) -> None:
+    """Its interface was deleted and its record collected; it runs, and is on the bus for Docker."""
+    busy.service.delete_endpoint("n1", "e1")
+    known = NAMES._replace(members={"n1": {"e1", "e2", "not an id"}})
+    sight = seen(busy, known)
+    assert not only(sight).whole
+    assert "ecu1 hears nobody and is not heard: it has no interface" in text.render(
+        sight, paint.plain
+    )
+    assert findings("members", sight)[0].mend == "docker restart ecu1"
+
+
+def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon) -> None:
+    """It ended while the daemon was away; its record goes by itself."""
+    busy.kernel.kill_namespace("e1")
+    assert not only(seen(busy)).whole  # nobody told that it has ended
+    sight = seen(busy, NAMES._replace(members={"n1": {"e2"}}))
+    assert only(sight).whole
+    told = text.render(sight, paint.plain)
+    assert "all hear each other" in told
+    assert "has ended" in told
+
+
+def test_an_adapter_that_nobody_hears(daemon: Daemon, kernel: FakeKernel) -> None:
+    """Whatever the rules; and with nobody else on its bus."""
+    link = kernel.add_link("can0", "can", mtu=16)
+    daemon.service.create_network("n1", {"can.interface": "can0"})
+    assert only(seen(daemon, NAMES, Controller(0))).whole
+    daemon.run_container("n1", "e1")
+    assert only(seen(daemon, NAMES, Controller(0))).whole
+    assert not only(seen(daemon, NAMES, Controller(3))).whole
+    link.carrier = False
+    sight = seen(daemon, NAMES, Controller(0))
+    assert only(sight).members[0].fault == "no-carrier"
+    assert "nothing goes to or from can0: it has no carrier" in text.render(sight, paint.plain)
+    assert [each.level for each in findings("buses", sight)] == [FAILURE]
+    link.carrier = True
+    kernel.set_up("can0", up=False)
+    assert only(seen(daemon, NAMES, Controller(4))).members[0].fault == "down"
+    kernel.unplug("can0")
+    sight = seen(daemon)
+    assert [each.fault for each in only(sight).members] == ["missing", ""]
+    kernel.add_link("can0", "vcan")  # and takes its name
+    assert only(seen(daemon)).members[0].fault == "missing"
+
+
+def test_a_lent_adapter_that_nobody_took(daemon: Daemon, kernel: FakeKernel) -> None:
+    """It is on the host, and its container without it."""
+    kernel.plug("can0")
+    given = {"can.interface": "can0", "can.mode": "move", "can.name": "can"}
+    given["can.bitrate"] = "500000"
+    daemon.service.create_network("n1", given)
+    daemon.run_container("n1", "e1")
+    assert only(seen(daemon)).whole
+    kernel.move("can0", "", "e1", "can0")
+    sight = seen(daemon)
+    assert only(sight).members[0].fault == "not-taken"
+    assert "ecu1 hears nobody" in text.render(sight, paint.plain)
+
+
+def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
+    """A rule is a direction and a kind of frames; each is missed for itself."""
+    port = busy.port("n1", "e1")
+    ends = kernel.link("vcan0").index, kernel.link(port).index
+    kernel.rules = [
+        each
+        for each in kernel.rules
+        if (each.source, each.destination) != ends or not each.flags & 8
+    ]
+    (gap,) = only(seen(busy)).gaps
+    assert gap == ("vcan0", port, "FD", "no-rule")
+    kernel.add_rule("vcan0", port)
+    assert {each.reason for each in only(seen(busy)).gaps} == {"no-rule", "doubled"}
+
+
+def test_a_host_end_that_takes_no_fd(busy: Daemon, kernel: FakeKernel) -> None:
+    """We make pairs for CAN FD; where one takes none, its rules forward nothing."""
+    port = busy.port("n1", "e1")
+    kernel.link(port).mtu = 16
+    gaps = only(seen(busy)).gaps
+    assert {each.reason for each in gaps} == {"no-fd"}
+    assert {each.kind for each in gaps} == {"FD"}
+    assert {port in each[:2] for each in gaps} == {True}
+    kernel.link("vcan0").mtu = 16  # the bus is classic: what its containers miss is each other
+    assert not any("vcan0" in each[:2] for each in only(seen(busy)).gaps)
+
+
+def test_a_renamed_host_end_is_told_by_its_alias(busy: Daemon, kernel: FakeKernel) -> None:
+    """It is on the bus under its new name; no command would cut the container off."""
+    kernel.rename(busy.port("n1", "e1"), "front")
+    sight = seen(busy)
+    picture = only(sight)
+    assert picture.whole
+    assert [each.interface for each in picture.members][1] == "front"
+    assert {each.source for each in picture.directions} >= {"front"}
+    assert picture.others == ()
+    assert "all hear each other" in text.render(sight, paint.plain)
+    assert {each.level for each in findings("foreign", sight)} == {OK}
+    rule = kernel.rules.pop()
+    assert "front" in only(seen(busy)).gaps[0][:2] or rule.source != kernel.link("front").index
+
+
+def test_every_reason_is_a_word_for_programs() -> None:
+    """Labels of figures are made of them."""
+    assert all(each.replace("-", "").isalpha() for each in REASONS)
+    assert set(FAULTS) < set(REASONS)
+
+
+def test_names_that_docker_did_not_tell_in_time_change_nothing(busy: Daemon) -> None:
+    """Of a network without an answer nobody is thought to be gone."""
+    assert only(seen(busy, Names({"n1": "bus0"}, {}, {}))).whole
+    busy.kernel.delete_link(busy.port("n1", "e1"))
+    assert not only(seen(busy, Names({"n1": "bus0"}, {}, {}))).whole
