@@ -28,9 +28,11 @@ def replace(path: str, text: bytes, mode: int | None = None, *, sync: bool = Tru
     durable when the folder has been synced, which is the caller's.
     """
     aside = f"{path}.new"
-    with suppress(FileNotFoundError):
+    try:
+        descriptor = os.open(aside, _NEW, 0o666)
+    except FileExistsError:  # left by a crash, or planted
         os.unlink(aside)
-    descriptor = os.open(aside, _NEW, 0o666)
+        descriptor = os.open(aside, _NEW, 0o666)
     try:
         with open(descriptor, "wb") as file:
             if mode is not None:
