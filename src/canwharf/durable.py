@@ -34,13 +34,16 @@ def replace(path: str, text: bytes, mode: int | None = None, *, sync: bool = Tru
         os.unlink(aside)
         descriptor = os.open(aside, _NEW, 0o666)
     try:
-        with open(descriptor, "wb") as file:
+        try:
             if mode is not None:
                 os.fchmod(descriptor, mode)
-            file.write(text)
-            file.flush()
+            left = memoryview(text)
+            while left:
+                left = left[os.write(descriptor, left) :]
             if sync:
                 os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(aside, path)
     except BaseException:
         with suppress(OSError):
