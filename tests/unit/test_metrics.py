@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
+import re
 import selectors
 import socket
 import stat
@@ -20,12 +22,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import canwharf
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
-from canwharf.cli import main
-from canwharf.cli.metrics import INTERVAL, RECOVERIES, Metrics
+from canwharf.bus.kinds import ERRORS, RECOVERIES
+from canwharf.bus.survey import REASONS, Kernel, survey
+from canwharf.cli import figures, main
+from canwharf.cli.metrics import INTERVAL, Metrics
+from canwharf.docker.containers import PAUSE
 from canwharf.errors import KernelError, StartError
 from canwharf.kernel import gateway
+from canwharf.kernel.can import Controller, Statistics
+from canwharf.kernel.link import Link
 from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
 
+COUNTED = Statistics(1, 2, 3, 4, 5, 6)
 Samples = dict[tuple[str, ...], float]
 
 
@@ -38,9 +47,7 @@ class Scraped:
         assert self.metrics._listening is not None
         self._address = self.metrics._listening.getsockname()
         self._selector = selectors.DefaultSelector()
-        self.expire = self.metrics.begin(
-            self._selector, daemon.service, daemon.reconciler, daemon.kernel
-        )
+        self.expire = self.metrics.begin(self._selector, daemon.service, daemon.kernel)
 
     def step(self) -> None:
         """One round of the daemon's loop."""
@@ -157,15 +164,22 @@ def test_the_real_rules_are_read(daemon: Daemon, scraped: Scraped) -> None:
 
 def test_recoveries_and_errors_by_kind(scraped: Scraped) -> None:
     """A kind that never happened is a zero: the first time is a rise, too."""
+    before = scraped.samples()
+    for what, kind in RECOVERIES.items():
+        assert before["canwharf_recoveries_total", kind] == 0, what
+    for what, kind in ERRORS.items():
+        assert before["canwharf_errors_total", kind] == 0, what
     kinds = ("recreated bus interface", "restored rules", "endpoint joined")
     for level, what in zip((WARNING, INFO, INFO), kinds, strict=True):
         scraped.metrics.counting(Event(level, what, {"interface": "vcan0"}))
     scraped.metrics.counting(Event(ERROR, "refused a call", {}))
     found = scraped.samples()
-    assert found["canwharf_recoveries_total", "recreated bus interface"] == 1
-    assert found["canwharf_recoveries_total", "restored rules"] == 1
-    assert found["canwharf_recoveries_total", "adopted network"] == 0
-    assert found["canwharf_errors_total", "refused a call"] == 1
+    assert found["canwharf_recoveries_total", "bus-recreated"] == 1
+    assert found["canwharf_recoveries_total", "rules-restored"] == 1
+    assert found["canwharf_errors_total", "call-refused"] == 1
+    assert {name for name in found if found[name] != before.get(name)} >= {
+        ("canwharf_errors_total", "call-refused")
+    }
     assert [event.what for event in scraped.said] == [*kinds, "refused a call"]
 
 
@@ -178,16 +192,143 @@ ABOUT_OPTIONS = {
 }
 
 
-def test_every_warning_is_a_recovery() -> None:
+def test_every_warning_is_a_recovery_and_every_error_has_a_kind() -> None:
     """What is put right by itself is a warning in the log: see docs/logs.md."""
-    warnings = set()
+    told: dict[str, set[str]] = {"WARNING": set(), "ERROR": set()}
     for path in Path(canwharf.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(args=[ast.Name("WARNING"), ast.Constant(str(what)), *_]):
-                    warnings.add(what)
-    assert {*RECOVERIES} - warnings == {"restored rules"}
-    assert warnings - ABOUT_OPTIONS <= {*RECOVERIES}
+                case ast.Call(
+                    args=[ast.Name("WARNING" | "ERROR" as level), ast.Constant(what), *_]
+                ):
+                    told[level].add(str(what))
+    assert {*RECOVERIES} - told["WARNING"] == {"restored rules"}
+    assert told["WARNING"] - ABOUT_OPTIONS <= {*RECOVERIES}
+    assert told["ERROR"] == {*ERRORS}
+
+
+def test_labels_are_words_for_programs_and_are_documented() -> None:
+    """A sentence may be worded better one day, and a rule that names it would be silent."""
+    kinds = [*RECOVERIES.values(), *ERRORS.values()]
+    assert len(set(kinds)) == len(kinds)
+    assert all(re.fullmatch("[a-z]+(-[a-z]+)*", each) for each in kinds)
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
+    assert not [each for each in kinds if f"`{each}`" not in page]
+
+
+def test_every_figure_is_documented(daemon: Daemon, scraped: Scraped, kernel: FakeKernel) -> None:
+    """With its labels: whoever writes an alarm finds each in docs/metrics.md."""
+    kernel.plug("can0")
+    daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
+    daemon.run_container("n1", "e1")
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
+    _status, _head, body = scraped.ask()
+    families = [  # whoever loads the library before the daemon's module gets these as well
+        each for each in text_string_to_metric_families(body) if not each.name.endswith("_created")
+    ]
+    assert len(families) > 15
+    for family in families:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert "the same" in row or all(f"`{label}`" in row for label in labels), name
+
+
+def test_the_version(scraped: Scraped) -> None:
+    assert scraped.samples()["canwharf_build_info", canwharf.__version__] == 1
+
+
+def test_a_container_that_hears_nobody_is_an_alarm(
+    daemon: Daemon, scraped: Scraped, kernel: FakeKernel
+) -> None:
+    """Its frames are counted all the same: received grows, and dropped stays where it is."""
+    daemon.service.create_network("n1", {"can.name": "can"})
+    for endpoint in ("e1", "e2"):
+        daemon.run_container("n1", endpoint)
+    port = daemon.port("n1", "e1")
+    own = ("canwharf_member_connected", *labels("vcan0", "n1", "e1", port))
+    host = ("canwharf_member_connected", *labels("vcan0", "", "", "vcan0"))
+    found = scraped.samples()
+    gaps = {each: found["canwharf_bus_gaps", "vcan0", each] for each in REASONS}
+    assert (found[own], found[host], set(gaps.values())) == (1, 1, {0})
+    kernel.link("can0", "e1").up = False
+    found = scraped.samples()
+    assert (found[own], found[host]) == (0, 1)
+    assert found["canwharf_bus_gaps", "vcan0", "no-carrier"] == 4
+    kernel.delete_link(port)
+    kernel.rules.pop()
+    found = scraped.samples()
+    assert found[own] == 0
+    assert found["canwharf_bus_gaps", "vcan0", "missing"] == 4
+    assert found["canwharf_bus_gaps", "vcan0", "no-rule"] == 1
+
+
+def test_what_docker_calls_a_container(daemon: Daemon, scraped: Scraped, tmp_path: Path) -> None:
+    """Its name is beside the ids as soon as Docker has told it, and the loop does not wait."""
+    daemon.service.create_network("n1", {})
+    daemon.run_container("n1", "e1")
+    own = ("canwharf_endpoint_info", "vcan0", "", "e1", daemon.port("n1", "e1"), "n1", "")
+    assert (
+        scraped.samples()[own] == 1
+    )  # sorted: bus, container, endpoint, interface, network(_name)
+    networks = {"bus0": {"EndpointID": "e1"}, "other": {"EndpointID": ""}, "odd": None}
+    listed = [{"Names": ["/ecu1"], "NetworkSettings": {"Networks": networks}}, None, {}]
+    containers = scraped.metrics._containers
+    with socket.socket(socket.AF_UNIX) as docker:
+        containers._path = str(tmp_path / "docker.sock")
+        docker.bind(containers._path)
+        docker.listen()
+        containers._asked_at = -1000.0
+        assert scraped.samples()[own] == 1  # Docker has not answered
+        answering, _address = docker.accept()
+        with answering:
+            assert answering.recv(4096).startswith(b"GET /containers/json HTTP/1.0\r\n")
+            told = b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(listed).encode()
+            answering.send(told[:40])
+            assert scraped.samples()[own] == 1
+            answering.send(told[40:])
+        scraped.step()
+        named = ("canwharf_endpoint_info", "vcan0", "ecu1", *own[3:6], "bus0")
+        assert scraped.samples()[named] == 1
+        docker.settimeout(0)
+        with pytest.raises(BlockingIOError):  # not again so soon, however often somebody asks
+            docker.accept()
+        for nonsense in (b"HTTP/1.0 500 no\r\n\r\n[]", b"", b"HTTP/1.0 200 OK\r\n\r\n{", b"\0"):
+            containers.ask(containers._asked_at + PAUSE)
+            answering, _address = docker.accept()
+            answering.send(nonsense)
+            answering.close()
+            scraped.step()
+            scraped.step()
+            assert scraped.samples()[named] == 1
+        containers.ask(containers._asked_at + PAUSE)  # and this one is never answered
+        containers.ask(containers._asked_at + PAUSE)
+        assert scraped.samples()[named] == 1
+        containers.close()
+
+
+def test_an_adapter(daemon: Daemon, scraped: Scraped, kernel: FakeKernel) -> None:
+    """Its state, the controller's counters, and how often what happened."""
+    kernel.plug("can0")
+    daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
+    found = scraped.samples()
+    assert found["canwharf_adapter_state", "can0", "error-active"] == 1
+    assert found["canwharf_adapter_state", "can0", "bus-off"] == 0
+    assert found["canwharf_adapter_bus_offs_total", "can0"] == 0
+    link = Link(9, "can0", "can", controller=Controller(3, errors=(255, 7), statistics=COUNTED))
+    bus = daemon.service.state
+    (picture,) = survey(bus, Kernel([link]))
+    told = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in figures._adapters([picture])
+        for sample in family.samples
+    }
+    assert told["canwharf_adapter_state", "can0", "bus-off"] == 1
+    assert told["canwharf_adapter_error_counter", "can0", "transmit"] == 255
+    assert told["canwharf_adapter_error_counter", "can0", "receive"] == 7
+    assert told["canwharf_adapter_bus_errors_total", "can0"] == 1
+    assert told["canwharf_adapter_bus_offs_total", "can0"] == 4
+    assert told["canwharf_adapter_restarts_total", "can0"] == 6
 
 
 def test_how_long_calls_took(scraped: Scraped) -> None:
@@ -356,7 +497,7 @@ def test_whoever_asks_all_the_time_gets_the_same_figures(
 def begin(metrics: Metrics, daemon: Daemon) -> Callable[[float], float | None]:
     """As the daemon's start does."""
     selector = selectors.DefaultSelector()
-    return metrics.begin(selector, daemon.service, daemon.reconciler, daemon.kernel)
+    return metrics.begin(selector, daemon.service, daemon.kernel)
 
 
 def test_a_file_for_the_node_exporter(daemon: Daemon, tmp_path: Path) -> None:
@@ -369,7 +510,7 @@ def test_a_file_for_the_node_exporter(daemon: Daemon, tmp_path: Path) -> None:
         assert run(100.0) == 100.0 + INTERVAL
     finally:
         os.umask(old)
-    assert ("canwharf_recoveries_total", "restored rules") in parsed(path.read_text())
+    assert ("canwharf_recoveries_total", "rules-restored") in parsed(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     first = path.stat().st_ino
     assert run(100.0 + INTERVAL / 2) == 100.0 + INTERVAL
@@ -445,5 +586,6 @@ def test_without_metrics_nothing_of_them_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "canwharf.bus.service" in loaded
-    dear = {"prometheus_client", "canwharf.cli.metrics", "canwharf.bus.traffic"}
-    assert not loaded & (dear | {"canwharf.docker.ancestor"})
+    dear = {"prometheus_client", "canwharf.cli.metrics", "canwharf.cli.figures"}
+    dear |= {"canwharf.bus.traffic", "canwharf.bus.survey", "canwharf.bus.kinds"}
+    assert not loaded & (dear | {"canwharf.docker.containers", "canwharf.docker.ancestor"})

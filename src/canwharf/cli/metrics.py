@@ -9,6 +9,7 @@ Rules:
 
 - Nothing here is loaded while they are off, and prometheus-client is needed by nothing else.
 - The file is replaced in one step, so that nobody reads half of it; anybody may read it.
+- A failure of each kind is a zero before its first time: else the first is no increase.
 - Figures that cannot be had are an error to who asks, never the end of the daemon.
 
 Sources: https://prometheus.io/docs/practices/naming/,
@@ -22,24 +23,23 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from canwharf import durable
 from canwharf.bus.events import ERROR, Event, Report
-from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.kinds import ERRORS, RECOVERIES
 from canwharf.bus.service import Service
-from canwharf.bus.traffic import Count, Traffic
+from canwharf.docker.containers import Containers
 from canwharf.docker.server import Answer, Kind, Server
 from canwharf.errors import CanwharfError, StartError
-from canwharf.kernel import gateway
 from canwharf.kernel.netlink import Requests
 
 # A time beside each count is of use to nobody here. Read at the import, in all versions.
 os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"
 try:
     import prometheus_client as prometheus
-    from prometheus_client.core import CounterMetricFamily, Metric
-    from prometheus_client.registry import Collector
+
+    from canwharf.cli.figures import Buses
 except ImportError as error:
     raise StartError(
         f"--metrics needs the Python package prometheus-client ({error}): "
@@ -49,26 +49,6 @@ except ImportError as error:
 INTERVAL = 15.0  # seconds between two writings of a file; as often as Prometheus usually asks
 PAGE = "/metrics"
 _ENDING = ".prom"  # what the text collector reads; and nothing else is ever replaced by figures
-# What the daemon puts right by itself; docs/logs.md tells what each means.
-RECOVERIES = (
-    "adopted endpoint",
-    "adopted network",
-    "brought interface up again",
-    "collecting an endpoint without container",
-    "endpoint not found, recreating",
-    "gave the adapter its name again",
-    "network taken from disk",
-    "recreated bus interface",
-    "recreated interface pair",
-    "removed doubled gateway rule",
-    "removed gateway rule of a renamed interface",
-    "restored rules",
-    "set the state file aside",
-    "skipped an endpoint without interface",
-    "something else has the adapter's name, waiting for the adapter",
-    "the adapter is missing, waiting for it",
-)
-_PORT = ("bus", "network", "endpoint", "interface")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
 _UNKNOWN = 404  # the status of a call that is none
 _PLAIN = "text/plain; charset=utf-8"
@@ -103,8 +83,10 @@ class Metrics:
         self._registry = prometheus.CollectorRegistry()
         self._recoveries = self._counter("recoveries", "What was put right, by kind.", "kind")
         self._errors = self._counter("errors", "What could not be done, by kind.", "kind")
-        for kind in RECOVERIES:
+        for kind in RECOVERIES.values():
             self._recoveries.labels(kind)
+        for kind in ERRORS.values():
+            self._errors.labels(kind)
         self._calls = prometheus.Histogram(
             "canwharf_call_duration_seconds",
             "How long Docker's calls took, by name.",
@@ -125,9 +107,9 @@ class Metrics:
     def counting(self, event: Event) -> None:
         """Report an event, and count it."""
         if event.what in RECOVERIES:
-            self._recoveries.labels(event.what).inc()
+            self._recoveries.labels(RECOVERIES[event.what]).inc()
         elif event.level == ERROR:
-            self._errors.labels(event.what).inc()
+            self._errors.labels(ERRORS.get(event.what, "other")).inc()
         self._report(event)
 
     def timing(self, answer: Answer) -> Answer:
@@ -143,15 +125,13 @@ class Metrics:
         return timed
 
     def begin(
-        self,
-        selector: selectors.BaseSelector,
-        service: Service,
-        reconciler: Reconciler,
-        requests: Requests,
+        self, selector: selectors.BaseSelector, service: Service, requests: Requests
     ) -> Callable[[float], float | None]:
         """Serve from now on; what is to be called in each round of the loop, as upkeep's `run`."""
         self._gauge("start_duration", "From the daemon's start until it served.", _age())
-        self._registry.register(_Frames(service, reconciler, requests))
+        self._containers = Containers(selector)
+        self._containers.ask(time.monotonic())
+        self._registry.register(Buses(service, requests, lambda: self._containers.places))
         if self._listening is None:
             return self._write_when_due
         return Server(selector, self._listening, self._answer, _ASKED).expire
@@ -179,6 +159,7 @@ class Metrics:
 
     def _text(self) -> bytes:
         """All figures. Raises KernelError."""
+        self._containers.ask(time.monotonic())  # what is told now is for the next who asks
         return prometheus.generate_latest(self._registry)
 
     def _write_when_due(self, now: float) -> float:
@@ -197,51 +178,6 @@ class Metrics:
                 fields = {"file": self._path, "error": words}
                 self._report(Event(ERROR, "could not write the figures, trying again", fields))
             self._failed = True
-
-
-class _Frames(Collector):
-    """The gateway's counters, read when somebody asks."""
-
-    def __init__(self, service: Service, reconciler: Reconciler, requests: Requests) -> None:
-        self._service = service
-        self._reconciler = reconciler
-        self._requests = requests
-        self._traffic = Traffic()
-
-    def describe(self) -> list[Metric]:
-        """Nothing: registering does not look at the kernel."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """The frames of each port. Raises KernelError."""
-        self._traffic.look(gateway.entries(self._requests))
-        families = [
-            CounterMetricFamily(f"canwharf_frames_{name}", help, labels=_PORT)
-            for name, help in (
-                ("sent", "Frames from this interface to the others of its bus."),
-                ("received", "Frames from the others of its bus to this interface."),
-                ("dropped", "Frames that were lost on the way to this interface."),
-            )
-        ]
-        for labels, count in self._counts():
-            for family, frames in zip(families, count, strict=True):
-                family.add_metric(labels, frames)
-        yield from families
-
-    def _counts(self) -> Iterator[tuple[tuple[str, str, str, str], Count]]:
-        view, state = self._reconciler.observe(), self._service.state
-        for interface in state.interfaces():
-            found = view.link(interface)
-            if found is not None:
-                labels = (interface, "", "", interface)
-                yield labels, self._traffic.counts.get(found.ifindex, Count())
-        for network in state.networks.values():
-            for endpoint in network.endpoints:
-                name = state.port(network, endpoint).name
-                found = view.link(name)
-                if found is not None:
-                    labels = (network.settings.interface, network.id, endpoint, name)
-                    yield labels, self._traffic.counts.get(found.ifindex, Count())
 
 
 def _listen(where: str) -> socket.socket:

@@ -120,7 +120,7 @@ def run(options: Mapping[str, str]) -> int:
         rounds: list[_Round] = []
         if metrics:
             answer = metrics.timing(answer)
-            rounds.append(metrics.begin(selector, service, reconciler, netlink))
+            rounds.append(metrics.begin(selector, service, netlink))
         server = Server(selector, listening, answer)
         selector.register(announcements, selectors.EVENT_READ)  # taken by upkeep
         _loop(selector, signals, server, upkeep, rounds)

@@ -59,9 +59,8 @@ class Link(NamedTuple):
     `peer` is the index of a pair's other end; `peer_away` says that this end is in another
     namespace (where the index means something else). `controller` is an adapter's, `txqueuelen`
     the frames that wait for it at most. `others` are its alternative names: the kernel gives
-    none of them to another link.
-    the frames that wait for it at most. `carrier`: frames get through; a pair has it while both
-    its ends are up, wherever the other one is.
+    none of them to another link. `carrier`: frames get through; a pair has it while both its ends
+    are up, wherever the other one is.
     """
 
     ifindex: int

@@ -196,13 +196,13 @@ def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
     if not link.up and not picture.ours and not picture.moved:
         what = f"{name} is down: nothing is heard or sent there"
         return Finding(FAILURE, what, f"ip link set {name} up{_rate(picture)}")
-    if link.controller and link.controller.state_name == "BUS-OFF":
-        what = f"{name} is BUS-OFF: it has given up after too many errors on the wire"
+    off = link.controller is not None and link.controller.state_name == "BUS-OFF"
+    if off or not link.carrier:
+        why = "has no carrier: nothing is heard or sent there"
+        why = "is BUS-OFF: it has given up after too many errors on the wire" if off else why
         # Not `type can restart`: the kernel refuses that under restart-ms, and serial adapters do.
-        return Finding(FAILURE, what, f"ip link set {name} down && ip link set {name} up")
-    if not link.carrier:
-        what = f"{name} has no carrier: nothing is heard or sent there"
-        return Finding(FAILURE, what, f"ip link set {name} down && ip link set {name} up")
+        restart = f"ip link set {name} down && ip link set {name} up"
+        return Finding(FAILURE, f"{name} {why}", restart)
     if picture.problem:
         return Finding(WARN, f"{name}: {picture.problem}")
     if unused and picture.ours and naming.is_hardware_like(name):

@@ -1,0 +1,105 @@
+"""What Docker calls the containers on our networks, asked without waiting for the answer.
+
+Theory of operation. Docker may be waiting for us with its locks held, so the daemon never waits for
+it. This asks on a socket of the daemon's own loop: the question is sent, the loop goes on, and what
+has come when the answer is whole is what is known from then on. One list of all containers has all
+that is needed, and Docker makes it without those locks.
+
+Rules:
+
+- An engine that is not there, or says something else, changes nothing: what was known stays.
+- One question at a time, and not more often than every PAUSE seconds, whoever wants to know.
+
+Source: https://docs.docker.com/reference/api/engine/ (ContainerList).
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from canwharf.docker import engine
+
+PAUSE = 10.0  # seconds between two questions; an answer that takes longer is given up
+_SIZE_LIMIT = 16 * 1024 * 1024  # bytes
+_RECEIVE_SIZE = 64 * 1024  # bytes
+# To HTTP/1.0 the answer comes in one piece, and the connection ends with it.
+_QUESTION = b"GET /containers/json HTTP/1.0\r\nHost: docker\r\n\r\n"
+
+
+class Place(NamedTuple):
+    """Whose an endpoint is: the names of its container and its network."""
+
+    container: str = ""
+    network: str = ""
+
+
+class Containers:
+    """The names by endpoint, as last told; on a selector whose keys' data are called."""
+
+    def __init__(self, selector: selectors.BaseSelector, path: str = engine.SOCKET) -> None:
+        self.places: Mapping[str, Place] = {}
+        self._selector = selector
+        self._path = path
+        self._asked_at = -PAUSE
+        self._socket: socket.socket | None = None
+        self._received = b""
+
+    def ask(self, now: float) -> None:
+        """Ask, if it is time to (monotonic seconds)."""
+        if now < self._asked_at + PAUSE:
+            return
+        self._asked_at = now
+        self.close()
+        asking = socket.socket(socket.AF_UNIX)
+        asking.setblocking(False)
+        try:
+            asking.connect(self._path)
+            asking.send(_QUESTION)
+        except OSError:  # not there, or nobody takes calls
+            asking.close()
+            return
+        self._socket, self._received = asking, b""
+        self._selector.register(asking, selectors.EVENT_READ, self._receive)
+
+    def close(self) -> None:
+        """Give up a question that has no answer yet."""
+        if self._socket is not None:
+            self._selector.unregister(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        try:
+            part = self._socket.recv(_RECEIVE_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            part, self._received = b"", b""
+        self._received += part
+        if part and len(self._received) <= _SIZE_LIMIT:
+            return
+        self.close()
+        head, _end, body = self._received.partition(b"\r\n\r\n")
+        self._received = b""
+        try:
+            if head.split(b" ", 2)[1:2] == [b"200"]:
+                self.places = dict(_places(json.loads(body)))
+        except (ValueError, RecursionError):
+            return
+
+
+def _places(content: object) -> Iterator[tuple[str, Place]]:
+    for each in content if isinstance(content, list) else ():
+        names = each.get("Names") if isinstance(each, dict) else None
+        name = str(names[0]).removeprefix("/") if isinstance(names, list) and names else ""
+        settings = each.get("NetworkSettings") if isinstance(each, dict) else None
+        networks = settings.get("Networks") if isinstance(settings, dict) else None
+        for network, told in (networks if isinstance(networks, dict) else {}).items():
+            endpoint = told.get("EndpointID") if isinstance(told, dict) else None
+            if isinstance(endpoint, str) and endpoint:
+                yield endpoint, Place(name, str(network))
