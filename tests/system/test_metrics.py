@@ -46,7 +46,7 @@ def test_asked_by_prometheus_and_in_a_file(board: Board) -> None:
     board.sh("cansend vcan0 123#33")
     told = board.sh(f'python3 -c "{ASK}"')
     assert figures(told, FRAMES, bus="vcan0", network=id) == [1]  # the others went with vcan0
-    assert figures(told, "canwharf_recoveries_total", kind="recreated bus interface") == [1]
+    assert figures(told, "canwharf_recoveries_total", kind="bus-recreated") == [1]
     assert figures(told, "canwharf_call_duration_seconds_count", call="Join") == [1]
     assert figures(told, "canwharf_start_time_seconds")[0] > 0
     assert "_created" not in told
