@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.bus.survey import Picture
+from canwharf.docker.names import Names
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.doctor.checks import CHECKS, OK
 from canwharf.operator.doctor.facts import Facts
@@ -105,6 +106,24 @@ def test_a_container_that_hears_nobody_is_told(
     mended = fault == "down"
     assert watched.faults() == ["", "" if mended else fault, ""]
     assert watched.agree(whole=mended)
+
+
+def test_one_that_was_moved_and_brought_up_elsewhere(
+    watched: Watched, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its carrier, and its container has nothing: Docker says where that is."""
+    path = watched.site.containers[N, "e1"].path
+    told = Names({N: "bus0"}, {"e1": "ecu1"}, {N: {"e1", "e2"}}, {"e1": "c1", "e2": "c2"})
+    monkeypatch.setattr("canwharf.docker.names.ask", lambda _driver: told)
+    monkeypatch.setattr(
+        "canwharf.docker.names.sandboxes", lambda _ids: {"e1": path, "e2": "/nowhere"}
+    )
+    assert watched.agree(whole=True)
+    _moved(watched, container)
+    with entered(container.path):
+        ip("link set can0 up")
+    assert watched.faults() == ["", "moved-away", ""]
+    assert watched.agree(whole=False)
 
 
 def test_what_does_not_matter_is_not_told(watched: Watched) -> None:

@@ -66,6 +66,7 @@ def engine(path: Path, answers: Mapping[str, object], ended: threading.Event) ->
                 {"n1": "bus0", "n2": "idle"},
                 {"e1": "ecu1"},
                 {"n1": frozenset({"e1"}), "n2": frozenset()},
+                {"e1": "c1"},
             ),
         ),
         # removed in between
@@ -97,3 +98,16 @@ def test_an_engine_that_hangs_is_left_alone(tmp_path: Path) -> None:
 
 def test_no_engine(tmp_path: Path) -> None:
     assert names.ask("canwharf", path=str(tmp_path / "none.sock")) is None
+
+
+def test_where_containers_are(tmp_path: Path) -> None:
+    """The path of the namespace of each that the engine tells of; one question a container."""
+    answers = {
+        "/containers/c1/json": {"NetworkSettings": {"SandboxKey": "/run/docker/netns/1"}},
+        "/containers/c2/json": {"NetworkSettings": {"SandboxKey": ""}},
+        "/containers/c3/json": {"NetworkSettings": None},
+    }
+    ids = {"e1": "c1", "e2": "c1", "e3": "c2", "e4": "c3", "e5": "gone", "e6": "lb-x"}
+    with engine(tmp_path / "docker.sock", answers, threading.Event()) as path:
+        found = names.sandboxes(ids, path=path)
+    assert found == dict.fromkeys(("e1", "e2"), "/run/docker/netns/1")

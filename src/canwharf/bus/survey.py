@@ -33,10 +33,11 @@ from canwharf.kernel.link import VIRTUAL, Link
 # Why a member hears nobody: of all that hold, the first.
 MISSING = "missing"  # it has no interface, or the adapter is not there
 NOT_TAKEN = "not-taken"  # no container has its interface: both ends are on the host
+MOVED = "moved-away"  # its interface is in another namespace than its container's
 DOWN = "down"  # its host-side interface is down
 BUS_OFF = "bus-off"  # the adapter has given up
 NO_CARRIER = "no-carrier"  # the container's end is down; the adapter has none
-FAULTS = (MISSING, NOT_TAKEN, DOWN, BUS_OFF, NO_CARRIER)
+FAULTS = (MISSING, NOT_TAKEN, MOVED, DOWN, BUS_OFF, NO_CARRIER)
 # Why one does not hear another, beside these.
 NO_RULE = "no-rule"
 DOUBLED = "doubled"  # it hears every frame more than once
@@ -51,12 +52,14 @@ class Kernel(NamedTuple):
     """What is: links, gateway rules, and the container's ends by the index of their host end.
 
     `max_hops` is how often can-gw forwards a frame whose rules do not say otherwise.
+    `elsewhere` are the host ends whose other end is not in its container, where that was asked.
     """
 
     links: Sequence[Link] = ()
     entries: Sequence[Entry] = ()
     inside: Mapping[int, Link] = {}
     max_hops: int = 1
+    elsewhere: Collection[int] = ()
 
 
 class Member(NamedTuple):
@@ -153,7 +156,7 @@ def _picture(state: State, bus: Bus, view: View, kernel: Kernel, known: Known) -
     problem = adapters.complaint(bus, link, view.link(interface))
     members = [] if bus.adapter.moved else [_host(interface, link)]
     for network in networks:
-        members += _endpoints(state, network, view, kernel.inside, known.get(network.id))
+        members += _endpoints(state, network, view, kernel, known.get(network.id))
     ends = {each.link.ifindex: each.interface for each in members if each.link}
     rules, others = _sorted(
         kernel.entries, ends, {each.ifindex: each.name for each in view.links()}
@@ -201,7 +204,7 @@ def _endpoints(
     state: State,
     network: Network,
     view: View,
-    inside: Mapping[int, Link],
+    kernel: Kernel,
     known: Collection[str] | None,
 ) -> Iterator[Member]:
     """The endpoints of a network: those that we know, and those that the engine knows."""
@@ -219,8 +222,8 @@ def _endpoints(
         link = view.link(name)
         if link and not _is_of(link, EndpointAlias(state.driver, network.id, endpoint, "", "")):
             link = None
-        fault = "" if gone else _fault(link)
-        end = inside.get(link.ifindex) if link else None
+        fault = "" if gone else _fault(link, kernel.elsewhere)
+        end = kernel.inside.get(link.ifindex) if link else None
         told = link.name if link else name
         yield Member(told, link, network.id, endpoint, end, fault=fault, gone=gone)
 
@@ -231,12 +234,14 @@ def _is_of(link: Link, wanted: EndpointAlias) -> bool:
     return told[:3] == wanted[:3] if told else is_ours(link, wanted.driver)
 
 
-def _fault(link: Link | None) -> str:
+def _fault(link: Link | None, elsewhere: Collection[int]) -> str:
     """What is wrong with an endpoint of this host end."""
     if link is None:
         return MISSING
     if not link.peer_away:
         return NOT_TAKEN
+    if link.ifindex in elsewhere:
+        return MOVED
     return DOWN if not link.up else "" if link.carrier else NO_CARRIER
 
 

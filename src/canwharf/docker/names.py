@@ -24,12 +24,13 @@ TIME_LIMIT = 2.0  # seconds, in all
 class Names(NamedTuple):
     """Names by id; the containers' by that of their endpoint. `networks` are all that it knows.
 
-    `members` are the endpoints on each network of which it has told them.
+    `members` are the endpoints on each network of which it has told them, `ids` their containers'.
     """
 
     networks: Mapping[str, str]
     containers: Mapping[str, str]
     members: Mapping[str, Collection[str]] = {}
+    ids: Mapping[str, str] = {}
 
 
 def ask(driver: str, limit: float = TIME_LIMIT, path: str = engine.SOCKET) -> Names | None:
@@ -49,19 +50,39 @@ def ask(driver: str, limit: float = TIME_LIMIT, path: str = engine.SOCKET) -> Na
     }
     containers: dict[str, str] = {}
     members: dict[str, Collection[str]] = {}
+    ids: dict[str, str] = {}
     for network in networks:
         told = get(f"/networks/{network}", end, path)
         found = told.get("Containers") if isinstance(told, dict) else None
         if not isinstance(found, dict):
             continue
-        on_it = {
-            each["EndpointID"]: str(each.get("Name", ""))
-            for each in found.values()
-            if isinstance(each, dict) and isinstance(each.get("EndpointID"), str)
-        }
-        containers |= on_it
+        on_it: set[str] = set()
+        for id, each in found.items():
+            if isinstance(each, dict) and isinstance(each.get("EndpointID"), str):
+                endpoint = each["EndpointID"]
+                on_it.add(endpoint)
+                containers[endpoint] = str(each.get("Name", ""))
+                ids[endpoint] = id
         members[network] = frozenset(on_it)
-    return Names(networks, containers, members)
+    return Names(networks, containers, members, ids)
+
+
+def sandboxes(
+    ids: Mapping[str, str], limit: float = TIME_LIMIT, path: str = engine.SOCKET
+) -> dict[str, str]:
+    """The paths of the network namespaces of these containers, by endpoint, as far as it tells.
+
+    `limit` is in seconds.
+    """
+    end = monotonic() + limit
+    found: dict[str, str] = {}
+    for id in set(ids.values()):
+        told = get(f"/containers/{id}/json", end, path) if id.isalnum() else None
+        settings = told.get("NetworkSettings") if isinstance(told, dict) else None
+        key = settings.get("SandboxKey") if isinstance(settings, dict) else None
+        if isinstance(key, str) and key.startswith("/"):
+            found |= {endpoint: key for endpoint, each in ids.items() if each == id}
+    return found
 
 
 def get(target: str, end: float, path: str = engine.SOCKET) -> object:

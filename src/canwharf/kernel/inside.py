@@ -1,27 +1,32 @@
-"""What a pair's other end is called in its container: asked from the host, without going there.
+"""A pair's other end, what it is called and where it is: asked from the host, without going there.
 
 Theory of operation. The kernel tells with a pair's host end the other end's index, and the number
 under which the host's namespace knows that of the container (IFLA_LINK_NETNSID). A question for a
 link may name such a number (IFLA_TARGET_NETNSID, Linux 4.15 and later), and is answered from there.
+The number of a namespace that has a path is told as well (RTM_GETNSID).
 
 Rules:
 
 - For that the kernel wants CAP_NET_ADMIN; whoever does not have it is told nothing, and so is who
   asks for a container that has just ended.
 
-Source: net/core/rtnetlink.c (rtnl_getlink, rtnl_get_net_ns_capable).
+Source: net/core/rtnetlink.c (rtnl_getlink, rtnl_get_net_ns_capable), net/core/net_namespace.c.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
+from struct import Struct
 
 from canwharf.kernel import link, uapi
 from canwharf.kernel.link import Link
-from canwharf.kernel.message import attribute, read_u32, u32
+from canwharf.kernel.message import attribute, attributes, read_u32, u32
 from canwharf.kernel.netlink import Request, Requests
 
+_RTGEN = Struct("=B3x")  # struct rtgenmsg, and the padding before its attributes
+_SIGNED = Struct("=i")
 _NOBODY = frozenset({errno.ENODEV, errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOENT})
 
 
@@ -33,12 +38,11 @@ def ends(netlink: Requests, hosts: Iterable[Link]) -> dict[int, Link]:
     away = {host.ifindex: host for host in hosts if host.peer_away}
     if not away:
         return {}
-    places: dict[tuple[int, int], int] = {}  # namespace's number, index there -> host end
-    for answer in netlink.dump(link.listing()):
-        host = away.get(link.parse(answer).ifindex)
-        number = link.told(answer).get(uapi.IFLA_LINK_NETNSID)
-        if host and number is not None:
-            places[read_u32(number), host.peer] = host.ifindex
+    numbers = _numbers(netlink)
+    # namespace's number, index there -> host end
+    places = {
+        (numbers[index], host.peer): index for index, host in away.items() if index in numbers
+    }
     found: dict[int, Link] = {}
     for answer in netlink.batch([_ask(*place) for place in places]):
         number = link.told(answer).get(uapi.IFLA_TARGET_NETNSID)
@@ -46,6 +50,52 @@ def ends(netlink: Requests, hosts: Iterable[Link]) -> dict[int, Link]:
         if number is not None:
             found[places[read_u32(number), end.ifindex]] = end
     return found
+
+
+def elsewhere(netlink: Requests, wanted: Mapping[int, str]) -> set[int]:
+    """The host ends whose other end is in another namespace than it should be.
+
+    `wanted` are the paths of those namespaces, by the index of the host end. What cannot be told is
+    not in the answer. Raises KernelError.
+    """
+    if not wanted:
+        return set()
+    numbers = _numbers(netlink)
+    right = {path: _number_of(netlink, path) for path in set(wanted.values())}
+    return {
+        index
+        for index, path in wanted.items()
+        if index in numbers and right[path] is not None and numbers[index] != right[path]
+    }
+
+
+def _numbers(netlink: Requests) -> dict[int, int]:
+    """The number of the namespace in which the other end is, by the index of the host end."""
+    found: dict[int, int] = {}
+    for answer in netlink.dump(link.listing()):
+        number = link.told(answer).get(uapi.IFLA_LINK_NETNSID)
+        if number is not None:
+            found[link.parse(answer).ifindex] = read_u32(number)
+    return found
+
+
+def _number_of(netlink: Requests, path: str) -> int | None:
+    """The number of the namespace at this path; -1 where it has none, None if nobody can tell."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        body = _RTGEN.pack(0) + attribute(uapi.NETNSA_FD, u32(descriptor))
+        what = f"the network namespace {path}"
+        asked = Request(uapi.RTM_GETNSID, uapi.NLM_F_REQUEST, body, "find", what, _NOBODY)
+        for answer in netlink.batch([asked]):
+            number = attributes(answer.body, _RTGEN.size).get(uapi.NETNSA_NSID)
+            if number is not None:
+                return int(_SIGNED.unpack(number)[0])
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def _ask(namespace: int, index: int) -> Request:

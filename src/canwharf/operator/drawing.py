@@ -18,6 +18,7 @@ from canwharf.bus.survey import (
     DOWN,
     FAULTS,
     MISSING,
+    MOVED,
     NO_CARRIER,
     NOT_TAKEN,
     Gap,
@@ -37,6 +38,7 @@ _OF_HOST = {
 _OF_CONTAINER = {
     MISSING: "it has no interface; somebody deleted it, or it was never made",
     NOT_TAKEN: "its interface is on the host, and in no container",
+    MOVED: "its interface was moved into another network namespace",
     DOWN: "{name} is down",
     NO_CARRIER: "{inside} is down in the container",
 }

@@ -9,11 +9,12 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from canwharf.bus import words
 from canwharf.bus.model import State
+from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import Step
 from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.store import Store
@@ -99,21 +100,27 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
     state, _left = store.load(driver)
     process = listener.server(driver)
     links = link.links(requests)
+    told = names.ask(driver)
     loaded = modules.parameters()
-    entries = gateway.entries(requests)
-    kernel = Kernel(links, entries, inside.ends(requests, links), loaded.max_hops)
+    kernel = Kernel(
+        links,
+        gateway.entries(requests),
+        inside.ends(requests, links),
+        loaded.max_hops,
+        _elsewhere(links, driver, told, requests),
+    )
     sight = Sight(
         driver,
         process,
         store.exists(),
-        names.ask(driver),
+        told,
         write_fault=store.write_fault(),
         parameters=loaded,
     )
     if not sight.stored:
         return sight
     seen, outcome = rehearse(state, store, requests, served=bool(process))
-    known = sight.names.members if sight.names else {}
+    known = told.members if told else {}
     pictures = tuple(survey(_sorted(seen), kernel, known))
     return sight._replace(
         pictures=pictures,
@@ -125,6 +132,23 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
         changes=tuple(words.changes(outcome)),
         faults=outcome.faults,
     )
+
+
+def _elsewhere(
+    links: Iterable[Link], driver: str, told: Names | None, requests: Requests
+) -> Collection[int]:
+    """The host ends whose other end is in another namespace than their container's."""
+    if told is None:
+        return ()
+    owners = ((each.ifindex, parse_alias(each.alias)) for each in links if each.peer_away)
+    away = {
+        owner.endpoint: index
+        for index, owner in owners
+        if isinstance(owner, EndpointAlias) and owner.driver == driver
+    }
+    ids = {endpoint: id for endpoint, id in told.ids.items() if endpoint in away}
+    paths = names.sandboxes(ids)
+    return inside.elsewhere(requests, {away[each]: path for each, path in paths.items()})
 
 
 def _unused(links: Iterable[Link], pictures: Iterable[Picture]) -> tuple[str, ...]:
