@@ -40,6 +40,15 @@ def test_a_host_end_that_is_renamed_is_still_its_endpoints(daemon: Daemon) -> No
     assert "front" not in kernel.names()
 
 
+def test_another_drivers_host_end_is_not_taken_for_ours(daemon: Daemon) -> None:
+    """Two engines may give the same ids; each driver's aliases tell of its own alone."""
+    daemon.service.create_network("n1", {})
+    daemon.kernel.add_link("theirs", "vxcan", alias="canwharf other endpoint n1 e1 vcan0 can")
+    daemon.run_container("n1", "e1")
+    daemon.service.delete_endpoint("n1", "e1")
+    assert "theirs" in daemon.kernel.names()
+
+
 def test_a_host_end_that_is_renamed_before_its_container_took_the_other(daemon: Daemon) -> None:
     """It is nobody's by its name alone; a full look would have deleted it."""
     kernel = daemon.kernel

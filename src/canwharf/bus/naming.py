@@ -27,6 +27,7 @@ MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
 _INTERNAL = re.compile(r"(?:(?:the )?interface (?:pair )?)?\bcw[hc][0-9a-f]{12}\b")
 _HARDWARE = re.compile(r"(?:can|slcan)[0-9]+")
+_HOST_END = "cwh"
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: somebody/vxcan:latest
@@ -87,13 +88,20 @@ def group_of(driver: str) -> int:
 
 def host_end(network: str, endpoint: str) -> str:
     """The name of a pair's end that stays on the host: `cwh` and 12 digits."""
-    return f"cwh{_digits(network, endpoint)}"
+    return f"{_HOST_END}{_digits(network, endpoint)}"
 
 
-def made_as(alias: str) -> str:
-    """The name with which the host end of this alias was made; empty where it is no such alias."""
+def renamed_from(name: str, alias: str, driver: str) -> str:
+    """The name with which the host end of this alias was made, if it has another one now.
+
+    Empty where it is no host end of this driver, or has a name as we make them.
+    """
+    if len(name) == MAX_NAME and name.startswith(_HOST_END):
+        return ""
     owner = parse_alias(alias)
-    return host_end(owner.network, owner.endpoint) if isinstance(owner, EndpointAlias) else ""
+    if not isinstance(owner, EndpointAlias) or owner.driver != driver:
+        return ""
+    return host_end(owner.network, owner.endpoint)
 
 
 def container_end(network: str, endpoint: str) -> str:

@@ -29,8 +29,8 @@ from canwharf.bus.naming import (
     BusAlias,
     EndpointAlias,
     group_of,
-    made_as,
     parse_alias,
+    renamed_from,
 )
 from canwharf.bus.plan import (
     NOBODY,
@@ -118,7 +118,7 @@ class Reconciler:
             links = link.links(self._requests)
             entries = gateway.entries(self._requests)
             rules = (entry.rule for entry in entries if entry.plain)
-            self._view = self._last = View(links, rules, self._last)
+            self._view = self._last = View(links, rules, self._last, self._driver)
         return self._view
 
     def changes(self) -> Changed:
@@ -158,18 +158,21 @@ class Reconciler:
             last.pop(index, None)
             if gone := view.drop(index):
                 # Even if it comes back under the same index: its rules do not.
-                self._changed.update((gone.name, made_as(gone.alias) or gone.name))
+                self._changed.update(self._names(gone))
         for message in last.values():
             view.put(link.parse(message))
         for index, old in before.items():
             new = view.at(index)
             if _as_planned(old) != _as_planned(new):
-                told = [each for each in (old, new) if each]
-                self._changed.update(each.name for each in told)
-                self._changed.update(filter(None, (made_as(each.alias) for each in told)))
+                self._changed.update(*(self._names(each) for each in (old, new) if each))
             match parse_alias(new.alias if new else ""):
                 case AdapterAlias(driver, name) if driver == self._driver:
                     self._changed.add(name)  # it is back, under whatever name
+
+    def _names(self, found: Link) -> list[str]:
+        """The name of a link, and the one that a plan has for it, if that is another."""
+        made_as = renamed_from(found.name, found.alias, self._driver)
+        return [found.name, made_as] if made_as else [found.name]
 
     def unused(self) -> frozenset[str]:
         """The names of all links of ours that are not in use by a container.
@@ -184,7 +187,7 @@ class Reconciler:
             if isinstance(owner, AdapterAlias) and owner.driver == self._driver:
                 names.add(owner.name or found.name)
             elif is_ours(found, self._driver) and not (found.peer_away and found.alias):
-                names.add(made_as(found.alias) or found.name)
+                names.update(self._names(found)[-1:])
         return frozenset(names)
 
     def pairs(self) -> list[tuple[EndpointAlias, Link]]:

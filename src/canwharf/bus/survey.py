@@ -141,7 +141,7 @@ class Picture(NamedTuple):
 def survey(state: State, kernel: Kernel, known: Known = NOTHING_TOLD) -> list[Picture]:
     """A picture of each bus. Of a network that is not in `known` the engine has told nothing."""
     rules = (entry.rule for entry in kernel.entries if entry.plain)
-    view = View(kernel.links, rules)
+    view = View(kernel.links, rules, driver=state.driver)
     view.seen_up.update(link.ifindex for link in kernel.links)  # who is down was taken down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
     return [_picture(state, bus, view, kernel, known) for bus in buses]

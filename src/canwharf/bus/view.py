@@ -8,8 +8,8 @@ Rules:
 - Rules are told by interface index and go with either of their interfaces, as in the kernel.
 - It remembers which links it has seen up: an adapter that was up and is down now was taken down
   by somebody, one that never was waits for us. And which are about to move into a container.
-- The host end of a pair is found by the name with which it was made, too, if it was renamed and
-  nothing else has that name: its alias tells whose it is.
+- The host end of a pair of this driver is found by the name with which it was made, too, if it was
+  renamed and nothing else has that name: its alias tells whose it is.
 - Rules that do not have exactly a form of ours are somebody else's and are not in here.
 """
 
@@ -35,7 +35,9 @@ class View:
         links: Iterable[Link] = (),
         rules: Iterable[Rule] = (),
         before: View | None = None,
+        driver: str = "",
     ) -> None:
+        self._driver = driver
         self.seen_up: set[int] = set()
         self.lent: set[int] = set()
         self.former: dict[str, set[int]] = {}
@@ -79,7 +81,7 @@ class View:
             self._forget_names(old)
         self._links[link.ifindex] = link
         self._names[link.name] = link.ifindex
-        if (made_as := naming.made_as(link.alias)) and made_as != link.name:
+        if made_as := naming.renamed_from(link.name, link.alias, self._driver):
             self._made_as[made_as] = link.ifindex
         self._remember(old, link)
         if link.up:
@@ -101,7 +103,8 @@ class View:
         return gone
 
     def _forget_names(self, link: Link) -> None:
-        for names, name in ((self._names, link.name), (self._made_as, naming.made_as(link.alias))):
+        made_as = naming.renamed_from(link.name, link.alias, self._driver)
+        for names, name in ((self._names, link.name), (self._made_as, made_as)):
             if names.get(name) == link.ifindex:
                 del names[name]
 
