@@ -23,7 +23,7 @@ from canwharf.bus.service import Service
 from canwharf.bus.survey import REASONS, Kernel, Member, Picture, survey
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.docker.containers import Place
-from canwharf.kernel import gateway, link
+from canwharf.kernel import gateway, link, modules
 from canwharf.kernel.can import STATES
 from canwharf.kernel.netlink import Requests
 
@@ -66,7 +66,11 @@ class Buses(Collector):
         )
         build.add_metric([__version__], 1)
         yield build
-        kernel = Kernel(link.links(self._requests), gateway.entries(self._requests))
+        kernel = Kernel(
+            link.links(self._requests),
+            gateway.entries(self._requests),
+            max_hops=modules.parameters().max_hops,
+        )
         self._traffic.look(kernel.entries)
         pictures = survey(self._service.state, kernel)
         yield from _frames(pictures, self._traffic.counts)
