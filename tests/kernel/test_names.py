@@ -123,6 +123,21 @@ def test_two_buses_in_one_container(site: Site, container: Container) -> None:
     site.containers.clear()
 
 
+def test_a_prefix_beside_a_whole_name(site: Site, container: Container) -> None:
+    """It has the first number that is free: the engine would come upon the name."""
+    site.network(N, interface="vcan0")
+    site.network(M, interface="vcan1")
+    site.place(N, A, "can0", container)
+    for endpoint in (B, C):
+        site.create(M, endpoint)
+        site.join_placed(M, endpoint, container)
+    assert set(container.links()) == {"lo", "can0", "can1", "can2"}
+    assert container.links()["can2"].peer == index_of(site.port(M, C))
+    site.service.delete_endpoint(M, B)
+    assert set(container.links()) == {"lo", "can0", "can2"}
+    site.containers.clear()
+
+
 def test_two_buses_that_ask_for_one_name(site: Site, container: Container) -> None:
     """The second is told so, and nothing is left of it; the first is not disturbed."""
     site.network(N, interface="vcan0")

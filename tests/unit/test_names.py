@@ -254,3 +254,66 @@ def test_whose_namespace_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         ):
             raise AssertionError
     assert os.listdir("/proc/self/fd") == before
+
+
+# A whole name and a prefix in one container
+
+
+def beside(docker: Routes, daemon: Daemon, path: str) -> dict[str, object]:
+    """A container has can0 by its whole name; the answer to a Join on a second bus, by prefix."""
+    daemon.service.create_network("n2", {"can.interface": "vcan1", "can.name": "can"})
+    assert call(docker, "CreateEndpoint", {"Options": {"can.ifname": "can0"}}) == {}
+    assert call(docker, "Join", {"SandboxKey": "/ns/c"}) == {"DisableGatewayService": True}
+    second = {"NetworkID": "n2", "EndpointID": "e2"}
+    assert call(docker, "CreateEndpoint", second) == {}
+    return call(docker, "Join", {**second, "SandboxKey": path})
+
+
+def test_a_prefix_beside_a_whole_name_gets_the_next_number(
+    docker: Routes, daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """Docker would count from 0, come upon can0, and name an interface of ours in its error."""
+    assert beside(docker, daemon, "/ns/c") == {"DisableGatewayService": True}
+    assert {link.name for link in kernel.links("c")} == {"can0", "can1"}
+    daemon.assert_exactly_once("vcan0")
+    daemon.assert_exactly_once("vcan1")
+    later = daemon.restarted()
+    assert later.upkeep.recover()
+    later.assert_exactly_once("vcan1")
+    call(Routes(later.service, later.upkeep.sync), "DeleteEndpoint", {})
+    assert {link.name for link in kernel.links("c")} == {"can1"}
+
+
+def test_in_another_container_it_has_the_first(
+    docker: Routes, daemon: Daemon, kernel: FakeKernel
+) -> None:
+    beside(docker, daemon, "/ns/d")
+    assert {link.name for link in kernel.links("d")} == {"can0"}
+
+
+def test_an_older_engine_numbers_it(docker: Routes, daemon: Daemon) -> None:
+    """It has made no namespace yet, so there is no whole name in there either."""
+    answer = beside(docker, daemon, "/var/run/docker/netns/x")
+    names = answer["InterfaceName"]
+    assert isinstance(names, dict)
+    assert names["DstPrefix"] == "can"
+
+
+def test_a_container_that_is_full(
+    docker: Routes, daemon: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("canwharf.bus.placing._NUMBERS", range(1))
+    answer = beside(docker, daemon, "/ns/c")
+    assert answer == {"Err": "all of can0 to can0 are taken there"}
+    assert {link.name for link in kernel.links("c")} == {"can0"}
+
+
+def test_another_error_is_told_at_once(docker: Routes, daemon: Daemon, kernel: FakeKernel) -> None:
+    """Only a name that is taken asks for the next one."""
+    daemon.service.create_network("n2", {"can.interface": "vcan1", "can.name": "can"})
+    call(docker, "CreateEndpoint", {"Options": {"can.ifname": "can0"}})
+    daemon.service.create_endpoint("n2", "e2", {})
+    kernel.refuse(1)
+    answer = call(docker, "Join", {"NetworkID": "n2", "EndpointID": "e2", "SandboxKey": "/ns/c"})
+    assert "Cannot allocate memory" in str(answer["Err"])
+    assert kernel.links("c") == []

@@ -152,6 +152,14 @@ class State(NamedTuple):
         """The ids of all endpoints."""
         return frozenset(id for network in self.networks.values() for id in network.endpoints)
 
+    def has_exact(self, prefix: str) -> bool:
+        """Whether a container's interface has a whole name that begins like this."""
+        return any(
+            network.called(endpoint).name.startswith(prefix)
+            for network in self.networks.values()
+            for endpoint in network.endpoints
+        )
+
     def interfaces(self) -> list[str]:
         """The names of all bus interfaces, each once."""
         return list(dict.fromkeys(each.settings.interface for each in self.networks.values()))

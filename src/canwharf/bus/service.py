@@ -32,7 +32,6 @@ from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
-from canwharf.kernel import namespace as namespaces
 
 
 class Joined(NamedTuple):
@@ -158,11 +157,12 @@ class Service:
             raise ConflictError(f"cannot join the bus on {interface}: {fault}")
         if known.settings.adapter.moved:
             return self._lend(known, endpoint)
-        name = known.called(endpoint).name
-        if not name:
+        called = known.called(endpoint)
+        if not (called.name or self.state.has_exact(called.prefix)):
             return self._join(known, endpoint)
-        with namespaces.opened(namespace, f"interface {name}") as descriptor:
-            return self._join(known, endpoint, Place(descriptor, name))
+        from canwharf.bus import placing  # noqa: PLC0415 (not for who gives no exact names)
+
+        return placing.place(called, namespace, lambda at: self._join(known, endpoint, at))
 
     def _join(self, known: Network, endpoint: str, place: Place | None = None) -> Joined:
         network, interface = known.id, known.settings.interface
@@ -367,9 +367,8 @@ class Service:
 
     def _understood(self, network: str, given: Mapping[str, object]) -> Mapping[str, object]:
         """The options of a network that is there already, but for those that nobody knows."""
-        if strange := options.unknown(given):
-            told = ", ".join(f"{each}={given[each]}" for each in strange)
-            self.say(WARNING, "ignored unknown options of a network", network=network, options=told)
+        strange = options.unknown(given)
+        self._tell(telling.ignored(network, given, strange))
         return {option: value for option, value in given.items() if option not in strange}
 
     def _typed(self, settings: Settings, kind: str) -> Settings:

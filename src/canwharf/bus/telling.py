@@ -82,6 +82,16 @@ def created(
         yield Event(WARNING, "the bus is virtual and has an adapter's name", fields)
 
 
+def ignored(network: str, given: Mapping[str, object], strange: Collection[str]) -> Iterator[Event]:
+    """What a network has among its options that nobody knows."""
+    if strange:
+        fields = {
+            "network": network,
+            "options": ", ".join(f"{each}={given[each]}" for each in strange),
+        }
+        yield Event(WARNING, "ignored unknown options of a network", fields)
+
+
 def absent(done: Plan, unjoined: Collection[str]) -> Iterator[Event]:
     """The endpoints that a plan left out and that were once there: others have not joined yet."""
     for port in done.absent:
