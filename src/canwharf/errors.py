@@ -62,6 +62,10 @@ class OptionError(CanwharfError):
         super().__init__(f"option {option}={value!s}: {reason}")
 
 
+class UsageError(CanwharfError):
+    """Options of a command line that contradict each other."""
+
+
 class RequestError(CanwharfError):
     """A request that is not of the protocol's form."""
 

@@ -312,6 +312,7 @@ def test_a_ghost(busy: Daemon) -> None:
     [
         "--socket /run/docker/plugins/rusty.sock --state-dir /var/lib/r",
         "--state-dir '/srv/my cans'",
+        "--driver-name rusty",
         "",
     ],
 )
@@ -324,7 +325,9 @@ def test_a_command_is_for_the_state_that_was_looked_at(
     told = json.loads(capsys.readouterr().out)["findings"]
     (daemon,) = [each for each in told if each["check"] == "daemon"]
     assert daemon["level"] == WARN  # systemd listens, as WELL has it
-    assert daemon["mend"] == f"canwharf serve {where}".strip()
+    paths = "--socket /run/docker/plugins/rusty.sock --state-dir /var/lib/canwharf-rusty"
+    serving = where.replace("--driver-name rusty", paths)  # which serve does not take
+    assert daemon["mend"] == f"canwharf serve {serving}".strip()
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_no_line_of_the_manual_is_taken_for_a_request(tree: Path) -> None:
     [
         ([""], [*VERBS, "--help", "--version"]),
         (["uni"], ["uninstall"]),
-        (["sync", "--d"], ["--dry-run"]),
+        (["sync", "--d"], ["--dry-run", "--driver-name"]),
         (["serve", "--log-format", ""], ["text", "json"]),
         (["serve", "--log-format", "="], ["text", "json"]),
         (["serve", "--log-format", "=", "j"], ["json"]),

@@ -20,7 +20,7 @@ from importlib import import_module
 
 from canwharf import __version__
 from canwharf.cli.options import Flag, Option, Place, Row, first_bus, read_plain
-from canwharf.errors import CanwharfError
+from canwharf.errors import CanwharfError, UsageError
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ EXIT_STATUS = {
     "130, 141": "it was interrupted; nobody reads its output any more",
 }
 
+_USAGE = 2  # as argparse's own
 _INTERRUPTED, _UNREAD = 130, 141  # as a shell tells of SIGINT and SIGPIPE: 128 and the number
 
 _Run = Callable[[Mapping[str, str]], int]
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CanwharfError as error:
         barred = isinstance(error.__cause__, PermissionError) and os.geteuid() != 0
         print(f"canwharf: {error}{'; it must run as root' if barred else ''}", file=sys.stderr)
-        return 1
+        return _USAGE if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return _INTERRUPTED
     except OSError as error:

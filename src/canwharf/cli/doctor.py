@@ -15,7 +15,9 @@ import subprocess  # noqa: TID251 (it runs what it prints; the daemon does not c
 import sys
 from collections.abc import Mapping, Sequence
 
-from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag, Option
+from canwharf.cli import instance
+from canwharf.cli.instance import Instance
+from canwharf.cli.options import JSON, Flag, Option
 from canwharf.docker import listener
 from canwharf.kernel.missing import advice
 from canwharf.kernel.netlink import Netlink
@@ -40,24 +42,24 @@ OPTIONS = (
     ),
     Option("forget", "", "remove a network that Docker does not know any more", "ID"),
     JSON,
-    SOCKET,
-    STATE_DIR,
+    *instance.WHICH,
 )
 _COLOURS = {OK: paint.GOOD, WARN: paint.DOUBTFUL, FAILURE: paint.BAD}
 
 
 def run(options: Mapping[str, str]) -> int:
     """Look, mend what can be mended if asked to, and tell. Raises CanwharfError."""
+    which = instance.of(options)
     if options["forget"]:
-        forget(options["socket"], options["state-dir"], options["forget"])
+        forget(which.socket, which.state, options["forget"])
         print(f"removed the network {options['forget']}")
         return 0
-    findings = _look(options)
+    findings = _look(which)
     if options["fix"]:
         mends = {each.mend: None for _check, each in findings if each.safe and each.level != OK}
         for mend in mends:
             _run(mend)
-        findings = _look(options) if mends else findings
+        findings = _look(which) if mends else findings
     failed = any(each.level == FAILURE for _check, each in findings)
     if options["json"]:
         told = [{"check": check, **each._asdict()} for check, each in findings]
@@ -67,26 +69,14 @@ def run(options: Mapping[str, str]) -> int:
     return 1 if failed else 0
 
 
-def _look(options: Mapping[str, str]) -> Sequence[tuple[str, Finding]]:
-    socket, directory = options["socket"], options["state-dir"]
-    unit = Units.of(listener.driver_name(socket)).name
+def _look(which: Instance) -> Sequence[tuple[str, Finding]]:
+    unit = Units.of(listener.driver_name(which.socket)).name
     requests = Netlink()
     try:
-        facts = gather(socket, directory, requests, unit, advice)
-        return examine(facts._replace(where=_where(options)))
+        facts = gather(which.socket, which.state, requests, unit, advice)
+        return examine(facts._replace(where=which.where, serving=which.serving))
     finally:
         requests.close()
-
-
-def _where(options: Mapping[str, str]) -> str:
-    """What was given to this command, for those that it names."""
-    given = {row.name: options[row.name] for row in (SOCKET, STATE_DIR)}
-    defaults = {row.name: row.default for row in (SOCKET, STATE_DIR)}
-    return "".join(
-        f" --{name} {shlex.quote(value)}"
-        for name, value in given.items()
-        if value != defaults[name]
-    )
 
 
 def _print(findings: Sequence[tuple[str, Finding]]) -> None:

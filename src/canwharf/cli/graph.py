@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canwharf.cli.options import SOCKET, STATE_DIR, Option, Place
+from canwharf.cli import instance
+from canwharf.cli.options import Option, Place
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator import mermaid, svg
 from canwharf.operator.drawing import draw
@@ -19,14 +20,14 @@ _FORMATS = {"mermaid": mermaid.render, "svg": svg.render}
 OPTIONS = (
     Place("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
     Option("format", "mermaid", "what to write", choices=tuple(_FORMATS)),
-    SOCKET,
-    STATE_DIR,
+    *instance.WHICH,
 )
 
 
 def run(options: Mapping[str, str]) -> int:
     """Draw. Raises CanwharfError."""
-    sight = look(options["socket"], options["state-dir"], Netlink())
+    which = instance.of(options)
+    sight = look(which.socket, which.state, Netlink())
     if options["bus"]:
         sight = sight.only(options["bus"])
     print(_FORMATS[options["format"]](draw(sight)))

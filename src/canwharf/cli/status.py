@@ -16,7 +16,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag, Place
+from canwharf.cli import instance
+from canwharf.cli.options import JSON, Flag, Place
 from canwharf.errors import NetlinkOverrunError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator import paint, text
@@ -34,8 +35,7 @@ OPTIONS = (
     Place("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
     JSON,
     Flag("watch", "again every second, until it is interrupted"),
-    SOCKET,
-    STATE_DIR,
+    *instance.WHICH,
 )
 _INTERVAL = 1.0  # seconds
 _HOME = "\033[H\033[J"  # cursor to the first line, and all below it away (ECMA-48)
@@ -65,7 +65,8 @@ def run(options: Mapping[str, str]) -> int:
 
 
 def _look(options: Mapping[str, str], requests: Netlink) -> Sight:
-    sight = look(options["socket"], options["state-dir"], requests)
+    which = instance.of(options)
+    sight = look(which.socket, which.state, requests)._replace(where=which.where)
     return sight.only(options["bus"]) if options["bus"] else sight
 
 

@@ -22,7 +22,8 @@ from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.bus.upkeep import Upkeep
-from canwharf.cli.options import JSON, SOCKET, STATE_DIR, Flag
+from canwharf.cli import instance
+from canwharf.cli.options import JSON, Flag
 from canwharf.docker import listener
 from canwharf.docker.call import call
 from canwharf.errors import StateError
@@ -35,21 +36,22 @@ DESCRIPTION = (
     "now, 1 if something could not be put right; with --dry-run, 3 if there are differences."
 )
 EXAMPLE = "sudo canwharf sync --dry-run"
-OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, SOCKET, STATE_DIR)
+OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, *instance.WHICH)
 _DIFFERENCES = 3  # the exit status
 
 
 def run(options: Mapping[str, str]) -> int:
     """Synchronise, or say what would be done. Raises CanwharfError."""
-    driver = listener.driver_name(options["socket"])
-    store = Store(options["state-dir"])
+    which = instance.of(options)
+    driver = listener.driver_name(which.socket)
+    store = Store(which.state)
     dry = bool(options["dry-run"])
     served = bool(listener.server(driver))
     if dry:
         _state, done = rehearse(_load(store, driver), store, Netlink(), served=served)
         changes, faults = words.changes(done), list(done.faults)
     elif served:
-        answer = call(options["socket"], "Canwharf.Sync")
+        answer = call(which.socket, "Canwharf.Sync")
         changes, faults = _texts(answer, "Changes"), _texts(answer, "Faults")
     else:
         changes, faults = _alone(store, driver)

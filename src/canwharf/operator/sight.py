@@ -34,10 +34,11 @@ class Sight(NamedTuple):
     """What there is to see.
 
     `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `write_fault`
-    why it could not be written now (empty if it could), `names` None
-    where Docker does not answer; `hardware` is driver and device of each adapter's interface;
-    `unused` are the adapters that are on no bus; `steps` are what a recovery would do, `changes`
-    the same in words; `parameters` are those of the kernel's modules.
+    why it could not be written now (empty if it could), `names` None where Docker does not answer;
+    `hardware` is driver and device of each adapter's interface; `unused` are the adapters that are
+    on no bus; `steps` are what a recovery would do, `changes` the same in words; `parameters` are
+    those of the kernel's modules; `where` are the options with which a command of ours finds the
+    same daemon and state.
     """
 
     driver: str
@@ -52,6 +53,7 @@ class Sight(NamedTuple):
     faults: tuple[str, ...] = ()
     write_fault: str = ""
     parameters: Parameters = Parameters()
+    where: str = ""
 
     def network(self, id: str) -> str:
         """A network's name, or its id."""

@@ -125,7 +125,8 @@ def _hearing(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
 
 
 def _differences(sight: Sight, paint: Paint) -> Iterator[str]:
-    yield paint("differs from what should be; 'canwharf sync' would:", DOUBTFUL)
+    words = f"differs from what should be; 'canwharf sync{sight.where}' would:"
+    yield paint(words, DOUBTFUL)
     for line in map(legible, sight.changes):
         yield f"  {line}"
     for line in map(legible, sight.faults):

@@ -43,7 +43,7 @@ class Facts(NamedTuple):
     `write_fault` says why it cannot be written, `aside` are files that could not be read. `ghosts`
     are networks that Docker does not know, with their interface, `stranded` containers that Docker
     could not start, with its reason. `where` are the options with which
-    a command of ours finds the same daemon and state.
+    a command of ours finds the same daemon and state, `serving` those of `canwharf serve`.
     """
 
     driver: str
@@ -64,6 +64,7 @@ class Facts(NamedTuple):
     sight: Sight | None = None
     ghosts: Mapping[str, str] = {}
     where: str = ""
+    serving: str = ""
     program: Program | None = None
     version: str = ""
     write_fault: str = ""
@@ -85,7 +86,7 @@ class Facts(NamedTuple):
     def start(self) -> str:
         """The command that starts the daemon."""
         if self.units is None:
-            return f"canwharf serve{self.where}"
+            return f"canwharf serve{self.serving}"
         if any(unit.there for unit in self.units):
             return f"systemctl start {self.units[0].name}"
         return self.install

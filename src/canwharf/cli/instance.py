@@ -1,0 +1,76 @@
+"""Which driver a verb looks at: by its name, or by where its socket and its state are.
+
+Rules:
+
+- The name says where both are, as `install --driver-name` lays them out; a path that is given wins.
+- A name and a socket of another name are a mistake of whoever typed them: nothing is chosen.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from canwharf.cli.options import SOCKET, STATE_DIR, Option
+from canwharf.docker import listener
+from canwharf.errors import UsageError
+from canwharf.operator.service.units import DRIVER, Units
+
+# No value that can be meant looks like one of these: what equals it was not given.
+_NAME = Option(
+    "driver-name",
+    f"{DRIVER}, or that of --socket",
+    "the name by which Docker knows the driver, as given to install",
+    "NAME",
+)
+_SOCKET = Option(
+    "socket",
+    "NAME.sock in /run/docker/plugins",
+    "where Docker finds the driver, where install did not choose it",
+    "PATH",
+)
+_STATE_DIR = Option(
+    "state-dir",
+    f"{DRIVER}-NAME in /var/lib, or {DRIVER} alone",
+    "where the driver keeps its networks, where install did not choose it",
+    "DIR",
+)
+WHICH = (_NAME, _SOCKET, _STATE_DIR)
+
+
+class Instance(NamedTuple):
+    """A driver's socket and state directory; `where` are the options that say so, for a command."""
+
+    socket: str
+    state: str
+    where: str
+
+    @property
+    def serving(self) -> str:
+        """The same for `canwharf serve`, which takes no name."""
+        usual = {SOCKET: self.socket, STATE_DIR: self.state}
+        return _words({row.name: told for row, told in usual.items() if told != row.default})
+
+
+def of(options: Mapping[str, str]) -> Instance:
+    """The one that the options of WHICH tell.
+
+    Raises UsageError where they contradict each other, OptionError or StartError where a name can
+    be no driver's.
+    """
+    given = {row.name: options[row.name] for row in WHICH if options[row.name] != row.default}
+    name, socket = given.get(_NAME.name), given.get(_SOCKET.name)
+    units = Units.of(DRIVER if name is None else name)
+    other = name if socket is None else listener.driver_name(socket)
+    if name is not None and other != name:
+        raise UsageError(
+            f"--driver-name {name} and --socket {socket} contradict each other, as that is the "
+            f"socket of the driver {other}: leave one of them out"
+        )
+    state = given.get(_STATE_DIR.name, units.state)
+    return Instance(units.path if socket is None else socket, state, _words(given))
+
+
+def _words(given: Mapping[str, str]) -> str:
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items())
