@@ -22,8 +22,9 @@ def assert_mended(board: Board) -> None:
     assert "vcan9" not in board.interfaces()
     members = [board.member(name) for name in ("ecu1", "ecu2")]
     board.assert_exactly_once("host:vcan0", *members)
-    assert board.sh("python3 -m canwharf sync") == "nothing differs"
-    assert board.sh("python3 -m canwharf sync --dry-run") == "nothing differs"
+    nothing = "nothing to do: all is as it should be"
+    assert board.sh("python3 -m canwharf sync") == nothing
+    assert board.sh("python3 -m canwharf sync --dry-run") == nothing
 
 
 def test_with_the_daemon_and_without_it(board: Board) -> None:

@@ -6,14 +6,33 @@ import errno
 import json
 import os
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import pytest
 
 from canwharf.bus import words
+from canwharf.bus.model import Port
+from canwharf.bus.plan import (
+    AddRule,
+    Claim,
+    Configure,
+    DeleteLink,
+    DeleteRule,
+    MakeBus,
+    MakePair,
+    Release,
+    Rename,
+    ReplaceRule,
+    Step,
+)
 from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.upkeep import Outcome
+from canwharf.cli import main, sync
 from canwharf.docker import listener
 from canwharf.docker.routes import Routes
+from canwharf.kernel.can import Setup
+from canwharf.kernel.gateway import Rule
+from canwharf.kernel.link import Link
 from tests.fake.daemon import Daemon
 
 
@@ -74,6 +93,69 @@ def test_the_rehearsal_says_what_sync_does_and_changes_nothing(busy: Daemon) -> 
     busy.assert_exactly_once("vcan1")
     assert "vcan8" not in busy.kernel.names()
     assert rehearsed(busy) == Outcome()
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_the_last_line_sums_up(
+    dry: bool,
+    busy: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After hundreds of lines about rules, how much it was, and whether all of it went well."""
+
+    def ask(_socket: str, _call: str) -> dict[str, list[str]]:
+        return synced(busy)
+
+    monkeypatch.setattr(sync, "call", ask)
+    monkeypatch.setattr(sync, "Netlink", lambda: busy.kernel)
+    monkeypatch.setattr(listener, "server", lambda _driver: 412)
+    monkeypatch.setattr(sync, "Store", lambda _directory: busy.store)
+    words = ["sync", *["--dry-run"] * dry]
+    assert main(words) == 0
+    assert capsys.readouterr().out == "nothing to do: all is as it should be\n"
+    lines = disturb(busy)
+    assert main(words) == (3 if dry else 0)
+    assert capsys.readouterr().out.splitlines() == [
+        *(f"would {line}" if dry else line for line in lines),
+        f"{'it would be: ' if dry else ''}1 made, 2 removed, 1 repaired",
+    ]
+
+
+def test_a_failure_is_in_the_sum(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy.kernel.delete_link("vcan1")
+    busy.kernel.refuse(1, errno.ENOMEM)
+    monkeypatch.setattr(sync, "call", lambda _socket, _call: synced(busy))
+    monkeypatch.setattr(listener, "server", lambda _driver: 412)
+    assert main(["sync", "--state-dir", os.path.dirname(busy.store.path)]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("failed: ")
+    assert last == "1 failed"
+
+
+def test_each_kind_of_step_is_in_the_sum() -> None:
+    """One that is in none would be done and not counted."""
+    port, found = Port("cwh1", "cwc1", ""), Link(3, "can0")
+    rule = Rule(1, 2, fd=False)
+    steps: list[tuple[str, Step]] = [
+        ("made", MakeBus(port)),
+        ("made", MakePair(port)),
+        ("made", AddRule("a", "b", fd=False)),
+        ("removed", DeleteLink(found)),
+        ("removed", DeleteRule(rule, "a", "b")),
+        ("repaired", ReplaceRule(rule, rule, "a", "b")),
+        ("repaired", Claim(port, found)),
+        ("repaired", Configure(found, Setup(), "")),
+        ("repaired", Release(found)),
+        ("repaired", Rename(found, "can1")),
+    ]
+    assert {type(step) for _sort, step in steps} == set(get_args(Step))
+    for sort, step in steps:
+        counted = words.counts(words.steps([step]))
+        assert counted == {each: int(each == sort) for each in ("made", "removed", "repaired")}
+    assert words.counts(words.changes(Outcome(adopted=("e1",))))["repaired"] == 1
 
 
 def test_an_endpoint_that_the_state_forgot_is_taken_over(busy: Daemon) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from canwharf.bus import adapters
@@ -21,6 +22,12 @@ from canwharf.bus.plan import (
 )
 from canwharf.bus.upkeep import Outcome
 
+# Each line begins with its verb; what that comes to, in the order of a summary.
+_SORTS = {
+    "made": ("make", "add"),
+    "removed": ("delete",),
+    "repaired": ("bring", "set", "rename", "replace", "take"),
+}
 _WHOSE = ("doubled", "a renamed interface's")  # by DeleteRule.left
 
 
@@ -36,6 +43,12 @@ def steps(planned: Iterable[Step]) -> list[str]:
     for step in planned:
         kinds.setdefault(_line(step), {}).update(dict.fromkeys(_kinds(step)))
     return [f"{line} ({', '.join(told)})" if told else line for line, told in kinds.items()]
+
+
+def counts(lines: Iterable[str]) -> dict[str, int]:
+    """How many of the lines of `changes` made, removed or repaired something."""
+    verbs = Counter(line.partition(" ")[0] for line in lines)
+    return {sort: sum(verbs[verb] for verb in each) for sort, each in _SORTS.items()}
 
 
 def touched(step: Step) -> set[str]:

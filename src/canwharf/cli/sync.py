@@ -32,7 +32,8 @@ from canwharf.operator.paint import legible
 
 DESCRIPTION = (
     "Put right what differs from what should be: bus interfaces, gateway rules, interfaces that "
-    "nobody owns. Prints what was done, one line each. Exit status: 0 if all is as it should be "
+    "nobody owns. Prints what was done, one line each, and at last how "
+    "much was made, removed and repaired. Exit status: 0 if all is as it should be "
     "now, 1 if something could not be put right; with --dry-run, 3 if there are differences."
 )
 EXAMPLE = "sudo canwharf sync --dry-run"
@@ -58,7 +59,7 @@ def run(options: Mapping[str, str]) -> int:
     if options["json"]:
         print(json.dumps({"dry_run": dry, "changes": changes, "faults": faults}, indent=1))
     else:
-        _print(changes, faults, "would" if dry else "did")
+        _print(changes, faults, dry=dry)
     return 1 if faults else _DIFFERENCES if dry and changes else 0
 
 
@@ -88,13 +89,22 @@ def _load(store: Store, driver: str) -> State:
     return state
 
 
-def _print(changes: list[str], faults: list[str], verb: str) -> None:
+def _print(changes: list[str], faults: list[str], *, dry: bool) -> None:
     for line in map(legible, changes):
-        print(f"{verb} {line}" if verb == "would" else line)
+        print(f"would {line}" if dry else line)
     for line in map(legible, faults):
         print(f"failed: {line}")
+    print(_summary(changes, faults, dry=dry))
+
+
+def _summary(changes: list[str], faults: list[str], *, dry: bool) -> str:
+    """The last line: how much it was."""
     if not changes and not faults:
-        print("nothing differs")
+        return "nothing to do: all is as it should be"
+    done = [f"{number} {sort}" for sort, number in words.counts(changes).items() if number]
+    would = "it would be: " if dry else ""
+    done += [f"{len(faults)} failed"] if faults else []
+    return would + ", ".join(done)
 
 
 def _texts(answer: Mapping[str, object], field: str) -> list[str]:
