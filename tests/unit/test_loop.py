@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -99,3 +100,23 @@ def test_a_caller_that_never_asks_does_not_keep_the_buses_from_being_restored(
         path, lambda caller: caller.connect(path), lambda _caller: setattr(clock, "now", 1)
     )
     assert done == ["restore"]
+
+
+def test_only_work_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs would hold Docker for ever; one at rest is woken by nothing."""
+    limits: list[int] = []
+    monkeypatch.setattr(signal, "alarm", limits.append)
+    waiting: list[int] = []
+    working: list[int] = []
+    path = str(tmp_path / "socket")
+
+    def acts(caller: socket.socket) -> None:
+        waiting.append(limits[-1])
+        caller.connect(path)
+        caller.send(CALL)
+
+    monkeypatch.setattr(Recorded, "run", lambda _self, _now, _active: working.append(limits[-1]))
+    rounds(path, acts, lambda _caller: None)
+    assert waiting == [0]
+    assert set(working) == {serve._WORK}
+    assert limits[-1] == 0
