@@ -11,6 +11,7 @@ STATE = "/var/lib/canwharf"
 VENV = "/opt/canwharf"
 INTACT = "env -u PYTHONPATH /opt/new.pyz"  # the program, where nothing breaks it
 NAMES = ("ecu1", "ecu2")
+DROP_IN = "/etc/systemd/system/canwharf.service.d"
 _KEEP = f"cp -p {PROGRAM} /opt/keep"
 _PUT_BACK = f"cp -p /opt/keep {PROGRAM}"
 _MAKE_VENV = f"""
@@ -60,6 +61,17 @@ REFUSED = {
     ),
     "may not be executed": Broken(
         f"chmod 644 {PROGRAM}", f"chmod 755 {PROGRAM}", "Permission denied"
+    ),
+    "a drop-in is wrong": Broken(
+        f"mkdir {DROP_IN}; printf '[Service]\\nExecStart=\\n' > {DROP_IN}/wrong.conf",
+        f"rm -r {DROP_IN}; systemctl daemon-reload",
+        "systemd cannot start canwharf.service: bad-setting",
+    ),
+    "the unit is masked": Broken(
+        "mv /etc/systemd/system/canwharf.service /srv/ && systemctl mask canwharf.service",
+        "systemctl unmask canwharf.service; mv /srv/canwharf.service /etc/systemd/system/; "
+        "systemctl daemon-reload",
+        "systemd cannot start canwharf.service: masked",
     ),
     "the state directory is a file": Broken(
         f"mv {STATE} /srv/state && touch {STATE}",

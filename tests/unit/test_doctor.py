@@ -13,9 +13,8 @@ from canwharf import cli
 from canwharf.cli import doctor
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
-from canwharf.kernel import gateway, modules
+from canwharf.kernel import modules
 from canwharf.kernel.can import Controller
-from canwharf.kernel.gateway import Entry, Rule
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN, Finding, examine
 from canwharf.operator.doctor.facts import Facts, Program, Unit
@@ -93,6 +92,19 @@ def test_a_machine_that_is_well(daemon: Daemon) -> None:
             {"process": 0, "listens": False},
             FAILURE,
             "systemctl restart canwharf.socket",
+        ),
+        # An operator's own changes keep systemd from starting it.
+        (
+            "daemon",
+            {"process": 0, "units": (SERVICE._replace(load="masked"), HELD)},
+            FAILURE,
+            "systemctl unmask canwharf.service",
+        ),
+        (
+            "daemon",
+            {"process": 0, "units": (SERVICE._replace(load="bad-setting"), HELD)},
+            FAILURE,
+            "systemctl edit canwharf.service",
         ),
         # Docker's calls are refused, on a socket that is there.
         ("daemon", {"process": 0, "units": FAILING}, FAILURE, "systemctl restart canwharf.service"),
@@ -258,23 +270,6 @@ def test_rules_of_others(busy: Daemon) -> None:
     assert (within.level, within.mend) == (FAILURE, f"cangw -D -s vcan0 -d {port} -e")
     assert (across.level, across.mend) == (WARN, "cangw -D -s can7 -d vcan0 -e -i -X")
     assert not within.safe
-
-
-@pytest.mark.parametrize(
-    ("flags", "more", "words"),
-    [
-        (0, (), ""),
-        (2, ((13, b"\x01"),), " -t -l 1"),
-        (1, ((11, bytes.fromhex("23010000 ff070000")),), " -e -f 123:7FF"),
-        (1, ((11, bytes.fromhex("23010020 ff070000")),), " -e -f 123~7FF"),
-    ],
-)
-def test_how_to_delete_a_rule(flags: int, more: tuple[tuple[int, bytes], ...], words: str) -> None:
-    """In cangw's words, exactly that one."""
-    entry = Entry(Rule(1, 2, fd=False), plain=False, flags=flags, more=more)
-    assert gateway.deletion(entry, "a", "b") == f"cangw -D -s a -d b{words}"
-    modifying = entry._replace(more=((4, b"x"),))
-    assert gateway.deletion(modifying, "a", "b") == ""
 
 
 def test_adapters(daemon: Daemon, kernel: FakeKernel) -> None:

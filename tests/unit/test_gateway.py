@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from canwharf.errors import KernelError
 from canwharf.kernel import gateway
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.message import Message
 from tests.fake import wire
 from tests.fake.kernel import FakeKernel
@@ -147,3 +147,20 @@ def test_the_counters_are_read(kernel: FakeKernel) -> None:
     kernel.add_rule("a", "b", more=wire.attribute(8, wire.u32(3)))  # CGW_DROPPED
     (entry,) = gateway.entries(kernel)
     assert (entry.plain, entry.handled, entry.dropped) == (True, 7, 3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "more", "words"),
+    [
+        (0, (), ""),
+        (2, ((13, b"\x01"),), " -t -l 1"),
+        (1, ((11, bytes.fromhex("23010000 ff070000")),), " -e -f 123:7FF"),
+        (1, ((11, bytes.fromhex("23010020 ff070000")),), " -e -f 123~7FF"),
+    ],
+)
+def test_how_to_delete_a_rule(flags: int, more: tuple[tuple[int, bytes], ...], words: str) -> None:
+    """In cangw's words, exactly that one."""
+    entry = Entry(Rule(1, 2, fd=False), plain=False, flags=flags, more=more)
+    assert gateway.deletion(entry, "a", "b") == f"cangw -D -s a -d b{words}"
+    modifying = entry._replace(more=((4, b"x"),))
+    assert gateway.deletion(modifying, "a", "b") == ""

@@ -97,6 +97,14 @@ def _docker(facts: Facts) -> Iterator[Finding]:
         yield Finding(FAILURE, "Docker does not run, or is not installed", mend)
 
 
+# What became of a unit's file, and the command for an operator who changed it.
+_UNUSABLE = {
+    "masked": "systemctl unmask {}",
+    "bad-setting": "systemctl edit {}",
+    "error": "systemctl edit {}",
+}
+
+
 def _daemon(facts: Facts) -> Iterator[Finding]:
     whose = f"the managed plugin {facts.plugin}" if facts.plugin else "the daemon"
     failing = facts.service.failing if facts.service and not facts.plugin else ""
@@ -108,6 +116,9 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         yield Finding(FAILURE, f"{whose} does not answer: {facts.refusal}", facts.restart)
     elif facts.process:
         yield Finding(OK, f"{whose} runs (process {facts.process})")
+    elif facts.service and facts.service.load in _UNUSABLE and not facts.plugin:
+        name, load = facts.service.name, facts.service.load
+        yield Finding(FAILURE, f"systemd cannot start {name}: {load}", _UNUSABLE[load].format(name))
     elif failing:
         what = f"the service does not start, so Docker's calls are refused: {failing}"
         if facts.program and facts.program.fault:

@@ -12,7 +12,8 @@ class Unit(NamedTuple):
     """A systemd unit: whether there is one, is enabled, and comes before Docker.
 
     `failing` says that it does not start, in systemd's word for the result and the last line that
-    its program wrote. `active` is for a socket: systemd holds it.
+    its program wrote. `active` is for a socket: systemd holds it. `load` is systemd's word for what
+    became of the unit's file (LoadState=).
     """
 
     name: str
@@ -21,6 +22,7 @@ class Unit(NamedTuple):
     before_docker: bool
     active: bool = True
     failing: str = ""
+    load: str = "loaded"
 
 
 class Program(NamedTuple):

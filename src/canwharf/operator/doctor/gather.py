@@ -183,15 +183,16 @@ def _units(unit: str) -> tuple[Unit, ...] | None:
 
 def _unit(name: str) -> Unit:
     told = _shown(name, "LoadState", "UnitFileState", "Before", "ActiveState", "SubState", "Result")
-    state = told.get("ActiveState", "")
+    load, state = told.get("LoadState", ""), told.get("ActiveState", "")
     fails = state == "failed" or told.get("SubState") == "auto-restart"
     return Unit(
         name,
-        told.get("LoadState") == "loaded",
+        load not in ("", "not-found"),
         told.get("UnitFileState") == "enabled",
         "docker.service" in told.get("Before", "").split(),
         state == "active",
         _failing(name, told.get("Result", "")) if fails and name.endswith(".service") else "",
+        load,
     )
 
 
