@@ -74,6 +74,20 @@ def test_docker_comes_up_without_it(machine: Machine, way: str) -> None:
     back_to_work(machine)
 
 
+def test_docker_comes_up_where_its_own_call_starts_the_driver(machine: Machine) -> None:
+    """As on a board that wants a quick boot: only the socket is enabled."""
+    broken = REFUSED["hangs"]
+    machine.sh("systemctl disable -q canwharf.service && systemctl enable -q canwharf.socket")
+    machine.sh(broken.break_it)
+    boot = machine.boot_broken()
+    wait_running(machine, "plain")
+    assert machine.running() == {"plain"}
+    note("hangs, and only the socket is enabled", boot, machine.restart_docker(), "not started")
+    machine.sh(broken.mend_it)
+    machine.sh("systemctl enable -q canwharf.service")
+    back_to_work(machine)
+
+
 @pytest.mark.parametrize("way", BACK)
 def test_what_does_not_keep_it_from_starting(machine: Machine, way: str) -> None:
     """The containers are back as after any power cut."""
