@@ -98,7 +98,12 @@ BACK = {
     "the state is another user's": (f"chown 65534 {STATE}/state.json", "true"),
     "the state has no permissions": (f"chmod 0 {STATE}/state.json", "true"),
 }
-READ_ONLY = (_READ_ONLY, f"systemctl disable -q ro.service; umount {STATE}")
+READ_ONLY = (
+    _READ_ONLY,
+    f"systemctl disable -q ro.service; systemctl stop canwharf.service; umount {STATE}",
+)
+# Seconds: more than the slowest guest on a busy machine takes, and much less than for ever.
+LIMIT = 300
 
 
 class Machine(Installed):
@@ -127,13 +132,13 @@ class Machine(Installed):
 
     def docker_answers(self) -> float:
         """Ask it, and wait as a person does; the seconds since the boot. Fails if it hangs."""
-        self.sh("timeout 100 docker ps -q", timeout=130)
+        self.sh(f"timeout {LIMIT} docker ps -q", timeout=LIMIT + 30)
         return float(self.sh("cut -d' ' -f1 /proc/uptime"))
 
     def restart_docker(self) -> float:
         """As an upgrade of it does; the seconds until it answers."""
         before = float(self.sh("cut -d' ' -f1 /proc/uptime"))
-        self.sh("timeout 100 systemctl restart docker", timeout=130)
+        self.sh(f"timeout {LIMIT} systemctl restart docker", timeout=LIMIT + 30)
         return self.docker_answers() - before
 
     def running(self) -> set[str]:
