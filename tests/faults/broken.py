@@ -62,6 +62,21 @@ REFUSED = {
     "may not be executed": Broken(
         f"chmod 644 {PROGRAM}", f"chmod 755 {PROGRAM}", "Permission denied"
     ),
+    "the state directory is a file": Broken(
+        f"mv {STATE} /srv/state && touch {STATE}",
+        f"rm {STATE} && mv /srv/state {STATE}",
+        "Not a directory",
+    ),
+    "the state directory leads nowhere": Broken(
+        f"mv {STATE} /srv/state && ln -s /mnt/away {STATE}",
+        f"rm {STATE} && mv /srv/state {STATE}",
+        "a link to /mnt/away",
+    ),
+}
+
+# An operator's own changes, for which systemd does not even open the socket: Docker looks for the
+# driver for a while, and comes up.
+UNUSABLE = {
     "a drop-in is wrong": Broken(
         f"mkdir {DROP_IN}; printf '[Service]\\nExecStart=\\n' > {DROP_IN}/wrong.conf",
         f"rm -r {DROP_IN}; systemctl daemon-reload",
@@ -72,16 +87,6 @@ REFUSED = {
         "systemctl unmask canwharf.service; mv /srv/canwharf.service /etc/systemd/system/; "
         "systemctl daemon-reload",
         "systemd cannot start canwharf.service: masked",
-    ),
-    "the state directory is a file": Broken(
-        f"mv {STATE} /srv/state && touch {STATE}",
-        f"rm {STATE} && mv /srv/state {STATE}",
-        "Not a directory",
-    ),
-    "the state directory leads nowhere": Broken(
-        f"mv {STATE} /srv/state && ln -s /mnt/away {STATE}",
-        f"rm {STATE} && mv /srv/state {STATE}",
-        "a link to /mnt/away",
     ),
 }
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.guest import Guest
-from tests.faults.broken import BACK, NAMES, READ_ONLY, REFUSED, VENV, Machine
+from tests.faults.broken import BACK, NAMES, READ_ONLY, REFUSED, UNUSABLE, VENV, Machine
 from tests.faults.conftest import Keep
 from tests.system.installed import PROGRAM
 from tests.system.test_power import wait_running
@@ -88,6 +88,21 @@ def test_docker_comes_up_where_its_own_call_starts_the_driver(machine: Machine) 
     back_to_work(machine)
 
 
+@pytest.mark.parametrize("way", UNUSABLE)
+def test_a_unit_that_systemd_cannot_use(machine: Machine, way: str) -> None:
+    """The doctor says which, and what to do; Docker says that there is no driver."""
+    broken = UNUSABLE[way]
+    machine.sh(broken.break_it)
+    boot = machine.boot_broken()
+    wait_running(machine, "plain")
+    assert machine.running() == {"plain"}
+    assert 'plugin "canwharf" not found' in machine.refused("docker start ecu1")
+    assert any(broken.words in line for line in machine.doctor())
+    note(way, boot, machine.restart_docker(), "not started: Docker finds no driver")
+    machine.sh(broken.mend_it)
+    back_to_work(machine)
+
+
 @pytest.mark.parametrize("way", BACK)
 def test_what_does_not_keep_it_from_starting(machine: Machine, way: str) -> None:
     """The containers are back as after any power cut."""
@@ -140,7 +155,8 @@ def test_it_is_tried_again_by_itself(machine: Machine) -> None:
     wait_running(machine, "plain")
     assert machine.running() == {"plain"}
     machine.sh(broken.mend_it)
-    machine.sh("timeout 200 sh -c 'until systemctl is-active -q canwharf.service; do :; done'")
+    active = "timeout 200 sh -c 'until systemctl is-active -q canwharf.service; do :; done'"
+    machine.sh(active, timeout=230)
     wait_running(machine, *NAMES)
     machine.assert_well()
 
