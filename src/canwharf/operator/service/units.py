@@ -78,6 +78,7 @@ TimeoutStartSec=10
 TimeoutStartFailureMode=kill
 TimeoutStopSec=10
 KillMode=mixed
+SyslogIdentifier={name}
 ReadWritePaths=-{state}
 RuntimeDirectory=canwharf
 RuntimeDirectoryPreserve=yes
