@@ -85,7 +85,7 @@ UNUSABLE = {
     "the unit is masked": Broken(
         "mv /etc/systemd/system/canwharf.service /srv/ && systemctl mask canwharf.service",
         "systemctl unmask canwharf.service; mv /srv/canwharf.service /etc/systemd/system/; "
-        "systemctl daemon-reload",
+        "systemctl daemon-reload; systemctl enable -q canwharf.service",
         "systemd cannot start canwharf.service: masked",
     ),
 }

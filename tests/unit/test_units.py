@@ -122,36 +122,35 @@ def test_a_refusal_is_an_answer_that_docker_reads() -> None:
     assert "systemctl status canwharf.service" in said["Err"]
 
 
+START, REFUSE = "--quiet start canwharf.service", "--no-block start canwharf-refuse.socket"
+
+
 @pytest.mark.parametrize(
-    ("result", "starts", "expected"),
+    ("refused", "result", "starts", "expected"),
     [
-        ("exit-code", True, ["--quiet start canwharf.service"]),
-        (
-            "exit-code",
-            False,
-            ["--quiet start canwharf.service", "--no-block start canwharf-refuse.socket"],
-        ),
-        ("timeout", True, ["--no-block start canwharf-refuse.socket"]),  # Docker has waited enough
-        # By the timer: Docker was refused meanwhile.
-        ("", True, ["--quiet start canwharf.service", "doctor --fix"]),
-        (
-            "",
-            False,
-            ["--quiet start canwharf.service", "--no-block start canwharf-refuse.socket"],
-        ),
+        (False, "exit-code", True, [START]),
+        (False, "exit-code", False, [START, REFUSE]),
+        (False, "timeout", True, [REFUSE]),  # Docker has waited enough
+        # By the timer; systemd tells the last result then, too.
+        (True, "exit-code", True, [START, "doctor --fix"]),
+        (True, "timeout", True, [START, "doctor --fix"]),
+        (True, "timeout", False, [START, REFUSE]),
     ],
 )
 def test_what_fails_is_started_once_more_and_then_refused(
-    result: str, starts: bool, expected: list[str], tmp_path: Path
+    refused: bool, result: str, starts: bool, expected: list[str], tmp_path: Path
 ) -> None:
     """A crash loses no call, and a daemon that cannot start holds up nobody."""
-    fake = tmp_path / "systemctl"
-    fake.write_text(
-        f'#!/bin/sh\necho "$@" >>{tmp_path}/ran\n[ "$1" != --quiet ] || {starts}\n'.lower()
-    )
-    fake.chmod(0o755)
-    (tmp_path / "timeout").write_text(f'#!/bin/sh\nshift 2; echo "$@" >>{tmp_path}/ran; exit 1\n')
-    (tmp_path / "timeout").chmod(0o755)
+    fakes = {
+        "systemctl": f'[ "$2" = is-active ] && {{ {refused}; exit; }}\n'
+        f'echo "$@" >>{tmp_path}/ran\n[ "$1" != --quiet ] || {starts}',
+        "timeout": f'shift 2; echo "$@" >>{tmp_path}/ran; exit 1',
+    }
+    for name, text in fakes.items():
+        (tmp_path / name).write_text(
+            f"#!/bin/sh\n{text}\n".replace("True", "true").replace("False", "false")
+        )
+        (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MONITOR_SERVICE_RESULT": result}
     subprocess.run(command("canwharf-rescue.service"), env=environment, check=True)
     assert (tmp_path / "ran").read_text().splitlines() == expected

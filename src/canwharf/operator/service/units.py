@@ -180,11 +180,14 @@ _PREPARING = (
     "{{ [ -O $each ] || chown 0:0 $each; chmod -f u+rwX $each; }}; done; }}"
 )
 # A start that took too long is not tried again at once: Docker is waiting.
-# By the timer there is no result, and Docker has been refused: its containers are started then.
+# By the timer, when Docker is refused, it is; and Docker's containers are started then. (systemd
+# tells the last result whatever it was that started the rescue.)
 _RESCUING = (
-    'if [ "$MONITOR_SERVICE_RESULT" = timeout ] || ! systemctl --quiet start {service}; then '
+    "refused=; systemctl --quiet is-active {refuse}.socket && refused=yes; "
+    'if [ "$refused$MONITOR_SERVICE_RESULT" = timeout ] || '
+    "! systemctl --quiet start {service}; then "
     "exec systemctl --no-block start {refuse}.socket; fi; "
-    '[ -n "$MONITOR_SERVICE_RESULT" ] || timeout 100 {doctor} || :'
+    '[ -z "$refused" ] || timeout 100 {doctor} || :'
 )
 # The request is read to the end of its head, so that Docker has sent it when it is answered.
 _REFUSING = (
