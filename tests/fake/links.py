@@ -125,6 +125,8 @@ class FakeRule(NamedTuple):
         return "fd" if self.flags & wire.FD else "classic"
 
     def body(self) -> bytes:
-        """As the kernel tells it (cgw_put_job)."""
-        ends = {wire.SRC_IF: wire.u32(self.source), wire.DST_IF: wire.u32(self.destination)}
-        return wire.rtcan(self.flags, {wire.HANDLED: wire.u32(7), **ends}) + self.more
+        """As the kernel tells it, in its order (cgw_put_job)."""
+        counted = wire.rtcan(self.flags, {wire.HANDLED: wire.u32(7)})
+        ends = ((wire.SRC_IF, self.source), (wire.DST_IF, self.destination))
+        told = b"".join(wire.attribute(kind, wire.u32(index)) for kind, index in ends)
+        return counted + self.more + told

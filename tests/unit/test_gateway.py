@@ -52,6 +52,44 @@ def test_a_rule_is_read_back_as_it_was_added(
     assert (entry.rule, entry.plain) == (wanted, True)
 
 
+COUNTS = st.dictionaries(st.sampled_from([7, 8, 12]), st.integers(1, 2**32 - 1))  # CGW_HANDLED, …
+OTHERS = st.sampled_from(
+    [
+        b"",
+        wire.attribute(wire.FILTER, bytes(8)),
+        wire.attribute(wire.LIM_HOPS, b"\2"),
+        wire.attribute(wire.DST_IF, wire.u32(9)),
+        wire.attribute(4, bytes(17)),  # CGW_MOD_SET
+        wire.attribute(99, wire.u32(1)),  # of a later kernel
+        b"\4\0\0",
+    ]
+)
+
+
+RULES = st.builds(
+    lambda source, destination, kind, form: Rule(source, destination, *kind, *form),
+    *(INDEXES, INDEXES, KINDS, FORMS),
+)
+
+
+@given(RULES, COUNTS, st.tuples(OTHERS, OTHERS), st.booleans())
+def test_the_quick_way_to_read_a_list_is_the_careful_one(
+    rule: Rule, counts: dict[int, int], others: tuple[bytes, bytes], in_order: bool
+) -> None:
+    """Whatever the kernel lists, in its order or another: a rule of ours, or nearly one."""
+    sent = gateway.add(rule, "a -> b").body
+    head, ends, form_told = sent[:4], sent[4:20], sent[20:]
+    told = [wire.attribute(each, wire.u32(count)) for each, count in sorted(counts.items())]
+    parts = [*told, others[0], form_told, ends, others[1]]
+    body = head + b"".join(parts if in_order else reversed(parts))
+    quick = gateway._usual(body)
+    if quick is not None:
+        assert quick == gateway.parse(Message(24, 0, 0, body))
+    if in_order and others == (b"", b""):
+        assert quick is not None
+        assert (quick.handled, quick.dropped) == (counts.get(7, 0), counts.get(8, 0))
+
+
 def test_every_rule_forwards_once_and_allows_equal_indexes(kernel: FakeKernel) -> None:
     """Or frames multiply under can-gw's max_hops, and vanish where two indexes are equal."""
     kernel.batch([gateway.add(rule(kernel, "a", "b", fd), "a -> b") for fd in (False, True)])

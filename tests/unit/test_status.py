@@ -11,13 +11,17 @@ import pytest
 from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.survey import Kernel, survey
 from canwharf.bus.words import changes
+from canwharf.docker import names
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
-from canwharf.kernel import gateway, hardware, link
+from canwharf.kernel import gateway, hardware, link, uapi
 from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
+from canwharf.kernel.message import Message
 from canwharf.kernel.modules import Parameters
+from canwharf.kernel.netlink import Request
 from canwharf.operator import paint, text
+from canwharf.operator import sight as sights
 from canwharf.operator.record import record
 from canwharf.operator.sight import Sight, _unused
 from tests.fake.daemon import Daemon
@@ -82,6 +86,24 @@ def test_a_bus_as_a_picture(busy: Daemon) -> None:
         f"  └── ecu2  can0   {two}  sent 21  received 42  dropped 0\n"
         "  all hear each other"
     )
+
+
+def test_the_gateway_is_asked_once(
+    busy: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bus of 100 has 30000 rules, and what is shown and what differs are of the same moment."""
+    asked: list[int] = []
+
+    def dump(request: Request) -> list[Message]:
+        asked.append(request.type)
+        return FakeKernel.dump(kernel, request)
+
+    monkeypatch.setattr(kernel, "dump", dump)
+    monkeypatch.setattr(sights, "Store", lambda _directory: busy.store)
+    monkeypatch.setattr(names, "ask", lambda _driver: NAMES)
+    found = sights.look("/nowhere/canwharf.sock", "/nowhere", kernel)
+    assert asked.count(uapi.RTM_GETROUTE) == 1
+    assert [each.whole for each in found.pictures] == [True]
 
 
 def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel) -> None:

@@ -54,7 +54,7 @@ from canwharf.bus.plan import (
 from canwharf.bus.view import View
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import gateway, link, uapi
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Announcements, Request, Requests
@@ -115,11 +115,13 @@ class Reconciler:
         self._catch_up()
         if self._view is None:
             # Announcements that come during the look repeat what it finds, and do no harm.
-            links = link.links(self._requests)
-            entries = gateway.entries(self._requests)
+            links, entries = self._look()
             rules = (entry.rule for entry in entries if entry.plain)
             self._view = self._last = View(links, rules, self._last, self._driver)
         return self._view
+
+    def _look(self) -> tuple[Iterable[Link], Iterable[Entry]]:
+        return link.links(self._requests), gateway.entries(self._requests)
 
     def changes(self) -> Changed:
         """What changed in the kernel without our doing since this was last asked."""

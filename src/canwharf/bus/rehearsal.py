@@ -1,6 +1,6 @@
 """A recovery that changes nothing: what `sync` would do.
 
-Theory of operation. It is the recovery itself, on a state of its own and a new look at the
+Theory of operation. It is the recovery itself, on a state of its own and one look at the
 kernel, with the one function left out that sends steps to the kernel. So it cannot differ from
 what would be done.
 
@@ -23,7 +23,9 @@ from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.bus.upkeep import Outcome, Upkeep
 from canwharf.bus.view import View
-from canwharf.kernel import link
+from canwharf.kernel import gateway, link
+from canwharf.kernel.gateway import Entry
+from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Requests
 
@@ -35,14 +37,31 @@ class Rehearsal(NamedTuple):
     outcome: Outcome
 
 
-def rehearse(state: State, store: Store, requests: Requests, *, served: bool) -> Rehearsal:
+class Look(NamedTuple):
+    """What the kernel holds, all at once."""
+
+    links: Sequence[Link]
+    entries: Sequence[Entry]
+
+
+def look(requests: Requests) -> Look:
+    """Take a look. Raises KernelError."""
+    return Look(link.links(requests), gateway.entries(requests))
+
+
+def rehearse(
+    state: State, store: Store, requests: Requests, *, served: bool, seen: Look | None = None
+) -> Rehearsal:
     """What a recovery would do now. Raises CanwharfError.
 
-    `served` says that a daemon serves this state.
+    `served` says that a daemon serves this state; `seen` is what the kernel holds, if somebody has
+    looked.
     """
+    seen = seen or look(requests)
     reconciler = _Idle(requests, _Silence(), state.driver)
+    reconciler.seen = seen
     if served:
-        before = View(link.links(requests))
+        before = View(seen.links)
         before.seen_up.update(found.ifindex for found in before.links())
         reconciler.remember(before)
     service = Service(state, store, reconciler, lambda _event: None)
@@ -51,7 +70,12 @@ def rehearse(state: State, store: Store, requests: Requests, *, served: bool) ->
 
 
 class _Idle(Reconciler):
-    """Looks and plans, and does not act."""
+    """Plans for what was seen, and does not act."""
+
+    seen: Look
+
+    def _look(self) -> Look:
+        return self.seen
 
     def remember(self, view: View) -> None:
         """What it should know from before."""

@@ -17,6 +17,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -263,17 +264,27 @@ def _sorted(
 
 
 def _directions(rules: Iterable[Entry], names: Mapping[int, str]) -> tuple[Direction, ...]:
-    found: dict[tuple[str, str], Direction] = {}
+    between: dict[tuple[int, int], list[Entry]] = defaultdict(list)
     for entry in rules:
-        ends = names[entry.rule.source], names[entry.rule.destination]
-        old = found.get(ends, Direction(*ends, {}, 0, 0))
-        kind = kind_of(entry.rule.fd, entry.rule.errors)
-        found[ends] = old._replace(
-            kinds={**old.kinds, kind: old.kinds.get(kind, 0) + 1},
-            handled=old.handled + entry.handled,
-            dropped=old.dropped + entry.dropped,
+        between[entry.rule[:2]].append(entry)
+    return tuple(
+        Direction(
+            names[source],
+            names[destination],
+            _kinds(found),
+            sum(each.handled for each in found),
+            sum(each.dropped for each in found),
         )
-    return tuple(found.values())
+        for (source, destination), found in between.items()
+    )
+
+
+def _kinds(rules: Iterable[Entry]) -> dict[str, int]:
+    kinds: dict[str, int] = {}
+    for rule, *_more in rules:
+        kind = kind_of(rule.fd, rule.errors)
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return kinds
 
 
 def _gaps(

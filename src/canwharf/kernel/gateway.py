@@ -23,6 +23,7 @@ Source: linux/can/gw.h, net/can/gw.c (cgw_create_job, cgw_remove_job, cgw_dump_j
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from canwharf.kernel.netlink import Request, Requests
 
 _RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
 _RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, index
+_ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
 _HOP = attribute(uapi.CGW_LIM_HOPS, b"\1")
 _FILTER = Struct("=II")  # struct can_filter: identifier, mask (linux/can.h)
 _ERRORS = _FILTER.pack(0, uapi.CAN_ERR_FLAG | uapi.CAN_ERR_MASK)  # every class of them
@@ -126,7 +128,30 @@ def entries(netlink: Requests) -> list[Entry]:
         "the gateway rules",
     )
     # Without can-gw the kernel answers with the routes of every other family.
-    return [parse(answer) for answer in netlink.dump(request) if answer.body[:1] == b"\x1d"]
+    rules = [each for each in netlink.dump(request) if each.body[:1] == b"\x1d"]
+    return [_usual(each.body) or parse(each) for each in rules]
+
+
+def _usual(body: bytes) -> Entry | None:
+    """An entry of a form of ours, as the kernel lists it: nearly all that there are.
+
+    A bus of 100 has 30000 rules, and this costs a fifth of `parse`. Anything else is None, and for
+    that: another order of the attributes, too.
+    """
+    if len(body) not in _UNPACK:
+        return None
+    words = _UNPACK[len(body)](body)
+    place, counters = 1, [0, 0, 0]
+    for number, header in enumerate(_COUNTS):
+        if words[place] == header:  # the kernel leaves out what is 0
+            counters[number] = words[place + 1]
+            place += 2
+    form = _LISTED.get((words[0], *words[place:-4]))
+    if form is None or (words[-4], words[-2]) != _TAIL:
+        return None
+    flags, form_of = form
+    rule = Rule(words[-3], words[-1], *form_of)
+    return Entry(rule, True, counters[0], counters[1], flags)
 
 
 def parse(message: Message) -> Entry:
@@ -195,6 +220,21 @@ def _flags(rule: Rule) -> int:
     return uapi.CGW_FLAGS_CAN_IIF_TX_OK | echo | (uapi.CGW_FLAGS_CAN_FD if rule.fd else 0)
 
 
+def _words(data: bytes) -> tuple[int, ...]:
+    return Struct(f"={len(data) // 4}I").unpack(data)
+
+
+def _listed() -> Iterator[tuple[tuple[int, ...], tuple[int, tuple[bool, bool, bool, bool]]]]:
+    """Each form of ours as the words between counters and interfaces; its flags and what it is."""
+    for fd, errors in ((False, False), (True, False), (False, True)):
+        for echo, limited in ((True, True), (False, True), (True, False)):
+            flags = _flags(Rule(0, 0, fd, errors, echo, limited))
+            data = _RTCAN.pack(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, flags)
+            data += _HOP if limited else b""
+            data += attribute(uapi.CGW_FILTER, _ERRORS) if errors else b""
+            yield _words(data), (flags, (fd, errors, echo, limited))
+
+
 def _body(rule: Rule) -> bytes:
     if rule.source <= 0 or rule.destination <= 0:
         raise ValueError(f"a gateway rule needs two interfaces: {rule}")
@@ -206,3 +246,13 @@ def _body(rule: Rule) -> bytes:
     if rule.limited:
         body += _HOP
     return body + attribute(uapi.CGW_FILTER, _ERRORS) if rule.errors else body
+
+
+# For `_usual`: headers of attributes of 32 bits, by the order in which the kernel lists them.
+_COUNTS = tuple(
+    _words(_ATTRIBUTE.pack(8, kind))[0]
+    for kind in (uapi.CGW_HANDLED, uapi.CGW_DROPPED, uapi.CGW_DELETED)
+)
+_TAIL = tuple(_words(_ATTRIBUTE.pack(8, kind))[0] for kind in (uapi.CGW_SRC_IF, uapi.CGW_DST_IF))
+_LISTED = dict(_listed())
+_UNPACK = {size: Struct(f"={size // 4}I").unpack for size in range(20, 68, 4)}

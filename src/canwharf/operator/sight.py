@@ -12,17 +12,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import words
+from canwharf.bus import rehearsal, words
 from canwharf.bus.model import State
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import Step
-from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.store import Store
 from canwharf.bus.survey import Kernel, Member, Picture, is_virtual, survey
 from canwharf.docker import listener, names
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
-from canwharf.kernel import gateway, hardware, inside, link, modules
+from canwharf.kernel import hardware, inside, modules
 from canwharf.kernel.link import Link
 from canwharf.kernel.modules import Parameters
 from canwharf.kernel.netlink import Requests
@@ -101,15 +100,14 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
     store = Store(directory)
     state, _left = store.load(driver)
     process = listener.server(driver)
-    links = link.links(requests)
+    held = rehearsal.look(requests)
     told = names.ask(driver)
     loaded = modules.parameters()
     kernel = Kernel(
-        links,
-        gateway.entries(requests),
-        inside.ends(requests, links),
+        *held,
+        inside.ends(requests, held.links),
         loaded.max_hops,
-        _elsewhere(links, driver, told, requests),
+        _elsewhere(held.links, driver, told, requests),
     )
     sight = Sight(
         driver,
@@ -121,7 +119,7 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
     )
     if not sight.stored:
         return sight
-    seen, outcome = rehearse(state, store, requests, served=bool(process))
+    seen, outcome = rehearsal.rehearse(state, store, requests, served=bool(process), seen=held)
     known = told.members if told else {}
     pictures = tuple(survey(_sorted(seen), kernel, known))
     return sight._replace(
@@ -129,7 +127,7 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
         hardware={
             each.interface: hardware.driver_of(each.interface) for each in pictures if each.adapter
         },
-        unused=_unused(links, pictures),
+        unused=_unused(held.links, pictures),
         steps=outcome.steps,
         changes=tuple(words.changes(outcome)),
         faults=outcome.faults,
