@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import string
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from canwharf.docker.names import Names
 from canwharf.kernel.link import Link
 from canwharf.operator import mermaid, svg
-from canwharf.operator.drawing import Drawing, draw
+from canwharf.operator.drawing import Drawing, Line, Plug, draw
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 from tests.unit.test_status import busy, seen
 
 __all__ = ["busy"]
 
+SPACE = "{http://www.w3.org/2000/svg}"
 NAMES = Names({"n1": "bus0", "n2": "bus1"}, {"e1": "ecu1", "e2": 'a <"&#> b', "e3": "ecu1"})
 
 
@@ -40,13 +44,13 @@ def test_mermaid(drawing: Drawing) -> None:
         '    c0["ecu1"]\n'
         '    c1["a #lt;#quot;#amp;#35;#gt; b"]\n'
         '    c2["endpoint e4"]\n'
-        '    b0(["vcan0<br/>virtual<br/>host: sent 21, received 42"])\n'
+        '    b0(["vcan0<br/>virtual<br/>networks: bus0<br/>host: sent 21, received 42"])\n'
         '    c0 <-->|"can0<br/>sent 21, received 42"| b0\n'
         '    c1 <-->|"can0<br/>sent 21, received 21"| b0\n'
         '    t0["a #lt;#quot;#amp;#35;#gt; b does not hear ecu1 '
         '(classic, FD, error frames)"] --- b0\n'
         "    style t0 stroke:#c00,color:#c00,fill:#fff\n"
-        '    b1(["vcan1<br/>virtual, down<br/>host: sent 21, received 21"])\n'
+        '    b1(["vcan1<br/>virtual, down<br/>networks: bus1<br/>host: sent 21, received 21"])\n'
         '    c0 <-->|"can0<br/>sent 21, received 21"| b1\n'
         '    c2 -.-|"no interface"| b1\n'
         '    t1["nothing goes to or from vcan1: it is down<br/>'
@@ -60,18 +64,69 @@ def test_mermaid(drawing: Drawing) -> None:
 def test_svg(drawing: Drawing) -> None:
     """It is well-formed, says all of the same, and nothing lies outside."""
     root = ET.fromstring(svg.render(drawing))
-    space = "{http://www.w3.org/2000/svg}"
-    texts = [each.text for each in root.iter(f"{space}text")]
+    texts = [each.text for each in root.iter(f"{SPACE}text")]
     for words in ("ecu1", 'a <"&#> b', "endpoint e4", "vcan0", "vcan1", "virtual, down"):
         assert texts.count(words) == 1
     assert 'a <"&#> b does not hear ecu1 (classic, FD, error frames)' in texts
-    assert len(list(root.iter(f"{space}circle"))) == 4
+    assert len(list(root.iter(f"{SPACE}circle"))) == 4
+    for words in ("networks: bus0", "networks: bus1"):
+        assert texts.count(words) == 1
+    assert_inside(root)
+
+
+def assert_inside(root: ET.Element) -> None:
+    """Every text is in the picture, at its whole length."""
     width, height = float(root.get("width", "0")), float(root.get("height", "0"))
-    for each in root.iter(f"{space}text"):
+    for each in root.iter(f"{SPACE}text"):
         x, y, text = float(each.get("x", "0")), float(each.get("y", "0")), each.text or ""
         half = svg.WIDE * len(text) / (2 if each.get("text-anchor") else 1)
         assert 0 < x + half <= width, text
         assert 0 < y <= height
+
+
+@given(
+    st.lists(st.text(string.ascii_letters + "-_.", min_size=1, max_size=250), max_size=60),
+    st.lists(st.integers(0, 4), min_size=60, max_size=60),
+)
+def test_it_is_as_wide_as_a_screen(names: list[str], buses: list[int]) -> None:
+    """50 containers made a picture of 9345 units, which nobody sees as a whole."""
+    boxes = tuple(f"{number}-{name}" for number, name in enumerate(names))
+    frames = "sent 4294967295, received 4294967295"
+    lines = tuple(
+        Line(
+            f"vcan{bus}",
+            "virtual",
+            frames,
+            up=True,
+            plugs=tuple(
+                Plug(box, "canabcdefghijkl", frames, there=True)
+                for box in range(len(boxes))
+                if bus in (0, buses[box])
+            ),
+            troubles=(f"{'x' * 250} does not hear {'y' * 250} (classic)",),
+            networks=(f"network-{bus}-" + "n" * 90, "other"),
+        )
+        for bus in range(5)
+    )
+    root = ET.fromstring(svg.render(Drawing(boxes, lines)))
+    assert float(root.get("width", "0")) <= svg.WIDEST == 1600
+    assert_inside(root)
+    told = "".join(each.text or "" for each in root.iter(f"{SPACE}text"))
+    for words in (*boxes, *(f"network-{bus}-" for bus in range(5)), "y" * 90):
+        assert words in told  # nothing is left out
+    plugs = sum(len(line.plugs) for line in lines)
+    assert len(list(root.iter(f"{SPACE}circle"))) == plugs
+
+
+def test_a_bus_that_goes_on_in_the_next_row_says_so() -> None:
+    """Or it would be taken for another one; what is wrong with it is told once."""
+    plugs = tuple(Plug(box, "can0", "sent 1, received 2", there=True) for box in range(50))
+    line = Line("vcan0", "virtual", "sent 1, received 2", up=True, plugs=plugs, troubles=("oh",))
+    boxes = tuple(f"ecu{number}" for number in range(50))
+    root = ET.fromstring(svg.render(Drawing(boxes, (line,))))
+    texts = [each.text for each in root.iter(f"{SPACE}text")]
+    assert texts.count("vcan0") == texts.count("the same bus") + 1 > 2
+    assert (texts.count("oh"), texts.count("virtual")) == (1, 1)
 
 
 def test_a_name_that_no_document_may_have(busy: Daemon) -> None:

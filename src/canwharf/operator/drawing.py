@@ -54,7 +54,10 @@ class Plug(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A bus: what carries it, who is plugged in, what is wrong; the host is always on it."""
+    """A bus: what carries it, who is plugged in, what is wrong; the host is always on it.
+
+    `networks` are the names by which Docker knows it.
+    """
 
     interface: str
     about: str
@@ -62,6 +65,7 @@ class Line(NamedTuple):
     up: bool
     plugs: tuple[Plug, ...]
     troubles: tuple[str, ...]
+    networks: tuple[str, ...] = ()
 
 
 class Drawing(NamedTuple):
@@ -97,9 +101,9 @@ def _line(sight: Sight, picture: Picture, numbers: dict[str, int]) -> Line:
     link = picture.link
     host = next((_frames(each) for each in picture.members if not each.endpoint), "")
     up = link is not None and link.up
-    return Line(
-        picture.interface, _about(picture), host, up, plugs, tuple(troubles(sight, picture))
-    )
+    networks = tuple(legible(sight.network(each.id)) for each in picture.networks)
+    wrong = tuple(troubles(sight, picture))
+    return Line(picture.interface, _about(picture), host, up, plugs, wrong, networks)
 
 
 def _about(picture: Picture) -> str:

@@ -19,7 +19,9 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     for number, name in enumerate(drawing.boxes):
         yield f"    c{number}[{_quoted(name)}]"
     for number, line in enumerate(drawing.lines):
-        about = _quoted(line.interface, line.about, f"host: {line.frames}" if line.frames else "")
+        networks = f"networks: {', '.join(line.networks)}" if line.networks else ""
+        host = f"host: {line.frames}" if line.frames else ""
+        about = _quoted(line.interface, line.about, networks, host)
         yield f"    b{number}([{about}])"
         for plug in line.plugs:
             arrow = "<-->" if plug.there else "-.-"
