@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from canwharf import __version__
+from canwharf.bus.naming import group_of
 from canwharf.cli import install, main, uninstall
 from canwharf.errors import CallError, InstallError
 from canwharf.kernel import modules as kernel_modules
 from canwharf.operator import command
 from canwharf.operator.service import modules, portable, program, units
+from tests.fake.kernel import FakeKernel
 
 
 class System:
@@ -308,6 +310,47 @@ def test_only_root_and_only_with_systemd(
     assert main([verb]) == 1
     assert f"sudo canwharf {verb}" in capsys.readouterr().err
     assert system.ran == []
+
+
+@pytest.mark.parametrize("purge", [[], ["--purge"]])
+def test_uninstalls_dry_run_says_all_that_it_would_do(
+    purge: list[str],
+    tmp_path: Path,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And does nothing of it; root is not needed for that."""
+    kernel = FakeKernel()
+    kernel.add_link("vcan7", "vcan", alias="canwharf canwharf bus", group=group_of("canwharf"))
+    monkeypatch.setattr(uninstall, "Netlink", lambda: kernel)
+    monkeypatch.setattr(uninstall, "LinkEvents", lambda: kernel)
+    monkeypatch.setattr(kernel, "close", lambda: None, raising=False)
+    monkeypatch.setattr(units.Units, "state", property(lambda _units: str(tmp_path / "state")))
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.json").write_text("{}")
+    main(["install"])
+    before, links = files(tmp_path), kernel.snapshot()
+    system.ran.clear()
+    capsys.readouterr()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main(["uninstall", "--dry-run", *purge]) == 0
+    assert (files(tmp_path), kernel.snapshot(), system.ran) == (before, links, [])
+    told = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("would ") for line in told)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert main(["uninstall", *purge]) == 0
+    done = capsys.readouterr().out.splitlines()
+    gone = set(before) - set(files(tmp_path))
+    assert {f"would remove {tmp_path / each}" for each in gone} <= {
+        *told,
+        f"would remove {tmp_path}/state/state.json",
+    }
+    silent = ("would stop canwharf-", "would have systemd")
+    dry = [line.replace(" and all in it", "") for line in told if not line.startswith(silent)]
+    assert len(dry) == len(done)
+    assert ("would delete interface vcan7, which nobody owns" in told) == bool(purge)
+    assert ("vcan7" in kernel.names()) != bool(purge)
 
 
 def test_uninstall_goes_on_after_a_failure(

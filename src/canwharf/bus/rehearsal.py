@@ -69,6 +69,13 @@ def rehearse(
     return Rehearsal(service.state, outcome)
 
 
+def idle(requests: Requests, driver: str) -> Reconciler:
+    """A reconciler that plans and does not act. Raises KernelError."""
+    made = _Idle(requests, _Silence(), driver)
+    made.seen = look(requests)
+    return made
+
+
 class _Idle(Reconciler):
     """Plans for what was seen, and does not act."""
 

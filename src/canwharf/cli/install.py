@@ -77,9 +77,9 @@ def run(options: Mapping[str, str]) -> int:
     return 0
 
 
-def require_root_and_systemd(verb: str) -> None:
-    """Raises InstallError."""
-    if os.geteuid() != 0:
+def require_root_and_systemd(verb: str, *, dry: bool = False) -> None:
+    """Without root one may see what would be done (`dry`). Raises InstallError."""
+    if os.geteuid() != 0 and not dry:
         raise InstallError(f"{verb} changes the system: run it as root, 'sudo canwharf {verb}'")
     if not os.path.isdir(_BOOTED):
         raise InstallError(

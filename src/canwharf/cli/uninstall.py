@@ -5,7 +5,7 @@ Rules:
 - Containers keep talking, and networks are kept for the next install. Only `--purge` takes the
   state and our interfaces, and only where no container is on a bus any more.
 - It goes on after a failure, tells of each, and then fails; what is not there is no failure.
-- Each thing done is said, in one line.
+- Each thing done is said, in one line. `--dry-run` goes the same way, and says what it leaves out.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
 
-from canwharf.bus import words
+from canwharf.bus import rehearsal, words
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
@@ -36,22 +38,33 @@ EXAMPLE = "sudo canwharf uninstall --purge"
 OPTIONS = (
     NAME,
     Flag("purge", "also remove the state and canwharf's interfaces; refused while in use"),
+    Flag("dry-run", "only say what would be done, and do nothing; needs no root"),
 )
+
+
+class Act(NamedTuple):
+    """One thing to do: in words, as it is said when it is done (or not at all), and the doing."""
+
+    what: str
+    done: str
+    do: Callable[[], object]
 
 
 def run(options: Mapping[str, str]) -> int:
     """Uninstall; 1 if something could not be done. Raises CanwharfError before anything is."""
     units = Units.of(options["driver-name"])
-    require_root_and_systemd("uninstall")
+    dry = bool(options["dry-run"])
+    require_root_and_systemd("uninstall", dry=dry)
     require_units_of_ours(units)
-    steps: list[Callable[[Units], None]] = [_stop, _remove_files]
+    steps: list[Callable[[Units], Iterator[Act]]] = [_stop, _remove_files]
     if options["purge"]:
         _refuse_in_use(units)
         steps += [_remove_interfaces, _remove_state]
     failed = False
     for step in steps:
         try:
-            step(units)
+            for act in step(units):
+                _say_or_do(act, dry=dry)
         except (CanwharfError, OSError) as error:
             print(f"canwharf: {error}", file=sys.stderr)
             failed = True
@@ -59,38 +72,71 @@ def run(options: Mapping[str, str]) -> int:
     return int(failed)
 
 
-def _stop(units: Units) -> None:
+def _say_or_do(act: Act, *, dry: bool) -> None:
+    if dry:
+        print(f"would {act.what}")
+        return
+    act.do()
+    if act.done:
+        print(act.done)
+
+
+def _stop(units: Units) -> Iterator[Act]:
     both = (units.service, units.socket)
     there = [unit for unit in both if os.path.exists(units.file(unit))]
     helpers = [unit for unit in units.helpers if os.path.exists(units.file(unit))]
-    if helpers:
-        command("systemctl", "stop", *helpers)  # first, as they would start it again
+    if helpers:  # first, as they would start it again
+        names = ", ".join(helpers)
+        yield Act(f"stop {names}", "", partial(command, "systemctl", "stop", *helpers))
     if there:
-        command("systemctl", "disable", "--now", "--quiet", "--no-reload", *there)
-        print(f"stopped and disabled {', '.join(there)}")
+        names = ", ".join(there)
+        off = ("systemctl", "disable", "--now", "--quiet", "--no-reload", *there)
+        done = f"stopped and disabled {names}"
+        yield Act(f"stop and disable {names}", done, partial(command, *off))
     else:
         print(f"there is no {' and no '.join(both)}")
 
 
-def _remove_files(units: Units) -> None:
+def _remove_files(units: Units) -> Iterator[Act]:
     for unit in units.all:
-        _remove(units.file(unit))
+        yield from _removal(units.file(unit))
+    yield Act("have systemd read its units anew", "", partial(_reload, units))
+    if not _others(units):
+        yield from _removal(modules.FILE)
+        for removal in _removal(portable.FILE):
+            yield removal._replace(do=_remove_program)
+
+
+def _reload(units: Units) -> None:
     command("systemctl", "daemon-reload")
     for unit in units.all:
         with suppress(InstallError):  # as one that never failed is not loaded any more
             command("systemctl", "reset-failed", unit)
+
+
+def _others(units: Units) -> list[str]:
+    """The services of other drivers, which want the modules and the program, too."""
     directory = os.path.dirname(units.file(units.service))
-    others = [each for each in os.listdir(directory) if each.startswith("canwharf")]
-    if not [each for each in others if each.endswith(".service")]:
-        _remove(modules.FILE)
-        _remove(portable.FILE)
-        with suppress(OSError):  # it is not there, or something else is in it
-            os.rmdir(os.path.dirname(portable.FILE))
+    found = os.listdir(directory) if os.path.isdir(directory) else []
+    ours = {os.path.basename(units.file(unit)) for unit in units.all}
+    services = (each for each in found if each.startswith("canwharf") and each not in ours)
+    return [each for each in services if each.endswith(".service")]
+
+
+def _remove_program() -> None:
+    os.unlink(portable.FILE)
+    with suppress(OSError):  # something else is in it
+        os.rmdir(os.path.dirname(portable.FILE))
 
 
 def _refuse_in_use(units: Units) -> None:
     """Raises InstallError while a container is on a bus."""
-    inside = [link for _alias, link in _reconciler(units).pairs() if link.peer_away]
+    requests = Netlink()
+    try:
+        pairs = rehearsal.idle(requests, units.driver).pairs()
+    finally:
+        requests.close()
+    inside = [link for _alias, link in pairs if link.peer_away]
     if inside:
         raise InstallError(
             f"{len(inside)} endpoints of containers are on buses of {units.driver}: remove the "
@@ -99,24 +145,32 @@ def _refuse_in_use(units: Units) -> None:
         )
 
 
-def _remove_interfaces(units: Units) -> None:
-    reconciler = _reconciler(units)
-    for line in words.steps(reconciler.bring([], reconciler.unused()).steps):
-        print(line)
+def _remove_interfaces(units: Units) -> Iterator[Act]:
+    """As one act of several lines: they are removed in one send."""
+    requests = Netlink()
+    idle = rehearsal.idle(requests, units.driver)
+    lines = words.steps(idle.bring([], idle.unused()).steps)
+    real = Reconciler(requests, LinkEvents(), units.driver)
+    for number, line in enumerate(lines):
+        yield Act(line, line, (lambda: real.bring([], real.unused())) if not number else str)
 
 
-def _remove_state(units: Units) -> None:
+def _remove_state(units: Units) -> Iterator[Act]:
     changes = f"{units.file(units.service)}.d"  # by systemctl edit
     for directory in (units.state, changes):
         if os.path.isdir(directory):
-            shutil.rmtree(directory)
-            print(f"removed {directory}")
+            remove = partial(shutil.rmtree, directory)
+            yield Act(f"remove {directory} and all in it", f"removed {directory}", remove)
     for unit in units.all:
-        _remove(kept(units.file(unit)))
-    if not os.path.exists(modules.FILE):
-        _remove(kept(modules.FILE))
-    with suppress(FileNotFoundError):
-        os.unlink(listener.lock_path(units.driver))
+        yield from _removal(kept(units.file(unit)))
+    if not _others(units):
+        yield from _removal(kept(modules.FILE))
+    for removal in _removal(listener.lock_path(units.driver)):
+        yield removal._replace(do=partial(_remove_lock, units))
+
+
+def _remove_lock(units: Units) -> None:
+    os.unlink(listener.lock_path(units.driver))
     with suppress(OSError):  # another driver's lock is there
         os.rmdir(listener.LOCKS)
 
@@ -131,11 +185,7 @@ def _tell_of_networks(units: Units) -> None:
         )
 
 
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-        print(f"removed {path}")
-
-
-def _reconciler(units: Units) -> Reconciler:
-    return Reconciler(Netlink(), LinkEvents(), units.driver)
+def _removal(path: str) -> Iterator[Act]:
+    """Of a file, if it is there."""
+    if os.path.lexists(path):
+        yield Act(f"remove {path}", f"removed {path}", partial(os.unlink, path))
