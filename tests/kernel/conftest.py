@@ -15,7 +15,7 @@ import pytest
 
 from canwharf.kernel.netlink import Netlink
 from tests.adapter import Adapter
-from tests.kernel.loaded import echoing, hops
+from tests.kernel.loaded import echoing, hops, unload
 from tests.kernel.wired import _never_virtual, ears, plug
 from tests.kernel.world import Container, Site, cangw_lines, run, wipe
 
@@ -101,13 +101,11 @@ def adapter(stack: ExitStack) -> Adapter:
 @contextmanager
 def _without(module: str) -> Iterator[None]:
     """The kernel without a module, and with no way to load it by itself."""
-    if run("modinfo", "-F", "filename", module).strip() == "(builtin)":
-        pytest.skip(f"{module} is built into this kernel, which is never without it")
+    unload(module)
     loader = Path("/proc/sys/kernel/modprobe")
     before = loader.read_text()
     loader.write_text("/bin/false")
     try:
-        run("rmmod", module)
         yield
     finally:
         loader.write_text(before)
