@@ -20,6 +20,7 @@ from tests.kernel.world import Site, can_interfaces, gateway_rules, index_of, re
 from tests.rules import full_mesh
 
 N = "n" * 64
+GAPS = 5  # frames a member may miss while twelve rules are exchanged; seen: 0 mostly, once 1
 
 
 def age(ports: Sequence[str]) -> None:
@@ -76,10 +77,13 @@ def test_vcans_that_echo_by_themselves(site: Site) -> None:
 
 
 @pytest.mark.parametrize("turn", range(5))
-def test_an_upgrade_under_traffic_loses_and_doubles_no_frame(
+def test_an_upgrade_under_traffic_doubles_no_frame_and_loses_hardly_one(
     site: Site, stack: ExitStack, turn: int
 ) -> None:
-    """The host and a container send as fast as they can while all their rules are replaced."""
+    """The host and a container send as fast as they can while all their rules are replaced.
+
+    The kernel cannot exchange a rule: what comes between its end and its successor is lost.
+    """
     site.network(N)
     site.start(N, "e1", "e2", "e3")
     age(site.ports())
@@ -93,7 +97,9 @@ def test_an_upgrade_under_traffic_loses_and_doubles_no_frame(
     for member, opened in zip(members, listening, strict=True):
         found = heard(opened, sent)
         found.subtract(sent)
-        assert {each: count for each, count in found.items() if count} == {}, member
+        wrong = {each: count for each, count in found.items() if count}
+        assert set(wrong.values()) <= {-1}, f"{member}: {wrong}"
+        assert len(wrong) <= GAPS, f"{member}: {wrong}"
 
 
 def test_a_frame_is_looked_at_once_on_its_way_to_a_container(site: Site) -> None:
