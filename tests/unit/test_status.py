@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.survey import Kernel, survey
 from canwharf.bus.words import changes
+from canwharf.cli import main, status
 from canwharf.docker import names
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
@@ -226,6 +228,59 @@ def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None
 def test_where_colours_go(terminal: bool, environment: dict[str, str], expected: bool) -> None:
     """Not into a file, nor to a terminal that would show their codes."""
     assert (paint.brush(terminal, environment) is paint.coloured) == expected
+
+
+@pytest.mark.parametrize("columns", [24, 40, 60, 80, 200])
+@pytest.mark.parametrize("brush", [paint.plain, paint.coloured])
+def test_a_narrow_terminal(
+    busy: Daemon, kernel: FakeKernel, columns: int, brush: paint.Paint
+) -> None:
+    """Nothing is cut, and a counter stays beside its name; where there is room it is the table."""
+    kernel.rules.pop()
+    busy.service.create_endpoint("n1", "e3" * 32, {})
+    sight = seen(busy, NAMES._replace(containers={"e1": "a-project-name-of-many-words_ecu1"}))
+    code = re.compile("\033\\[\\d*m")
+    told = code.sub("", text.render(sight, brush, columns))
+    lines = told.split("\n")
+    assert max(map(len, lines)) <= columns
+    wide = shown(sight)
+    kept = re.compile(r"[\s├└─│]+")
+    assert kept.sub("", told) == kept.sub("", wide)
+    if columns >= 40:
+        assert told.count("dropped 0") == wide.count("dropped 0") > 1
+    assert (told == wide) == (columns == 200)
+
+
+def test_a_member_on_40_columns(busy: Daemon) -> None:
+    """As on a telephone, or in half a window."""
+    one, two = busy.port("n1", "e1"), busy.port("n1", "e2")
+    assert text.render(seen(busy), paint.plain, 40) == (
+        "canwharf: the daemon runs (process 412)\n"
+        "\n"
+        "vcan0  virtual, up, CAN FD\n"
+        "  networks: bus0\n"
+        "  ├── host  vcan0  sent 21  received 42\n"
+        "  │     dropped 0\n"
+        f"  ├── ecu1  can0  {one}\n"
+        "  │     sent 21  received 42  dropped 0\n"
+        f"  └── ecu2  can0  {two}\n"
+        "        sent 21  received 42  dropped 0\n"
+        "  all hear each other"
+    )
+
+
+@pytest.mark.parametrize("columns", ["40", ""])
+def test_what_is_no_terminal_gets_whole_lines_unless_it_says_how_wide_it_is(
+    columns: str, busy: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`canwharf status | grep ecu1` finds its counters; `watch canwharf status` is legible."""
+    sight = seen(busy)
+    monkeypatch.setattr(status, "look", lambda *_arguments: sight)
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(["status"]) == 0
+    told = capsys.readouterr().out
+    assert told == text.render(sight, paint.plain, int(columns or 0)) + "\n"
+    assert (max(map(len, told.splitlines())) > 40) == (not columns)
 
 
 def test_a_screen_that_is_too_small(busy: Daemon) -> None:

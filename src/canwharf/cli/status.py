@@ -73,6 +73,10 @@ def _look(options: Mapping[str, str], requests: Netlink) -> Sight:
 def _shown(sight: Sight, options: Mapping[str, str]) -> str:
     if options["json"]:
         return json.dumps(record(sight), indent=None if options["watch"] else 1)
-    shown = text.render(sight, paint.brush(sys.stdout.isatty(), os.environ))
+    terminal = sys.stdout.isatty()
+    # A file or another program gets whole lines, unless it says how wide it is, as watch(1) does.
+    sized = terminal or os.environ.get("COLUMNS", "").isdecimal()
+    columns = shutil.get_terminal_size().columns if sized else 0
+    shown = text.render(sight, paint.brush(terminal, os.environ), columns)
     known = "utf" in (sys.stdout.encoding or "").lower()
     return shown if known else text.ascii_only(shown)

@@ -3,6 +3,7 @@
 Rules:
 
 - One member a line, below its bus; the host (and an adapter's wire) first.
+- Where the terminal is narrower than that, a member's cells go on in the next line, each whole.
 - Whoever does not hear somebody is named; where all hear each other, that is said.
 """
 
@@ -13,11 +14,12 @@ from collections.abc import Iterator
 from canwharf.bus.survey import Member, Picture, is_virtual
 from canwharf.kernel.can import Controller
 from canwharf.operator.drawing import troubles
-from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Paint, legible
+from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GLUE, GOOD, STRONG, Paint, fold, legible
 from canwharf.operator.sight import Sight
 
+_BRANCH = 4  # columns before a row, beside the two of each gap between cells
 _WELL = ("ERROR-ACTIVE",)
-_ASCII = str.maketrans({"├": "|", "└": "`", "─": "-"})
+_ASCII = str.maketrans({"├": "|", "└": "`", "─": "-", "│": "|"})
 
 
 def ascii_only(words: str) -> str:
@@ -25,13 +27,14 @@ def ascii_only(words: str) -> str:
     return words.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
-def render(sight: Sight, paint: Paint) -> str:
-    """The whole sight."""
+def render(sight: Sight, paint: Paint, columns: int = 0) -> str:
+    """The whole sight, in lines of so many columns at most (0: of any length)."""
     parts = ["\n".join([_head(sight, paint), *sight.parameters.notes])]
-    parts += ["\n".join(_bus(sight, each, paint)) for each in sight.pictures]
+    parts += ["\n".join(_bus(sight, each, paint, columns)) for each in sight.pictures]
     if sight.changes or sight.faults:
         parts.append("\n".join(_differences(sight, paint)))
-    return "\n\n".join(parts)
+    whole = "\n\n".join(parts)
+    return fold(whole, columns) if columns else whole
 
 
 def _head(sight: Sight, paint: Paint) -> str:
@@ -49,12 +52,15 @@ def _head(sight: Sight, paint: Paint) -> str:
     return f"{head}\n{paint(legible(sight.write_fault), BAD)}" if sight.write_fault else head
 
 
-def _bus(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
+def _bus(sight: Sight, picture: Picture, paint: Paint, columns: int) -> Iterator[str]:
     networks = ", ".join(map(sight.network, (each.id for each in picture.networks)))
     yield f"{paint(picture.interface, STRONG)}  {_interface(sight, picture, paint)}"
     yield f"  {paint(legible(f'networks: {networks}'), FAINT)}"
     rows = [[*map(legible, _member(sight, picture, each))] for each in picture.members]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if columns and sum(widths) + 2 * len(widths) + _BRANCH > columns:  # no table, but whole cells
+        rows = [[cell.replace(" ", GLUE) for cell in row] for row in rows]
+        widths = [0] * len(widths)
     for place, row in enumerate(rows):
         branch = "└──" if place == len(rows) - 1 else "├──"
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
