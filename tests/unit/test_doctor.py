@@ -63,6 +63,16 @@ def test_a_machine_that_is_well(daemon: Daemon) -> None:
     assert not any(finding.mend for _check, finding in findings)
 
 
+def test_units_that_came_with_a_package() -> None:
+    """It is said; and those that `canwharf install` wrote before, and that stand before them."""
+    facts = WELL._replace(packaged="/usr/lib/systemd/system/canwharf.service")
+    (finding,) = told("units", facts)
+    assert finding.what.endswith("canwharf.service, canwharf.socket (a package's)")
+    well, shadowed = told("units", facts._replace(shadowed=True))
+    assert well.level == OK
+    assert (shadowed.level, shadowed.mend) == (WARN, "/usr/bin/canwharf install")
+
+
 @pytest.mark.parametrize(
     ("check", "changes", "level", "mend"),
     [

@@ -6,6 +6,8 @@ Rules:
   listens on the driver's socket. Only then is anything written.
 - What was done is undone, in reverse, if a later step fails.
 - A unit that was there and is another is kept beside the new one: somebody may have edited it.
+- Where a package has the units, none is written: it enables and starts those, for the package's
+  program only. Units of an earlier install, which stand before them, are set aside.
 - It can be run again: after an upgrade, it starts the new program. Containers keep talking, and
   what starts at a boot stays as it was chosen.
 - Each thing done is said, in one line.
@@ -27,7 +29,7 @@ from canwharf.errors import CallError, CanwharfError, InstallError
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
-from canwharf.operator.service import files, modules, portable, program
+from canwharf.operator.service import files, modules, package, portable, program
 from canwharf.operator.service.files import kept
 from canwharf.operator.service.units import DRIVER, Units
 
@@ -55,9 +57,17 @@ def run(options: Mapping[str, str]) -> int:
     words = program.words()
     copy = portable.make() if portable.wanted() else b""
     starts = [portable.FILE] if copy else words
+    texts: Mapping[str, str | None]
     texts = {modules.FILE: modules.TEXT, **units.files(starts, program.in_a_home(words))}
+    if packaged := package.service_file(units):
+        if not package.runs(packaged, words):
+            raise InstallError(
+                f"{packaged} came with a package, and starts another program than "
+                f"{' '.join(words)}: upgrade the package, or 'apt remove canwharf' first"
+            )
+        texts = dict.fromkeys(texts)
     if options["dry-run"]:
-        print("\n".join(f"# {path}\n{text}" for path, text in texts.items()))
+        print("\n".join(_shown(path, text) for path, text in texts.items()))
         if copy:
             print(f"# {portable.FILE}: a copy of this program for {portable.PYTHON}")
         return 0
@@ -75,6 +85,10 @@ def run(options: Mapping[str, str]) -> int:
         undo.pop_all()
     print(f"Docker finds the driver: {first_bus(units.driver)}")
     return 0
+
+
+def _shown(path: str, text: str | None) -> str:
+    return f"# {path}\n{text}" if text is not None else f"# {path}: none, as the package has it"
 
 
 def require_root_and_systemd(verb: str, *, dry: bool = False) -> None:
@@ -122,7 +136,7 @@ def _check_socket(units: Units) -> None:
         )
 
 
-def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
+def _install(units: Units, texts: Mapping[str, str | None], undo: ExitStack) -> None:
     running = is_active(units.service)
     if running:
         undo.callback(_undo, "systemctl", "restart", units.service)
@@ -133,6 +147,10 @@ def _install(units: Units, texts: Mapping[str, str], undo: ExitStack) -> None:
         undo.callback(_undo, "systemctl", "disable", "--now", "--quiet", *fresh)
         command("systemctl", "enable", "--quiet", "--no-reload", units.service)
     command("systemctl", "daemon-reload")
+    if units.file(units.socket) in changed and texts[units.file(units.socket)] is None:
+        # What enabled the old ones leads to where they were.
+        chosen = [unit for unit in (units.service, units.socket) if unit not in fresh]
+        command("systemctl", "reenable", "--quiet", *(chosen or [units.service]))
     undo.callback(_undo, "systemctl", "stop", *units.helpers)
     if units.file(units.socket) in changed or not _is_socket(units.path):
         # A new socket can take the old one's place only while nobody serves that; and a file that
@@ -172,9 +190,11 @@ def _last_words(unit: str, begun: int) -> str:
     return lines[-1].removeprefix("canwharf: ") if lines else told.strip()
 
 
-def _write(path: str, text: str, undo: ExitStack) -> bool:
-    """Make this the file's text; whether it was not."""
+def _write(path: str, text: str | None, undo: ExitStack) -> bool:
+    """Make this the file's text, or have no such file; whether it was otherwise."""
     old = files.read(path)
+    if text is None:
+        return old is not None and _set_aside(path, old, undo)
     if old == text.encode():
         print(f"unchanged {path}")
         return False
@@ -184,6 +204,15 @@ def _write(path: str, text: str, undo: ExitStack) -> bool:
     undo.callback(_restore, path, old)
     files.replace(path, text.encode())
     print(f"wrote {path}" if old is None else f"rewrote {path}, the old one is {kept(path)}")
+    return True
+
+
+def _set_aside(path: str, old: bytes, undo: ExitStack) -> bool:
+    undo.callback(_restore, kept(path), files.read(kept(path)))
+    files.replace(kept(path), old)
+    undo.callback(_restore, path, old)
+    os.unlink(path)
+    print(f"moved {path} to {kept(path)}: the package's stands in its place")
     return True
 
 

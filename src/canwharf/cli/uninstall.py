@@ -4,6 +4,7 @@ Rules:
 
 - Containers keep talking, and networks are kept for the next install. Only `--purge` takes the
   state and our interfaces, and only where no container is on a bus any more.
+- What came with a package is the package manager's to take away.
 - It goes on after a failure, tells of each, and then fails; what is not there is no failure.
 - Each thing done is said, in one line. `--dry-run` goes the same way, and says what it leaves out.
 """
@@ -26,7 +27,7 @@ from canwharf.docker import engine, listener
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.command import run as command
-from canwharf.operator.service import modules, portable
+from canwharf.operator.service import modules, package, portable
 from canwharf.operator.service.files import kept
 from canwharf.operator.service.units import Units
 
@@ -55,6 +56,11 @@ def run(options: Mapping[str, str]) -> int:
     units = Units.of(options["driver-name"])
     dry = bool(options["dry-run"])
     require_root_and_systemd("uninstall", dry=dry)
+    if packaged := package.service_file(units):
+        raise InstallError(
+            f"{packaged} came with a package: 'apt remove canwharf' takes it away, and "
+            "'apt purge canwharf' its networks, too"
+        )
     require_units_of_ours(units)
     steps: list[Callable[[Units], Iterator[Act]]] = [_stop, _remove_files]
     if options["purge"]:

@@ -173,7 +173,11 @@ def _enabled(units: list[Unit], facts: Facts) -> Iterator[Finding]:
         yield Finding(FAILURE, what, facts.install)
     else:
         told = ", ".join(unit.name for unit in enabled)
-        yield Finding(OK, f"enabled, and before Docker at a boot: {told}")
+        origin = " (a package's)" if facts.packaged and not facts.shadowed else ""
+        yield Finding(OK, f"enabled, and before Docker at a boot: {told}{origin}")
+    if facts.shadowed:
+        what = f"units in /etc/systemd/system stand before the package's {facts.packaged}"
+        yield Finding(WARN, what, "/usr/bin/canwharf install")
 
 
 def _state(facts: Facts) -> Iterator[Finding]:

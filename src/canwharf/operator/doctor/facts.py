@@ -44,8 +44,9 @@ class Facts(NamedTuple):
     program's. `state_fault` says why the state cannot be read; then there is no `sight`.
     `write_fault` says why it cannot be written, `aside` are files that could not be read. `ghosts`
     are networks that Docker does not know, with their interface, `stranded` containers that Docker
-    could not start, with its reason. `where` are the options with which
-    a command of ours finds the same daemon and state, `serving` those of `canwharf serve`.
+    could not start, with its reason. `packaged` is a package's unit for the service, `shadowed`
+    that another one stands before it. `where` are the options with which a command of ours finds
+    the same daemon and state, `serving` those of `canwharf serve`.
     """
 
     driver: str
@@ -72,6 +73,8 @@ class Facts(NamedTuple):
     write_fault: str = ""
     aside: tuple[str, ...] = ()
     stranded: Mapping[str, str] = {}
+    packaged: str = ""
+    shadowed: bool = False
 
     @property
     def service(self) -> Unit | None:

@@ -26,7 +26,8 @@ from canwharf.kernel import modules
 from canwharf.kernel.netlink import Requests
 from canwharf.operator import command, journal
 from canwharf.operator.doctor.facts import Facts, Program, Unit
-from canwharf.operator.service import program
+from canwharf.operator.service import package, program
+from canwharf.operator.service.units import Units
 from canwharf.operator.sight import Sight, look
 
 _ANSWER = 5.0  # seconds for the daemon
@@ -51,6 +52,7 @@ def gather(
     process = listener.server(driver)
     plugin = _plugin(driver)
     root = os.geteuid() == 0
+    packaged = package.service_file(Units.of(driver))
     store = Store(directory)
     refusal = _refusal(socket) if process and root else ""
     told = _unwritten(socket) if process and root and not refusal else ""
@@ -77,6 +79,8 @@ def gather(
         write_fault=store.write_fault() or told,
         aside=tuple(store.aside()),
         stranded=stranded(sight.names.networks) if sight and sight.names else {},
+        packaged=packaged,
+        shadowed=bool(packaged) and os.path.exists(Units.of(driver).file(f"{unit}.service")),
     )
 
 
