@@ -110,6 +110,13 @@ def test_bash_offers_what_can_follow(tree: Path, words: list[str], offered: list
     assert complete(tree, *words) == offered
 
 
+def test_the_documents_name_the_package_of_this_version() -> None:
+    """What is copied from them is there."""
+    for path in ("README.md", "docs/install.md"):
+        named = set(re.findall(r"canwharf_\S+_all\.deb", (PACKAGING.parent / path).read_text()))
+        assert named == {f"canwharf_{__version__}_all.deb"}
+
+
 def test_debians_changelog_has_the_version() -> None:
     """The package's version stands there."""
     first = (PACKAGING / "debian/changelog").read_text().splitlines()[0]
