@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -18,6 +19,25 @@ from canwharf.operator.service.units import Units
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 PROGRAM = "/usr/bin/canwharf"
+RECIPE = PACKAGING / f"yocto/recipes-containers/canwharf/canwharf_{__version__}.bb"
+# What of the standard library is not in Yocto's python3-core (its python3-manifest.json).
+SPLIT_OFF = {
+    **{name: name for name in ("asyncio", "ctypes", "curses", "difflib", "email", "fcntl", "html")},
+    **{name: name for name in ("json", "logging", "mmap", "multiprocessing", "pickle", "pprint")},
+    **{name: name for name in ("resource", "sqlite3", "statistics", "syslog", "tomllib", "xml")},
+    **dict.fromkeys(("datetime", "calendar"), "datetime"),
+    **dict.fromkeys(("socket", "ssl", "tempfile", "termios"), "io"),
+    **dict.fromkeys(("base64", "hmac", "http", "secrets", "uuid"), "netclient"),
+    **dict.fromkeys(("contextvars", "decimal", "fractions", "numbers"), "numbers"),
+    **dict.fromkeys(("pty", "tty"), "terminal"),
+    "cmd": "shell",
+    "shlex": "shell",
+    "hashlib": "crypt",
+    "random": "math",
+    "queue": "threading",
+    "string": "stringold",
+    "socketserver": "netserver",
+}
 COMPLETE = """
 . usr/share/bash-completion/completions/canwharf
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=(stale)
@@ -121,3 +141,43 @@ def test_debians_changelog_has_the_version() -> None:
     """The package's version stands there."""
     first = (PACKAGING / "debian/changelog").read_text().splitlines()[0]
     assert first.startswith(f"canwharf ({__version__}) ")
+
+
+def test_the_yocto_recipe_installs_a_program_that_starts(tmp_path: Path) -> None:
+    """Its shell steps, with the variables as Yocto has them; BitBake itself is not here."""
+    text = RECIPE.read_text()
+    values = {
+        "PYTHON": sys.executable,
+        "S": str(PACKAGING.parent),
+        "B": str(tmp_path / "build"),
+        "D": str(tmp_path / "image"),
+        "PROGRAM": "/usr/share/canwharf",
+        "bindir": "/usr/bin",
+        "prefix": "/usr",
+        "nonarch_libdir": "/usr/lib",
+        "systemd_system_unitdir": "/usr/lib/systemd/system",
+        "PYTHON_SITEPACKAGES_DIR": "/usr/lib/python3.13/site-packages",
+    }
+    steps = re.findall(r"^do_(?:compile|install)\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+    script = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], "".join(steps))
+    subprocess.run(["sh", "-euc", script], check=True)
+    image = tmp_path / "image"
+    assert (image / "usr/lib/systemd/system/canwharf.socket").exists()
+    assert (image / "usr/lib/modules-load.d/canwharf.conf").exists()
+    launcher = image / "usr/bin/canwharf"
+    lines = launcher.read_text().replace("/usr/share/canwharf", f"{image}/usr/share/canwharf")
+    command = [sys.executable, "-ISc", lines, "--version"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == f"canwharf {__version__}\n"
+
+
+def test_the_yocto_recipe_depends_on_all_that_is_imported() -> None:
+    """Yocto splits the standard library; what an image lacks is found out on the board."""
+    imported: set[str] = set()
+    for path in (PACKAGING.parent / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            imported |= {name.partition(".")[0] for name in names if name}
+    depends = set(re.findall(r"python3-([a-z0-9]+)", RECIPE.read_text().partition("RDEPENDS")[2]))
+    assert depends == {"core", *(SPLIT_OFF[name] for name in imported & SPLIT_OFF.keys())}
