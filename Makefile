@@ -79,6 +79,14 @@ plugin: ## the managed plugin, for amd64 and arm64, into dist/
 kernel: ## the lab's own kernel, into the cache: 5 to 10 minutes, once
 	$(PYTHON) -m lab kernel
 
+release: ## all that a release has, into dist/: wheel, zipapp, package, plugins, SHA256SUMS
+	rm -rf dist
+	$(MAKE) --no-print-directory dist deb plugin
+	cd dist && for arch in amd64 arm64; do \
+		tar -czf canwharf-plugin-$$arch.tar.gz --numeric-owner plugin-$$arch && \
+		rm -r plugin-$$arch || exit; done
+	cd dist && sha256sum *.whl *.pyz *.deb *.tar.gz >SHA256SUMS && cat SHA256SUMS
+
 shell: ## a shell in the lab, with Docker (SUITE=sid …)
 	$(PYTHON) -m lab shell --suite $(SUITE) --docker
 
