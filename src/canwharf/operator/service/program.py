@@ -25,8 +25,8 @@ from canwharf.errors import InstallError
 _VOLATILE = ("/tmp", "/var/tmp", "/run", "/dev")  # noqa: S108 (named to be refused)
 _HOMES = ("/home", "/root")  # systemd's ProtectHome hides them
 _INSTEAD = (
-    "install canwharf for the whole machine, as in "
-    "'python3 -m venv /opt/canwharf && /opt/canwharf/bin/pip install canwharf'"
+    "install canwharf for the whole machine, by its Debian package, or in its repository by "
+    "'python3 -m venv /opt/canwharf && /opt/canwharf/bin/pip install .'"
 )
 _LIMIT = 60.0  # seconds for a start on a slow board
 
