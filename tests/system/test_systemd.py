@@ -199,6 +199,10 @@ def test_upgraded_while_frames_run(installed: Installed) -> None:
 def test_a_second_name(talking: Installed) -> None:
     """Networks of another driver's name, with a state of their own; taken away alone."""
     talking.canwharf("install --driver-name rustyvxcan")
+    for verb in ("status", "graph", "doctor", "sync --dry-run"):
+        talking.canwharf(f"{verb} --driver-name rustyvxcan")
+    (head, *_more) = talking.canwharf("status --driver-name rustyvxcan")
+    assert head.startswith("rustyvxcan: the daemon runs")
     talking.sh("docker network create -d rustyvxcan -o can.interface=vcan7 -o can.name=can old")
     talking.container("ecu3", "old")
     talking.assert_exactly_once("host:vcan7", talking.member("ecu3"))
@@ -286,7 +290,18 @@ def test_uninstalled(machine: Installed) -> None:
     members = [machine.member(name) for name in (*NAMES, "ecu3")]
     machine.assert_exactly_once("host:vcan0", *members)
     machine.sh("docker rm -f ecu1 ecu2 ecu3")
+    dry = machine.canwharf("uninstall --purge --dry-run")
+    assert (machine.interfaces(), machine.sh("systemctl is-active canwharf")) == (
+        ["vcan0"],
+        "active",
+    )
     told = machine.canwharf("uninstall --purge")
+    said = {line.removeprefix("would ").removesuffix(" and all in it") for line in dry}
+    assert {line for line in said if line.startswith(("remove ", "delete "))} == {
+        line.replace("removed ", "remove ")
+        for line in told
+        if line.startswith(("remove", "delete"))
+    }
     assert "delete interface vcan0, which nobody owns" in told
     assert "removed /var/lib/canwharf" in told
     assert (machine.interfaces(), machine.rules(), machine.traces()) == ([], [], [])
