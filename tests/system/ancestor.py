@@ -4,7 +4,8 @@
 
 It does what is known of rustycan4docker and docker-vxcan: a vcan without an alias, a pair for
 each endpoint, rules that only echo; and, where it is given, the file that the former keeps of its
-networks. At SIGKILL all of it stays, as with them.
+networks, read when it starts. Calls that are newer than they are have no answer (404). At SIGKILL
+all of it stays, as with them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,20 @@ from typing import Any
 from canwharf.docker import listener
 from canwharf.docker.server import Server
 
+# What both of them answer. (docker-vxcan answers EndpointOpInfo, which nobody asks.)
+CALLS = frozenset(
+    [
+        "Activate",
+        "GetCapabilities",
+        "CreateNetwork",
+        "DeleteNetwork",
+        "CreateEndpoint",
+        "DeleteEndpoint",
+        "EndpointOperInfo",
+        "Join",
+        "Leave",
+    ]
+)
 PREFIX = "vxcan"  # of a host end's name, before the first eight digits of the endpoint's id
 
 Call = dict[str, Any]
@@ -34,13 +49,16 @@ class Driver:
 
     def __init__(self, state: Path | None) -> None:
         self._state = state
-        self._networks: dict[str, dict[str, str]] = {}
-        self._endpoints: dict[str, list[str]] = {}
+        known = state.read_text() if state and state.exists() else "{}"
+        self._networks: dict[str, dict[str, str]] = json.loads(known)
+        self._endpoints: dict[str, list[str]] = {id: [] for id in self._networks}
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
         """One call."""
         call = json.loads(body or b"{}")
-        action = getattr(self, path.rpartition(".")[2].lower(), None)
+        if (name := path.rpartition(".")[2]) not in CALLS:
+            return 404, b""
+        action = getattr(self, name.lower(), None)
         reply = action(call) if action else {"Implements": ["NetworkDriver"], "Scope": "local"}
         return 200, json.dumps(reply or {}).encode()
 

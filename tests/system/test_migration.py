@@ -90,6 +90,30 @@ def test_containers_running_meanwhile(board: Board) -> None:
     successor.kill()
 
 
+def test_going_back(board: Board) -> None:
+    """The old driver serves its networks again; and makes new ones once Docker was restarted."""
+    with cleared(board):
+        ancestor = start_ancestor(board, RUSTY, STATE)
+        board.sh(f"docker network create -d {RUSTY} --ipam-driver null {OPTIONS} old")
+        ancestor.kill()
+        successor = start_successor(board, RUSTY, "/var/lib/canwharf-back")
+        board.docker.restart()  # as at the next boot: it asks the driver then what it is
+        board.container("ecu1", "old")
+        board.container("ecu2", "old")
+        board.sh("docker stop -t 0 ecu1 ecu2")
+        successor.kill()
+        ancestor = start_ancestor(board, RUSTY, STATE)
+        board.sh("docker start ecu1 ecu2")
+        board.assert_exactly_once("host:old7", board.member("ecu1"), board.member("ecu2"))
+        if int(board.sh("docker version -f '{{.Server.Version}}'").split(".")[0]) >= 28:
+            new = board.refused(f"docker network create -d {RUSTY} -o vxcan.id=8 new")
+            assert "GwAllocCheck" in new  # why the page has Docker restarted
+        board.docker.restart()
+        board.sh(f"docker network create -d {RUSTY} -o vxcan.id=9 newer")
+        board.sh("docker network rm newer; ip link del vcan9")
+    ancestor.kill()
+
+
 def test_switched_while_the_machine_was_off(fresh: Board) -> None:
     """A new image of the board: Docker starts after us, and the file tells of the networks."""
     ancestor = start_ancestor(fresh, RUSTY, STATE)
