@@ -22,17 +22,8 @@ from canwharf.docker.server import Server
 
 # What both of them answer. (docker-vxcan answers EndpointOpInfo, which nobody asks.)
 CALLS = frozenset(
-    [
-        "Activate",
-        "GetCapabilities",
-        "CreateNetwork",
-        "DeleteNetwork",
-        "CreateEndpoint",
-        "DeleteEndpoint",
-        "EndpointOperInfo",
-        "Join",
-        "Leave",
-    ]
+    {"Activate", "GetCapabilities", "CreateNetwork", "DeleteNetwork"}
+    | {"CreateEndpoint", "DeleteEndpoint", "EndpointOperInfo", "Join", "Leave"}
 )
 PREFIX = "vxcan"  # of a host end's name, before the first eight digits of the endpoint's id
 
