@@ -6,8 +6,11 @@ BIN = .venv/bin
 PYTEST_FLAGS ?= -q
 PYTEST = $(BIN)/pytest $(PYTEST_FLAGS)
 # What runs the tests of `make test`: all kinds, two at a time, the longest first.
-KINDS = system faults-short kernel-tests unit check
-EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)')
+KINDS = system machines faults-short kernel-tests unit check
+EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)' \
+	'machines SUITE=$(suite)')
+# Of the system tests, those that boot machines of their own: systemd, the package, two hosts.
+MACHINES = $(patsubst %,tests/system/test_%.py,boots package pair readme systemd)
 
 .PHONY: help demo test test-matrix test-smp test-faults fast check unit kernel-tests system \
 	faults-short bench deb dist zipapp plugin kernel shell clean
@@ -52,7 +55,10 @@ kernel-tests: .venv/ready ## tests in a guest: real netlink, real frames (SUITE=
 		-p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
 system: .venv/ready ## tests with real Docker, crashes, power cuts (SUITE=sid …)
-	CANWHARF_SUITE=$(SUITE) $(PYTEST) tests/system
+	CANWHARF_SUITE=$(SUITE) $(PYTEST) tests/system $(addprefix --ignore=,$(MACHINES))
+
+machines: .venv/ready ## the same on machines with systemd, from the package, and on two hosts
+	CANWHARF_SUITE=$(SUITE) $(PYTEST) $(MACHINES)
 
 # On the suite whose guest is the fastest.
 faults-short: .venv/ready ## a selection of test-faults
