@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import signal
 import sys
@@ -93,14 +94,20 @@ def parser() -> argparse.ArgumentParser:
         choices=(choose.AUTO, *choose.BOOTS),
         help=f"boot strategy, below ({choose.AUTO}, or ${choose.VARIABLE}): what works here",
     )
-    kernel.add_argument("--mem", default="2G", help="a guest's memory (%(default)s)")
+    kernel.add_argument(
+        "--mem", type=_memory, default="2G", help="a guest's memory: 512M, %(default)s"
+    )
     machine = argparse.ArgumentParser(add_help=False, parents=[kernel])
     machine.add_argument("--docker", action="store_true", help="start Docker first (about 4 s)")
     machine.add_argument(
         "--disk", type=Path, help="a disk image to keep, made if missing (else one that is lost)"
     )
     one = argparse.ArgumentParser(add_help=False)
-    one.add_argument("--timeout", type=float, help="seconds until the command is killed")
+    one.add_argument(
+        "--timeout",
+        type=float,
+        help="seconds until the command is killed; a slow boot strategy multiplies them",
+    )
 
     build_verb = verbs.add_parser(
         "build", parents=[common], help="build the root folder and the disk of a suite"
@@ -154,8 +161,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _memory(text: str) -> str:
+    """A size with its unit, as a kernel and QEMU read it alike."""
+    if not re.fullmatch(r"[1-9][0-9]*[MG]", text):
+        raise argparse.ArgumentTypeError(f"must be a number with M or G, as 2G: {text!r}")
+    return text
+
+
 def build(options: argparse.Namespace) -> int:
     """Build what a guest of the suite needs."""
+    choose.requested()
     disk.prepared(SUITES[options.suite])
     say(f"{options.suite} is in {folder()}")
     return 0
@@ -239,7 +254,7 @@ def main() -> int:
         return TIMED_OUT
     except GuestDied as error:
         say(f"THE GUEST DIED, which says nothing about the command: {error}")
-    except (LabError, CommandError) as error:
+    except (LabError, CommandError, OSError) as error:
         say(str(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

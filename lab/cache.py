@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab.errors import LabError
+
 Report = Callable[[str], None]
 
 
@@ -27,10 +29,15 @@ def say(text: str) -> None:
 
 
 def folder() -> Path:
-    """$CANWHARF_LAB, or the user's cache folder."""
+    """$CANWHARF_LAB, or the user's cache folder. Raises LabError where it cannot be made."""
     named = os.environ.get("CANWHARF_LAB")
     path = Path(named) if named else Path.home() / ".cache" / "canwharf-lab"
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(
+            f"no folder for what the lab keeps: {error} (CANWHARF_LAB names one)"
+        ) from error
     return path.resolve()
 
 

@@ -69,8 +69,9 @@ class Process:
     def wait(self, timeout: float | None = None, *, check: bool = True) -> Completed:
         """Wait until it ends.
 
-        Raises CommandTimeout after `timeout` seconds, with the command killed; CommandFailed for
-        a status other than 0 if `check`; GuestDied when the guest is gone.
+        Raises CommandTimeout after `timeout` seconds (times the channel's patience), with the
+        command killed; CommandFailed for a status other than 0 if `check`; GuestDied when the
+        guest is gone.
         """
         if not self._wait(timeout):
             self.kill()
@@ -78,7 +79,8 @@ class Process:
                 raise GuestDied(f"the guest hangs: it could not kill {self.command}")
             if self._status is not None:
                 assert timeout is not None
-                raise CommandTimeout(timeout, self.command, self.stdout, self.stderr)
+                limit = timeout * self._channel.patience
+                raise CommandTimeout(limit, self.command, self.stdout, self.stderr)
         if self._status is None:
             raise self._channel.death(f"while it ran: {self.command}")
         if check and self._status:
@@ -98,7 +100,7 @@ class Process:
                 return
         if self.running:
             self.kill()
-            raise CommandTimeout(timeout, self.command, self.stdout, self.stderr)
+            raise CommandTimeout(limit, self.command, self.stdout, self.stderr)
         status = self.wait(check=False).status
         raise CommandFailed(status, self.command, self.stdout, self.stderr)
 

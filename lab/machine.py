@@ -19,6 +19,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -43,6 +44,7 @@ BOOTED = "CANWHARF_BOOTS"
 # Docker stops its containers first, each with up to 10 s until it is killed.
 POWER_OFF_TIMEOUT = 60.0
 CONSOLE_TAIL = 4000
+SILENCE = 15.0  # seconds without a word while a guest boots
 HOLD = ("/bin/sh", str(strategies.HERE / "hold"))
 SCRATCH = "/dev/shm"  # noqa: S108 - a tmpfs that no other process sees, made by `enter`
 
@@ -123,7 +125,9 @@ class Machine:
         if self._boot is None:
             self._boot = choose.first_to_come_up(self.suite, self._try, self._report)
         elif failure := self._try(self._boot):
-            raise GuestDied(f"the guest is not up: {failure}", self._tail())
+            raise GuestDied(
+                f"{failure}; without --boot and {choose.VARIABLE} others are tried", self._tail()
+            )
 
     def _try(self, boot: Boot) -> Failure | None:
         """Switch on by one strategy: why it did not come up, or None with the guest up."""
@@ -137,7 +141,11 @@ class Machine:
                 *(self._disk.fileno(), line, self.mem, self.systemd),
                 nic=nic,
             )
-            command = boot.command(wiring, self._report)
+            try:
+                command = boot.command(wiring, self._report)
+            except LabError as error:
+                ours.close()
+                return Failure(boot, died=True, console="", missing=str(error))
             # A session of its own: the terminal's Ctrl-C is for this process, not for the guest.
             self._unshare = subprocess.Popen(
                 ["unshare", "--mount", "--pid", "--fork", "--kill-child", *HOLD, *command],
@@ -150,9 +158,14 @@ class Machine:
                 start_new_session=True,
             )
         self._channel = channel = Channel(ours, self._death, boot.patience)
-        if channel.ready(boot.limit):
-            self._write_down(boot, channel.greeting)
-            return None
+        begun = time.monotonic()
+        while (left := begun + boot.limit - time.monotonic()) > 0 and channel.alive:
+            if channel.ready(min(left, SILENCE)):
+                self._write_down(boot, channel.greeting)
+                return None
+            if channel.alive:
+                passed = time.monotonic() - begun
+                self._report(f"still booting by {boot.name}: {passed:.0f} of {boot.limit:.0f} s")
         died = not channel.alive
         self.power_cut()
         return Failure(boot, died, self.console)
@@ -217,7 +230,7 @@ class Machine:
             return
         assert self._unshare.stdin is not None
         assert self._channel is not None
-        # `enter` kills the kernel when its standard input ends, and the kernel of this machine
+        # `hold` kills the kernel when its standard input ends, and the kernel of this machine
         # lets `unshare` end when all processes of the guest are gone: nothing can write later.
         self._unshare.stdin.close()
         try:

@@ -98,6 +98,10 @@ class Boot(Protocol):
         """Seconds within which the agent is there, or the guest counts as hung."""
 
     @property
+    def hang_counts(self) -> bool:
+        """Whether a guest that hangs says that the strategy is none for this machine."""
+
+    @property
     def patience(self) -> float:
         """How many times longer than by User-Mode Linux a command may take."""
 

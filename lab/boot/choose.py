@@ -8,9 +8,11 @@ Rules:
   where the first works nothing is lost. One that is out of the question (no such kernel for this
   architecture, no /dev/kvm) is passed over.
 - What came up is remembered for this suite, this machine's kernel and its processor: another
-  machine that shares the cache, or the same one with a new processor, tries for itself. A guest
-  that hung is no evidence, as the machine may be busy: then nothing is remembered.
-- If what is remembered does not come up, it is forgotten, and the others are tried.
+  machine that shares the cache, or the same one with a new processor, tries for itself. It is
+  remembered only if each one before it is known to be none for this machine (`lab.boot.death`): a
+  guest that was killed, or hung as the machine was busy, says nothing.
+- A death that is the guest's own fault ends the search: no strategy mends a broken disk.
+- What cannot be made (no archive in reach) is passed over, with its reason.
 - Each strategy that failed is told in one line, with the kernel's own words and what is next.
 """
 
@@ -24,7 +26,7 @@ from pathlib import Path
 
 from lab import cache
 from lab.boot import Boot
-from lab.boot.death import Failure
+from lab.boot.death import GUEST, UNFIT, Failure
 from lab.boot.emulation import Emulation
 from lab.boot.kvm import Kvm
 from lab.boot.own import OWN_SMP, Own
@@ -55,7 +57,8 @@ def requested(name: str | None = None) -> Boot | None:
     if name == AUTO:
         return None
     if name not in BOOTS:
-        raise LabError(f"no boot strategy {name!r}; there are {', '.join((AUTO, *BOOTS))}")
+        where = f" (from {VARIABLE})" if os.environ.get(VARIABLE) == name else ""
+        raise LabError(f"no boot strategy {name!r}{where}; there are {', '.join((AUTO, *BOOTS))}")
     if obstacle := BOOTS[name].obstacle():
         raise LabError(f"no guest can boot by {name} here: {obstacle}")
     return BOOTS[name]
@@ -67,18 +70,17 @@ def first_to_come_up(suite: Suite, attempt: Attempt, report: Report) -> Boot:
     Raises GuestDied, with a line for each, if there is none.
     """
     failures: list[Failure] = []
-    remembered, *others = candidates(suite)
-    for boot in (remembered, *others):
+    for boot in candidates(suite):
         if failures:
             report(f"{suite.name}: {failures[-1]}; trying {boot.what} ({boot.name})")
         failure = attempt(boot)
         if failure is None:
-            if failures and all(each.died for each in failures):
-                remember(suite, boot)
-                report(f"{suite.name}: it boots by {boot.what}, and does so from now on")
+            if failures and all(each.verdict == UNFIT for each in failures):
+                remember(suite, boot, report)
             return boot
         failures.append(failure)
-    remember(suite, None)
+        if failure.verdict == GUEST:
+            break
     raise GuestDied(_all_failed(suite, failures), failures[-1].console)
 
 
@@ -92,28 +94,35 @@ def candidates(suite: Suite) -> list[Boot]:
     return sorted(possible, key=lambda boot: boot.name != known)  # stable: else in their order
 
 
-def remember(suite: Suite, boot: Boot | None) -> None:
-    """Keep what came up on this machine; None forgets it."""
-    kept = {key: name for key, name in _recall().items() if key != _key(suite)}
-    if boot is not None:
-        kept[_key(suite)] = boot.name
+def remember(suite: Suite, boot: Boot, report: Report) -> None:
+    """Keep what came up on this machine, and say so; that it cannot be kept is only told."""
+    kept = {**_recall(), _key(suite): boot.name}
     path = _file()
     aside = path.with_name(f"{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    aside.rename(path)
+    try:
+        aside.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        aside.rename(path)
+    except OSError as error:
+        report(f"{suite.name}: it boots by {boot.what}; that cannot be kept: {error}")
+    else:
+        report(f"{suite.name}: it boots by {boot.what}, and does so from now on")
 
 
 def _all_failed(suite: Suite, failures: list[Failure]) -> str:
     each = "".join(f"\n  - {failure}" for failure in failures)
-    untried = [boot.name for boot in ON_REQUEST if boot.obstacle() is None]
-    hint = f"not tried, as it takes long: {VARIABLE}={' or '.join(untried)}" if untried else ""
-    return f"no {suite.name} guest came up on this machine:{each}\n{hint}".rstrip()
+    hint = ""
+    if failures[-1].verdict != GUEST:
+        others = [boot.name for boot in ON_REQUEST if boot.obstacle() is None]
+        hint = f"\n(not tried, as they are built first: {VARIABLE}={' or '.join(others)})" * bool(
+            others
+        )
+    return f"no {suite.name} guest came up on this machine:{each}{hint}"
 
 
 def _recall() -> dict[str, str]:
     try:
         return dict(json.loads(_file().read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return {}  # lost or garbled: it is found again by trying
 
 

@@ -17,6 +17,7 @@ class Emulation:
     what: str = "the suite's ordinary kernel in QEMU, emulated"
     suites_kernel: bool = True
     limit: float = 600.0
+    hang_counts: bool = False
     patience: float = 15.0
 
     def obstacle(self) -> str | None:

@@ -25,6 +25,7 @@ class Kvm:
     what: str = "the suite's ordinary kernel in QEMU with KVM"
     suites_kernel: bool = True
     limit: float = 60.0
+    hang_counts: bool = True
     patience: float = 1.0
 
     def obstacle(self) -> str | None:

@@ -27,6 +27,7 @@ class Own:
     what: str = "the lab's own kernel"
     suites_kernel: bool = False
     limit: float = 120.0
+    hang_counts: bool = False
     patience: float = 1.0
     processors: int = 1
 

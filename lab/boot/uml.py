@@ -23,6 +23,7 @@ class Uml:
     what: str = "the suite's own User-Mode Linux"
     suites_kernel: bool = True
     limit: float = 120.0
+    hang_counts: bool = False
     patience: float = 1.0
 
     def obstacle(self) -> str | None:

@@ -35,6 +35,7 @@ class UmlSid:
     what: str = "sid's User-Mode Linux"
     suites_kernel: bool = False
     limit: float = 120.0
+    hang_counts: bool = False
     patience: float = 1.0
 
     def obstacle(self) -> str | None:

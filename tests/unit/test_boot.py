@@ -28,6 +28,14 @@ AMX_PANIC = """\
 """
 
 
+CONSOLES = {
+    "dies": AMX_PANIC,
+    "hangs": "[    0.1] a last word",
+    "is killed": "[    0.1] random: crng init done\nKilled",
+    "has no disk": "[    0.2] kvm-clock: using it\ninit: cannot mount the disk",
+}
+
+
 @dataclass
 class Strategy:
     """A boot strategy that comes up, dies, hangs, or cannot be had."""
@@ -38,6 +46,7 @@ class Strategy:
     what: str = "a kernel"
     suites_kernel: bool = True
     limit: float = 10.0
+    hang_counts: bool = False
     patience: float = 1.0
 
     def obstacle(self) -> str | None:
@@ -62,7 +71,9 @@ class Machine:
         self.tried.append(boot.name)
         if boot.fate == "up":
             return None
-        return Failure(boot, boot.fate == "dies", AMX_PANIC)
+        if boot.fate == "missing":
+            return Failure(boot, died=True, console="", missing="mmdebstrap failed for sid")
+        return Failure(boot, boot.fate != "hangs", CONSOLES[boot.fate])
 
 
 @pytest.fixture
@@ -112,7 +123,7 @@ def test_a_guest_that_hangs_is_no_evidence(have: pytest.MonkeyPatch) -> None:
     strategies(have, Strategy("one", "hangs"), Strategy("two"))
     first = Machine()
     assert first.boot() == "two"
-    assert "hung before it was up: it was not up after 10 s" in first.told[0]
+    assert "hung: it was not up after 10 s; its last word: a last word" in first.told[0]
     again = Machine()
     again.boot()
     assert again.tried == ["one", "two"]
@@ -142,7 +153,68 @@ def test_where_nothing_comes_up_each_is_told(have: pytest.MonkeyPatch) -> None:
     lines = str(caught.value).splitlines()
     assert lines[0] == "no trixie guest came up on this machine:"
     assert "(one) died before it was up" in lines[1]
-    assert "(two) hung before it was up" in lines[2]
+    assert "(two) hung" in lines[2]
+
+
+def test_a_guest_that_was_killed_is_no_evidence(have: pytest.MonkeyPatch) -> None:
+    """The machine had no memory for a moment: the suite's own kernel is tried again next time."""
+    one = Strategy("one", "is killed")
+    strategies(have, one, Strategy("two"))
+    Machine().boot()
+    one.fate = "up"
+    assert Machine().boot() == "one"
+
+
+def test_a_guests_own_fault_ends_the_search(have: pytest.MonkeyPatch) -> None:
+    """No other kernel mends a disk; and nothing is installed for it."""
+    strategies(have, Strategy("one", "has no disk"), Strategy("two"))
+    machine = Machine()
+    with pytest.raises(GuestDied, match="init gave up: init: cannot mount the disk"):
+        machine.boot()
+    assert (machine.tried, machine.told) == (["one"], [])
+
+
+def test_what_cannot_be_made_is_passed_over(have: pytest.MonkeyPatch) -> None:
+    """The archive of sid is out of reach; QEMU may be there."""
+    strategies(have, Strategy("one", "dies"), Strategy("two", "missing"), Strategy("three"))
+    machine = Machine()
+    assert machine.boot() == "three"
+    assert "(two) cannot be had here: mmdebstrap failed for sid; trying" in machine.told[1]
+    again = Machine()
+    again.boot()
+    assert again.tried == ["one", "two", "three"]
+
+
+def test_a_hang_that_is_an_answer_counts(have: pytest.MonkeyPatch) -> None:
+    """A /dev/kvm that opens and then hangs costs its time once."""
+    strategies(have, Strategy("kvm", "hangs", hang_counts=True), Strategy("two"))
+    Machine().boot()
+    again = Machine()
+    again.boot()
+    assert again.tried == ["two"]
+
+
+def test_a_failure_of_all_forgets_nothing(have: pytest.MonkeyPatch) -> None:
+    one, two = Strategy("one", "dies"), Strategy("two")
+    strategies(have, one, two)
+    Machine().boot()
+    two.fate = "has no disk"
+    with pytest.raises(GuestDied):
+        Machine().boot()
+    two.fate = "up"
+    again = Machine()
+    again.boot()
+    assert again.tried == ["two"]
+
+
+def test_a_cache_that_cannot_be_written_costs_no_guest(
+    have: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    strategies(have, Strategy("one", "dies"), Strategy("two"))
+    (tmp_path / "boots.json").mkdir()
+    machine = Machine()
+    assert machine.boot() == "two"
+    assert "that cannot be kept" in machine.told[-1]
 
 
 def test_what_is_out_of_the_question_is_not_tried(have: pytest.MonkeyPatch) -> None:
@@ -167,6 +239,9 @@ def test_a_strategy_is_asked_for_by_argument_or_environment(have: pytest.MonkeyP
     assert choose.requested() is None
     with pytest.raises(LabError, match="'four'; there are auto, one, two, three"):
         choose.requested("four")
+    have.setenv(choose.VARIABLE, "five")
+    with pytest.raises(LabError, match=r"'five' \(from CANWHARF_BOOT\); there are"):
+        choose.requested()
     with pytest.raises(LabError, match="by three here: there is no /dev/kvm"):
         choose.requested("three")
 
@@ -181,14 +256,22 @@ def test_a_strategy_is_asked_for_by_argument_or_environment(have: pytest.MonkeyP
             "panicked",
         ),
         ("lots\ninit: cannot mount the disk\nmore", "init: cannot mount the disk", "gave up"),
-        ("qemu: could not access KVM kernel module: EPERM", "KVM", "KVM does not run"),
+        (
+            "qemu-system-x86_64: could not access KVM kernel module: EPERM",
+            "KVM",
+            "KVM does not run",
+        ),
         ("lseek64: Cannot allocate memory", "Cannot allocate memory", "no memory left"),
+        ("Too few physical memory! Needed=201326592, given=4194304", "Too few", "more memory"),
+        ("unshare: unshare failed: Operation not permitted", "unshare", "--privileged"),
+        ("[ 0.1] systemd[1]: Detected virtualization kvm.\nbye", "bye", ""),
+        ("modprobe: can: Cannot allocate memory\ninit: no module can", "no module can", "gave up"),
         ("one\ntwo\n\n", "two", ""),
         ("", "", ""),
     ],
 )
 def test_the_line_that_matters_is_found(console: str, line: str, meaning: str) -> None:
-    found, means = diagnosis(console)
+    found, means, _ = diagnosis(console)
     assert line in found
     assert meaning in means
     assert bool(means) == bool(meaning)
