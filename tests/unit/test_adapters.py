@@ -10,6 +10,7 @@ import pytest
 
 from canwharf.bus.upkeep import GRACE
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
+from tests.fake import wire
 from tests.fake.controllers import FakeController
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import HOST, Crash, FakeKernel
@@ -190,6 +191,22 @@ def test_fd_that_is_switched_off_has_no_rules(daemon: Daemon) -> None:
     assert link.mtu == 16
     port = daemon.port("n1", "e1")
     assert daemon.kernel.deliveries("can0") == {(port, "classic"): 1, (port, "errors"): 1}
+
+
+@pytest.mark.parametrize("ends", [("e1", "can0"), ("e1", "e2")], ids=str)
+def test_error_frames_of_a_container_are_kept_from_an_adapters_bus(
+    daemon: Daemon, ends: tuple[str, str]
+) -> None:
+    """Whoever made the rule, in our form: on the wire such a frame is one of data."""
+    daemon.kernel.plug("can0")
+    bus(daemon, "e1", "e2")
+    source, destination = (each if each == "can0" else daemon.port("n1", each) for each in ends)
+    every = wire.attribute(wire.FILTER, wire.EVERY_ERROR)
+    daemon.kernel.add_rule(source, destination, more=every)
+    assert daemon.kernel.deliveries(source)[destination, "errors"] == 1
+    daemon.upkeep.sync()
+    assert daemon.kernel.deliveries(source)[destination, "errors"] == 0
+    assert error_rules(daemon.kernel) == 2, "those from the adapter are left"
 
 
 def test_a_restart_brings_up_what_its_network_wants_up(daemon: Daemon) -> None:

@@ -27,7 +27,8 @@ Rules:
   frames, and exactly one for FD frames where both ports can carry them. Missing ones are added,
   surplus ones deleted.
 - One more for error frames: on a virtual bus between all, from an adapter to its containers. Never
-  to an adapter: drivers take one for a data frame, and it would be on the wire.
+  to an adapter: drivers take one for a data frame, and it would be on the wire. One that is there
+  all the same is surplus, and so is one between two containers of an adapter.
 - A rule echoes towards the bus interface, where programs on the host listen, and nowhere else. One
   that an earlier version made otherwise is replaced in place.
 - An interface that had the bus's name and was renamed takes its rules along: those between it and
@@ -393,7 +394,4 @@ def _kinds(bus: Bus, source: _Member, destination: _Member) -> Iterator[tuple[bo
     yield False, False, True
     if source.fd and destination.fd:
         yield True, False, True
-    if source.adapter:
-        yield False, True, bus.adapter.errors
-    elif not bus.physical:
-        yield False, True, True
+    yield False, True, (bus.adapter.errors if source.adapter else not bus.physical)
