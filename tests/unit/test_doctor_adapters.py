@@ -1,10 +1,10 @@
-"""What the doctor says of a vcan in an adapter's place."""
+"""What the doctor says of an adapter at rest, and of a vcan in an adapter's place."""
 
 from __future__ import annotations
 
 import pytest
 
-from canwharf.operator.doctor.checks import OK, WARN
+from canwharf.operator.doctor.checks import FAILURE, OK, WARN
 from tests.fake.daemon import Daemon
 from tests.unit.test_doctor import WELL, told
 from tests.unit.test_status import seen
@@ -41,3 +41,29 @@ def test_an_adapter_that_has_its_bus_is_used(daemon: Daemon) -> None:
     daemon.service.create_network("n2", {"can.interface": "can1", "can.bitrate": "500k"})
     findings = told("buses", WELL._replace(sight=seen(daemon)))
     assert [each.level for each in findings] == [OK, OK]
+
+
+def test_a_lent_adapter_at_rest_is_well(daemon: Daemon) -> None:
+    """After a boot it is down until a container has it, and has no carrier as nobody opened it."""
+    link = daemon.kernel.plug("can0")
+    given = {"can.interface": "can0", "can.mode": "move", "can.bitrate": "500k"}
+    daemon.service.create_network("n1", given)
+    link.up = link.carrier = False
+    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    assert (finding.level, finding.what) == (OK, "can0 is there")
+    daemon.kernel.set_up("can0")
+    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    assert finding.level == FAILURE
+    assert "can0 has no carrier" in finding.what
+
+
+def test_a_vcan_of_ours_that_is_down_is_told_once(daemon: Daemon) -> None:
+    """By what brings it up again, and not as a wire without a carrier."""
+    daemon.service.create_network("n1", {"can.interface": "vcan0"})
+    daemon.kernel.set_up("vcan0", up=False)
+    daemon.kernel.link("vcan0").carrier = False
+    facts = WELL._replace(sight=seen(daemon))
+    assert [each.level for each in told("buses", facts)] == [OK]
+    [finding] = told("differences", facts)
+    assert (finding.level, finding.mend) == (FAILURE, "canwharf sync")
+    assert "bring up and name interface vcan0" in finding.what

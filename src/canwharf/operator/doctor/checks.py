@@ -212,7 +212,7 @@ def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
         what = f"{name} is down: nothing is heard or sent there"
         return Finding(FAILURE, what, f"ip link set {name} up{_rate(picture)}")
     off = link.controller is not None and link.controller.state_name == "BUS-OFF"
-    if off or not link.carrier:
+    if off or (link.up and not link.carrier):  # what is down has none, and is told as such
         why = "has no carrier: nothing is heard or sent there"
         why = "is BUS-OFF: it has given up after too many errors on the wire" if off else why
         # Not `type can restart`: the kernel refuses that under restart-ms, and serial adapters do.
