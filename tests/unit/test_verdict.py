@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from canwharf.bus.survey import FAULTS, REASONS, Picture
+from canwharf.cli.figures import Buses
 from canwharf.docker.names import Names
 from canwharf.kernel.can import Controller
 from canwharf.operator import paint, text
@@ -15,6 +16,7 @@ from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, Finding
 from canwharf.operator.drawing import draw
 from canwharf.operator.record import record
 from canwharf.operator.sight import Sight
+from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 from tests.unit.test_doctor import WELL
@@ -198,6 +200,34 @@ def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
     assert gap == ("vcan0", port, "FD", "no-rule")
     kernel.add_rule("vcan0", port)
     assert {each.reason for each in only(seen(busy)).gaps} == {"no-rule", "doubled"}
+
+
+def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel) -> None:
+    """It doubles frames: nobody is told both that and that all hear each other exactly once."""
+    port = busy.port("n1", "e1")
+    kernel.add_rule("vcan0", port, flags=wire.ECHO)
+    kernel.add_rule("vcan0", port, fd=True, flags=wire.ECHO)
+    sight = seen(busy)
+    picture = only(sight)
+    assert picture.gaps == tuple(("vcan0", port, kind, "doubled") for kind in ("FD", "classic"))
+    told = text.render(sight, paint.plain)
+    assert "all hear each other" not in told
+    assert "  ecu1 hears host more than once (FD, classic)" in told
+    assert "  a gateway rule of somebody else: vcan0 -> " in told
+    (bus,) = json.loads(json.dumps(record(sight)))["buses"]
+    assert bus["whole"] is False
+    assert {each["heard"] for each in bus["gaps"]} == {"more than once"}
+    assert findings("members", sight) == []
+    assert [each.level for each in findings("foreign", sight)] == [FAILURE]
+    figures = {
+        each.labels["reason"]: each.value
+        for family in Buses(busy.service, kernel, dict).collect()
+        for each in family.samples
+        if each.name == "canwharf_bus_gaps"
+    }
+    assert figures == {each: 2 * (each == "doubled") for each in REASONS}
+    kernel.link(port).up = False  # nothing is heard there, so nothing twice
+    assert {each.reason for each in only(seen(busy)).gaps} == {"down"}
 
 
 def test_a_host_end_that_takes_no_fd(busy: Daemon, kernel: FakeKernel) -> None:

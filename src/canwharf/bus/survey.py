@@ -12,7 +12,8 @@ Rules:
 - A member with a fault (FAULTS) neither hears anybody nor is heard, whatever the rules.
 - A container that the engine knows on a network belongs to the bus, even if we know nothing of it;
   one of ours that the engine does not know any more is missed by nobody.
-- A rule that is not of our form, or does not stay on one bus, is somebody else's.
+- A rule that is not of our form, or does not stay on one bus, is somebody else's. One within a bus
+  doubles what it forwards, as our own rules are there beside it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ NO_CARRIER = "no-carrier"  # the container's end is down; the adapter has none
 FAULTS = (MISSING, NOT_TAKEN, MOVED, DOWN, BUS_OFF, NO_CARRIER)
 # Why one does not hear another, beside these.
 NO_RULE = "no-rule"
-DOUBLED = "doubled"  # it hears every frame more than once
+DOUBLED = "doubled"  # it hears frames more than once: a rule too many, ours or somebody else's
 NO_FD = "no-fd"  # somebody has made a host end that takes no CAN FD frames
 REASONS = (*FAULTS, NO_RULE, DOUBLED, NO_FD)
 
@@ -165,6 +166,7 @@ def _picture(state: State, bus: Bus, view: View, kernel: Kernel, known: Known) -
     traffic = Traffic()
     traffic.look(rules)
     counts = traffic.counts
+    gaps = [*_gaps(state.driver, bus, view, members, kernel.max_hops), *_doubled(members, others)]
     return Picture(
         interface,
         link,
@@ -177,7 +179,7 @@ def _picture(state: State, bus: Bus, view: View, kernel: Kernel, known: Known) -
             for each in members
         ),
         _directions(rules, ends),
-        tuple(_gaps(state.driver, bus, view, members, kernel.max_hops)),
+        tuple(gaps),
         others,
         _words(problem.what, problem.fields) if problem else "",
     )
@@ -312,6 +314,15 @@ def _gaps(
             ends = called.get(step.source), called.get(step.destination)
             if well.issuperset(ends):
                 yield _rule_gap(step, str(ends[0]), str(ends[1]))
+
+
+def _doubled(members: Iterable[Member], others: Iterable[Foreign]) -> Iterator[Gap]:
+    """Who hears another once more by a rule of somebody else's."""
+    well = {each.link.ifindex: each.interface for each in members if each.link and not each.fault}
+    for rule in (each.entry.rule for each in others if each.within):
+        if rule.source in well and rule.destination in well:
+            kind = kind_of(rule.fd, rule.errors)
+            yield Gap(well[rule.source], well[rule.destination], kind, DOUBLED)
 
 
 def multiplies(step: Step, max_hops: int) -> bool:
