@@ -148,6 +148,8 @@ def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon)
     told = text.render(sight, paint.plain)
     assert "all hear each other" in told
     assert "has ended" in told
+    (bus,) = json.loads(json.dumps(record(sight)))["buses"]
+    assert [each["gone"] for each in bus["members"]] == [False, True, False]
 
 
 def test_an_adapter_that_nobody_hears(daemon: Daemon, kernel: FakeKernel) -> None:

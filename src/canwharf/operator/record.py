@@ -71,6 +71,7 @@ def _member(sight: Sight, member: Member) -> Value:
         "endpoint": member.endpoint or None,
         "inside": member.inside.name if member.inside else None,
         "fault": member.fault or None,
+        "gone": member.gone,
         "sent": member.frames.sent,
         "received": member.frames.received,
         "dropped": member.frames.dropped,
