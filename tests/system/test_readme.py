@@ -18,6 +18,7 @@ LIMIT = 300.0  # seconds: what the README is for
 IMAGE = "docker build -t can-utils -"
 # The lab cannot fetch Debian's image; its own has the same tools.
 STAND_IN = "docker tag ecu can-utils"
+COMPOSE = "services:"  # a file, no command; test_pages.py starts it
 
 
 def blocks(*sections: str) -> Iterator[str]:
@@ -45,6 +46,8 @@ def test_five_minutes_from_the_readme_to_a_frame(
         begun = monotonic()
         said = ""
         for block in blocks("Install", "The first bus"):
+            if block.startswith(COMPOSE):
+                continue
             command = STAND_IN if block.startswith(IMAGE) else block
             left = LIMIT - (monotonic() - begun)
             done = board.run(["sh", "-exc", command], timeout=left, cwd="/share")
