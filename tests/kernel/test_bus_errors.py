@@ -20,6 +20,7 @@ from tests.kernel.wired import (
 from tests.kernel.world import (
     Site,
     gateway_rules,
+    run,
     wait_until,
 )
 from tests.rules import adapter_mesh
@@ -105,6 +106,25 @@ def test_an_error_frame_of_a_container_is_not_sent_on_a_wire(
     make(site)
     site.start(N, "e1")
     [ear] = ears(site)
+    ear.say(0x20000004)
+    ear.say(0x123)
+    adapter.wait_for("t1230")
+    assert adapter.written() == ["t1230"]
+
+
+def test_nor_by_a_rule_of_our_form_that_somebody_made(
+    site: Site, plug: Plug, ears: Callable[[Site], list[Ear]]
+) -> None:
+    """It is surplus, whoever made it, and goes with the next look."""
+    adapter = plug()
+    make(site)
+    site.start(N, "e1")
+    [ear] = ears(site)
+    echoing = ("-e", "-i", "-l", "1", "-f", "0:3FFFFFFF")
+    run("cangw", "-A", "-s", site.port(N, "e1"), "-d", NAME, *echoing)
+    assert error_rules() == 2
+    site.daemon.upkeep.sync()
+    assert error_rules() == 1
     ear.say(0x20000004)
     ear.say(0x123)
     adapter.wait_for("t1230")
