@@ -228,6 +228,24 @@ def test_a_boot_is_held_up_once_and_not_by_each_container(engines: Engines) -> N
     assert answered == {"n1": {}}
 
 
+def test_an_answer_to_a_question_of_long_ago_is_not_believed(
+    engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network was removed meanwhile, and another made."""
+    first = engines.answering(http(b'[{"Id": "old", "Driver": "canwharf"}]'))
+    first.may_answer.clear()
+    patient = engine.Patient("canwharf", first.path, 0.3)
+    assert patient() is None
+    later = monotonic() + engine._FRESH + 1
+    monkeypatch.setattr(engine, "monotonic", lambda: later)
+    assert patient() is None, "it starts still: it is not waited for again, nor asked"
+    first.may_answer.set()
+    first.end()
+    (tmp_path / "docker.sock").unlink()
+    engines.answering(http(b'[{"Id": "new", "Driver": "canwharf"}]'))
+    assert patient() == {"new": {}}
+
+
 def test_an_engine_that_ended_in_between_is_asked_anew(engines: Engines, tmp_path: Path) -> None:
     first = engines.answering(b"")
     first.may_answer.clear()

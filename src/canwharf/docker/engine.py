@@ -31,6 +31,7 @@ SOCKET = "/var/run/docker.sock"
 PLUGIN = "canwharf"  # the name of our socket in the managed plugin (packaging/plugin)
 TIME_LIMIT = 2.0  # seconds, in all
 CALL_LIMIT = 3.0  # seconds, where a call of the engine's waits meanwhile: a small board is slow
+_FRESH = 10.0  # seconds after which an answer may tell of networks that are gone, or lack new ones
 _SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
@@ -69,7 +70,8 @@ class Patient:
     """The engine's networks in the middle of a call of its own, which it may wait for itself.
 
     It is waited for once. An answer that comes later is taken when the next one asks, who does not
-    wait at all, so that a boot is not held up by each container that it starts.
+    wait at all, so that a boot is not held up by each container that it starts. One to a question
+    of long ago is not believed, and the engine, which answers now, is asked anew.
     """
 
     def __init__(self, driver: str, path: str = SOCKET, limit: float = CALL_LIMIT) -> None:
@@ -78,9 +80,13 @@ class Patient:
         self._path = path
         self._limit = limit
         self._asked: HTTPConnection | None = None
+        self._asked_at = 0.0
 
     def __call__(self) -> Mapping[str, Mapping[str, object]] | None:
         """See `networks`."""
+        if self._asked is not None and self._is_stale(self._asked):
+            self._asked.close()
+            self._asked = None
         if self._asked is not None:
             known = self._take(self._asked, 0.0)
             if known is not None or self._asked is not None:
@@ -90,16 +96,21 @@ class Patient:
             connected.settimeout(self._limit)
             connected.connect(self._path)
             self._asked = ask("/networks", connected)
+            self._asked_at = monotonic()
         except OSError:
             connected.close()
             return None
         return self._take(self._asked, self._limit)
 
+    def _is_stale(self, asked: HTTPConnection) -> bool:
+        """Whether there is an answer, and to a question of long ago."""
+        return monotonic() - self._asked_at > _FRESH and _speaks(asked, 0.0)
+
     def _take(
         self, asked: HTTPConnection, patience: float
     ) -> Mapping[str, Mapping[str, object]] | None:
         """The answer, if it comes in so many seconds; one that is no answer is forgotten."""
-        if not select.select([asked.sock], [], [], patience)[0]:
+        if not _speaks(asked, patience):
             return None
         self._asked = None
         try:
@@ -108,6 +119,11 @@ class Patient:
             return None
         finally:
             asked.close()
+
+
+def _speaks(asked: HTTPConnection, patience: float) -> bool:
+    """Whether something comes in so many seconds, be it the end."""
+    return bool(select.select([asked.sock], [], [], patience)[0])
 
 
 def is_ours(name: object, driver: str) -> bool:
