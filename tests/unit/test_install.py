@@ -313,6 +313,35 @@ def test_only_root_and_only_with_systemd(
     assert system.ran == []
 
 
+def test_uninstall_goes_on_after_each_failure(
+    tmp_path: Path,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A unit that stays, or a helper that does not stop, leaves no daemon running."""
+    assert main(["install"]) == 0
+    system.ran.clear()
+    system.broken = "systemctl stop"
+    kept = str(tmp_path / "units" / "canwharf.socket")
+    unlink = os.unlink
+
+    def refuse(path: str) -> None:
+        if path == kept:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    capsys.readouterr()
+    assert main(["uninstall"]) == 1
+    said = capsys.readouterr()
+    assert "it is broken" in said.err
+    assert f"Read-only file system: '{kept}'" in said.err
+    assert "stopped and disabled canwharf.service, canwharf.socket" in said.out
+    assert [str(path) for path in (tmp_path / "units").iterdir()] == [kept]
+    assert "systemctl daemon-reload" in system.ran
+
+
 @pytest.mark.parametrize("purge", [[], ["--purge"]])
 def test_uninstalls_dry_run_says_all_that_it_would_do(
     purge: list[str],

@@ -44,7 +44,10 @@ OPTIONS = (
 
 
 class Act(NamedTuple):
-    """One thing to do: in words, as it is said when it is done (or not at all), and the doing."""
+    """One thing to do: in words, as it is said when it is done (or not at all), and the doing.
+
+    The words may be of several lines.
+    """
 
     what: str
     done: str
@@ -70,21 +73,28 @@ def run(options: Mapping[str, str]) -> int:
     for step in steps:
         try:
             for act in step(units):
-                _say_or_do(act, dry=dry)
-        except (CanwharfError, OSError) as error:
+                failed |= not _said_or_done(act, dry=dry)
+        except (CanwharfError, OSError) as error:  # what is there could not be seen
             print(f"canwharf: {error}", file=sys.stderr)
             failed = True
     _tell_of_networks(units)
     return int(failed)
 
 
-def _say_or_do(act: Act, *, dry: bool) -> None:
+def _said_or_done(act: Act, *, dry: bool) -> bool:
+    """False where it failed, which is said; the next act is not kept from being done."""
     if dry:
-        print(f"would {act.what}")
-        return
-    act.do()
+        for line in act.what.splitlines():
+            print(f"would {line}")
+        return True
+    try:
+        act.do()
+    except (CanwharfError, OSError) as error:
+        print(f"canwharf: {error}", file=sys.stderr)
+        return False
     if act.done:
         print(act.done)
+    return True
 
 
 def _stop(units: Units) -> Iterator[Act]:
@@ -155,10 +165,10 @@ def _remove_interfaces(units: Units) -> Iterator[Act]:
     """As one act of several lines: they are removed in one send."""
     requests = Netlink()
     idle = rehearsal.idle(requests, units.driver)
-    lines = words.steps(idle.bring([], idle.unused()).steps)
+    lines = "\n".join(words.steps(idle.bring([], idle.unused()).steps))
     real = Reconciler(requests, LinkEvents(), units.driver)
-    for number, line in enumerate(lines):
-        yield Act(line, line, (lambda: real.bring([], real.unused())) if not number else str)
+    if lines:
+        yield Act(lines, lines, lambda: real.bring([], real.unused()))
 
 
 def _remove_state(units: Units) -> Iterator[Act]:
