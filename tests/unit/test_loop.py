@@ -120,3 +120,31 @@ def test_only_work_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert waiting == [0]
     assert set(working) == {serve._WORK}
     assert limits[-1] == 0
+
+
+def test_each_caller_has_the_whole_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight at once, each slow for a good reason, would have a healthy daemon killed."""
+    done: list[str] = []
+    monkeypatch.setattr(signal, "alarm", lambda seconds: done.append(f"alarm {seconds}"))
+
+    def answer(_self: Recorded, path: str, _body: bytes) -> tuple[int, bytes]:
+        done.append(path)
+        return 200, b"{}"
+
+    monkeypatch.setattr(Recorded, "answer", answer)
+    monkeypatch.setattr(Recorded, "run", lambda _self, _now, _active: done.append("upkeep"))
+    path = str(tmp_path / "socket")
+    others = [socket.socket(socket.AF_UNIX) for _other in range(7)]
+
+    def call(caller: socket.socket) -> None:
+        for each in (caller, *others):
+            each.send(CALL)
+
+    connects = [lambda _caller, each=each: each.connect(path) for each in others]
+    rounds(path, lambda caller: caller.connect(path), *connects, call)
+    for each in others:
+        each.close()
+    works = [number for number, each in enumerate(done) if not each.startswith("alarm")]
+    assert done.count("/Plugin.Activate") == 8
+    assert "upkeep" in done
+    assert {done[number - 1] for number in works} == {f"alarm {serve._WORK}"}

@@ -82,7 +82,7 @@ OPTIONS = (
 _FIRST_START = 0.2
 _OWN_NAME = "canwharf"
 _Round = Callable[[float], float | None]  # now -> when to come again, if ever (monotonic seconds)
-_WORK = 60  # seconds for one round; an exchange with the kernel ends after five
+_WORK = 60  # seconds for one call, or for upkeep; an exchange with the kernel ends after five
 _FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
 
 
@@ -206,16 +206,20 @@ def _loop(
     while True:
         signal.alarm(0)
         ready = selector.select(timeout)
-        signal.alarm(_WORK)
         for key, _events in ready:
             if key.fileobj is signals:
                 signal.alarm(0)
                 return
             if key.data is not None:
+                signal.alarm(_WORK)  # each has it whole: many that are slow are no hang
                 key.data()
         now = monotonic()
+        signal.alarm(_WORK)
         first = patience if now < patience and not server.called else upkeep.run(now, bool(ready))
-        due = [first, server.expire(now), *(each(now) for each in rounds)]
+        due = [first, server.expire(now)]
+        for each in rounds:
+            signal.alarm(_WORK)
+            due.append(each(now))
         timeout = min((max(0.0, at - now) for at in due if at is not None), default=None)
 
 
