@@ -78,6 +78,9 @@ class HttpError(CanwharfError):
         super().__init__(text)
 
 
+NOT_KNOWN = "is not known: it is neither in memory nor in"  # a network; Docker keeps the words
+
+
 class UnknownNetworkError(CanwharfError):
     """A network that is in no state of ours: nothing can be recovered."""
 
@@ -90,9 +93,7 @@ class UnknownNetworkError(CanwharfError):
             else "and Docker, which would know it, does not answer while it starts; "
             "start the container again when Docker runs"
         )
-        super().__init__(
-            f"network {network} is not known: it is neither in memory nor in {where}, {advice}"
-        )
+        super().__init__(f"network {network} {NOT_KNOWN} {where}, {advice}")
 
 
 class ConflictError(CanwharfError):

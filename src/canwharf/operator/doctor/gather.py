@@ -78,7 +78,7 @@ def gather(
         version=__version__,
         write_fault=store.write_fault() or told,
         aside=tuple(store.aside()),
-        stranded=stranded(sight.names.networks) if sight and sight.names else {},
+        stranded=stranded(driver, sight.names.networks) if sight and sight.names else {},
         packaged=packaged,
         shadowed=bool(packaged) and os.path.exists(Units.of(driver).file(f"{unit}.service")),
     )
