@@ -81,6 +81,16 @@ def test_a_name_that_docker_could_not_use_is_refused(name: str) -> None:
         Units.of(name)
 
 
+@pytest.mark.parametrize("word", ["rescue", "refuse"])
+@pytest.mark.parametrize("before", ["", "vxcan-", "some/", "some/vxcan:"])
+def test_a_name_whose_units_are_anothers_helpers_is_refused(before: str, word: str) -> None:
+    """Its install would overwrite what starts the other daemon again, and its socket."""
+    with pytest.raises(OptionError, match="another driver's own helpers"):
+        Units.of(before + word)
+    assert Units.of(f"{before}{word}2").driver == f"{before}{word}2"
+    assert Units.of(f"x{word}").driver == f"x{word}"
+
+
 @pytest.mark.parametrize(
     ("word", "written"),
     [

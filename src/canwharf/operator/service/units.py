@@ -28,6 +28,7 @@ Rules:
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -216,6 +217,13 @@ class Units(NamedTuple):
                 "driver-name",
                 driver,
                 f"right would be up to {naming.MAX_ID} letters and digits, as in rustyvxcan",
+            )
+        if re.search(r"(^|[-/:])(rescue|refuse)$", driver):
+            raise OptionError(
+                "driver-name",
+                driver,
+                "its units would have the names of another driver's own helpers, which end in "
+                "-rescue and -refuse: choose a name that does not end so",
             )
         return cls(driver)
 
