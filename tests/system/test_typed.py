@@ -92,6 +92,9 @@ def test_an_options_old_network_goes_on(board: Board) -> None:
     assert "ignored unknown options of a network" in board.daemon.stderr
     board.container("ecu1")
     board.assert_exactly_once("host:vcan0", board.member("ecu1"))
+    board.sh("pkill -TERM -f '[t]ests.system.older'")  # the next test has the real one
+    board.daemon.wait(10, check=False)
+    board.start_daemon()
 
 
 def test_the_examples_board_on_a_laptop(board: Board) -> None:
