@@ -24,7 +24,7 @@ demo: ## watch it work: a bus, two containers, a power cut, and all is back
 	$(PYTHON) -m examples.demo
 
 test: export CI = true
-test: .venv/ready ## all that CI checks: about 10 minutes, and 5 more to build the guests once
+test: .venv/ready ## all that CI checks: about 20 minutes, and 5 more to build the guests once
 	$(BIN)/python -m tests.runner $(KINDS)
 
 test-matrix: export CI = true
