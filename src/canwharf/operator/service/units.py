@@ -21,7 +21,8 @@ Rules:
   socket takes the driver's place: each call gets an error that says what to do, from a shell and
   printf, which work when no Python does. Half a minute later the rescue timer tries again, and
   whenever the daemon starts, its socket is back. That is also what a manual start does. The rescue
-  starts the containers, too, that Docker could not start meanwhile: the doctor knows them.
+  starts the containers, too, that Docker could not start meanwhile, once Docker answers: the
+  doctor knows them.
 - It is not the start limit of systemd that decides: that counts an operator's own restarts too.
 """
 
@@ -174,22 +175,27 @@ NoNewPrivileges=yes
 """
 
 # What StateDirectory= does; but that starts nothing where the directory is a symbolic link, as to
-# another disk. Where it leads is somebody's choice and left as it is.
+# another disk. Where it leads is somebody's choice and left as it is. The directory comes first:
+# from then on nobody but root can put a link in the file's place.
 _PREPARING = (
     "[ -L {state} ] || {{ [ -d {state} ] || mkdir {state}; "
     "for each in {state} {state}/state.json; do [ -L $each ] || [ ! -e $each ] || "
-    "{{ [ -O $each ] || chown 0:0 $each; chmod -f u+rwX $each; }}; done; }}"
+    "{{ [ -O $each ] || chown -h 0:0 $each; chmod -f u+rwX,go-w $each; }}; done; }}"
 )
 # A start that took too long is not tried again at once: Docker is waiting.
 # By the timer, when Docker is refused, it is; and Docker's containers are started then. (systemd
-# tells the last result whatever it was that started the rescue.)
+# tells the last result whatever it was that started the rescue.) Docker may be booting still, and
+# that is waited for in a unit of its own, as this one must be free when the daemon dies again. No
+# driver's name gives that unit's: it has an @.
 _RESCUING = (
     "refused=; systemctl --quiet is-active {refuse}.socket && refused=yes; "
     'if [ "$refused$MONITOR_SERVICE_RESULT" = timeout ] || '
     "! systemctl --quiet start {service}; then "
     "exec systemctl --no-block start {refuse}.socket; fi; "
-    '[ -z "$refused" ] || timeout 100 {doctor} || :'
+    '[ -z "$refused" ] || systemd-run --quiet --collect --unit={rescue}@containers '
+    "--property=RuntimeMaxSec={patience} /bin/sh -c {starting} || :"
 )
+_STARTING = "until docker version >/dev/null 2>&1; do sleep 1; done; exec {doctor}"
 # The request is read to the end of its head, so that Docker has sent it when it is answered.
 _REFUSING = (
     "while read -r line && [ ${{#line}} -gt 1 ]; do :; done; "
@@ -201,6 +207,7 @@ _REFUSED = (
     "systemctl status {service}, what to do: canwharf doctor"
 )
 AGAIN = 30  # seconds until a daemon that does not start is tried again
+_PATIENCE = 600  # seconds for Docker to boot: a small board has many containers
 
 
 class Units(NamedTuple):
@@ -299,11 +306,13 @@ class Units(NamedTuple):
             "program": " ".join(quoted(word) for word in program),
             "home": "read-only" if home else "yes",
             "again": str(AGAIN),
+            "patience": str(_PATIENCE),
         }
         body = json.dumps({"Err": _REFUSED.format_map(words)})
         words["refusing"] = quoted(_REFUSING.format(length=len(body), body=body))
         where = () if self.driver == DRIVER else ("--socket", self.path, "--state-dir", self.state)
         words["doctor"] = shlex.join((*program, "doctor", "--fix", *where))
+        words["starting"] = shlex.quote(_STARTING.format_map(words))
         words["preparing"] = quoted(_PREPARING.format_map(words))
         words["rescuing"] = quoted(_RESCUING.format_map(words))
         texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL)
