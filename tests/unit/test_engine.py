@@ -6,6 +6,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -17,11 +19,15 @@ from canwharf.docker import engine
 class Engine:
     """A listening socket whose one caller gets these bytes; it keeps what was asked."""
 
-    def __init__(self, path: Path, answer: bytes, *, hold: bool = False) -> None:
+    def __init__(
+        self, path: Path, answer: bytes, *, hold: bool = False, drip: bool = False
+    ) -> None:
         self.path = str(path)
         self.asked = b""
+        self.ended = False
         self._answer = answer
         self._hold = hold
+        self._drip = drip
         self.may_answer = threading.Event()
         self.may_answer.set()
         self._ended = threading.Event()
@@ -40,9 +46,21 @@ class Engine:
             while b"\r\n\r\n" not in self.asked:
                 self.asked += caller.recv(4096)
             self.may_answer.wait(10)
-            caller.sendall(self._answer)
+            if self._drip:
+                self._drop(caller)
+            else:
+                caller.sendall(self._answer)
             if self._hold:
                 self._ended.wait(10)
+
+    def _drop(self, caller: socket.socket) -> None:
+        """Byte by byte, and the last one again and again, for half a minute; unless hung up on."""
+        with suppress(OSError):
+            for number in range(1500):
+                caller.sendall(self._answer[number : number + 1] or self._answer[-1:])
+                if self._ended.wait(0.02):
+                    return
+            self.ended = True
 
     def end(self) -> None:
         self._ended.set()
@@ -61,8 +79,8 @@ class Engines:
         self._path = directory / "docker.sock"
         self._made: list[Engine] = []
 
-    def answering(self, answer: bytes, *, hold: bool = False) -> Engine:
-        self._made.append(Engine(self._path, answer, hold=hold))
+    def answering(self, answer: bytes, *, hold: bool = False, drip: bool = False) -> Engine:
+        self._made.append(Engine(self._path, answer, hold=hold, drip=drip))
         return self._made[-1]
 
     def end(self) -> None:
@@ -196,6 +214,27 @@ def test_an_engine_that_hangs_is_not_waited_for(engines: Engines, sent: bytes) -
     before = monotonic()
     assert engine.networks("canwharf", 0.05, engines.answering(sent, hold=True).path) is None
     assert monotonic() - before < 5
+
+
+DRIPPING = {
+    "the head": b"HTTP/1.1 200 OK\r\nX: ",
+    "the body": b"HTTP/1.1 200 OK\r\n\r\n[ ",
+    "a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n[ ",
+}
+
+
+@pytest.mark.parametrize("part", DRIPPING)
+@pytest.mark.parametrize("patient", [False, True])
+def test_an_engine_that_drips_is_not_waited_for(engines: Engines, part: str, patient: bool) -> None:
+    """Each byte comes in time, and the answer never: Docker's own call waits meanwhile."""
+    dripping = engines.answering(DRIPPING[part], drip=True)
+    ask = (
+        engine.Patient("canwharf", dripping.path, 0.3)
+        if patient
+        else partial(engine.networks, "canwharf", 0.3, dripping.path)
+    )
+    assert ask() is None
+    assert not dripping.ended, "it was given up before it came to its end"
 
 
 def test_no_engine(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from time import monotonic
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    from _typeshed import WriteableBuffer
 
 SOCKET = "/var/run/docker.sock"
 PLUGIN = "canwharf"  # the name of our socket in the managed plugin (packaging/plugin)
@@ -36,6 +36,70 @@ _SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
 
+class Connection(socket.socket):
+    """To the engine, which has until one moment for all that it says.
+
+    A socket's own time limit begins anew with each byte: an answer that drips would never be late.
+    """
+
+    def __init__(self, path: str, limit: float) -> None:
+        """`limit` is in seconds, from now on. Raises OSError."""
+        super().__init__(socket.AF_UNIX)
+        self.allow(limit)
+        try:
+            self.connect(path)
+        except OSError:
+            self.close()
+            raise
+
+    def allow(self, limit: float) -> None:
+        """Give it so many seconds from now on."""
+        self._end = monotonic() + limit
+        self.settimeout(limit)
+
+    def recv_into(self, buffer: WriteableBuffer, size: int = 0, flags: int = 0) -> int:
+        """As http.client reads. Raises TimeoutError."""
+        left = self._end - monotonic()
+        if left <= 0:
+            raise TimeoutError("the engine does not come to an end")
+        self.settimeout(left)
+        return super().recv_into(buffer, size, flags)
+
+    def get(self, target: str) -> bytes:
+        """The body of a successful answer. Raises OSError."""
+        self.ask(target)
+        return self.answer()
+
+    def ask(self, target: str) -> None:
+        """Send the question; `answer` takes what comes. Raises OSError."""
+        from http.client import HTTPConnection  # noqa: PLC0415 (see above)
+
+        self._asked = HTTPConnection("docker")
+        self._asked.sock = self
+        self._asked.request("GET", target)
+
+    def answer(self) -> bytes:
+        """The body of a successful answer. Raises OSError."""
+        from http.client import HTTPException  # noqa: PLC0415 (see above)
+
+        body = b""
+        try:
+            response = self._asked.getresponse()
+            if response.status != 200:
+                raise OSError(f"the engine answers {response.status}")
+            while part := response.read1(_RECEIVE_SIZE):
+                body += part
+                if len(body) > _SIZE_LIMIT:
+                    raise OSError("the engine does not come to an end")
+        except HTTPException as error:
+            raise OSError(f"the engine speaks no HTTP: {error!r}") from error
+        return body
+
+    def speaks(self, patience: float) -> bool:
+        """Whether something comes in so many seconds, be it the end."""
+        return bool(select.select([self], [], [], patience)[0])
+
+
 def networks(
     driver: str, limit: float = TIME_LIMIT, path: str = SOCKET
 ) -> dict[str, Mapping[str, object]] | None:
@@ -44,10 +108,8 @@ def networks(
     `limit` is in seconds.
     """
     try:
-        with socket.socket(socket.AF_UNIX) as connected:
-            connected.settimeout(limit)
-            connected.connect(path)
-            return _of(driver, json.loads(get("/networks", connected, limit)))
+        with Connection(path, limit) as connected:
+            return _of(driver, json.loads(connected.get("/networks")))
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -79,7 +141,7 @@ class Patient:
         self._driver = driver
         self._path = path
         self._limit = limit
-        self._asked: HTTPConnection | None = None
+        self._asked: Connection | None = None
         self._asked_at = 0.0
 
     def __call__(self) -> Mapping[str, Mapping[str, object]] | None:
@@ -88,42 +150,39 @@ class Patient:
             self._asked.close()
             self._asked = None
         if self._asked is not None:
+            self._asked.allow(self._limit)
             known = self._take(self._asked, 0.0)
             if known is not None or self._asked is not None:
                 return known
         try:
-            connected = socket.socket(socket.AF_UNIX)
-            connected.settimeout(self._limit)
-            connected.connect(self._path)
-            self._asked = ask("/networks", connected)
-            self._asked_at = monotonic()
+            asked = Connection(self._path, self._limit)
         except OSError:
-            connected.close()
             return None
-        return self._take(self._asked, self._limit)
+        try:
+            asked.ask("/networks")
+        except OSError:
+            asked.close()
+            return None
+        self._asked, self._asked_at = asked, monotonic()
+        return self._take(asked, self._limit)
 
-    def _is_stale(self, asked: HTTPConnection) -> bool:
+    def _is_stale(self, asked: Connection) -> bool:
         """Whether there is an answer, and to a question of long ago."""
-        return monotonic() - self._asked_at > _FRESH and _speaks(asked, 0.0)
+        return monotonic() - self._asked_at > _FRESH and asked.speaks(0.0)
 
     def _take(
-        self, asked: HTTPConnection, patience: float
+        self, asked: Connection, patience: float
     ) -> Mapping[str, Mapping[str, object]] | None:
         """The answer, if it comes in so many seconds; one that is no answer is forgotten."""
-        if not _speaks(asked, patience):
+        if not asked.speaks(patience):
             return None
         self._asked = None
         try:
-            return _of(self._driver, json.loads(answer(asked, self._limit)))
+            return _of(self._driver, json.loads(asked.answer()))
         except (OSError, ValueError, RecursionError):
             return None
         finally:
             asked.close()
-
-
-def _speaks(asked: HTTPConnection, patience: float) -> bool:
-    """Whether something comes in so many seconds, be it the end."""
-    return bool(select.select([asked.sock], [], [], patience)[0])
 
 
 def is_ours(name: object, driver: str) -> bool:
@@ -132,37 +191,3 @@ def is_ours(name: object, driver: str) -> bool:
         return True
     bare = name.rpartition("/")[2].partition(":")[0] if isinstance(name, str) else ""
     return bare == driver == PLUGIN
-
-
-def get(target: str, connected: socket.socket, limit: float) -> bytes:
-    """The body of a successful answer; `limit` is in seconds. Raises OSError."""
-    return answer(ask(target, connected), limit)
-
-
-def ask(target: str, connected: socket.socket) -> HTTPConnection:
-    """Send the question; `answer` takes what comes. Raises OSError."""
-    from http.client import HTTPConnection  # noqa: PLC0415 (see above)
-
-    connection = HTTPConnection("docker")
-    connection.sock = connected
-    connection.request("GET", target)
-    return connection
-
-
-def answer(asked: HTTPConnection, limit: float) -> bytes:
-    """The body of a successful answer; `limit` is in seconds. Raises OSError."""
-    from http.client import HTTPException  # noqa: PLC0415 (see above)
-
-    end = monotonic() + limit
-    body = b""
-    try:
-        response = asked.getresponse()
-        if response.status != 200:
-            raise OSError(f"the engine answers {response.status}")
-        while part := response.read1(_RECEIVE_SIZE):
-            body += part
-            if monotonic() > end or len(body) > _SIZE_LIMIT:
-                raise TimeoutError("the engine does not come to an end")
-    except HTTPException as error:
-        raise OSError(f"the engine speaks no HTTP: {error!r}") from error
-    return body

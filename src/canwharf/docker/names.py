@@ -11,7 +11,6 @@ Source: https://docs.docker.com/reference/api/engine/ (NetworkList, NetworkInspe
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Collection, Mapping
 from time import monotonic
 from typing import NamedTuple
@@ -91,10 +90,8 @@ def get(target: str, end: float, path: str = engine.SOCKET) -> object:
     if left <= 0:
         return None
     try:
-        with socket.socket(socket.AF_UNIX) as connected:
-            connected.settimeout(left)
-            connected.connect(path)
-            answer: object = json.loads(engine.get(target, connected, left))
+        with engine.Connection(path, left) as connected:
+            answer: object = json.loads(connected.get(target))
     except (OSError, ValueError, RecursionError):
         return None
     return answer
