@@ -3,6 +3,7 @@ SUITE ?= trixie
 SUITES = trixie bookworm sid
 PYTHON ?= python3
 BIN = .venv/bin
+PIP = $(BIN)/pip --disable-pip-version-check
 PYTEST_FLAGS ?= -q
 PYTEST = $(BIN)/pytest $(PYTEST_FLAGS)
 # What runs the tests of `make test`: all kinds, two at a time, the longest first.
@@ -13,7 +14,7 @@ EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUI
 MACHINES = $(patsubst %,tests/system/test_%.py,boots package pair readme systemd)
 
 .PHONY: help demo test test-matrix test-smp test-faults fast check unit kernel-tests system \
-	faults-short bench deb dist zipapp plugin kernel shell clean
+	faults-short bench deb dist zipapp plugin kernel release lock shell clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -72,7 +73,7 @@ deb: ## the Debian package, into dist/
 	$(PYTHON) -m lab.deb dist
 
 dist: .venv/ready zipapp ## the wheel, and the zipapp, into dist/
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 # For the Python that makes it; another one starts it more slowly.
 zipapp: ## one file that runs anywhere with Python
@@ -99,10 +100,20 @@ shell: ## a shell in the lab, with Docker (SUITE=sid …)
 clean: ## delete what was built here; the guests' roots stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
-# Debian has venv in a package of its own.
-.venv/ready: pyproject.toml
+# uv finds versions that suit every Python that canwharf supports; pip knows only the one it runs on.
+lock: ## the newest development tools, with their checksums, into requirements-dev.lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --custom-compile-command 'make lock' --extra dev \
+		--output-file requirements-dev.lock pyproject.toml
+	rm -r build/lock
+
+# The lock file gives each machine the same tools. Debian has venv in a package of its own.
+.venv/ready: pyproject.toml requirements-dev.lock
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y python3-venv || \
 		{ apt-get update && apt-get install -y python3-venv; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) install --quiet -r requirements-dev.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	touch $@

@@ -1,0 +1,28 @@
+"""What contributors and a release rely on: the same tools everywhere."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+def _read(path: str) -> str:
+    return (REPOSITORY / path).read_text()
+
+
+def _name(requirement: str) -> str:
+    """A package's name as pip compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0].lower())  # type: ignore[index]
+
+
+def test_the_lock_file_has_every_development_tool_with_checksums() -> None:
+    """Else `make .venv/ready` lacks a tool, or installs a file that is not the one looked at."""
+    locked = re.split(r"^(?=\w)", _read("requirements-dev.lock"), flags=re.MULTILINE)[1:]
+    tools = PROJECT["project"]["optional-dependencies"]["dev"]
+    wanted = [*tools, *PROJECT["build-system"]["requires"]]
+    assert {_name(each) for each in wanted} <= {_name(each) for each in locked}
+    assert [each for each in locked if "--hash=sha256:" not in each] == []
