@@ -26,3 +26,12 @@ def test_the_lock_file_has_every_development_tool_with_checksums() -> None:
     wanted = [*tools, *PROJECT["build-system"]["requires"]]
     assert {_name(each) for each in wanted} <= {_name(each) for each in locked}
     assert [each for each in locked if "--hash=sha256:" not in each] == []
+
+
+def test_pre_commit_runs_what_make_check_runs() -> None:
+    """A commit that passes the hooks passes `make check`."""
+    hooks = re.findall(r"entry: \.venv/bin/(.*)", _read(".pre-commit-config.yaml"))
+    recipe = _read("Makefile").partition("\ncheck:")[2].partition("\n\n")[0]
+    programs = re.findall(r"\$\(BIN\)/(.*)", recipe)
+    # The hook formats; `make check` only looks.
+    assert hooks == [each.replace(" --check", "").removesuffix(" .") for each in programs]
