@@ -65,6 +65,8 @@ def test_one_command_and_docker_has_the_driver(machine: Packaged) -> None:
     assert machine.canwharf("--version") == [f"canwharf {OLD}"]
     assert not [line for line in machine.canwharf("doctor") if line.startswith("failure")]
     assert machine.sh("find /usr/share/canwharf -name '*.pyc' | head -n 1")
+    pages = {"man/man1/canwharf.1.gz", "bash-completion/completions/canwharf"}
+    assert {f"/usr/share/{each}" for each in pages} <= set(machine.sh("dpkg -L canwharf").split())
     machine.clean()
 
 

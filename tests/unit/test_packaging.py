@@ -13,7 +13,7 @@ import pytest
 
 from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
-from canwharf.cli.options import Option
+from canwharf.cli.options import Option, Place
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.service.units import Units
 
@@ -128,6 +128,14 @@ def test_no_line_of_the_manual_is_taken_for_a_request(tree: Path) -> None:
 def test_bash_offers_what_can_follow(tree: Path, words: list[str], offered: list[str]) -> None:
     """Verbs, then a verb's options, then an option's values."""
     assert complete(tree, *words) == offered
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_bash_offers_every_option_of_a_verb(tree: Path, verb: str) -> None:
+    """All that --help lists, and --help."""
+    options = import_module(f"canwharf.cli.{verb}").OPTIONS
+    named = [f"--{row.name}" for row in options if not isinstance(row, Place)]
+    assert complete(tree, verb, "-") == [*named, "--help"]
 
 
 def test_the_documents_name_the_package_of_this_version() -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
+
+from canwharf import __version__
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
@@ -35,3 +40,16 @@ def test_pre_commit_runs_what_make_check_runs() -> None:
     programs = re.findall(r"\$\(BIN\)/(.*)", recipe)
     # The hook formats; `make check` only looks.
     assert hooks == [each.replace(" --check", "").removesuffix(" .") for each in programs]
+
+
+def test_the_wheel_has_the_manual_and_the_completion(tmp_path: Path) -> None:
+    """Below the environment's share/, made of this version's tables."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    (path,) = tmp_path.iterdir()
+    with zipfile.ZipFile(path) as wheel:
+        shared = f"canwharf-{__version__}.data/data/share"
+        manual = wheel.read(f"{shared}/man/man1/canwharf.1").decode()
+        completion = wheel.read(f"{shared}/bash-completion/completions/canwharf").decode()
+    assert f'"canwharf {__version__}"' in manual
+    assert "complete -F _canwharf canwharf" in completion
