@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from canwharf.bus import words
+from canwharf.kernel import gateway
+from canwharf.kernel.gateway import Rule
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN
 from tests.fake.daemon import Daemon
 from tests.unit.test_doctor import WELL, told
@@ -67,3 +70,26 @@ def test_a_vcan_of_ours_that_is_down_is_told_once(daemon: Daemon) -> None:
     [finding] = told("differences", facts)
     assert (finding.level, finding.mend) == (FAILURE, "canwharf sync")
     assert "bring up and name interface vcan0" in finding.what
+
+
+def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon: Daemon) -> None:
+    """There is one of it, and no frame arrives twice: error frames would be data on the wire."""
+    adapter = daemon.kernel.plug("can0")
+    daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500k"})
+    daemon.run_container("n1", "e1")
+    port = daemon.port("n1", "e1")
+    ends = daemon.kernel.link(port).index, adapter.index
+    daemon.kernel.batch([gateway.add(Rule(*ends, fd=False, errors=True, echo=True), "")])
+    sight = seen(daemon)
+    line = f"delete unwanted gateway rule {port} -> can0 (error frames)"
+    assert words.steps(sight.steps) == [line]
+    assert [each.whole for each in sight.pictures] == [True]
+    facts = WELL._replace(sight=sight)
+    assert [each.level for each in told("doubled", facts)] == [OK]
+    [finding] = told("differences", facts)
+    assert (finding.level, finding.mend) == (FAILURE, "canwharf sync")
+    assert line in finding.what
+    daemon.upkeep.sync()
+    [said] = daemon.said("removed unwanted gateway rule")
+    assert said.fields == {"source": port, "destination": "can0"}
+    assert not daemon.said("removed doubled gateway rule")

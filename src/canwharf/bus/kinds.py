@@ -18,6 +18,7 @@ RECOVERIES = {
     "recreated interface pair": "pair-recreated",
     "removed doubled gateway rule": "rule-doubled",
     "removed gateway rule of a renamed interface": "rule-left-behind",
+    "removed unwanted gateway rule": "rule-unwanted",
     "restored rules": "rules-restored",
     "set the state file aside": "state-set-aside",
     "skipped an endpoint without interface": "endpoint-skipped",

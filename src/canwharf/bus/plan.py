@@ -53,6 +53,8 @@ from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import VIRTUAL, Link
 from canwharf.kernel.uapi import CAN_CTRLMODE_FD
 
+DOUBLED, LEFT, UNWANTED = "doubled", "left", "unwanted"  # why a rule is deleted
+
 
 class DeleteLink(NamedTuple):
     """Delete an interface of ours, and its rules with it."""
@@ -124,15 +126,15 @@ class ReplaceRule(NamedTuple):
 
 
 class DeleteRule(NamedTuple):
-    """Delete one of several rules for the same, each of which would deliver every frame once more.
+    """Delete a rule: each of DOUBLED ones would deliver every frame once more.
 
-    Or one that is `left` behind: it leads to or from an interface that is not the bus's any more.
+    A LEFT one is of an interface that left the bus, an UNWANTED one of error frames to a wrong end.
     """
 
     rule: Rule
     source: str
     destination: str
-    left: bool = False
+    why: str = DOUBLED
 
 
 RuleStep = AddRule | ReplaceRule | DeleteRule
@@ -331,7 +333,7 @@ def _left_behind(bus: Bus, members: list[_Member], view: View) -> Iterator[Delet
                 ((link.ifindex, index), (port.name, old.name)),
             ):
                 for rule in sorted(view.rules(*ends)):
-                    yield DeleteRule(rule, *names, left=True)
+                    yield DeleteRule(rule, *names, LEFT)
 
 
 def _orphans(driver: str, name: str, view: View) -> Iterator[Step]:
@@ -386,7 +388,7 @@ def _exactly_one(bus: Bus, source: _Member, destination: _Member, view: View) ->
         elif wanted and found[0][2:] != right:
             yield ReplaceRule(found[0], Rule(*found[0][:2], *right), *names)
         for surplus in found[wanted:]:
-            yield DeleteRule(surplus, *names)
+            yield DeleteRule(surplus, *names, DOUBLED if wanted else UNWANTED)
 
 
 def _kinds(bus: Bus, source: _Member, destination: _Member) -> Iterator[tuple[bool, bool, bool]]:

@@ -25,7 +25,16 @@ from typing import NamedTuple
 from canwharf.bus import adapters, naming
 from canwharf.bus.model import Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointAlias
-from canwharf.bus.plan import AddRule, DeleteRule, ReplaceRule, Step, adapter_of, is_ours, plan
+from canwharf.bus.plan import (
+    UNWANTED,
+    AddRule,
+    DeleteRule,
+    ReplaceRule,
+    Step,
+    adapter_of,
+    is_ours,
+    plan,
+)
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.bus.view import View
 from canwharf.bus.words import kind_of
@@ -329,7 +338,7 @@ def multiplies(step: Step, max_hops: int) -> bool:
     """Whether this step puts an end to frames that arrive more than once."""
     match step:
         case DeleteRule():
-            return True
+            return step.why != UNWANTED
         case ReplaceRule(rule):  # what it forwards is forwarded again, and back
             return max_hops > 1 and not rule.limited
     return False

@@ -9,6 +9,8 @@ from canwharf.bus.events import INFO, WARNING, Event
 from canwharf.bus.model import Network
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import (
+    LEFT,
+    UNWANTED,
     Claim,
     Configure,
     DeleteLink,
@@ -60,8 +62,10 @@ def _step(step: Step, recovering: bool) -> Iterator[Event]:
 
 def _removed(step: DeleteRule) -> Event:
     fields = {"source": step.source, "destination": step.destination}
-    if step.left:
+    if step.why == LEFT:
         return Event(WARNING, "removed gateway rule of a renamed interface", fields)
+    if step.why == UNWANTED:
+        return Event(WARNING, "removed unwanted gateway rule", fields)
     return Event(WARNING, "removed doubled gateway rule", fields)
 
 

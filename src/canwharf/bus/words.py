@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from canwharf.bus import adapters
 from canwharf.bus.plan import (
+    DOUBLED,
+    LEFT,
+    UNWANTED,
     AddRule,
     Claim,
     Configure,
@@ -28,7 +31,7 @@ _SORTS = {
     "removed": ("delete",),
     "repaired": ("bring", "set", "rename", "replace", "take"),
 }
-_WHOSE = ("doubled", "a renamed interface's")  # by DeleteRule.left
+_WHICH = {DOUBLED: "doubled", LEFT: "a renamed interface's", UNWANTED: "unwanted"}
 
 
 def changes(done: Outcome) -> list[str]:
@@ -91,7 +94,7 @@ def _verb(step: RuleStep) -> str:
         case ReplaceRule():
             return "replace an earlier version's"
         case DeleteRule():
-            return f"delete {_WHOSE[step.left]}"
+            return f"delete {_WHICH[step.why]}"
 
 
 def _kinds(step: Step) -> list[str]:

@@ -295,8 +295,9 @@ def _doubled(facts: Facts) -> Iterator[Finding]:
     if facts.sight is None:
         return
     hops = facts.sight.parameters.max_hops
-    surplus = [each for each in facts.sight.steps if isinstance(each, DeleteRule)]
-    old = sum(multiplies(each, hops) for each in facts.sight.steps) - len(surplus)
+    many = [each for each in facts.sight.steps if multiplies(each, hops)]
+    surplus = [each for each in many if isinstance(each, DeleteRule)]
+    old = len(many) - len(surplus)
     if old:
         what = f"frames arrive more than once: can-gw was loaded with max_hops={hops}, "
         what += f"and {old} rules of an earlier version have no limit of their own"
