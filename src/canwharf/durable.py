@@ -6,7 +6,8 @@ Rules:
   reader in the middle finds the old text or the new one.
 - What is written is always a new file of ours (O_EXCL): a link, a FIFO or another process's
   file that waits under the name to be written is removed, never written through. In a folder that
-  others may write to (the text collector's) that would be any file of the machine.
+  others may write to (the text collector's) that would be any file of the machine. A folder is
+  left with all that is in it: that is an error which says what to do.
 - What is read is a plain file: to open a FIFO would wait for its writer for ever.
 
 Source: open(2), rename(2).
@@ -14,6 +15,7 @@ Source: open(2), rename(2).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -31,7 +33,7 @@ def replace(path: str, text: bytes, mode: int | None = None, *, sync: bool = Tru
     try:
         descriptor = os.open(aside, _NEW, 0o666)
     except FileExistsError:  # left by a crash, or planted
-        os.unlink(aside)
+        _clear(aside)
         descriptor = os.open(aside, _NEW, 0o666)
     try:
         try:
@@ -49,6 +51,15 @@ def replace(path: str, text: bytes, mode: int | None = None, *, sync: bool = Tru
         with suppress(OSError):
             os.unlink(aside)
         raise
+
+
+def _clear(path: str) -> None:
+    """Remove what waits under the name to be written. Raises OSError."""
+    try:
+        os.unlink(path)
+    except IsADirectoryError as error:
+        words = f"{path} is a directory, which canwharf does not remove: move it away"
+        raise OSError(errno.EISDIR, words, path) from error
 
 
 def read(path: str) -> bytes:

@@ -293,6 +293,19 @@ def test_nothing_is_written_through_a_link(store: Store, tmp_path: Path) -> None
     assert not aside.exists()
 
 
+def test_a_directory_under_the_name_to_be_written_is_left_and_told(store: Store) -> None:
+    """With what a user has in it; the words say how to go on, as every call fails until then."""
+    mine = Path(f"{store.path}.new/mine")
+    mine.parent.mkdir()
+    mine.write_text("precious")
+    with pytest.raises(StateError, match=f"{mine.parent} is a directory, .*: move it away"):
+        store.save(OLD)
+    assert mine.read_text() == "precious"
+    mine.parent.rename(mine.parent.with_name("away"))
+    store.save(OLD)
+    assert store.load("canwharf") == (OLD, 0)
+
+
 def test_a_fifo_in_the_states_place_holds_up_no_start(store: Store) -> None:
     """It is no state, and nobody waits for who writes to it."""
     os.mkfifo(store.path)
