@@ -27,6 +27,23 @@ grep -q 1e6 service.py
 cd ../.. && python3 -m zipapp . -p /usr/bin/python3 -o {PROGRAM}
 """
 
+# As many callers as a large machine's Docker has at a boot; how many of them were told the reason.
+CROWD = """
+import socket
+callers = [socket.socket(socket.AF_UNIX) for _number in range(300)]
+for each in callers:
+    each.settimeout(120)
+    each.connect("/run/docker/plugins/canwharf.sock")
+    each.send(b"POST /NetworkDriver.Join HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+answers = []
+for each in callers:
+    try:
+        answers.append(each.recv(4096))
+    except ConnectionResetError:
+        answers.append(b"")
+print(sum(b"systemctl status canwharf.service" in each for each in answers))
+"""
+
 FIGURES: dict[str, tuple[str, str, str]] = {}
 
 
@@ -159,6 +176,21 @@ def test_it_is_tried_again_by_itself(machine: Machine) -> None:
     machine.sh(active, timeout=230)
     wait_running(machine, *NAMES)
     machine.assert_well()
+
+
+def test_each_of_many_calls_at_once_is_told_why(machine: Machine) -> None:
+    """Docker starts all containers of a boot at the same moment, each with a call of its own."""
+    broken = REFUSED["ends with a failure"]
+    machine.sh(broken.break_it)
+    machine.sh("systemctl restart canwharf.service", check=False)
+    refusing = "until systemctl is-active -q canwharf-refuse.socket; do sleep 0.2; done"
+    machine.sh(
+        f"timeout 100 sh -c '{refusing}' && systemctl stop canwharf-rescue.timer", timeout=130
+    )
+    told = machine.guest.run(["python3", "-c", CROWD], timeout=200).stdout
+    assert told.strip() == "300", machine.log("canwharf-refuse.socket")
+    machine.sh(broken.mend_it)
+    machine.sh("systemctl restart canwharf.service")
 
 
 def test_it_waits_for_a_docker_that_boots(machine: Machine) -> None:

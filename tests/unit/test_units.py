@@ -138,6 +138,29 @@ def test_a_refusal_is_an_answer_that_docker_reads() -> None:
 START, REFUSE = "--quiet start canwharf.service", "--no-block start canwharf-refuse.socket"
 
 
+def rescued(path: Path, refused: bool, starts: bool, asked: str, **told: str) -> list[str]:
+    """What the rescue does, where systemd tells this in its environment, or if it is asked."""
+    fakes = {
+        "systemctl": f'[ "$2" = is-active ] && {{ {refused}; exit; }}\n'
+        f'[ "$1" = show ] && {{ echo {asked}; exit; }}\n'
+        f'echo "$@" >>{path}/ran\n[ "$1" != --quiet ] || {starts}',
+        "systemd-run": 'while [ "${1#--}" != "$1" ]; do shift; done; "$@"',
+        # Docker is booting, and answers at the third try.
+        "docker": f"echo >>{path}/asked; exec grep -q . -m1 {path}/answers",
+        "sleep": f"[ $(wc -l <{path}/asked) -lt 2 ] || echo yes >{path}/answers",
+        "my 'canwharf'": f'echo "$@" >>{path}/ran; exit 1',
+    }
+    for name, text in fakes.items():
+        (path / name).write_text(
+            f"#!/bin/sh\n{text}\n".replace("True", "true").replace("False", "false")
+        )
+        (path / name).chmod(0o755)
+    rescuing = command("canwharf-rescue.service", program=f"{path}/my 'canwharf'")
+    environment = {"PATH": f"{path}:/usr/bin:/bin", **told}
+    subprocess.run(rescuing, env=environment, check=True, timeout=60)
+    return (path / "ran").read_text().splitlines()
+
+
 @pytest.mark.parametrize(
     ("refused", "result", "starts", "expected"),
     [
@@ -157,24 +180,16 @@ def test_what_fails_is_started_once_more_and_then_refused(
 
     The doctor starts the containers of a Docker that has booted.
     """
-    fakes = {
-        "systemctl": f'[ "$2" = is-active ] && {{ {refused}; exit; }}\n'
-        f'echo "$@" >>{tmp_path}/ran\n[ "$1" != --quiet ] || {starts}',
-        "systemd-run": 'while [ "${1#--}" != "$1" ]; do shift; done; "$@"',
-        # Docker is booting, and answers at the third try.
-        "docker": f"echo >>{tmp_path}/asked; exec grep -q . -m1 {tmp_path}/answers",
-        "sleep": f"[ $(wc -l <{tmp_path}/asked) -lt 2 ] || echo yes >{tmp_path}/answers",
-        "my 'canwharf'": f'echo "$@" >>{tmp_path}/ran; exit 1',
-    }
-    for name, text in fakes.items():
-        (tmp_path / name).write_text(
-            f"#!/bin/sh\n{text}\n".replace("True", "true").replace("False", "false")
-        )
-        (tmp_path / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MONITOR_SERVICE_RESULT": result}
-    rescuing = command("canwharf-rescue.service", program=f"{tmp_path}/my 'canwharf'")
-    subprocess.run(rescuing, env=environment, check=True, timeout=60)
-    assert (tmp_path / "ran").read_text().splitlines() == expected
+    told = {"MONITOR_SERVICE_RESULT": result}
+    assert rescued(tmp_path, refused, starts, "success", **told) == expected
+
+
+@pytest.mark.parametrize(("result", "expected"), [("exit-code", [START]), ("timeout", [REFUSE])])
+def test_a_systemd_before_251_is_asked_for_the_result(
+    result: str, expected: list[str], tmp_path: Path
+) -> None:
+    """Or a start that hangs would hold Docker up twice on Ubuntu 22.04."""
+    assert rescued(tmp_path, refused=False, starts=True, asked=result) == expected
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -200,3 +215,15 @@ def test_the_state_is_made_roots_before_the_daemon_starts(there: bool, tmp_path:
     (tmp_path / "elsewhere").chmod(0o500)
     subprocess.run(["/bin/sh", "-c", script], check=True)
     assert state.stat().st_mode & 0o777 == 0o500
+
+
+def test_a_file_in_the_states_place_is_left_for_the_daemon_to_tell(tmp_path: Path) -> None:
+    """The doctor shows the last line of the log: it must be the daemon's, which says what to do."""
+    state = tmp_path / "canwharf"
+    script = command("canwharf.service", "ExecStartPre")[-1]
+    state.write_text("mine")
+    state.chmod(0o664)
+    words = ["/bin/sh", "-c", script.replace("/var/lib/canwharf", str(state))]
+    done = subprocess.run(words, check=True, capture_output=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert state.stat().st_mode & 0o777 == 0o664

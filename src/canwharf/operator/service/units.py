@@ -24,6 +24,8 @@ Rules:
   starts the containers, too, that Docker could not start meanwhile, once Docker answers: the
   doctor knows them.
 - It is not the start limit of systemd that decides: that counts an operator's own restarts too.
+- One that dies after it has served for a while is started again each time, without a limit: it
+  holds up nobody, and to refuse calls would keep away the containers that do start in between.
 """
 
 from __future__ import annotations
@@ -158,6 +160,10 @@ SocketMode=0600
 DirectoryMode=0755
 RemoveOnStop=yes
 Accept=yes
+# Docker starts its containers all at once, and each start must get the answer. systemd drops what
+# comes on top of 64 connections, and gives the socket up at 200 in two seconds.
+MaxConnections=512
+TriggerLimitIntervalSec=0
 """
 
 _REFUSAL = """\
@@ -175,21 +181,24 @@ NoNewPrivileges=yes
 """
 
 # What StateDirectory= does; but that starts nothing where the directory is a symbolic link, as to
-# another disk. Where it leads is somebody's choice and left as it is. The directory comes first:
-# from then on nobody but root can put a link in the file's place.
+# another disk. Where it leads is somebody's choice and left as it is; so is a file in its place, of
+# which the daemon tells. The directory comes first: from then on nobody but root can put a link in
+# the state's place.
 _PREPARING = (
-    "[ -L {state} ] || {{ [ -d {state} ] || mkdir {state}; "
+    "[ -L {state} ] || [ -e {state} ] || mkdir {state}; "
+    "[ -L {state} ] || [ ! -d {state} ] || "
     "for each in {state} {state}/state.json; do [ -L $each ] || [ ! -e $each ] || "
-    "{{ [ -O $each ] || chown -h 0:0 $each; chmod -f u+rwX,go-w $each; }}; done; }}"
+    "{{ [ -O $each ] || chown -h 0:0 $each; chmod -f u+rwX,go-w $each; }}; done"
 )
 # A start that took too long is not tried again at once: Docker is waiting.
 # By the timer, when Docker is refused, it is; and Docker's containers are started then. (systemd
-# tells the last result whatever it was that started the rescue.) Docker may be booting still, and
-# that is waited for in a unit of its own, as this one must be free when the daemon dies again. No
-# driver's name gives that unit's: it has an @.
+# tells the last result whatever it was that started the rescue, and before 251 where it is asked.)
+# Docker may be booting still, and that is waited for in a unit of its own, as this one must be free
+# when the daemon dies again. No driver's name gives that unit's: it has an @.
 _RESCUING = (
     "refused=; systemctl --quiet is-active {refuse}.socket && refused=yes; "
-    'if [ "$refused$MONITOR_SERVICE_RESULT" = timeout ] || '
+    "result=${{MONITOR_SERVICE_RESULT-$(systemctl show --property=Result --value {service})}}; "
+    'if [ "$refused$result" = timeout ] || '
     "! systemctl --quiet start {service}; then "
     "exec systemctl --no-block start {refuse}.socket; fi; "
     '[ -z "$refused" ] || systemd-run --quiet --collect --unit={rescue}@containers '
