@@ -14,8 +14,9 @@ import subprocess
 import sys
 
 from canwharf.bus import naming
-from canwharf.docker import listener
-from canwharf.docker.server import Server
+from canwharf.daemon import sockets
+from canwharf.daemon.calls import KIND
+from canwharf.daemon.server import Server
 
 
 def run(*words: str) -> None:
@@ -74,7 +75,7 @@ class Driver:
 def main() -> None:
     """Serve until killed."""
     selector = selectors.DefaultSelector()
-    Server(selector, listener.listen(sys.argv[1]), Driver().answer)
+    Server(selector, sockets.listen(sys.argv[1]), Driver().answer, KIND)
     while True:
         for key, _events in selector.select():
             key.data()

@@ -21,7 +21,7 @@ there are others (`boot`). So a guest is:
     host: test > Guest > Channel ==socket== line > agent > command    :guest
 
 `hub` joins guests by an Ethernet: sockets, and a thread for each guest. `pair` makes two guests or
-more, each with a cable that can be cut and mended. Their network has no way out.
+more, each with a cable that can be cut and fixed. Their network has no way out.
 
 `docker` starts, kills and stops the daemon in a guest. `plugin` makes canwharf's managed plugin of
 packages, as `root` makes a root; `deb` makes the Debian package, in a root with Debian's tools;

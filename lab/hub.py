@@ -9,7 +9,7 @@ Rules:
 - A hub learns no addresses: each frame goes to every other guest.
 - Nothing waits for a guest: what one does not take in time is lost, as in a switch that is full.
 - A cable that is cut loses all frames without a word: neither end is told. What was sent before
-  it was mended never comes, as frames are read, judged and passed on in one turn.
+  it was fixed never comes, as frames are read, judged and passed on in one turn.
 - A guest that boots gets a new socket, so nothing that was sent while it was off reaches it.
 """
 
@@ -90,7 +90,7 @@ class Hub:
 
 
 class Cable:
-    """From a guest to the hub; it can be cut and mended, whether the guest is on or not."""
+    """From a guest to the hub; it can be cut and fixed, whether the guest is on or not."""
 
     def __init__(self, hub: Hub, host: str, number: int, turn: threading.Lock) -> None:
         self.host = host
@@ -112,7 +112,7 @@ class Cable:
         with self._turn:
             self._whole = False
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Let frames pass again; what was lost stays lost."""
         with self._turn:
             self._hub.catch_up()

@@ -5,7 +5,7 @@ Usage::
     with two_machines("trixie") as (a, b):
         a.run("ping -c 1 b")
         b.link.cut()
-        b.link.mend()
+        b.link.fix()
         b.power_cut()
         b.boot()
 
@@ -27,7 +27,7 @@ NAMES = ("a", "b")
 
 
 class Host(Guest):
-    """A guest that others can reach: by `link`, which can be cut and mended (`lab.hub.Cable`)."""
+    """A guest that others can reach: by `link`, which can be cut and fixed (`lab.hub.Cable`)."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ USAGE = (
     ("HOST COMMAND", "run a command in a host: b ping -c 1 a"),
     ("HOST", "a shell in it; you come back with exit or Ctrl-D"),
     ("cut", "cut the link: packets vanish, and neither host is told"),
-    ("mend", "mend it"),
+    ("fix", "fix it"),
     ("power-cut HOST", "the host loses its power"),
     ("boot HOST", "it boots from its own disk, and Docker starts"),
     ("help", "this list"),
@@ -42,7 +42,7 @@ class Prompt:
         self._hosts = {host.name: host for host in hosts}
         self._link = hosts[0].link
         self._of_a_host = {"power-cut": self._power_cut, "boot": self._boot}
-        self._others = {"cut": self._link.cut, "mend": self._link.mend, "help": self._help}
+        self._others = {"cut": self._link.cut, "fix": self._link.fix, "help": self._help}
 
     def run(self) -> int:
         """Do line by line what standard input says; the status of the last."""

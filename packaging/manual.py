@@ -13,7 +13,7 @@ from textwrap import wrap
 
 from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
-from canwharf.cli.options import SOCKET, STATE_DIR, Flag, Option, Place, Row, first_bus
+from canwharf.cli.options import SOCKET, STATE_DIR, Argument, Flag, Option, Row, first_bus
 from canwharf.operator.service import modules, units
 
 _ABOUT = """\
@@ -79,7 +79,7 @@ def _option(row: Row) -> tuple[str, str]:
             return rf".BI \-\-{_text(name)} \ {_text(value)}", _text(help)
         case Flag(name, help):
             return rf".B \-\-{_text(name)}", _text(help)
-        case Place(_name, help, metavar):
+        case Argument(_name, help, metavar):
             return f".I {_text(metavar)}", _text(help)
 
 

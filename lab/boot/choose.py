@@ -11,7 +11,7 @@ Rules:
   machine that shares the cache, or the same one with a new processor, tries for itself. It is
   remembered only if each one before it is known to be none for this machine (`lab.boot.death`): a
   guest that was killed, or hung as the machine was busy, says nothing.
-- A death that is the guest's own fault ends the search: no strategy mends a broken disk.
+- A death that is the guest's own fault ends the search: no strategy fixes a broken disk.
 - What cannot be made (no archive in reach) is passed over, with its reason.
 - Each strategy that failed is told in one line, with the kernel's own words and what is next.
 """

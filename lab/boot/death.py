@@ -23,7 +23,7 @@ UNFIT, GUEST, UNKNOWN = "unfit", "guest", "unknown"
 SIGNS = (
     (
         r"ptrace set fp regs failed.*",
-        "this kernel has no room for this processor's registers (with AMX; mended in 6.13)",
+        "this kernel has no room for this processor's registers (with AMX; fixed in 6.13)",
         UNFIT,
     ),
     (

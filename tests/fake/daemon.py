@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from canwharf.bus.events import Event
+from canwharf.bus.maintain import Maintenance
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Known, Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Upkeep
 from canwharf.errors import NetlinkOverrunError
 from tests.fake.kernel import FakeKernel
 
@@ -37,7 +37,7 @@ class Daemon:
         self.engine: Known | None = None  # what it tells of its networks, if anything
         self.asked = 0
         self.service = Service(state, self.store, self.reconciler, self.events.append, self.ask)
-        self.upkeep = Upkeep(self.service, self.reconciler, self.ask)
+        self.maintenance = Maintenance(self.service, self.reconciler, self.ask)
 
     def ask(self) -> Known | None:
         """Ask the engine."""

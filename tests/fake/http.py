@@ -9,7 +9,8 @@ from pathlib import Path
 
 import h11
 
-from canwharf.docker.server import Server
+from canwharf.daemon.calls import KIND
+from canwharf.daemon.server import Server
 
 
 class Loop:
@@ -23,7 +24,7 @@ class Loop:
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(self._path)
         self._listening.listen()
-        self.server = Server(self._selector, self._listening, self._answer)
+        self.server = Server(self._selector, self._listening, self._answer, KIND)
         self._callers: list[Caller] = []
 
     def _answer(self, path: str, body: bytes) -> tuple[int, bytes]:

@@ -38,7 +38,7 @@ class Broken(NamedTuple):
     """A way to break it, the way back, and a word by which the doctor tells of it."""
 
     break_it: str
-    mend_it: str
+    fix_it: str
     words: str
 
 

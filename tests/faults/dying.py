@@ -18,11 +18,11 @@ from time import monotonic
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
+import canwharf.bus.maintain
 import canwharf.bus.store
-import canwharf.bus.upkeep
 import canwharf.cli.serve
 from canwharf.cli import main
-from canwharf.docker.routes import Routes
+from canwharf.daemon.calls import Calls
 from canwharf.kernel.netlink import Netlink, Request
 
 LIMIT = 30.0  # seconds: nothing here takes one
@@ -104,7 +104,7 @@ def _child(log: int, socket: str, directory: str, fuse: Fuse | None, grace: floa
         os.dup2(log, 2)
         os.closerange(3, 1024)  # a container's namespace would live on in here
         if grace is not None:
-            canwharf.bus.upkeep.GRACE = grace
+            canwharf.bus.maintain.GRACE = grace
         if fuse is not None:
             _arm(fuse)
         status = main(["serve", "--socket", socket, "--state-dir", directory])
@@ -139,15 +139,15 @@ def _arm(fuse: Fuse) -> None:
 
 
 def _wrap_answer(fuse: Fuse, counter: _Counter) -> None:
-    answer = Routes.answer
+    answer = Calls.answer
 
-    def counted(self: Routes, path: str, body: bytes) -> tuple[int, bytes]:
+    def counted(self: Calls, path: str, body: bytes) -> tuple[int, bytes]:
         counter.lit = counter.lit or path == f"/NetworkDriver.{fuse.call}"
         if path == f"/NetworkDriver.{fuse.call}":
             counter.step("call: arrived")
         return answer(self, path, body)
 
-    Routes.answer = counted  # type: ignore[method-assign]
+    Calls.answer = counted  # type: ignore[method-assign]
 
 
 def _wrap_kernel(fuse: Fuse, counter: _Counter) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-import canwharf.bus.upkeep
+import canwharf.bus.maintain
 from canwharf.cli import main
 
 if __name__ == "__main__":
-    canwharf.bus.upkeep.GRACE = float(sys.argv[1])
+    canwharf.bus.maintain.GRACE = float(sys.argv[1])
     sys.exit(main(sys.argv[3:]))

@@ -118,7 +118,7 @@ class JoinWithoutBus(Join):
     """Join while the bus interface is missing."""
 
     def ask(self, site: Site) -> None:
-        # Stopped meanwhile, or it would mend the bus before the call comes.
+        # Stopped meanwhile, or it would fix the bus before the call comes.
         stat = Path(f"/proc/{site.daemon.pid}/stat")
         wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
         os.kill(site.daemon.pid, signal.SIGSTOP)

@@ -49,7 +49,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {}
 
 @pytest.fixture(scope="module")
 def machine(suite: str, keep: Keep) -> Iterator[Machine]:
-    """One for all; each test leaves it mended, with its containers running."""
+    """One for all; each test leaves it fixed, with its containers running."""
     with Guest(suite, systemd=True) as guest:
         yield Machine(guest)
     for way, figures in FIGURES.items():
@@ -87,7 +87,7 @@ def test_docker_comes_up_without_it(machine: Machine, way: str) -> None:
     assert re.search(broken.words, failure), failure
     restart = machine.restart_docker()
     note(way, boot, restart, "not started, with the reason")
-    machine.sh(broken.mend_it)
+    machine.sh(broken.fix_it)
     back_to_work(machine)
 
 
@@ -100,7 +100,7 @@ def test_docker_comes_up_where_its_own_call_starts_the_driver(machine: Machine) 
     wait_running(machine, "plain")
     assert machine.running() == {"plain"}
     note("hangs, and only the socket is enabled", boot, machine.restart_docker(), "not started")
-    machine.sh(broken.mend_it)
+    machine.sh(broken.fix_it)
     machine.sh("systemctl enable -q canwharf.service")
     back_to_work(machine)
 
@@ -116,21 +116,21 @@ def test_a_unit_that_systemd_cannot_use(machine: Machine, way: str) -> None:
     assert 'plugin "canwharf" not found' in machine.refused("docker start ecu1")
     assert any(broken.words in line for line in machine.doctor())
     note(way, boot, machine.restart_docker(), "not started: Docker finds no driver")
-    machine.sh(broken.mend_it)
+    machine.sh(broken.fix_it)
     back_to_work(machine)
 
 
 @pytest.mark.parametrize("way", BACK)
 def test_what_does_not_keep_it_from_starting(machine: Machine, way: str) -> None:
     """The containers are back as after any power cut."""
-    break_it, mend_it = BACK[way]
+    break_it, fix_it = BACK[way]
     machine.sh(break_it)
     boot = machine.boot_broken()
     wait_running(machine, *NAMES, "plain")
     machine.assert_well()
     restart = machine.restart_docker()
     note(way, boot, restart, "back")
-    machine.sh(f"systemctl stop canwharf.service; {mend_it}; systemctl start canwharf.service")
+    machine.sh(f"systemctl stop canwharf.service; {fix_it}; systemctl start canwharf.service")
 
 
 @pytest.mark.parametrize("gone", ["bin/python3", "lib", "."])
@@ -149,7 +149,7 @@ def test_an_upgrade_of_the_distribution_takes_no_service_away(machine: Machine, 
 
 def test_a_state_that_can_be_read_and_not_written(machine: Machine) -> None:
     """It starts, and says at each call and to the doctor what keeps containers away."""
-    break_it, mend_it = READ_ONLY
+    break_it, fix_it = READ_ONLY
     machine.sh(break_it)
     boot = machine.boot_broken()
     wait_running(machine, "plain")
@@ -157,7 +157,7 @@ def test_a_state_that_can_be_read_and_not_written(machine: Machine) -> None:
     assert any("Read-only file system" in line for line in machine.doctor())
     assert "Read-only file system" in machine.canwharf("status")[1]
     note("the state is read-only", boot, machine.restart_docker(), "not started, with the reason")
-    machine.sh(mend_it)
+    machine.sh(fix_it)
     back_to_work(machine)
 
 
@@ -171,7 +171,7 @@ def test_it_is_tried_again_by_itself(machine: Machine) -> None:
     machine.boot_broken()
     wait_running(machine, "plain")
     assert machine.running() == {"plain"}
-    machine.sh(broken.mend_it)
+    machine.sh(broken.fix_it)
     active = "timeout 200 sh -c 'until systemctl is-active -q canwharf.service; do :; done'"
     machine.sh(active, timeout=230)
     wait_running(machine, *NAMES)
@@ -189,7 +189,7 @@ def test_each_of_many_calls_at_once_is_told_why(machine: Machine) -> None:
     )
     told = machine.guest.run(["python3", "-c", CROWD], timeout=200).stdout
     assert told.strip() == "300", machine.log("canwharf-refuse.socket")
-    machine.sh(broken.mend_it)
+    machine.sh(broken.fix_it)
     machine.sh("systemctl restart canwharf.service")
 
 
@@ -200,7 +200,7 @@ def test_it_waits_for_a_docker_that_boots(machine: Machine) -> None:
     machine.boot_broken()
     wait_running(machine, "plain")
     machine.sh("pkill -STOP -x dockerd")
-    machine.sh(broken.mend_it)
+    machine.sh(broken.fix_it)
     waiting = "until systemctl is-active -q canwharf-rescue@containers.service; do sleep 0.2; done"
     machine.sh(f"timeout 200 sh -c '{waiting}'", timeout=230)
     assert machine.property("canwharf.service", "ActiveState") == "active"

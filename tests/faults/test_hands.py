@@ -1,4 +1,4 @@
-"""What somebody else's hands break, and when it is mended; and that theirs is left alone."""
+"""What somebody else's hands break, and when it is fixed; and that theirs is left alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ports(board: Board) -> list[str]:
     return [name for name in board.interfaces() if name != "vcan0"]
 
 
-def mended(board: Board, command: str, words: str) -> float:
+def fixed(board: Board, command: str, words: str) -> float:
     """Break something; how long until the daemon says these words, in seconds."""
     assert words not in board.daemon.stderr
     board.sh(command)
@@ -56,14 +56,14 @@ def test_the_bus_interface_is_back_within_a_second(
     broken: Board, keep: Keep, command: str, words: str
 ) -> None:
     """Without a Join, and without anybody asking."""
-    took = mended(broken, command, words)
+    took = fixed(broken, command, words)
     keep("hands-" + command.replace(" ", "-"), took)
     assert took < 1.0
     whole(broken, *NAMES)
 
 
 def test_a_pairs_host_end_that_was_set_down(broken: Board) -> None:
-    assert mended(broken, f"ip link set {ports(broken)[0]} down", "brought interface up") < 1.0
+    assert fixed(broken, f"ip link set {ports(broken)[0]} down", "brought interface up") < 1.0
     whole(broken, *NAMES)
 
 
@@ -96,7 +96,7 @@ def test_deleted_and_doubled_rules_are_mended_by_a_look_after_activity(
     broken.sh(f"{doubled}; {deleted}", check=False)
     assert len(broken.rules()) == 18
     activity = "ip link add unrelated type vcan; ip link delete unrelated"
-    took = mended(broken, activity, "restored rules")
+    took = fixed(broken, activity, "restored rules")
     assert took < REAL_PATIENCE + 5
     assert broken.daemon.stderr.count("removed doubled gateway rule") == 2
     keep("hands-rules", took)
@@ -152,6 +152,6 @@ def test_more_announcements_than_fit(broken: Board) -> None:
     broken.sh("pkill -STOP -f '[c]anwharf serve'")
     broken.sh("ip -batch /share/storm")
     assert int(broken.sh(drops)) > before
-    took = mended(broken, "pkill -CONT -f '[c]anwharf serve'", "restored rules")
+    took = fixed(broken, "pkill -CONT -f '[c]anwharf serve'", "restored rules")
     assert took < 2.0
     whole(broken, *NAMES)

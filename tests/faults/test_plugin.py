@@ -58,7 +58,7 @@ def test_two_containers_and_the_host_hear_each_other(plugged: PluginBoard) -> No
     together(plugged)
     links = json.loads(plugged.sh("docker exec ecu1 ip -j link"))
     assert [link["ifname"] for link in links] == ["lo", "can0"]
-    # The host's own canwharf, installed beside the plugin for its other verbs, shows and mends it.
+    # The host's own canwharf, installed beside the plugin for its other verbs, shows and fixes it.
     shown = plugged.sh("python3 -m canwharf status")
     assert "the daemon runs" in shown
     assert all(name in shown for name in ("bus0", *ECUS, "all hear each other"))

@@ -64,7 +64,7 @@ def test_damaged_while_docker_is_down(board: Board) -> None:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "mend_it", "words"),
+    ("break_it", "fix_it", "words"),
     [
         (
             "dd if=/dev/zero of=/small/filler bs=1k 2>/dev/null || :",
@@ -75,7 +75,7 @@ def test_damaged_while_docker_is_down(board: Board) -> None:
     ],
     ids=["full", "read-only"],
 )
-def test_a_disk_that_takes_nothing(board: Board, break_it: str, mend_it: str, words: str) -> None:
+def test_a_disk_that_takes_nothing(board: Board, break_it: str, fix_it: str, words: str) -> None:
     """The user reads why, nothing is half made, and it works again when the disk does."""
     board.end_daemon("KILL")
     board.sh("mkdir -p /small && mount -t tmpfs -o size=64k small /small")
@@ -91,7 +91,7 @@ def test_a_disk_that_takes_nothing(board: Board, break_it: str, mend_it: str, wo
         assert "other" not in board.sh("docker network ls --format '{{.Name}}'").split()
         assert words in board.refused("docker run --rm --network bus0 ecu true")
         whole(board, *NAMES)
-        board.sh(mend_it)
+        board.sh(fix_it)
         board.sh("docker run --rm --network bus0 ecu true")
         whole(board, *NAMES)
         board.clean()

@@ -101,7 +101,7 @@ def test_a_bus_goes_on_while_its_node_is_cut_off(nodes: tuple[Node, Node]) -> No
     manager.wait_until(f'{NODE} | grep -q "b Down"')
     manager.assert_whole()
     assert worker.assert_whole() == task
-    worker.guest.link.mend()
+    worker.guest.link.fix()
     manager.wait_until(f'{NODE} | grep -q "b Ready"')
     worker.assert_whole(other_than=task)
 

@@ -201,7 +201,7 @@ def test_settings_outlive_the_daemon_and_the_machine(site: Site, plug: Plug) -> 
     adapter.unplug()
     site.power_cut()
     plug()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert settings() == UP | {"txqueuelen": 77}
 
 

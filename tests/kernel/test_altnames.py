@@ -42,7 +42,7 @@ def test_a_buss_name_that_was_given_away(site: Site) -> None:
     ip("link delete zcan0")
     make_vcans("vcan3")
     ip("link property add dev vcan3 altname zcan0")
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     [event] = site.daemon.said("could not repair a bus")
     assert "File exists; 'ip link show zcan0' shows whose name" in event.fields["error"]
     with pytest.raises(ConflictError, match="cannot join the bus on zcan0: it is another name"):

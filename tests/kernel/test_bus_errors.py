@@ -123,7 +123,7 @@ def test_nor_by_a_rule_of_our_form_that_somebody_made(
     echoing = ("-e", "-i", "-l", "1", "-f", "0:3FFFFFFF")
     run("cangw", "-A", "-s", site.port(N, "e1"), "-d", NAME, *echoing)
     assert error_rules() == 2
-    site.daemon.upkeep.sync()
+    site.daemon.maintenance.sync()
     assert error_rules() == 1
     ear.say(0x20000004)
     ear.say(0x123)

@@ -144,7 +144,7 @@ def test_an_end_between_the_two_sends_leaves_nothing(
     assert made == ({site.port(N, C), naming.container_end(N, C)} if call == "join" else {"vcan0"})
     assert all("ifalias" not in shown(name) for name in made)
     site.restart()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     if call == "network":
         assert (sorted(cangw_lines()), can_interfaces()) == before
         site.network(N)
@@ -197,7 +197,7 @@ def test_the_host_interface_name_is_taken_by_a_foreigner(site: Site) -> None:
     site.start(N, B)
     site.create(N, A)
     site.start(N, C)
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     site.assert_whole()
     site.service.delete_endpoint(N, A)
     site.service.delete_endpoint(N, B)

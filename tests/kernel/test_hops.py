@@ -53,7 +53,7 @@ def test_rules_of_an_earlier_version_are_replaced(site: Site, hops: int) -> None
     age(site.ports())
     assert (exchange(site.members()).faults == []) == (hops == 1)
     site.restart()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     site.assert_whole()
     [said] = site.daemon.said("replaced gateway rules of an earlier version")
     assert said.fields == {"rules": "12"}
@@ -91,7 +91,7 @@ def test_an_upgrade_under_traffic_doubles_no_frame_and_loses_hardly_one(
     listening = [stack.enter_context(raw_socket(member)) for member in members]
     senders = [stack.enter_context(Sender(members[who], who, 50 + turn)) for who in (0, 1)]
     site.restart()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     sent = [(who, number) for who in (0, 1) for number in range(senders[who].stop())]
     assert gateway_rules() == full_mesh(site.ports())
     for member, opened in zip(members, listening, strict=True):

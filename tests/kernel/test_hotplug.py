@@ -44,12 +44,12 @@ def test_it_is_pulled_out_and_plugged_in_again(site: Site, plug: Plug, name: str
     index = index_of(interface)
     for turn in range(2):
         adapter.unplug()
-        site.daemon.upkeep.repair()
+        site.daemon.maintenance.repair()
         assert interface not in can_interfaces()
         assert len(site.daemon.said("the adapter is missing, waiting for it")) == turn + 1
         assert exchange(site.members(interface)[1:]).faults == []
         adapter = plug(name)
-        site.daemon.upkeep.repair()
+        site.daemon.maintenance.repair()
         assert index_of(interface) != index
         assert settings(interface) == UP
         assert gateway_rules() == adapter_mesh(site.ports(interface))
@@ -73,7 +73,7 @@ def test_down_and_up_by_hand_needs_nothing_and_gets_nothing(
         patched.setattr(site.daemon.netlink, "_send", send)
         for words in ("down", "up"):
             ip(f"link set {NAME} {words}")
-            assert site.daemon.upkeep.repair()
+            assert site.daemon.maintenance.repair()
             assert settings() == UP | {"up": words == "up"}
     assert (site.daemon.events, sorted(cangw_lines())) == (before, rules)
     assert_on_the_wire(site, adapter)
@@ -86,13 +86,13 @@ def test_one_that_came_back_with_other_settings_is_told_of_once(site: Site, plug
     ip(f"link set {NAME} type can bitrate 250000")
     ip(f"link set {NAME} up")
     for _look in range(2):
-        site.daemon.upkeep.look()
+        site.daemon.maintenance.resync()
     [told] = site.daemon.said("somebody set the adapter up otherwise")
     assert told.fields == {"interface": NAME, "difference": "bitrate 250000 instead of 500000"}
     assert settings() == UP | {"bitrate": 250000}
     adapter.unplug()
     plug()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert settings() == UP
 
 
@@ -102,7 +102,7 @@ def test_one_whose_network_insists_is_put_right(site: Site, plug: Plug) -> None:
     ip(f"link set {NAME} down")
     ip(f"link set {NAME} type can bitrate 250000")
     ip(f"link set {NAME} up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert settings() == UP
 
 
@@ -120,7 +120,7 @@ def test_adapters_that_change_names_change_buses(site: Site, plug: Plug) -> None
     adapters["cana"].name, adapters["canb"].name = "canb", "cana"
     for name in adapters:
         ip(f"link set {name} up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     ports = site.ports("cana"), site.ports("canb")
     assert gateway_rules() == adapter_mesh(ports[0]) + adapter_mesh(ports[1])
     assert error_rules() == 2
@@ -139,7 +139,7 @@ def test_the_container_is_up_before_the_adapter(site: Site, plug: Plug) -> None:
     assert exchange(site.members(NAME)[1:]).faults == []
     assert site.service.describe(N, "e1")["canwharf.adapter"] == "missing"
     adapter = plug()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert settings() == UP
     assert_on_the_wire(site, adapter)
 
@@ -151,13 +151,13 @@ def test_after_a_power_cut_the_name_is_kept_for_the_adapter(site: Site, plug: Pl
     make(site, bitrate="")
     adapter.unplug()
     site.power_cut()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     site.start(N, "e1")
-    site.daemon.upkeep.look()
+    site.daemon.maintenance.resync()
     assert NAME not in can_interfaces()
     adapter = plug()
     adapter.start()  # no settings of ours: somebody else's
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert_on_the_wire(site, adapter)
 
 
@@ -166,14 +166,14 @@ def test_a_vcan_of_somebodys_is_not_taken_for_the_adapter(site: Site, plug: Plug
     site.start(N, "e1")
     ip(f"link add {NAME} mtu 72 type vcan")
     ip(f"link set {NAME} up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert gateway_rules() == {}
     assert site.daemon.said("something else has the adapter's name, waiting for the adapter")
     with pytest.raises(OptionError, match="motor is there and is virtual"):
         make(site, M, type="physical", bitrate="", interface=NAME)
     ip(f"link delete {NAME}")
     plug()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert settings() == UP
     assert gateway_rules() == adapter_mesh(site.ports(NAME))
 

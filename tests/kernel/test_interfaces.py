@@ -74,13 +74,13 @@ def test_other_peoples_interfaces_and_rules_are_untouched(site: Site) -> None:
     [one, two] = ids(2)
     site.network(N)
     site.start(N, one, two)
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert exchange(site.members()).faults == []
     site.stop(N, one)
     site.restart()
-    site.daemon.upkeep.recover()
-    site.daemon.upkeep.look()
-    site.daemon.upkeep.look()
+    site.daemon.maintenance.recover()
+    site.daemon.maintenance.resync()
+    site.daemon.maintenance.resync()
     site.stop(N, two)
     site.service.delete_network(N)
     assert sorted(cangw_lines()) == before
@@ -98,7 +98,7 @@ def test_someone_elses_rules_on_a_pair_of_ours_do_not_count(site: Site) -> None:
     run("cangw", "-A", "-s", port, "-d", "vcan0", "-e", "-i", "-f", "123:7FF")
     run("cangw", "-A", "-s", "vcan0", "-d", port, "-e", "-i")
     site.restart()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert gateway_rules() == full_mesh(["vcan0", port])
     assert len(cangw_lines()) == 7
 
@@ -113,11 +113,11 @@ def test_another_drivers_interfaces_are_untouched(site: Site, tmp_path: Path) ->
         theirs = can_interfaces(), sorted(cangw_lines())
         site.network(N)
         site.start(N, *ids(1))
-        site.daemon.upkeep.recover()
+        site.daemon.maintenance.recover()
         site.stop(N, *ids(1))
         site.service.delete_network(N)
-        site.daemon.upkeep.look()
-        site.daemon.upkeep.look()
+        site.daemon.maintenance.resync()
+        site.daemon.maintenance.resync()
         assert (can_interfaces(), sorted(cangw_lines())) == theirs
     finally:
         other.close()
@@ -132,7 +132,7 @@ def test_equal_indexes_of_the_bus_and_of_a_containers_interface(site: Site) -> N
     ip("link delete vcan0")
     ip(f"link add vcan0 index {same} mtu 72 type vcan")
     ip("link set vcan0 up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert index_of("vcan0") == same
     site.assert_whole()
 

@@ -88,8 +88,8 @@ def test_the_daemon_knows_at_once_that_the_other_end_is_away(site: Site) -> None
     found = site.daemon.reconciler.observe().link(site.port(N, A))
     assert found is not None
     assert found.peer_away
-    assert site.daemon.upkeep.look() is False
-    assert site.daemon.upkeep.look() is False
+    assert site.daemon.maintenance.resync() is False
+    assert site.daemon.maintenance.resync() is False
     assert not site.daemon.complaints()
     site.assert_whole()
 
@@ -259,7 +259,7 @@ def test_the_daemon_ends_in_the_middle_of_the_join(
     lost = then == "state lost"
     (tmp_path / "state" / "state.json").unlink() if lost else None
     site.restart(adopt=lost)
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     if then == "asked again":
         site.join_placed(N, A, container)
         site.assert_whole()
@@ -287,7 +287,7 @@ def test_a_lost_state_is_rebuilt_with_the_names(site: Site, tmp_path: Path) -> N
     networks = site.service.state.networks
     called = [networks[network].called(endpoint) for network, endpoint in site.containers]
     assert called == [("can", ""), ("", "can5"), ("", "drive")]
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert gateway_rules() == rules
     assert exchange(site.members("vcan0"), site.members("vcan1")).faults == []
     site.stop(N, B)
@@ -302,10 +302,10 @@ def test_a_container_that_dies_while_the_daemon_is_away(site: Site) -> None:
     site.start(N, B)
     site.place(N, A, "can1")
     site.restart(lambda: site.die(N, A))
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     site.assert_whole()
     for _look in range(2):
-        site.daemon.upkeep.look()
+        site.daemon.maintenance.resync()
     assert set(site.service.state.networks[N].endpoints) == {B}
 
 
@@ -314,7 +314,7 @@ def test_after_a_power_cut(site: Site) -> None:
     site.network(N)
     site.place(N, A, "can1")
     site.power_cut()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     site.place(N, B, "can1")
     site.assert_whole()
 

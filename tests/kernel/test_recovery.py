@@ -109,7 +109,7 @@ def test_after_a_power_cut_nobody_comes(site: Site) -> None:
     site.network(N)
     site.start(N, A, B)
     site.power_cut()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert can_interfaces() == {"vcan0"}
     assert cangw_lines() == []
     site.start(N, C, D)
@@ -136,7 +136,7 @@ def test_a_new_daemon_adopts_the_running(site: Site, recover: bool) -> None:
     before = sorted(cangw_lines()), can_interfaces()
     site.restart()
     if recover:
-        site.daemon.upkeep.recover()
+        site.daemon.maintenance.recover()
         assert (sorted(cangw_lines()), can_interfaces()) == before
     site.start(N, C)
     site.assert_whole()
@@ -150,7 +150,7 @@ def test_many_restarts(site: Site) -> None:
     for endpoint in (A, B, C, D):
         site.start(N, endpoint)
         site.restart()
-        site.daemon.upkeep.recover()
+        site.daemon.maintenance.recover()
     site.assert_whole()
 
 
@@ -168,7 +168,7 @@ def test_a_pair_without_a_record_is_removed_at_recovery(site: Site, tmp_path: Pa
         state.write_text(json.dumps(content))
 
     site.restart(forget)
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert can_interfaces() == {"vcan0", site.port(N, A)}
     [event] = site.daemon.said("adopted endpoint")
     assert event.fields["endpoint"] == A
@@ -187,7 +187,7 @@ def test_doubled_and_missing_rules_are_put_right(site: Site, netlink: Netlink) -
     )
     assert exchange(site.members(), limit=0.3).faults
     site.restart()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert len(site.daemon.said("removed doubled gateway rule")) == 1
     [restored] = site.daemon.said("restored rules")
     assert restored.fields["rules"] == "1"
@@ -199,7 +199,7 @@ def test_all_rules_flushed_by_somebody(site: Site) -> None:
     site.start(N, A, B)
     run("cangw", "-F")
     site.restart()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     site.assert_whole()
 
 
@@ -223,7 +223,7 @@ def test_a_lost_state_is_rebuilt_from_the_aliases(site: Site, tmp_path: Path, ho
             state.write_text("{")
 
     site.restart(lose, adopt=True)
-    site.daemon.upkeep.run(0.0, active=True)
+    site.daemon.maintenance.run(0.0, active=True)
     assert (sorted(cangw_lines()), can_interfaces(), site.service.state.networks) == before
     site.restart()
     assert site.service.state.networks == before[2], "it is on disk again"

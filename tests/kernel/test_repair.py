@@ -36,11 +36,11 @@ def test_the_bus_interface_is_deleted(site: Site) -> None:
     site.network(N)
     site.start(N, A, B)
     ip("link delete vcan0")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert [event.what for event in site.daemon.complaints()] == ["recreated bus interface"]
     site.assert_whole()
     site.daemon.events.clear()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert site.daemon.events == []
 
 
@@ -49,7 +49,7 @@ def test_the_bus_interface_is_deleted_again_and_again(site: Site) -> None:
     site.start(N, A)
     for _ in range(5):
         ip("link delete vcan0")
-        site.daemon.upkeep.repair()
+        site.daemon.maintenance.repair()
     site.assert_whole()
 
 
@@ -59,7 +59,7 @@ def test_the_bus_interface_is_replaced_by_a_foreign_one(site: Site) -> None:
     ip("link delete vcan0")
     ip("link add vcan0 mtu 72 type vcan")
     ip("link set vcan0 up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     site.assert_whole()
     assert "ifalias" not in shown("vcan0")
 
@@ -72,11 +72,11 @@ def test_the_bus_interface_is_replaced_by_one_of_the_same_index(site: Site, alia
     site.network(N)
     site.start(N, A, B)
     index = index_of("vcan0")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     ip("link delete vcan0")
     ip(f"link add vcan0 index {index} mtu 72 type vcan")
     ip(f"link set vcan0 up alias {alias}")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert index_of("vcan0") == index
     site.assert_whole()
 
@@ -88,10 +88,10 @@ def test_the_bus_interface_is_renamed(site: Site) -> None:
     ip("link set vcan0 down")
     ip("link set vcan0 name old0")
     ip("link set old0 up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert "vcan0" in can_interfaces()
     site.restart()
-    site.daemon.upkeep.recover()
+    site.daemon.maintenance.recover()
     assert "old0" not in can_interfaces()
     site.assert_whole()
 
@@ -102,7 +102,7 @@ def test_an_interface_of_ours_is_set_down(site: Site, which: str) -> None:
     site.start(N, A, B)
     name = "vcan0" if which == "bus" else site.port(N, A)
     ip(f"link set {name} down")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert "UP" in shown(name)["flags"]
     [event] = site.daemon.complaints()
     assert (event.what, event.fields) == ("brought interface up again", {"interface": name})
@@ -115,10 +115,10 @@ def test_a_foreign_interface_that_is_set_down_stays_so(site: Site) -> None:
     site.network(N)
     site.start(N, A)
     ip("link set vcan0 down")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert "UP" not in shown("vcan0")["flags"]
     ip("link set vcan0 up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     site.assert_whole()
 
 
@@ -130,7 +130,7 @@ def test_a_foreign_interface_that_learns_fd_gets_the_fd_rules(site: Site) -> Non
     ip("link set vcan0 down")
     ip("link set vcan0 mtu 72")
     ip("link set vcan0 up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     site.assert_whole()
 
 
@@ -143,7 +143,7 @@ def test_a_foreign_interface_that_unlearns_fd(site: Site) -> None:
     ip("link set vcan0 down")
     ip("link set vcan0 mtu 16")
     ip("link set vcan0 up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert exchange(site.members()).faults == []
 
 
@@ -151,7 +151,7 @@ def test_the_bus_interface_is_moved_away(site: Site, container: Container) -> No
     site.network(N)
     site.start(N, A, B)
     container.take("vcan0", "taken0")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     site.assert_whole()
 
 
@@ -161,7 +161,7 @@ def test_a_container_sets_its_own_end_down_and_up(site: Site) -> None:
     for state in ("down", "up"):
         inside = site.containers[N, A].path
         run("nsenter", f"--net={inside}", "ip", "link", "set", "can0", state)
-        site.daemon.upkeep.repair()
+        site.daemon.maintenance.repair()
     assert site.daemon.events[-1].what == "endpoint joined", "nothing to repair"
     site.assert_whole()
 
@@ -170,7 +170,7 @@ def test_a_namespace_that_dies(site: Site) -> None:
     site.network(N)
     site.start(N, A, B, C)
     site.die(N, B)
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     site.assert_whole()
     assert site.port(N, B) not in can_interfaces()
     site.service.delete_endpoint(N, B)
@@ -182,7 +182,7 @@ def test_a_pair_that_somebody_deleted_comes_back_with_the_next_join(site: Site) 
     site.network(N)
     site.start(N, A, B)
     ip(f"link delete {site.port(N, A)}")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     site.containers.pop((N, A)).close()
     site.assert_whole()
     site.join(N, A)
@@ -196,13 +196,13 @@ def test_an_adapter_unplugged_and_plugged_in_again(site: Site, stack: ExitStack)
     site.network(N, first.name)
     site.start(N, A, B)
     first.unplug()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert exchange(site.members(first.name)[1:]).faults == [], "the containers still talk"
     second = Adapter()
     stack.callback(second.unplug)
     assert second.name == first.name
     second.start()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert gateway_rules() == adapter_mesh(site.ports(first.name))
 
 
@@ -217,7 +217,7 @@ def test_more_announcements_than_fit(site: Site, stack: ExitStack) -> None:
     run("ip", "-batch", "-", input=flood)
     with closing(lost), pytest.raises(NetlinkOverrunError):
         lost.take()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert "vcan0" in can_interfaces()
     site.assert_whole()
 
@@ -231,9 +231,9 @@ def test_a_pair_left_on_the_host_is_collected(site: Site) -> None:
     site.create(N, B)
     site.service.join(N, B)  # and Docker dies before it takes the container's end
     assert naming.container_end(N, B) in can_interfaces()
-    assert site.daemon.upkeep.look() is True
+    assert site.daemon.maintenance.resync() is True
     assert site.port(N, B) in can_interfaces(), "not at first sight"
-    assert site.daemon.upkeep.look() is False
+    assert site.daemon.maintenance.resync() is False
     assert can_interfaces() == {"vcan0", site.port(N, A)}
     [event] = site.daemon.said("collecting an endpoint without container")
     assert event.fields == {"network": N, "endpoint": B}
@@ -245,7 +245,7 @@ def test_a_pair_in_a_namespace_is_not_collected(site: Site) -> None:
     site.start(N, A, B)
     site.restart()
     for _ in range(3):
-        assert site.daemon.upkeep.look() is False
+        assert site.daemon.maintenance.resync() is False
     assert set(site.service.state.networks[N].endpoints) == {A, B}
     site.assert_whole()
 
@@ -254,9 +254,9 @@ def test_a_pair_that_is_taken_in_time_is_not_collected(site: Site) -> None:
     site.network(N)
     site.create(N, A)
     joined = site.service.join(N, A)
-    assert site.daemon.upkeep.look() is True
+    assert site.daemon.maintenance.resync() is True
     site.settle(N, A, joined)
-    assert site.daemon.upkeep.look() is False
+    assert site.daemon.maintenance.resync() is False
     site.assert_whole()
 
 
@@ -264,8 +264,8 @@ def test_an_endpoint_whose_namespace_died_is_collected(site: Site) -> None:
     site.network(N)
     site.start(N, A, B)
     site.die(N, A)
-    assert site.daemon.upkeep.look() is True
-    assert site.daemon.upkeep.look() is False
+    assert site.daemon.maintenance.resync() is True
+    assert site.daemon.maintenance.resync() is False
     assert set(site.service.state.networks[N].endpoints) == {B}
     site.assert_whole()
 

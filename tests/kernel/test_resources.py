@@ -31,7 +31,7 @@ def test_nothing_is_left_after_two_hundred_lives(site: Site) -> None:
         site.create(N, endpoint)
         site.service.join(N, endpoint)
         site.service.delete_endpoint(N, endpoint)
-        site.daemon.upkeep.repair()
+        site.daemon.maintenance.repair()
     assert descriptors() == before
     assert can_interfaces() == {"vcan0"}
     assert cangw_lines() == []

@@ -6,11 +6,11 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from canwharf.kernel.netlink import Netlink
-from canwharf.operator import paint, svg, text
 from canwharf.operator.doctor.checks import CHECKS, OK, Finding
 from canwharf.operator.doctor.facts import Facts
-from canwharf.operator.drawing import draw
-from canwharf.operator.sight import Sight, look
+from canwharf.operator.render import svg, terminal, text
+from canwharf.operator.render.layout import draw
+from canwharf.operator.status import Status, collect
 from tests.adapter import Adapter
 from tests.frames import entered
 from tests.kernel.world import Site, ip, run, wait_until
@@ -19,8 +19,8 @@ N = "n" * 64
 SOCKET = "/nowhere/canwharf.sock"
 
 
-def seen(directory: Path, netlink: Netlink) -> Sight:
-    return look(SOCKET, str(directory / "state"), netlink)
+def seen(directory: Path, netlink: Netlink) -> Status:
+    return collect(SOCKET, str(directory / "state"), netlink)
 
 
 def test_names_inside_the_containers_and_counters(
@@ -32,7 +32,7 @@ def test_names_inside_the_containers_and_counters(
     report = site.assert_whole()
     assert not report.faults
     site.containers[N, "e2"].give_back("can0", "back0")
-    (bus,) = seen(tmp_path, netlink).pictures
+    (bus,) = seen(tmp_path, netlink).reports
     host, one, two = bus.members
     assert (host.interface, host.inside) == ("vcan0", None)
     assert one.inside is not None
@@ -55,13 +55,13 @@ def test_an_adapter_that_somebody_took_down(
     site.service.create_network(N, {"can.interface": adapter.name, "can.bitrate": "500000"})
     site.start(N)
     ip(f"link set {adapter.name} down")
-    sight = seen(tmp_path, netlink)
-    assert sight.changes == (f"set adapter {adapter.name} up: can.bitrate=500000",)
-    told = text.render(sight, paint.plain)
+    status = seen(tmp_path, netlink)
+    assert status.changes == (f"set adapter {adapter.name} up: can.bitrate=500000",)
+    told = text.render(status, terminal.plain)
     assert f"{adapter.name}  adapter, driver unknown, down, classic CAN, 500000 bit/s" in told
     assert "STOPPED" in told
-    site.daemon.upkeep.repair()
-    assert seen(tmp_path, netlink).changes == sight.changes
+    site.daemon.maintenance.repair()
+    assert seen(tmp_path, netlink).changes == status.changes
 
 
 def test_the_doctors_advice_brings_an_adapter_back(
@@ -70,12 +70,12 @@ def test_the_doctors_advice_brings_an_adapter_back(
     """BUS-OFF of an adapter whose driver knows no restart, and one that is down."""
 
     def finding() -> Finding:
-        facts = Facts("canwharf", SOCKET, sight=seen(tmp_path, netlink))
+        facts = Facts("canwharf", SOCKET, status=seen(tmp_path, netlink))
         (only,) = CHECKS["buses"](facts)
         return only
 
     def controller_is(state: str) -> bool:
-        (bus,) = seen(tmp_path, netlink).pictures
+        (bus,) = seen(tmp_path, netlink).reports
         found = bus.link and bus.link.controller
         return bool(found and found.state_name == state)
 
@@ -84,13 +84,13 @@ def test_the_doctors_advice_brings_an_adapter_back(
     site.start(N)
     adapter.change_state("b", 255, 3)
     wait_until(lambda: controller_is("BUS-OFF"))
-    told = text.render(seen(tmp_path, netlink), paint.plain)
+    told = text.render(seen(tmp_path, netlink), terminal.plain)
     assert f"nothing goes to or from {adapter.name}: it is BUS-OFF" in told
     assert "all hear each other" not in told
-    run("sh", "-ec", finding().mend)
+    run("sh", "-ec", finding().fix)
     assert controller_is("ERROR-ACTIVE")
     ip(f"link set {adapter.name} down")
-    run("sh", "-ec", finding().mend)
+    run("sh", "-ec", finding().fix)
     assert controller_is("ERROR-ACTIVE")
     assert finding().level == OK
 
@@ -104,6 +104,6 @@ def test_a_container_that_gives_its_interface_a_hostile_name(
     with entered(site.containers[N, "e1"].path):
         ip("link set can0 down")
         run("ip", "link", "set", "can0", "name", '\033[2J<&"')
-    sight = seen(tmp_path, netlink)
-    assert '?[2J<&" (down)' in text.render(sight, paint.plain)
-    ET.fromstring(svg.render(draw(sight)))
+    status = seen(tmp_path, netlink)
+    assert '?[2J<&" (down)' in text.render(status, terminal.plain)
+    ET.fromstring(svg.render(draw(status)))

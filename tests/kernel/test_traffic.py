@@ -25,7 +25,7 @@ def send(namespace: str, interface: str, frame: bytes, times: int) -> None:
 
 def counted(site: Site, traffic: Traffic) -> dict[str, Count]:
     """What each interface of the bus has sent and received so far."""
-    traffic.look(gateway.entries(site.daemon.netlink))
+    traffic.update(gateway.entries(site.daemon.netlink))
     return {name: traffic.counts.get(index_of(name), Count()) for name in site.ports()}
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus.survey import Picture
+from canwharf.bus.report import BusReport
 from canwharf.docker.names import Names
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.doctor.checks import CHECKS, OK
 from canwharf.operator.doctor.facts import Facts
-from canwharf.operator.record import record
-from canwharf.operator.sight import Sight, look
+from canwharf.operator.render.json import record
+from canwharf.operator.status import Status, collect
 from tests.frames import entered, exchange
 from tests.kernel.world import Container, Site, _move, index_of, ip, requests, run, wait_until
 
@@ -35,16 +35,16 @@ class Watched:
         site.start(N, "e1", "e2")
         site.assert_whole()
 
-    def sight(self) -> Sight:
-        return look(SOCKET, self._directory, self._netlink)
+    def status(self) -> Status:
+        return collect(SOCKET, self._directory, self._netlink)
 
     @property
-    def picture(self) -> Picture:
-        (picture,) = self.sight().pictures
-        return picture
+    def report(self) -> BusReport:
+        (report,) = self.status().reports
+        return report
 
     def faults(self) -> list[str]:
-        return [each.fault for each in self.picture.members]
+        return [each.fault for each in self.report.members]
 
     def inside(self, endpoint: str, *commands: str) -> None:
         with entered(self.site.containers[N, endpoint].path):
@@ -53,9 +53,11 @@ class Watched:
 
     def agree(self, whole: bool) -> bool:
         """Whether all who tell say this."""
-        sight = self.sight()
-        (bus,) = json.loads(json.dumps(record(sight)))["buses"]
-        levels = {each.level for each in CHECKS["members"](Facts("canwharf", SOCKET, sight=sight))}
+        status = self.status()
+        (bus,) = json.loads(json.dumps(record(status)))["buses"]
+        levels = {
+            each.level for each in CHECKS["members"](Facts("canwharf", SOCKET, status=status))
+        }
         assert {bus["whole"], not bus["gaps"], levels == {OK}} == {whole}
         return True
 
@@ -100,12 +102,12 @@ def test_a_container_that_hears_nobody_is_told(
     assert watched.agree(whole=True)
     disturb(watched, container)
     assert watched.faults() == ["", fault, ""]
-    assert {each.reason for each in watched.picture.gaps} == {fault}
+    assert {each.reason for each in watched.report.gaps} == {fault}
     assert watched.agree(whole=False)
-    watched.site.daemon.upkeep.repair()
-    mended = fault == "down"
-    assert watched.faults() == ["", "" if mended else fault, ""]
-    assert watched.agree(whole=mended)
+    watched.site.daemon.maintenance.repair()
+    fixed = fault == "down"
+    assert watched.faults() == ["", "" if fixed else fault, ""]
+    assert watched.agree(whole=fixed)
 
 
 def test_one_that_was_moved_and_brought_up_elsewhere(
@@ -131,8 +133,8 @@ def test_what_does_not_matter_is_not_told(watched: Watched) -> None:
     watched.inside("e1", "link set can0 down", "link set can0 name mine", "link set mine up")
     assert watched.faults() == ["", "", ""]
     assert watched.agree(whole=True)
-    assert watched.picture.members[1].inside is not None
-    assert watched.picture.members[1].inside.name == "mine"
+    assert watched.report.members[1].inside is not None
+    assert watched.report.members[1].inside.name == "mine"
 
 
 def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) -> None:
@@ -140,9 +142,9 @@ def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) 
     site.network(N)
     site.create(N, "e1")
     site.service.join(N, "e1")
-    (picture,) = look(SOCKET, str(tmp_path / "state"), netlink).pictures
-    assert [each.fault for each in picture.members] == ["", "not-taken"]
-    assert not picture.whole
+    (report,) = collect(SOCKET, str(tmp_path / "state"), netlink).reports
+    assert [each.fault for each in report.members] == ["", "not-taken"]
+    assert not report.whole
 
 
 def test_the_host_interface_is_down_or_gone(watched: Watched) -> None:
@@ -150,12 +152,12 @@ def test_the_host_interface_is_down_or_gone(watched: Watched) -> None:
     site = watched.site
     ip("link set vcan0 down")
     assert watched.faults() == ["down", "", ""]
-    assert not watched.picture.whole
+    assert not watched.report.whole
     ip("link delete vcan0")
     assert watched.faults() == ["missing", "", ""]
     others = {site.port(N, "e1"), site.port(N, "e2")}
-    assert not any({each.source, each.destination} == others for each in watched.picture.gaps)
-    site.daemon.upkeep.repair()
+    assert not any({each.source, each.destination} == others for each in watched.report.gaps)
+    site.daemon.maintenance.repair()
     assert watched.agree(whole=True)
     site.assert_whole()
 
@@ -166,7 +168,7 @@ def test_one_direction_is_missing(watched: Watched) -> None:
     for rule in _rules(port):
         if rule[:4] == ["-s", "vcan0", "-d", port] and "-X" in rule:
             run("cangw", "-D", *rule)
-    (gap,) = watched.picture.gaps
+    (gap,) = watched.report.gaps
     assert gap == ("vcan0", port, "FD", "no-rule")
 
 
@@ -184,14 +186,14 @@ def test_a_host_end_that_is_renamed_stays_on_its_bus(watched: Watched) -> None:
     ip(f"link set {port} down")
     ip(f"link set {port} name front")
     ip("link set front up")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     wait_until(lambda: watched.faults() == ["", "", ""])
     assert watched.agree(whole=True)
-    assert watched.picture.others == ()
-    assert watched.picture.members[1].interface == "front"
+    assert watched.report.others == ()
+    assert watched.report.members[1].interface == "front"
     site.start(N, "e3")
     ip("link delete vcan0")
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     assert watched.agree(whole=True)
     assert exchange(site.members()).faults == []
     with closing(site.containers.pop((N, "e1"))) as container:

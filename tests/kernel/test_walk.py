@@ -132,14 +132,14 @@ class Walk:
         source, destination = ends if there else ends[::-1]
         options = form or (("-e",) if there else ()) + ("-i", "-l", "1")
         run("cangw", what, "-s", source, "-d", destination, *options, check=False)
-        self.site.daemon.upkeep.look()
+        self.site.daemon.maintenance.resync()
 
     def take(self) -> None:
         """One step, and what must be true after it."""
         step = self.random.choice(self.steps())
         self.told.append(step.__name__)
         step()
-        assert self.site.daemon.upkeep.repair(), self.told
+        assert self.site.daemon.maintenance.repair(), self.told
         buses = sorted(set(self.networks.values()))
         wanted: Counter[object] = Counter()
         for bus in buses:

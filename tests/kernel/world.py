@@ -30,11 +30,11 @@ from typing import Any, Self
 
 from canwharf.bus import naming
 from canwharf.bus.events import Event
+from canwharf.bus.maintain import Maintenance
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Upkeep
 from canwharf.errors import StateError
 from canwharf.kernel import link, message, uapi
 from canwharf.kernel.netlink import LinkEvents, Netlink, Request
@@ -250,7 +250,7 @@ class Daemon:
         self.announcements = LinkEvents()
         self.reconciler = Reconciler(self.netlink, self.announcements, driver)
         self.service = Service(state, self.store, self.reconciler, self.events.append)
-        self.upkeep = Upkeep(self.service, self.reconciler, lambda: None)
+        self.maintenance = Maintenance(self.service, self.reconciler, lambda: None)
         if adopt:
             self.service.adopt_pairs(lost=True)
 

@@ -17,8 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from canwharf.docker import listener
-from canwharf.docker.server import Server
+from canwharf.daemon import sockets
+from canwharf.daemon.calls import KIND
+from canwharf.daemon.server import Server
 
 # What both of them answer. (docker-vxcan answers EndpointOpInfo, which nobody asks.)
 CALLS = frozenset(
@@ -113,7 +114,7 @@ def main() -> None:
     """Serve until killed."""
     selector = selectors.DefaultSelector()
     state = Path(sys.argv[2]) if sys.argv[2:] else None
-    Server(selector, listener.listen(sys.argv[1]), Driver(state).answer)
+    Server(selector, sockets.listen(sys.argv[1]), Driver(state).answer, KIND)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while True:

@@ -1,4 +1,4 @@
-"""A real adapter with real Docker: late, pulled out, lent. The adapter is tests/adapter.py."""
+"""A real adapter with real Docker: late, pulled out, moved. The adapter is tests/adapter.py."""
 
 from __future__ import annotations
 

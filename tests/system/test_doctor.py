@@ -26,7 +26,7 @@ def the_mend(board: Board, check: str, level: str = "failure") -> str:
     """The one command that a check names."""
     (finding,) = findings(board, check)
     assert finding["level"] == level, finding
-    return str(finding["mend"])
+    return str(finding["fix"])
 
 
 def follow(board: Board, command: str) -> None:
@@ -53,9 +53,9 @@ def test_modules_that_are_not_loaded(board: Board) -> None:
     """The gateway is loaded by nobody; the types of links are, by the kernel."""
     for module, level in (("can-gw", "failure"), ("vxcan", "warning"), ("vcan", "warning")):
         without(board, module)
-        mend = the_mend(board, "modules", level)
-        assert mend == f"modprobe {module}"
-        follow(board, mend)
+        fix = the_mend(board, "modules", level)
+        assert fix == f"modprobe {module}"
+        follow(board, fix)
         assert findings(board, "modules") == []
     for module in ("can-gw", "vxcan", "vcan"):
         without(board, module)
@@ -73,7 +73,7 @@ def test_a_module_that_the_kernel_does_not_have(board: Board) -> None:
     try:
         (finding,) = findings(board, "modules")
         assert (finding["level"], finding["what"]) == ("failure", "vxcan is missing")
-        assert finding["mend"]
+        assert finding["fix"]
         board.sh("echo /sbin/modprobe >/proc/sys/kernel/modprobe")
         # Now the kernel says that it does have it.
         assert findings(board, "modules") == []
@@ -153,7 +153,7 @@ def test_a_ghost(board: Board) -> None:
     """A network that Docker forgot; one that it knows is not forgotten."""
     id = board.network()
     call = (
-        "from canwharf.docker.call import call; "
+        "from canwharf.control.client import call; "
         f'call("{SOCKET}", "NetworkDriver.CreateNetwork", {{"NetworkID": "ab" * 32, "Options": '
         '{"com.docker.network.generic": {"can.interface": "vcan5"}}})'
     )

@@ -72,7 +72,7 @@ def test_a_cut_link_loses_packets_and_a_mended_one_none(pair: tuple[Host, Host])
     b.link.cut()
     assert not pings(a, "b")
     assert not pings(b, "a")
-    b.link.mend()
+    b.link.fix()
     assert pings(a, "b")
     assert pings(b, "a")
 
@@ -111,7 +111,7 @@ def test_by_hand_a_script_says_what_to_do_and_ctrl_c_ends_all(suite: str) -> Non
             "a ping -q -c 1 -W 9 b",
             "cut",
             "b ping -q -c 1 -W 1 a",
-            "mend",
+            "fix",
             "a docker ps",
         ):
             owner.stdin.write(line + "\n")

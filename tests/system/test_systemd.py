@@ -228,14 +228,14 @@ def test_a_power_cut(talking: Installed) -> None:
 
 
 def test_the_doctor(talking: Installed) -> None:
-    """Of units: not enabled, not running; what it advises mends it, and so does --fix."""
+    """Of units: not enabled, not running; what it advises fixes it, and so does --fix."""
     assert not [line for line in talking.canwharf("doctor") if line.startswith("failure")]
     talking.sh(f"systemctl disable {UNITS}")
     told = talking.sh(f"env -u PYTHONPATH {PROGRAM} doctor", check=False)
     (failure,) = [line for line in told.splitlines() if line.startswith("failure")]
-    what, mend = failure.split("; mend it: ")
+    what, fix = failure.split("; fix it: ")
     assert what.split()[1] == "units:"
-    talking.sh(mend)
+    talking.sh(fix)
     talking.sh(f"systemctl stop {UNITS} && ip link del vcan0")
     talking.canwharf("doctor --fix")
     assert talking.property("canwharf.service", "ActiveState") == "active"
@@ -258,7 +258,7 @@ def test_the_socket_file_removed(talking: Installed, broken: str, stopped: str) 
     told = talking.guest.run(f"env -u PYTHONPATH {PROGRAM} doctor", check=False)
     (failure,) = [line for line in told.stdout.splitlines() if line.startswith("failure")]
     assert told.status == 1
-    assert failure.endswith("; mend it: systemctl restart canwharf.socket")
+    assert failure.endswith("; fix it: systemctl restart canwharf.socket")
     talking.sh(failure.rpartition(": ")[2])
     assert talking.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
     talking.sh(stopped + broken)

@@ -62,15 +62,15 @@ def test_an_interface_that_is_down_or_gone_in_its_container(busy: Board) -> None
         assert monotonic() < end, told  # Docker is asked again after ten seconds
         told = busy.sh(f'python3 -c "{ASK}"')
     assert figures(told, INFO, network_name="bus0") == [1, 1]
-    mend = the_mend(busy, "members")
-    assert "ip link set can0 up" in mend
-    follow(busy, mend)
+    fix = the_mend(busy, "members")
+    assert "ip link set can0 up" in fix
+    follow(busy, fix)
     assert not any(faults(busy).values())
     inside(busy, "ecu2", "ip link delete can0")
     assert faults(busy) == {"host": None, "ecu1": None, "ecu2": "missing"}
-    mend = the_mend(busy, "members")
-    assert mend == "docker restart ecu2"
-    follow(busy, mend)
+    fix = the_mend(busy, "members")
+    assert fix == "docker restart ecu2"
+    follow(busy, fix)
     assert not any(faults(busy).values())
     busy.sh("ip netns add aside")
     inside(busy, "ecu1", "ip link set can0 netns aside")
@@ -90,7 +90,7 @@ def test_a_record_that_was_collected_while_its_container_runs(busy: Board) -> No
     (member,) = [each for each in bus_of(busy)["members"] if each["name"] == "ecu1"]
     asked = {"NetworkID": member["network"], "EndpointID": member["endpoint"]}
     code = f"call({SOCKET!r}, 'NetworkDriver.DeleteEndpoint', {asked})"
-    busy.sh(f'python3 -c "from canwharf.docker.call import call; {code}"')
+    busy.sh(f'python3 -c "from canwharf.control.client import call; {code}"')
     assert faults(busy) == {"host": None, "ecu1": "missing", "ecu2": None}
     follow(busy, the_mend(busy, "members"))
     assert not any(faults(busy).values())

@@ -7,7 +7,7 @@ import pytest
 from canwharf.bus import options
 from canwharf.bus.model import Adapter
 from canwharf.errors import OptionError
-from canwharf.kernel.can import MODES, Setup
+from canwharf.kernel.can import MODES, CanSettings
 
 DATA = {"can.bitrate": "500000", "can.dbitrate": "2000000", "can.fd": "on"}
 SEGMENTS = {
@@ -22,10 +22,10 @@ SEGMENTS = {
     ("given", "adapter"),
     [
         ({}, Adapter()),
-        ({"can.bitrate": "500000"}, Adapter(Setup(500000))),
+        ({"can.bitrate": "500000"}, Adapter(CanSettings(500000))),
         (
             {"can.bitrate": "125000", "can.sample-point": ".875"},
-            Adapter(Setup(125000, 875)),
+            Adapter(CanSettings(125000, 875)),
         ),
         (
             {
@@ -35,33 +35,41 @@ SEGMENTS = {
                 "can.sample-point": "0.8",
                 "can.dsample-point": "0.75",
             },
-            Adapter(Setup(500000, 800, 2000000, 750, MODES["fd"], MODES["fd"])),
+            Adapter(CanSettings(500000, 800, 2000000, 750, MODES["fd"], MODES["fd"])),
         ),
-        ({"can.restart-ms": "0"}, Adapter(Setup(restart_ms=0))),
-        ({"can.txqueuelen": "1000"}, Adapter(Setup(txqueuelen=1000))),
+        ({"can.restart-ms": "0"}, Adapter(CanSettings(restart_ms=0))),
+        ({"can.txqueuelen": "1000"}, Adapter(CanSettings(txqueuelen=1000))),
         (
             {"can.listen-only": "true", "can.one-shot": "off"},
-            Adapter(Setup(mask=MODES["listen-only"] | MODES["one-shot"], modes=0x2)),
+            Adapter(CanSettings(mask=MODES["listen-only"] | MODES["one-shot"], modes=0x2)),
         ),
         ({"can.errors": "off"}, Adapter(errors=False)),
         ({"can.force": "true"}, Adapter(force=True)),
         ({"can.mode": "move"}, Adapter(moved=True)),
         ({"can.mode": "share"}, Adapter()),
         ({"can.mode": "Move"}, Adapter(moved=True)),
-        ({"can.bitrate": "500k", "can.restart-ms": "1s"}, Adapter(Setup(500000, restart_ms=1000))),
-        ({"can.bitrate": "1 Mbit/s", "can.sample-point": "87.5%"}, Adapter(Setup(1000000, 875))),
+        (
+            {"can.bitrate": "500k", "can.restart-ms": "1s"},
+            Adapter(CanSettings(500000, restart_ms=1000)),
+        ),
+        (
+            {"can.bitrate": "1 Mbit/s", "can.sample-point": "87.5%"},
+            Adapter(CanSettings(1000000, 875)),
+        ),
         (
             {**SEGMENTS, "can.sjw": "1", "can.termination": "120ohm"},
-            Adapter(Setup(tq=125, prop_seg=6, phase_seg1=7, phase_seg2=2, sjw=1, termination=120)),
+            Adapter(
+                CanSettings(tq=125, prop_seg=6, phase_seg1=7, phase_seg2=2, sjw=1, termination=120)
+            ),
         ),
         (
             {**DATA, "can.tdc-mode": "manual", "can.tdcv": "3", "can.tdco": "14", "can.tdcf": "0"},
-            Adapter(Setup(500000, 0, 2000000, 0, 0x620, 0x420, tdcv=3, tdco=14, tdcf=0)),
+            Adapter(CanSettings(500000, 0, 2000000, 0, 0x620, 0x420, tdcv=3, tdco=14, tdcf=0)),
         ),
-        ({**DATA, "can.tdc-mode": "off"}, Adapter(Setup(500000, 0, 2000000, 0, 0x620, 0x20))),
+        ({**DATA, "can.tdc-mode": "off"}, Adapter(CanSettings(500000, 0, 2000000, 0, 0x620, 0x20))),
         (
             {"can.loopback": "yes", "can.presume-ack": "1", "can.cc-len8-dlc": "no"},
-            Adapter(Setup(mask=0x141, modes=0x41)),
+            Adapter(CanSettings(mask=0x141, modes=0x41)),
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Adapters on a kernel that can be made to say no: options, undoing, retrying, lending."""
+"""Adapters on a kernel that can be made to say no: options, undoing, retrying, moving."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus.upkeep import GRACE
+from canwharf.bus.maintain import GRACE
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
 from tests.fake import wire
 from tests.fake.controllers import FakeController
@@ -83,7 +83,7 @@ def test_the_kernels_words_and_the_rates_that_it_can(daemon: Daemon) -> None:
 
 
 def test_rates_are_told_to_who_asked_for_one(daemon: Daemon) -> None:
-    """What is wrong with a queue's length is not mended by another rate."""
+    """What is wrong with a queue's length is not fixed by another rate."""
     daemon.kernel.plug("can0")
     daemon.kernel.refuse(1, errno.ERANGE)
     with pytest.raises(KernelError) as caught:
@@ -112,8 +112,8 @@ def test_a_sample_point_that_the_clock_does_not_allow_is_not_set_for_ever(daemon
     daemon.service.create_network("n1", given)
     daemon.service.create_network("n2", given)
     applied = len(daemon.kernel.applied)
-    assert daemon.upkeep.repair()
-    assert daemon.upkeep.repair()
+    assert daemon.maintenance.repair()
+    assert daemon.maintenance.repair()
     assert len(daemon.kernel.applied) == applied
 
 
@@ -122,7 +122,7 @@ def test_such_a_sample_point_is_no_complaint(daemon: Daemon, mode: str) -> None:
     daemon.kernel.plug("can0")
     given = {**GIVEN, "can.sample-point": "0.875", "can.mode": mode}
     bus(daemon, "e1", given=given)
-    daemon.upkeep.look()
+    daemon.maintenance.resync()
     assert not [event for event in daemon.events if event.level == "error"]
 
 
@@ -139,17 +139,17 @@ def test_an_adapter_that_refuses_does_not_keep_the_containers_apart(daemon: Daem
     daemon.kernel.rules.clear()
     daemon.service.adopt_networks({})  # nothing is left to be asked
     link = daemon.kernel.plug("can0", FakeController(rates=(125000,)))
-    daemon.reconciler.doubt()
-    assert daemon.upkeep.run(0.0, active=True) == 1.0
+    daemon.reconciler.invalidate()
+    assert daemon.maintenance.run(0.0, active=True) == 1.0
     [told] = daemon.said("could not repair a bus")
     assert "the adapter can do 125000 bit/s" in told.fields["error"]
     assert len(daemon.kernel.rules) == 4 + 2 * (2 + 1), "the mesh, and what leads to the adapter"
-    assert daemon.upkeep.run(1.0, active=False) == 3.0
+    assert daemon.maintenance.run(1.0, active=False) == 3.0
     link.controller = FakeController()
-    daemon.upkeep.run(3.0, active=False)
+    daemon.maintenance.run(3.0, active=False)
     assert is_set_up(link)
     daemon.assert_exactly_once("can0")
-    assert daemon.upkeep.run(GRACE, active=False) is None
+    assert daemon.maintenance.run(GRACE, active=False) is None
 
 
 @pytest.mark.parametrize("reuse", [False, True], ids=["", "under the same index"])
@@ -159,16 +159,16 @@ def test_a_replugged_adapter_is_set_up(tmp_path: Path, reuse: bool, lost: bool) 
     daemon = Daemon(tmp_path, kernel)
     kernel.plug("can0")
     bus(daemon, "e1", "e2", given=GIVEN)
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     kernel.unplug("can0")
     if not lost:
-        daemon.upkeep.repair()
+        daemon.maintenance.repair()
     link = kernel.plug("can7")
     link.name = "can0"
     kernel._announce(link)
     if lost:
         kernel.overrun()
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     daemon.assert_exactly_once("can0")
     assert error_rules(kernel) == 2
     if not (lost and reuse):  # then nothing tells it from one that somebody took down
@@ -204,7 +204,7 @@ def test_error_frames_of_a_container_are_kept_from_an_adapters_bus(
     every = wire.attribute(wire.FILTER, wire.EVERY_ERROR)
     daemon.kernel.add_rule(source, destination, more=every)
     assert daemon.kernel.deliveries(source)[destination, "errors"] == 1
-    daemon.upkeep.sync()
+    daemon.maintenance.sync()
     assert daemon.kernel.deliveries(source)[destination, "errors"] == 0
     assert error_rules(daemon.kernel) == 2, "those from the adapter are left"
 
@@ -214,9 +214,9 @@ def test_a_restart_brings_up_what_its_network_wants_up(daemon: Daemon) -> None:
     link = daemon.kernel.plug("can0")
     bus(daemon, "e1")
     daemon.kernel.set_up("can0", up=False)
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     assert not link.up
-    daemon.restarted().upkeep.recover()
+    daemon.restarted().maintenance.recover()
     assert is_set_up(link)
 
 
@@ -228,7 +228,7 @@ def test_an_adapter_of_a_call_that_crashed_is_nobodys(daemon: Daemon) -> None:
         daemon.service.create_network("n1", GIVEN)
     daemon.kernel.stop_faults()
     assert link.up
-    daemon.restarted().upkeep.recover()
+    daemon.restarted().maintenance.recover()
     assert (link.up, link.alias) == (False, "")
 
 
@@ -247,7 +247,7 @@ def test_what_the_engine_tells_after_a_loss_is_an_adapter_without_being_there(
     )
     networks = daemon.service.state.networks
     assert [networks[f"n{n}"].settings.physical for n in range(1, 5)] == [True] * 3 + [False]
-    daemon.upkeep.recover()
+    daemon.maintenance.recover()
     assert daemon.kernel.names() - {"lo"} == {"can3", "can4"}
 
 
@@ -266,7 +266,7 @@ def test_a_lent_adapter_has_no_rules_and_no_pair(daemon: Daemon) -> None:
     assert daemon.service.describe("n1", "e1") == {
         "canwharf.bus": "can0",
         "canwharf.interface": "can0",
-        "canwharf.adapter": "lent or missing",
+        "canwharf.adapter": "moved or missing",
     }
 
 
@@ -319,12 +319,12 @@ def test_a_name_that_cannot_be_given_back_is_tried_again(daemon: Daemon) -> None
     daemon.service.create_endpoint("n1", "e1", {})
     joined = daemon.service.join("n1", "e1")
     kernel.move(joined.interface, "e1", new_name="ecu0")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     kernel.kill_namespace("e1")
     kernel.refuse(1, errno.EBUSY)
-    assert daemon.upkeep.run(0.0, active=True) == 1.0
+    assert daemon.maintenance.run(0.0, active=True) == 1.0
     assert link.name == "ecu0"
-    daemon.upkeep.run(1.0, active=False)
+    daemon.maintenance.run(1.0, active=False)
     assert link.name == "can0"
 
 
@@ -337,11 +337,11 @@ def test_its_name_is_remembered_while_somebody_else_has_it(daemon: Daemon) -> No
     kernel.move(daemon.service.join("n1", "e1").interface, "e1", new_name="ecu0")
     kernel.add_link("can0", "vcan")
     kernel.kill_namespace("e1")
-    daemon.reconciler.doubt()
-    assert daemon.upkeep.repair()
+    daemon.reconciler.invalidate()
+    assert daemon.maintenance.repair()
     assert daemon.said("something else has the adapter's name, waiting for the adapter")
     kernel.delete_link("can0")
-    assert daemon.upkeep.repair()
+    assert daemon.maintenance.repair()
     assert link.name == "can0"
 
 
@@ -359,7 +359,7 @@ def test_one_that_comes_back_when_its_network_is_gone_is_nobodys(
     if taken:
         kernel.add_link("can0", "vcan")
     kernel.kill_namespace("e1")
-    daemon.upkeep.look()
+    daemon.maintenance.resync()
     assert (link.name, link.alias) == ("ecu0" if taken else "can0", "")
     daemon.service.create_network("n2", {**GIVEN, "can.interface": link.name})
     daemon.run_container("n2", "e2")

@@ -37,7 +37,7 @@ def test_a_name_that_was_given_later(daemon: Daemon) -> None:
     daemon.kernel.delete_link("zcan0")
     daemon.kernel.add_link("vcan3", "vcan")
     daemon.kernel.give_altname("vcan3", "zcan0")
-    daemon.upkeep.recover()
+    daemon.maintenance.recover()
     [event] = daemon.said("could not repair a bus")
     assert "'ip link show zcan0' shows whose name" in event.fields["error"]
     with pytest.raises(ConflictError, match=r"cannot join the bus on zcan0: it is another name"):
@@ -48,7 +48,7 @@ def test_an_adapter_that_comes_under_another_name(daemon: Daemon) -> None:
     daemon.service.create_network("n1", {"can.interface": "motor", "can.type": "physical"})
     daemon.kernel.plug("can0")
     daemon.kernel.give_altname("can0", "motor")
-    daemon.upkeep.recover()
+    daemon.maintenance.recover()
     *_first, last = daemon.said("the adapter is missing, waiting for it")
     assert last.fields == {"interface": "motor", "altname_of": "can0"}
     assert daemon.service.describe("n1", "e1") == {}
@@ -68,7 +68,7 @@ def test_a_lent_adapter_whose_name_was_given_away(daemon: Daemon) -> None:
     kernel.add_link("vcan3", "vcan")
     kernel.give_altname("vcan3", "can0")
     kernel.kill_namespace("e1")
-    daemon.upkeep.recover()
+    daemon.maintenance.recover()
     [event] = daemon.said("could not repair a bus")
     assert "'ip link show can0' shows whose name" in event.fields["error"]
 

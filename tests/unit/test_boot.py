@@ -166,7 +166,7 @@ def test_a_guest_that_was_killed_is_no_evidence(have: pytest.MonkeyPatch) -> Non
 
 
 def test_a_guests_own_fault_ends_the_search(have: pytest.MonkeyPatch) -> None:
-    """No other kernel mends a disk; and nothing is installed for it."""
+    """No other kernel fixes a disk; and nothing is installed for it."""
     strategies(have, Strategy("one", "has no disk"), Strategy("two"))
     machine = Machine()
     with pytest.raises(GuestDied, match="init gave up: init: cannot mount the disk"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.docker.call import call
+from canwharf.control.client import call
 from canwharf.errors import CallError
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"Changes":[]}'

@@ -8,7 +8,7 @@ import pytest
 
 from canwharf.errors import MessageError
 from canwharf.kernel import can
-from canwharf.kernel.can import Controller, Setup, Statistics
+from canwharf.kernel.can import CanSettings, Controller, Statistics
 
 # slcan as kernels 6.1 and 6.12 tell it (IFLA_INFO_DATA, IFLA_INFO_XSTATS).
 RATES = (10000, 20000, 50000, 100000, 125000, 250000, 500000, 800000, 1000000)
@@ -67,7 +67,10 @@ def test_an_fd_adapter() -> None:
     assert found.state_name == "ERROR-PASSIVE"
     assert (found.modes, found.supported, found.restart_ms) == (0x30, 0x1FF, 100)
     assert found.errors == (130, 7)
-    assert can.differences(Setup(500000, 875, 2000000, 750, 0x20, 0x20, 100, 10), found, 10) == []
+    assert (
+        can.differences(CanSettings(500000, 875, 2000000, 750, 0x20, 0x20, 100, 10), found, 10)
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,14 +95,16 @@ def test_a_rate_that_somebody_else_set_is_unknown() -> None:
     """slcand, say, before the line became an interface (CAN_BITRATE_UNKNOWN)."""
     found = can.parse(attribute(1, 0xFFFFFFFF, 0, 0, 0, 0, 0, 0, 0))
     assert found.bitrate == 0
-    assert can.differences(Setup(500000), found, 0) == ["bitrate unknown instead of 500000"]
+    assert can.differences(CanSettings(500000), found, 0) == ["bitrate unknown instead of 500000"]
 
 
 def test_a_kernel_that_tells_nothing() -> None:
     found = can.parse(b"")
     assert found == Controller()
     assert can.possible(found) == ""
-    assert can.unsupported(Setup(mask=0x20, modes=0x20), found) == [], "the kernel will say so"
+    assert can.unsupported(CanSettings(mask=0x20, modes=0x20), found) == [], (
+        "the kernel will say so"
+    )
 
 
 @pytest.mark.parametrize("data", [attribute(1, 500000), attribute(5, 1), b"\x05\0\x04\0\0"])
@@ -111,41 +116,41 @@ def test_bytes_that_are_not_of_the_form_are_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("setup", "words"),
     [
-        (Setup(), []),
-        (Setup(520000), []),  # as near as some clocks come
-        (Setup(530000), ["bitrate 500000 instead of 530000"]),
-        (Setup(250000), ["bitrate 500000 instead of 250000"]),
-        (Setup(500000, 800), ["sample-point 0.875 instead of 0.8"]),
-        (Setup(500000, 850), []),
-        (Setup(dbitrate=4000000), ["dbitrate 2000000 instead of 4000000"]),
-        (Setup(mask=0x20, modes=0x20), []),
-        (Setup(mask=0x22, modes=0x02), ["listen-only off", "fd on"]),
-        (Setup(restart_ms=0), ["restart-ms 100 instead of 0"]),
-        (Setup(txqueuelen=100), ["txqueuelen 10 instead of 100"]),
+        (CanSettings(), []),
+        (CanSettings(520000), []),  # as near as some clocks come
+        (CanSettings(530000), ["bitrate 500000 instead of 530000"]),
+        (CanSettings(250000), ["bitrate 500000 instead of 250000"]),
+        (CanSettings(500000, 800), ["sample-point 0.875 instead of 0.8"]),
+        (CanSettings(500000, 850), []),
+        (CanSettings(dbitrate=4000000), ["dbitrate 2000000 instead of 4000000"]),
+        (CanSettings(mask=0x20, modes=0x20), []),
+        (CanSettings(mask=0x22, modes=0x02), ["listen-only off", "fd on"]),
+        (CanSettings(restart_ms=0), ["restart-ms 100 instead of 0"]),
+        (CanSettings(txqueuelen=100), ["txqueuelen 10 instead of 100"]),
     ],
 )
 def test_what_differs_is_said_and_nothing_that_was_not_asked_for(
-    setup: Setup, words: list[str]
+    setup: CanSettings, words: list[str]
 ) -> None:
     assert sorted(can.differences(setup, can.parse(fd_controller()), 10)) == sorted(words)
 
 
 def test_modes_that_the_adapter_does_not_have() -> None:
-    setup = Setup(mask=0x3A, modes=0x2A)
+    setup = CanSettings(mask=0x3A, modes=0x2A)
     assert can.unsupported(setup, can.parse(NEW)) == ["one-shot", "fd"]
 
 
 def test_a_mode_that_it_cannot_do_without_is_one_that_it_has() -> None:
     """Of rcar_canfd FD is one: always on, and not told as supported."""
     found = Controller(modes=0x20, supported=0x02)
-    assert can.unsupported(Setup(mask=0x28, modes=0x28), found) == ["one-shot"]
+    assert can.unsupported(CanSettings(mask=0x28, modes=0x28), found) == ["one-shot"]
 
 
 def test_what_is_asked_for_to_the_letter() -> None:
     """And not one attribute that was not asked for: it would change what the user had set."""
-    assert can.link_attributes(Setup()) == b""
-    assert can.link_attributes(Setup(txqueuelen=100)) == attribute(13, 100)
-    whole = can.link_attributes(Setup(500000, 875, 2000000, 750, 0x22, 0x20, 100, 77))
+    assert can.link_attributes(CanSettings()) == b""
+    assert can.link_attributes(CanSettings(txqueuelen=100)) == attribute(13, 100)
+    whole = can.link_attributes(CanSettings(500000, 875, 2000000, 750, 0x22, 0x20, 100, 77))
     data = (
         attribute(1, 500000, 875, 0, 0, 0, 0, 0, 0)
         + attribute(9, 2000000, 750, 0, 0, 0, 0, 0, 0)
@@ -156,7 +161,7 @@ def test_what_is_asked_for_to_the_letter() -> None:
     assert whole == struct.pack("=HH", 4 + len(info), 18) + info + attribute(13, 77)
 
 
-WHOLE = Setup(
+WHOLE = CanSettings(
     dbitrate=2000000,
     mask=0x6A0,
     modes=0x4A0,
@@ -232,11 +237,13 @@ def test_what_the_kernel_computes_is_not_set_for_ever() -> None:
 def test_a_resistor_that_it_does_not_have() -> None:
     found = can.parse(whole_controller())
     assert found.terminations == (120, 0)
-    assert can.unsupported(Setup(termination=60), found) == ["termination"]
-    assert can.unsupported(Setup(termination=0), found) == []
-    assert can.unsupported(Setup(termination=60), can.parse(b"")) == [], "the kernel will say so"
+    assert can.unsupported(CanSettings(termination=60), found) == ["termination"]
+    assert can.unsupported(CanSettings(termination=0), found) == []
+    assert can.unsupported(CanSettings(termination=60), can.parse(b"")) == [], (
+        "the kernel will say so"
+    )
     kept = Controller(supported=0x20)
-    assert can.unsupported(Setup(mask=0x600, modes=0x200), kept) == ["tdc-mode"]
+    assert can.unsupported(CanSettings(mask=0x600, modes=0x200), kept) == ["tdc-mode"]
     assert can.parse(b"").termination == -1
 
 

@@ -16,9 +16,10 @@ import pytest
 
 from canwharf import __version__
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
-from canwharf.cli import VERBS, log, main
-from canwharf.cli.log import reporter
-from canwharf.cli.options import Flag, Option, Place
+from canwharf.cli import VERBS, main
+from canwharf.cli.options import Argument, Flag, Option
+from canwharf.daemon import log
+from canwharf.daemon.log import reporter
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +106,7 @@ def test_flags_and_words_without_a_name(
         return 7
 
     table = (
-        Place("bus", "a bus", "BUS"),
+        Argument("bus", "a bus", "BUS"),
         Flag("json", "for machines"),
         Flag("dry-run", "do nothing"),
         Option("state-dir", "/var", "where", "DIR"),
@@ -137,7 +138,7 @@ def test_what_is_for_root_says_so(
     def refuse(*_arguments: object, **_more: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("canwharf.docker.listener.os.makedirs", refuse)
+    monkeypatch.setattr("canwharf.daemon.sockets.os.makedirs", refuse)
     monkeypatch.setattr("canwharf.cli.os.geteuid", lambda: 1000)
     socket = tmp_path / "canwharf.sock"
     assert main(["serve", "--state-dir", str(tmp_path), "--socket", str(socket)]) == 1

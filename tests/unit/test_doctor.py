@@ -1,4 +1,4 @@
-"""`canwharf doctor`: each check provoked by facts, and the command that mends it."""
+"""`canwharf doctor`: each check provoked by facts, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from canwharf.kernel.can import Controller
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN, Finding, examine
 from canwharf.operator.doctor.facts import Facts, Program, Unit
-from canwharf.operator.sight import Sight
+from canwharf.operator.status import Status
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 from tests.unit.test_status import seen
@@ -51,16 +51,16 @@ def told(check: str, facts: Facts) -> list[Finding]:
 def one(check: str, facts: Facts) -> tuple[str, str]:
     """The level and the command of the one line of a check."""
     (finding,) = told(check, facts)
-    return finding.level, finding.mend
+    return finding.level, finding.fix
 
 
 def test_a_machine_that_is_well(daemon: Daemon) -> None:
     """A line for each check, all ok."""
     daemon.service.create_network("n1", {})
-    findings = examine(WELL._replace(sight=seen(daemon)))
+    findings = examine(WELL._replace(status=seen(daemon)))
     assert {check for check, _finding in findings} == set(CHECKS)
     assert {finding.level for _check, finding in findings} == {OK}
-    assert not any(finding.mend for _check, finding in findings)
+    assert not any(finding.fix for _check, finding in findings)
 
 
 def test_units_that_came_with_a_package() -> None:
@@ -70,11 +70,11 @@ def test_units_that_came_with_a_package() -> None:
     assert finding.what.endswith("canwharf.service, canwharf.socket (a package's)")
     well, shadowed = told("units", facts._replace(shadowed=True))
     assert well.level == OK
-    assert (shadowed.level, shadowed.mend) == (WARN, "/usr/bin/canwharf install")
+    assert (shadowed.level, shadowed.fix) == (WARN, "/usr/bin/canwharf install")
 
 
 @pytest.mark.parametrize(
-    ("check", "changes", "level", "mend"),
+    ("check", "changes", "level", "fix"),
     [
         ("rights", {"root": False}, WARN, "sudo canwharf doctor"),
         ("boot", {"at_boot": False}, WARN, "canwharf install"),
@@ -188,12 +188,12 @@ def test_units_that_came_with_a_package() -> None:
         ),
         ("state", {"state_fault": "garbled"}, FAILURE, "systemctl restart canwharf.service"),
         ("state", {"state_fault": "denied", "root": False}, WARN, "sudo canwharf doctor"),
-        ("state", {"sight": Sight("canwharf", stored=False)}, OK, ""),
+        ("state", {"status": Status("canwharf", stored=False)}, OK, ""),
     ],
 )
-def test_what_facts_tell(check: str, changes: dict[str, object], level: str, mend: str) -> None:
-    """One thing is wrong, and its command mends it."""
-    assert one(check, WELL._replace(**changes)) == (level, mend)  # type: ignore[arg-type]
+def test_what_facts_tell(check: str, changes: dict[str, object], level: str, fix: str) -> None:
+    """One thing is wrong, and its command fixes it."""
+    assert one(check, WELL._replace(**changes)) == (level, fix)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def busy(daemon: Daemon) -> Daemon:
 
 def disturbed(daemon: Daemon, disturb: Callable[[FakeKernel, str], object]) -> Facts:
     disturb(daemon.kernel, daemon.port("n1", "e1"))
-    return WELL._replace(sight=seen(daemon))
+    return WELL._replace(status=seen(daemon))
 
 
 @pytest.mark.parametrize(
@@ -263,8 +263,8 @@ def test_what_synchronising_mends(
     (finding,) = told(check, facts)
     assert words in finding.what
     assert finding.safe
-    busy.upkeep.sync()
-    assert one(check, WELL._replace(sight=seen(busy))) == (OK, "")
+    busy.maintenance.sync()
+    assert one(check, WELL._replace(status=seen(busy))) == (OK, "")
 
 
 def test_rules_of_others(busy: Daemon) -> None:
@@ -277,8 +277,8 @@ def test_rules_of_others(busy: Daemon) -> None:
         kernel.add_rule("can7", "vcan0", fd=True)
 
     across, within = told("foreign", disturbed(busy, disturb))
-    assert (within.level, within.mend) == (FAILURE, f"cangw -D -s vcan0 -d {port} -e")
-    assert (across.level, across.mend) == (WARN, "cangw -D -s can7 -d vcan0 -e -i -X")
+    assert (within.level, within.fix) == (FAILURE, f"cangw -D -s vcan0 -d {port} -e")
+    assert (across.level, across.fix) == (WARN, "cangw -D -s can7 -d vcan0 -e -i -X")
     assert not within.safe
 
 
@@ -287,29 +287,29 @@ def test_adapters(daemon: Daemon, kernel: FakeKernel) -> None:
     kernel.add_link("can0", "can", up=False)
     daemon.service.create_network("n1", {"can.interface": "can0"})
     down = seen(daemon, None, Controller(4, bitrate=500000))
-    assert one("buses", WELL._replace(sight=down)) == (FAILURE, "ip link set can0 up")
+    assert one("buses", WELL._replace(status=down)) == (FAILURE, "ip link set can0 up")
     unset = seen(daemon, None, Controller(4))
-    mend = "ip link set can0 up type can bitrate RATE"
-    assert one("buses", WELL._replace(sight=unset)) == (FAILURE, mend)
+    fix = "ip link set can0 up type can bitrate RATE"
+    assert one("buses", WELL._replace(status=unset)) == (FAILURE, fix)
     kernel.set_up("can0")
     off = seen(daemon, None, Controller(3))
-    mend = "ip link set can0 down && ip link set can0 up"
-    assert one("buses", WELL._replace(sight=off)) == (FAILURE, mend)
+    fix = "ip link set can0 down && ip link set can0 up"
+    assert one("buses", WELL._replace(status=off)) == (FAILURE, fix)
     well = seen(daemon, None, Controller(0))
-    assert one("buses", WELL._replace(sight=well)) == (OK, "")
+    assert one("buses", WELL._replace(status=well)) == (OK, "")
     kernel.delete_link("can0")
-    assert one("buses", WELL._replace(sight=seen(daemon))) == (WARN, "")
+    assert one("buses", WELL._replace(status=seen(daemon))) == (WARN, "")
 
 
 def test_a_ghost(busy: Daemon) -> None:
     """A network that Docker does not know; where Docker does not answer, nobody can tell."""
-    sight = seen(busy, Names({}, {}))
-    facts = WELL._replace(sight=sight, ghosts=gather._ghosts(sight))
+    status = seen(busy, Names({}, {}))
+    facts = WELL._replace(status=status, ghosts=gather._ghosts(status))
     assert one("ghosts", facts) == (WARN, "canwharf doctor --forget n1")
     assert gather._ghosts(seen(busy)) == {}
     silent = seen(busy, None)
     assert gather._ghosts(silent) == {}
-    assert told("ghosts", WELL._replace(sight=silent)) == []
+    assert told("ghosts", WELL._replace(status=silent)) == []
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_command_is_for_the_state_that_was_looked_at(
     assert daemon["level"] == WARN  # systemd listens, as WELL has it
     paths = "--socket /run/docker/plugins/rusty.sock --state-dir /var/lib/canwharf-rusty"
     serving = where.replace("--driver-name rusty", paths)  # which serve does not take
-    assert daemon["mend"] == f"canwharf serve {serving}".strip()
+    assert daemon["fix"] == f"canwharf serve {serving}".strip()
 
 
 @pytest.mark.parametrize(
@@ -367,18 +367,18 @@ def test_states_that_were_set_aside_are_told() -> None:
     _ok, aside = told("state", WELL._replace(aside=("/s/state.json.1.bad", "/s/state.json.2.bad")))
     assert aside.level == WARN
     assert "/s/state.json.2.bad (2)" in aside.what
-    assert aside.mend == "rm -r /var/lib/canwharf/state.json.*.bad"
+    assert aside.fix == "rm -r /var/lib/canwharf/state.json.*.bad"
 
 
 def test_containers_that_docker_could_not_start(daemon: Daemon) -> None:
     """It does not try again by itself; where it does not answer, nothing is known."""
-    sight = seen(daemon, Names({}, {}))
-    facts = WELL._replace(sight=sight, stranded={"ecu1": "refused", "ecu2": "too"})
+    status = seen(daemon, Names({}, {}))
+    facts = WELL._replace(status=status, stranded={"ecu1": "refused", "ecu2": "too"})
     (finding,) = told("containers", facts)
-    assert (finding.level, finding.mend) == (FAILURE, "docker start ecu1 ecu2")
+    assert (finding.level, finding.fix) == (FAILURE, "docker start ecu1 ecu2")
     assert finding.safe
     assert "(refused)" in finding.what
-    assert told("containers", WELL._replace(sight=seen(daemon, None))) == []
+    assert told("containers", WELL._replace(status=seen(daemon, None))) == []
 
 
 def test_what_it_prints_and_its_status(
@@ -392,7 +392,7 @@ def test_what_it_prints_and_its_status(
     monkeypatch.setattr(doctor, "_run", ran.append)
     assert cli.main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    line = "failure  modules:      can-gw is loadable, not loaded; mend it: modprobe can-gw"
+    line = "failure  modules:      can-gw is loadable, not loaded; fix it: modprobe can-gw"
     assert line in lines
     assert len(lines) == len(examine(ill))
     assert cli.main(["doctor", "--json"]) == 1

@@ -16,17 +16,17 @@ from tests.unit.test_status import seen
 def test_a_vcan_in_an_adapters_place(daemon: Daemon) -> None:
     """The ancestor's own compose file, run while the adapter was unplugged; then it came back."""
     daemon.service.create_network("n1", {"vxcan.dev": "can", "vxcan.id": "0"})
-    [before] = told("buses", WELL._replace(sight=seen(daemon)))
+    [before] = told("buses", WELL._replace(status=seen(daemon)))
     assert before.level == OK
     daemon.kernel.plug("can1")
-    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert finding.level == WARN
     assert finding.what == (
         "can0 is a vcan that canwharf made; the adapter can1 is on no bus: make the network anew, "
         "with can.interface=can1, or with can.type=physical if the adapter should be can0"
     )
     daemon.kernel.plug("can2")
-    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert "the adapters can1, can2 are on no bus" in finding.what
 
 
@@ -34,7 +34,7 @@ def test_a_vcan_in_an_adapters_place(daemon: Daemon) -> None:
 def test_a_vcan_of_another_name_is_in_nobodys_place(daemon: Daemon, name: str) -> None:
     daemon.service.create_network("n1", {"can.interface": name})
     daemon.kernel.plug("can1")
-    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert finding.level == OK
 
 
@@ -42,7 +42,7 @@ def test_an_adapter_that_has_its_bus_is_used(daemon: Daemon) -> None:
     daemon.kernel.plug("can1")
     daemon.service.create_network("n1", {"vxcan.dev": "can", "vxcan.id": "0"})
     daemon.service.create_network("n2", {"can.interface": "can1", "can.bitrate": "500k"})
-    findings = told("buses", WELL._replace(sight=seen(daemon)))
+    findings = told("buses", WELL._replace(status=seen(daemon)))
     assert [each.level for each in findings] == [OK, OK]
 
 
@@ -52,10 +52,10 @@ def test_a_lent_adapter_at_rest_is_well(daemon: Daemon) -> None:
     given = {"can.interface": "can0", "can.mode": "move", "can.bitrate": "500k"}
     daemon.service.create_network("n1", given)
     link.up = link.carrier = False
-    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert (finding.level, finding.what) == (OK, "can0 is there")
     daemon.kernel.set_up("can0")
-    [finding] = told("buses", WELL._replace(sight=seen(daemon)))
+    [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert finding.level == FAILURE
     assert "can0 has no carrier" in finding.what
 
@@ -65,10 +65,10 @@ def test_a_vcan_of_ours_that_is_down_is_told_once(daemon: Daemon) -> None:
     daemon.service.create_network("n1", {"can.interface": "vcan0"})
     daemon.kernel.set_up("vcan0", up=False)
     daemon.kernel.link("vcan0").carrier = False
-    facts = WELL._replace(sight=seen(daemon))
+    facts = WELL._replace(status=seen(daemon))
     assert [each.level for each in told("buses", facts)] == [OK]
     [finding] = told("differences", facts)
-    assert (finding.level, finding.mend) == (FAILURE, "canwharf sync")
+    assert (finding.level, finding.fix) == (FAILURE, "canwharf sync")
     assert "bring up and name interface vcan0" in finding.what
 
 
@@ -80,16 +80,16 @@ def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon
     port = daemon.port("n1", "e1")
     ends = daemon.kernel.link(port).index, adapter.index
     daemon.kernel.batch([gateway.add(Rule(*ends, fd=False, errors=True, echo=True), "")])
-    sight = seen(daemon)
+    status = seen(daemon)
     line = f"delete unwanted gateway rule {port} -> can0 (error frames)"
-    assert words.steps(sight.steps) == [line]
-    assert [each.whole for each in sight.pictures] == [True]
-    facts = WELL._replace(sight=sight)
+    assert words.steps(status.steps) == [line]
+    assert [each.whole for each in status.reports] == [True]
+    facts = WELL._replace(status=status)
     assert [each.level for each in told("doubled", facts)] == [OK]
     [finding] = told("differences", facts)
-    assert (finding.level, finding.mend) == (FAILURE, "canwharf sync")
+    assert (finding.level, finding.fix) == (FAILURE, "canwharf sync")
     assert line in finding.what
-    daemon.upkeep.sync()
+    daemon.maintenance.sync()
     [said] = daemon.said("removed unwanted gateway rule")
     assert said.fields == {"source": port, "destination": "can0"}
     assert not daemon.said("removed doubled gateway rule")

@@ -11,9 +11,10 @@ import pytest
 from canwharf.bus.plan import ReplaceRule
 from canwharf.kernel import modules
 from canwharf.kernel.modules import Parameters
-from canwharf.operator import foreign, paint, text
+from canwharf.operator import foreign
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN
-from canwharf.operator.record import record
+from canwharf.operator.render import terminal, text
+from canwharf.operator.render.json import record
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.unit.test_doctor import WELL
@@ -71,30 +72,32 @@ def test_a_rule_of_somebody_else_is_said_once_and_for_what_it_does(case: Case, t
     for fd in (False, True):
         flags = case.flags | wire.IIF_TX_OK
         two.kernel.add_rule(source, destination, fd=fd, flags=flags, more=case.more)
-    sight = seen(two)._replace(parameters=Parameters(case.hops))
-    (crossing,) = foreign.crossings(sight)
+    status = seen(two)._replace(parameters=Parameters(case.hops))
+    (crossing,) = foreign.crossings(status)
     assert crossing.what == f"forwards {case.does}"
-    (finding,) = CHECKS["foreign"](WELL._replace(sight=sight))
+    (finding,) = CHECKS["foreign"](WELL._replace(status=status))
     assert finding.level == WARN
     assert finding.what.startswith(f"a gateway rule of somebody else, {source} -> {destination}, ")
-    assert finding.mend.count("cangw -D") == 2
-    assert finding.mend.count("-l 1") == (2 if case.more else 0), "exactly that rule"
-    assert text.render(sight, paint.plain).count(f"{source} -> {destination}") <= 2, "once a bus"
+    assert finding.fix.count("cangw -D") == 2
+    assert finding.fix.count("-l 1") == (2 if case.more else 0), "exactly that rule"
+    assert text.render(status, terminal.plain).count(f"{source} -> {destination}") <= 2, (
+        "once a bus"
+    )
 
 
 def test_can_gw_loaded_with_more_hops_does_no_harm_and_is_said(two: Daemon) -> None:
-    sight = seen(two)._replace(parameters=Parameters(3, vcan_echo=True))
-    hops, echo = CHECKS["parameters"](WELL._replace(sight=sight))
+    status = seen(two)._replace(parameters=Parameters(3, vcan_echo=True))
+    hops, echo = CHECKS["parameters"](WELL._replace(status=status))
     assert (hops.level, echo.level) == (OK, OK)
     assert "max_hops=3" in hops.what
     assert "echo=1" in echo.what
-    shown = text.render(sight, paint.plain)
+    shown = text.render(status, terminal.plain)
     assert "max_hops=3" in shown
-    assert json.loads(json.dumps(record(sight)))["parameters"] == {
+    assert json.loads(json.dumps(record(status)))["parameters"] == {
         "max_hops": 3,
         "vcan_echo": True,
     }
-    assert "max_hops" not in text.render(seen(two), paint.plain)
+    assert "max_hops" not in text.render(seen(two), terminal.plain)
 
 
 @pytest.mark.parametrize("hops", [1, 3])
@@ -103,15 +106,15 @@ def test_rules_of_an_earlier_version_double_frames_where_can_gw_lets_them(
 ) -> None:
     """Then status does not say that all hear each other, and the doctor says what helps."""
     daemon = aged(tmp_path, hops)
-    sight = seen(daemon)
-    assert any(isinstance(step, ReplaceRule) for step in sight.steps)
-    facts = WELL._replace(sight=sight)
+    status = seen(daemon)
+    assert any(isinstance(step, ReplaceRule) for step in status.steps)
+    facts = WELL._replace(status=status)
     (doubled,) = CHECKS["doubled"](facts)
     assert doubled.level == (FAILURE if hops > 1 else OK)
-    assert doubled.mend == ("canwharf sync" if hops > 1 else "")
+    assert doubled.fix == ("canwharf sync" if hops > 1 else "")
     (different,) = CHECKS["differences"](facts)
     assert different.level == FAILURE
-    shown = text.render(sight, paint.plain)
+    shown = text.render(status, terminal.plain)
     assert ("more than once" in shown) == (hops > 1)
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from canwharf.docker.routes import Routes
+from canwharf.daemon.calls import front_ends
 from tests.fake.daemon import Daemon
 from tests.fake.http import Loop
 from tests.fake.kernel import FakeKernel
@@ -78,7 +78,7 @@ def test_any_fields_get_an_answer_of_the_protocols_form(
         kernel = FakeKernel()
         daemon = Daemon(Path(directory), kernel)
         before = kernel.snapshot()
-        routes = Routes(daemon.service, daemon.upkeep.sync)
+        routes = front_ends(daemon.service, daemon.maintenance.sync)
         status, body = routes.answer(f"/NetworkDriver.{call}", json.dumps(content).encode())
         answer = json.loads(body)
         assert status in (200, 400), answer
@@ -95,6 +95,6 @@ def test_the_harness_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_arguments: object) -> None:
         raise RuntimeError("as a bug would")
 
-    monkeypatch.setattr("canwharf.docker.server.Connection._refuse", dies)
+    monkeypatch.setattr("canwharf.daemon.server.Connection._refuse", dies)
     with pytest.raises(RuntimeError):
         outlives([CORPUS["tls-hello"] + b"\r\n\r\n"])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from canwharf.docker.names import Names
 from canwharf.kernel.link import Link
-from canwharf.operator import mermaid, svg
-from canwharf.operator.drawing import Drawing, Line, Plug, draw
+from canwharf.operator.render import mermaid, svg
+from canwharf.operator.render.layout import Drawing, Line, Plug, draw
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 from tests.unit.test_status import busy, seen
@@ -131,10 +131,10 @@ def test_a_bus_that_goes_on_in_the_next_row_says_so() -> None:
 
 def test_a_name_that_no_document_may_have(busy: Daemon) -> None:
     """A container's interface may have any character in its name; the drawing stays well-formed."""
-    (picture,) = (sight := seen(busy)).pictures
+    (report,) = (status := seen(busy)).reports
     inside = Link(3, "\033[<&")
-    members = tuple(each._replace(inside=inside) for each in picture.members)
-    drawn = draw(sight._replace(pictures=(picture._replace(members=members),)))
+    members = tuple(each._replace(inside=inside) for each in report.members)
+    drawn = draw(status._replace(reports=(report._replace(members=members),)))
     texts = [each.text for each in ET.fromstring(svg.render(drawn)).iter()]
     assert texts.count("?[<&") == 2
     assert '|"?[#lt;#amp;<br/>' in mermaid.render(drawn)

@@ -68,7 +68,7 @@ def test_a_name_is_a_host_name_and_there_once(guests: Guests) -> None:
 
 @pytest.mark.parametrize("cut", ["sender", "receiver"])
 def test_what_is_sent_over_a_cut_cable_is_lost_in_silence(guests: Guests, cut: str) -> None:
-    """For good: it does not come when the cable is mended."""
+    """For good: it does not come when the cable is fixed."""
     sending, receiving = guests.hub.cable("a"), guests.hub.cable("b")
     a, b, c = guests.boot(sending), guests.boot(receiving), guests.boot(guests.hub.cable("c"))
     cable = sending if cut == "sender" else receiving
@@ -77,7 +77,7 @@ def test_what_is_sent_over_a_cut_cable_is_lost_in_silence(guests: Guests, cut: s
         a.send(A)
     if cut == "receiver":  # the third is not concerned
         assert {c.recv(2000) for _frame in range(100)} == {A}
-    cable.mend()
+    cable.fix()
     a.send(LAST)
     assert b.recv(2000) == LAST
 

@@ -16,8 +16,8 @@ import pytest
 
 import canwharf
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
-from canwharf.cli import log
-from canwharf.cli.log import reporter
+from canwharf.daemon import log
+from canwharf.daemon.log import reporter
 
 SOURCE = Path(canwharf.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs/logs.md"

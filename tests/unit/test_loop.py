@@ -11,9 +11,10 @@ from typing import cast
 
 import pytest
 
-from canwharf.bus.upkeep import Upkeep
-from canwharf.cli import serve
-from canwharf.docker.server import Server
+from canwharf.bus.maintain import Maintenance
+from canwharf.daemon import loop
+from canwharf.daemon.calls import KIND
+from canwharf.daemon.server import Server
 
 CALL = b"POST /Plugin.Activate HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n"
 
@@ -54,7 +55,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(serve, "monotonic", clock)
+    monkeypatch.setattr(loop, "monotonic", clock)
     return clock
 
 
@@ -71,12 +72,12 @@ def rounds(path: str, *turns: Callable[[socket.socket], object]) -> list[str]:
     ):
         listening.bind(path)
         listening.listen()
-        server = Server(selector, listening, done.answer)
+        server = Server(selector, listening, done.answer, KIND)
         selector.turns = [
             *(lambda turn=turn: turn(caller) for turn in turns),
             lambda: asking.send(b"\x0f"),
         ]
-        serve._loop(selector, asked, server, cast(Upkeep, done), [])
+        loop.run(selector, asked, server, cast(Maintenance, done), [])
         server.close()
     return done.done
 
@@ -118,7 +119,7 @@ def test_only_work_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Recorded, "run", lambda _self, _now, _active: working.append(limits[-1]))
     rounds(path, acts, lambda _caller: None)
     assert waiting == [0]
-    assert set(working) == {serve._WORK}
+    assert set(working) == {loop.WORK}
     assert limits[-1] == 0
 
 
@@ -147,4 +148,4 @@ def test_each_caller_has_the_whole_limit(tmp_path: Path, monkeypatch: pytest.Mon
     works = [number for number, each in enumerate(done) if not each.startswith("alarm")]
     assert done.count("/Plugin.Activate") == 8
     assert "upkeep" in done
-    assert {done[number - 1] for number in works} == {f"alarm {serve._WORK}"}
+    assert {done[number - 1] for number in works} == {f"alarm {loop.WORK}"}

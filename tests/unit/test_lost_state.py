@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from canwharf.bus.events import ERROR, WARNING
+from canwharf.bus.maintain import GRACE
 from canwharf.bus.model import Settings
-from canwharf.bus.upkeep import GRACE
-from canwharf.cli import serve
+from canwharf.daemon import run
 from canwharf.docker import engine
 from canwharf.errors import KernelError, StartError, StateError
 from canwharf.kernel import namespace
@@ -55,7 +55,7 @@ def rebuild(daemon: Daemon, known: Known, monkeypatch: pytest.MonkeyPatch) -> No
         return known
 
     monkeypatch.setattr(engine, "networks", networks)
-    serve._rebuild(daemon.service, 0.2, {})
+    run._rebuild(daemon.service, 0.2, {})
 
 
 def test_with_the_engines_help_nothing_is_lost(
@@ -67,10 +67,10 @@ def test_with_the_engines_help_nothing_is_lost(
     rebuild(later, ALL, monkeypatch)
     assert later.service.state.networks == busy.service.state.networks
     applied = len(later.kernel.applied)
-    assert later.upkeep.repair()
+    assert later.maintenance.repair()
     assert later.kernel.applied[applied:] == []
     assert later.kernel.snapshot() == before
-    later.upkeep.run(0.0, active=True)
+    later.maintenance.run(0.0, active=True)
     again = later.restarted().service.state
     assert again.networks == busy.service.state.networks
     assert again.complete
@@ -92,7 +92,7 @@ def test_without_the_engine_what_the_kernel_holds_is_adopted(
         "can",
         "own",
     }
-    assert later.upkeep.repair()
+    assert later.maintenance.repair()
     for interface, members in (("vcan0", 3), ("can0", 2)):
         assert len(later.present(interface)) == members
         later.assert_exactly_once(interface)
@@ -117,9 +117,9 @@ def test_an_engine_that_starts_after_us_is_asked_when_it_runs(
     later = lose(busy)
     rebuild(later, None, monkeypatch)
     assert "idle" not in later.service.state.networks
-    later.upkeep.run(0.0, active=True)
+    later.maintenance.run(0.0, active=True)
     later.engine = ALL
-    later.upkeep.run(GRACE, active=False)
+    later.maintenance.run(GRACE, active=False)
     assert "idle" in later.service.state.networks
     assert "vcan5" in later.kernel.names()
     later.engine = {}  # from now on it is not asked again
@@ -145,12 +145,12 @@ def test_what_a_pair_said_of_its_network_is_put_right_by_the_engine(
     later = lose(daemon)
     rebuild(later, None, monkeypatch)
     assert later.service.state.networks["n1"].called("e1") == state.networks["n1"].called("e1")
-    later.upkeep.run(0.0, active=True)
+    later.maintenance.run(0.0, active=True)
     later.engine = told
-    later.upkeep.run(GRACE, active=False)
+    later.maintenance.run(GRACE, active=False)
     assert later.service.state == state
     assert later.kernel.snapshot() == before
-    later.upkeep.run(2 * GRACE, active=False)
+    later.maintenance.run(2 * GRACE, active=False)
     assert later.restarted().service.state == state
 
 
@@ -168,14 +168,14 @@ def test_an_adapter_that_is_unplugged_meanwhile_keeps_its_name(
     daemon.kernel.unplug("can0")
     later = lose(daemon)
     rebuild(later, None, monkeypatch)
-    later.upkeep.run(0.0, active=True)
+    later.maintenance.run(0.0, active=True)
     assert "can0" not in later.kernel.names()
     assert later.said("the adapter is missing, waiting for it")
     later.engine = {"n1": given}
-    later.upkeep.run(GRACE, active=False)
+    later.maintenance.run(GRACE, active=False)
     assert later.service.state.networks == before
     link = later.kernel.plug("can0")
-    later.upkeep.run(GRACE + 1, active=True)
+    later.maintenance.run(GRACE + 1, active=True)
     assert link.up
     later.assert_exactly_once("can0")
 
@@ -185,7 +185,7 @@ def test_a_first_start_with_an_engine_is_remembered(
 ) -> None:
     """Nothing was lost; the engine is not asked at each start."""
     rebuild(daemon, {}, monkeypatch)
-    daemon.upkeep.run(0.0, active=False)
+    daemon.maintenance.run(0.0, active=False)
     assert daemon.restarted().service.state.complete
     assert daemon.events == []
 
@@ -210,7 +210,7 @@ def test_adopting_a_network_touches_nothing(daemon: Daemon, kernel: FakeKernel) 
     assert daemon.service.state.networks["n1"].settings == Settings("vcan0", "can")
     (event,) = daemon.said("adopted network")
     assert (event.level, event.fields) == (WARNING, {"network": "n1", "interface": "vcan0"})
-    daemon.upkeep.run(0.0, active=True)
+    daemon.maintenance.run(0.0, active=True)
     assert kernel.link("vcan0").up
     assert "n1" in daemon.restarted().service.state.networks
 
@@ -223,7 +223,7 @@ def test_pairs_of_others_are_not_adopted(busy: Daemon, kernel: FakeKernel) -> No
     later = lose(busy)
     later.service.adopt_pairs(lost=True)
     assert set(later.service.state.networks) == {"n1", "n2"}
-    later.upkeep.repair()
+    later.maintenance.repair()
     assert {f"cwh00000000000{number}" for number in (1, 2, 3)} <= kernel.names()
 
 
@@ -238,7 +238,7 @@ def test_a_pair_that_was_half_made_is_not_adopted(busy: Daemon) -> None:
     later = lose(busy)
     later.service.adopt_pairs(lost=True)
     assert "half" not in later.service.state.networks["n1"].endpoints
-    later.upkeep.repair()
+    later.maintenance.repair()
     assert len(before - later.kernel.names()) == 2
     assert len(later.present("vcan0")) == 3
     later.assert_exactly_once("vcan0")
@@ -255,7 +255,7 @@ def test_nothing_to_adopt_writes_nothing(daemon: Daemon) -> None:
 
 def load(daemon: Daemon) -> bool:
     """Whether the state is lost."""
-    state = serve._load(daemon.store, DRIVER, daemon.events.append)
+    state = run._load(daemon.store, DRIVER, daemon.events.append)
     assert state.complete or not state.networks
     return not state.complete
 
@@ -325,11 +325,11 @@ def test_a_lost_state_on_a_bad_disk_cuts_nobody_off(
 
     monkeypatch.setattr(later.store, "save", refuse)
     rebuild(later, ALL, monkeypatch)
-    again = later.upkeep.run(0.0, active=False)
+    again = later.maintenance.run(0.0, active=False)
     assert later.kernel.snapshot() == before
     assert again is not None
     monkeypatch.setattr(later.store, "save", save)
-    later.upkeep.run(again, active=False)
+    later.maintenance.run(again, active=False)
     assert later.restarted().service.state.networks == busy.service.state.networks
 
 
@@ -349,7 +349,7 @@ def test_a_removal_that_the_kernel_refuses_is_not_adopted_again(busy: Daemon) ->
     with pytest.raises(KernelError):
         busy.service.delete_endpoint("n1", "e1")
     busy.kernel.stop_faults()
-    busy.upkeep.run(0.0, active=True)
+    busy.maintenance.run(0.0, active=True)
     assert not busy.said("adopted endpoint")
     assert len(busy.present("vcan0")) == 2
     busy.assert_exactly_once("vcan0")

@@ -2,7 +2,7 @@
 
 Theory of operation. The machine plays the container engine, whose memory is the model, the
 machine's operator, its power switch and everybody else on the host. After each step the daemon
-has its turn (`Upkeep.repair`), and then the fake kernel is compared with the model.
+has its turn (`Maintenance.repair`), and then the fake kernel is compared with the model.
 
 Rules:
 
@@ -206,16 +206,16 @@ class Host(RuleBasedStateMachine):
 
     @rule(fault=FAULTS, name=INTERFACE)
     def repair_fails(self, fault: Fault, name: str) -> None:
-        """Upkeep meets a fault, whatever it was about to do; it raises nothing."""
+        """Maintenance meets a fault, whatever it was about to do; it raises nothing."""
         if name in self.kernel.names() and self._is_ours(self.kernel.link(name)):
             self.kernel.delete_link(name)
-        self._call(fault._replace(again=False), self.daemon.upkeep.repair)
+        self._call(fault._replace(again=False), self.daemon.maintenance.repair)
 
     @rule()
     def look(self) -> None:
         """A grace period has passed. Who was not in doubt before the last one is not collected."""
         fresh = self._known_endpoints() & (self.endpoints.keys() - self.doubted)
-        self.daemon.upkeep.look()
+        self.daemon.maintenance.resync()
         self.tampered = self.unnoticed = False
         assert fresh <= self._known_endpoints()
         self.doubted = self._known_endpoints() - set(self._running())
@@ -362,7 +362,7 @@ class Host(RuleBasedStateMachine):
     def all_is_well(self) -> None:
         if self.unnoticed or not hasattr(self, "daemon"):
             return
-        assert self.daemon.upkeep.repair()
+        assert self.daemon.maintenance.repair()
         self.daemon.service.save()
         self._forget_foreign_rules()
         state = self.daemon.service.state
@@ -379,7 +379,7 @@ class Host(RuleBasedStateMachine):
         for interface in state.interfaces():
             self._assert_bus(state, interface)
         applied = len(self.kernel.applied)
-        assert self.daemon.upkeep.repair()
+        assert self.daemon.maintenance.repair()
         assert self.kernel.applied[applied:] == [], "it does not come to rest"
 
     def _assert_nothing_left_over(self, state: State) -> None:
@@ -508,7 +508,7 @@ class Host(RuleBasedStateMachine):
             self.kernel.stop_faults()
             self.daemon = self.daemon.restarted()
             if fault.again or fault.disk:
-                self.daemon.upkeep.repair()
+                self.daemon.maintenance.repair()
                 call()
                 return True
             return False

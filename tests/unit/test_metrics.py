@@ -23,9 +23,10 @@ from prometheus_client.parser import text_string_to_metric_families
 import canwharf
 from canwharf.bus.events import ERROR, INFO, WARNING, Event
 from canwharf.bus.kinds import ERRORS, RECOVERIES
-from canwharf.bus.survey import REASONS, Kernel, survey
-from canwharf.cli import figures, main
-from canwharf.cli.metrics import INTERVAL, Metrics
+from canwharf.bus.report import REASONS, Kernel, bus_reports
+from canwharf.cli import main
+from canwharf.daemon import bus_metrics
+from canwharf.daemon.metrics import INTERVAL, Metrics
 from canwharf.docker.containers import PAUSE
 from canwharf.errors import KernelError, StartError
 from canwharf.kernel import gateway
@@ -317,10 +318,10 @@ def test_an_adapter(daemon: Daemon, scraped: Scraped, kernel: FakeKernel) -> Non
     assert found["canwharf_adapter_bus_offs_total", "can0"] == 0
     link = Link(9, "can0", "can", controller=Controller(3, errors=(255, 7), statistics=COUNTED))
     bus = daemon.service.state
-    (picture,) = survey(bus, Kernel([link]))
+    (report,) = bus_reports(bus, Kernel([link]))
     told = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in figures._adapters([picture])
+        for family in bus_metrics._adapters([report])
         for sample in family.samples
     }
     assert told["canwharf_adapter_state", "can0", "bus-off"] == 1
@@ -574,7 +575,7 @@ def test_without_the_package_the_error_says_how_to_get_it(
 ) -> None:
     """It is an extra."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    monkeypatch.delitem(sys.modules, "canwharf.cli.metrics")
+    monkeypatch.delitem(sys.modules, "canwharf.daemon.metrics")
     words = ["serve", "--metrics", "127.0.0.1:9273", "--state-dir", str(tmp_path)]
     assert main(words) == 1
     assert "pip install 'canwharf[metrics]'" in capsys.readouterr().err
@@ -586,6 +587,6 @@ def test_without_metrics_nothing_of_them_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "canwharf.bus.service" in loaded
-    dear = {"prometheus_client", "canwharf.cli.metrics", "canwharf.cli.figures"}
-    dear |= {"canwharf.bus.traffic", "canwharf.bus.survey", "canwharf.bus.kinds"}
-    assert not loaded & (dear | {"canwharf.docker.containers", "canwharf.docker.ancestor"})
+    dear = {"prometheus_client", "canwharf.daemon.metrics", "canwharf.daemon.bus_metrics"}
+    dear |= {"canwharf.bus.traffic", "canwharf.bus.report", "canwharf.bus.kinds"}
+    assert not loaded & (dear | {"canwharf.docker.containers", "canwharf.docker.migration"})

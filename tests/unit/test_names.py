@@ -11,8 +11,8 @@ import pytest
 
 from canwharf.bus import naming
 from canwharf.bus.model import Endpoint, Settings
+from canwharf.daemon.calls import Calls, front_ends
 from canwharf.docker import api
-from canwharf.docker.routes import Routes
 from canwharf.errors import ConflictError, KernelError, NamespaceError, OptionError, RequestError
 from canwharf.kernel import namespace
 from canwharf.kernel.message import Message
@@ -30,12 +30,12 @@ def _namespaces(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def docker(daemon: Daemon) -> Routes:
+def docker(daemon: Daemon) -> Calls:
     daemon.service.create_network("n1", {"can.name": "can"})
-    return Routes(daemon.service, daemon.upkeep.sync)
+    return front_ends(daemon.service, daemon.maintenance.sync)
 
 
-def call(docker: Routes, name: str, more: Mapping[str, object]) -> dict[str, object]:
+def call(docker: Calls, name: str, more: Mapping[str, object]) -> dict[str, object]:
     _status, body = docker.answer(f"/NetworkDriver.{name}", json.dumps({**IDS, **more}).encode())
     answer: dict[str, object] = json.loads(body)
     return answer
@@ -43,7 +43,7 @@ def call(docker: Routes, name: str, more: Mapping[str, object]) -> dict[str, obj
 
 @pytest.mark.parametrize("option", ["can.ifname", IFNAME])
 def test_docker_is_told_to_leave_it_alone(
-    docker: Routes, daemon: Daemon, kernel: FakeKernel, option: str
+    docker: Calls, daemon: Daemon, kernel: FakeKernel, option: str
 ) -> None:
     """By our word and by Compose's; Docker would give it a number otherwise."""
     assert call(docker, "CreateEndpoint", {"Options": {option: "can1"}}) == {}
@@ -57,7 +57,7 @@ def test_docker_is_told_to_leave_it_alone(
     assert kernel.names() == {"lo", "vcan0"}
 
 
-def test_two_words_for_one_name(docker: Routes) -> None:
+def test_two_words_for_one_name(docker: Calls) -> None:
     """Equal they are no contradiction."""
     for name, refused in (("can1", False), ("can2", True)):
         options = {"can.ifname": "can1", IFNAME: name}
@@ -67,7 +67,7 @@ def test_two_words_for_one_name(docker: Routes) -> None:
 
 @pytest.mark.parametrize("key", [None, "", "/run/docker/netns/none"])
 def test_where_the_namespace_comes_later_the_join_says_what_to_do(
-    docker: Routes, kernel: FakeKernel, key: str | None
+    docker: Calls, kernel: FakeKernel, key: str | None
 ) -> None:
     """As with Docker before version 28; nothing is made, under this or any other name."""
     call(docker, "CreateEndpoint", {"Options": {"can.ifname": "can1"}})
@@ -79,7 +79,7 @@ def test_where_the_namespace_comes_later_the_join_says_what_to_do(
 
 
 @pytest.mark.parametrize("key", [5, "relative", "/with\0zero", "/half\ud800", ["/x"]])
-def test_a_namespace_is_a_path(docker: Routes, key: object) -> None:
+def test_a_namespace_is_a_path(docker: Calls, key: object) -> None:
     """A request that is not of the protocol's form, and no internal error."""
     with pytest.raises(RequestError, match="field SandboxKey must be a path"):
         api.join_request({**IDS, "SandboxKey": key})
@@ -175,7 +175,7 @@ def test_an_end_in_the_middle_leaves_nothing_that_is_not_known(
     kernel.stop_faults()
     lost = daemon.restarted()
     lost.service.state = lost.service.state.without_endpoint("n1", "e1")
-    lost.upkeep.recover()
+    lost.maintenance.recover()
     assert len(kernel.links("c")) == sends - 1  # one with an alias is adopted, never removed
     lost.assert_exactly_once("vcan0")
     assert lost.service.join("n1", "e1", "/ns/c").placed if sends == 2 else True
@@ -233,7 +233,7 @@ def test_adopted_by_the_alias_alone(daemon: Daemon, kernel: FakeKernel) -> None:
     later.service.adopt_pairs(lost=True)
     network = later.service.state.networks["n1"]
     assert [network.called(each) for each in ("e1", "e2")] == [("", "can1"), ("can", "")]
-    later.upkeep.repair()
+    later.maintenance.repair()
     assert kernel.snapshot().links == before.links
 
 
@@ -259,7 +259,7 @@ def test_whose_namespace_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 # A whole name and a prefix in one container
 
 
-def beside(docker: Routes, daemon: Daemon, path: str) -> dict[str, object]:
+def beside(docker: Calls, daemon: Daemon, path: str) -> dict[str, object]:
     """A container has can0 by its whole name; the answer to a Join on a second bus, by prefix."""
     daemon.service.create_network("n2", {"can.interface": "vcan1", "can.name": "can"})
     assert call(docker, "CreateEndpoint", {"Options": {"can.ifname": "can0"}}) == {}
@@ -270,7 +270,7 @@ def beside(docker: Routes, daemon: Daemon, path: str) -> dict[str, object]:
 
 
 def test_a_prefix_beside_a_whole_name_gets_the_next_number(
-    docker: Routes, daemon: Daemon, kernel: FakeKernel
+    docker: Calls, daemon: Daemon, kernel: FakeKernel
 ) -> None:
     """Docker would count from 0, come upon can0, and name an interface of ours in its error."""
     assert beside(docker, daemon, "/ns/c") == {"DisableGatewayService": True}
@@ -278,20 +278,20 @@ def test_a_prefix_beside_a_whole_name_gets_the_next_number(
     daemon.assert_exactly_once("vcan0")
     daemon.assert_exactly_once("vcan1")
     later = daemon.restarted()
-    assert later.upkeep.recover()
+    assert later.maintenance.recover()
     later.assert_exactly_once("vcan1")
-    call(Routes(later.service, later.upkeep.sync), "DeleteEndpoint", {})
+    call(front_ends(later.service, later.maintenance.sync), "DeleteEndpoint", {})
     assert {link.name for link in kernel.links("c")} == {"can1"}
 
 
 def test_in_another_container_it_has_the_first(
-    docker: Routes, daemon: Daemon, kernel: FakeKernel
+    docker: Calls, daemon: Daemon, kernel: FakeKernel
 ) -> None:
     beside(docker, daemon, "/ns/d")
     assert {link.name for link in kernel.links("d")} == {"can0"}
 
 
-def test_an_older_engine_numbers_it(docker: Routes, daemon: Daemon) -> None:
+def test_an_older_engine_numbers_it(docker: Calls, daemon: Daemon) -> None:
     """It has made no namespace yet, so there is no whole name in there either."""
     answer = beside(docker, daemon, "/var/run/docker/netns/x")
     names = answer["InterfaceName"]
@@ -300,15 +300,15 @@ def test_an_older_engine_numbers_it(docker: Routes, daemon: Daemon) -> None:
 
 
 def test_a_container_that_is_full(
-    docker: Routes, daemon: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    docker: Calls, daemon: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("canwharf.bus.placing._NUMBERS", range(1))
+    monkeypatch.setattr("canwharf.bus.target._NUMBERS", range(1))
     answer = beside(docker, daemon, "/ns/c")
     assert answer == {"Err": "all of can0 to can0 are taken there"}
     assert {link.name for link in kernel.links("c")} == {"can0"}
 
 
-def test_another_error_is_told_at_once(docker: Routes, daemon: Daemon, kernel: FakeKernel) -> None:
+def test_another_error_is_told_at_once(docker: Calls, daemon: Daemon, kernel: FakeKernel) -> None:
     """Only a name that is taken asks for the next one."""
     daemon.service.create_network("n2", {"can.interface": "vcan1", "can.name": "can"})
     call(docker, "CreateEndpoint", {"Options": {"can.ifname": "can0"}})

@@ -13,7 +13,7 @@ import pytest
 
 from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
-from canwharf.cli.options import Option, Place
+from canwharf.cli.options import Argument, Option
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.service.units import Units
 
@@ -134,7 +134,7 @@ def test_bash_offers_what_can_follow(tree: Path, words: list[str], offered: list
 def test_bash_offers_every_option_of_a_verb(tree: Path, verb: str) -> None:
     """All that --help lists, and --help."""
     options = import_module(f"canwharf.cli.{verb}").OPTIONS
-    named = [f"--{row.name}" for row in options if not isinstance(row, Place)]
+    named = [f"--{row.name}" for row in options if not isinstance(row, Argument)]
     assert complete(tree, verb, "-") == [*named, "--help"]
 
 

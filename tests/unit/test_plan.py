@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.bus.model import Bus, Endpoint, Network, Settings, State
+from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
     AddRule,
-    Claim,
+    BringUp,
     DeleteLink,
     DeleteRule,
     MakeBus,
@@ -23,7 +24,6 @@ from canwharf.bus.plan import (
     is_ours,
     plan,
 )
-from canwharf.bus.view import View
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 
@@ -38,8 +38,8 @@ class Host(NamedTuple):
     links: dict[int, Link]
     rules: Counter[Rule]
 
-    def view(self) -> View:
-        return View(self.links.values(), self.rules.elements())
+    def view(self) -> Observed:
+        return Observed(self.links.values(), self.rules.elements())
 
     def named(self, name: str) -> Link | None:
         return next((link for link in self.links.values() if link.name == name), None)
@@ -58,7 +58,7 @@ class Host(NamedTuple):
                     assert host.named(port.name) is None
                     index = max({*self.links, *links}) + 1
                     links[index] = Link(index, port.name, alias=port.alias)
-                case Claim(port, found):
+                case BringUp(port, found):
                     assert links[found.ifindex] == found
                     assert not (found.up and found.alias == port.alias)
                     links[found.ifindex] = found._replace(up=True, alias=port.alias)
@@ -94,8 +94,8 @@ class Case(NamedTuple):
         ours = {link.name for link in self.host.links.values() if is_ours(link, DRIVER)}
         return ours | {p.name for bus in self.buses() for p in (bus.interface, *bus.endpoints)}
 
-    def plan(self, host: Host, focus: set[str] | None = None) -> Plan:
-        wanted = self.everything() if focus is None else focus
+    def plan(self, host: Host, targets: set[str] | None = None) -> Plan:
+        wanted = self.everything() if targets is None else targets
         return plan(DRIVER, self.buses(), host.view(), wanted, self.joining)
 
 
@@ -226,7 +226,7 @@ def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.Data
         match step:
             case AddRule() | ReplaceRule() | DeleteRule():
                 assert whole or joining in (step.source, step.destination)
-            case Claim(_, link):
+            case BringUp(_, link):
                 assert link.name == joining
             case _:
                 assert not isinstance(step, DeleteLink)

@@ -21,7 +21,7 @@ class Link:
     def cut(self) -> None:
         self.whole = False
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         self.whole = True
 
 
@@ -82,7 +82,7 @@ def test_the_link_and_the_power(
     assert script(hosts, "b ls", monkeypatch) == prompt.FAILED
     said = capsys.readouterr()
     assert "b is off: boot b" in said.out + said.err
-    script(hosts, "mend\nboot b", monkeypatch)
+    script(hosts, "fix\nboot b", monkeypatch)
     assert hosts[0].link.whole
     assert hosts[1].alive
     assert hosts[1].commands == ["docker"]

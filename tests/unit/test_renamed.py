@@ -23,19 +23,19 @@ def test_a_host_end_that_is_renamed_is_still_its_endpoints(daemon: Daemon) -> No
     for endpoint in ("e1", "e2"):
         daemon.run_container("n1", endpoint)
     kernel.rename(daemon.port("n1", "e1"), "front")
-    assert daemon.upkeep.repair()
+    assert daemon.maintenance.repair()
     daemon.run_container("n1", "e3")
     kernel.delete_link("vcan0")
-    assert daemon.upkeep.repair()
+    assert daemon.maintenance.repair()
     members = ["vcan0", "front", daemon.port("n1", "e2"), daemon.port("n1", "e3")]
     for sender in members:
         assert set(kernel.deliveries(sender).values()) == {1}
         assert {name for name, _fd in kernel.deliveries(sender)} == {*members} - {sender}
     kernel.set_up("front", up=False)
-    assert daemon.upkeep.repair()
+    assert daemon.maintenance.repair()
     assert kernel.link("front").up
     next_life = daemon.restarted()
-    assert not next_life.upkeep.sync().steps
+    assert not next_life.maintenance.sync().steps
     next_life.service.delete_endpoint("n1", "e1")
     assert "front" not in kernel.names()
 
@@ -56,7 +56,7 @@ def test_a_host_end_that_is_renamed_before_its_container_took_the_other(daemon: 
     daemon.service.create_endpoint("n1", "e1", {})
     joined = daemon.service.join("n1", "e1")
     kernel.rename(daemon.port("n1", "e1"), "front")
-    daemon.upkeep.sync()
+    daemon.maintenance.sync()
     kernel.move(joined.interface, "e1", new_name="can0")
     assert kernel.link("can0", "e1").peer is kernel.link("front")
 
@@ -73,7 +73,7 @@ def test_two_adapters_that_change_names_change_buses(daemon: Daemon, lost: bool)
         rename(kernel, *names)
     if lost:
         kernel.overrun()
-    assert daemon.upkeep.repair()
+    assert daemon.maintenance.repair()
     daemon.assert_exactly_once("can0")
     daemon.assert_exactly_once("can1")
     assert len(kernel.rules) == 2 * 3
@@ -87,9 +87,9 @@ def test_a_sync_does_not_call_a_rule_doubled_that_was_left_behind(daemon: Daemon
     kernel.plug("can0")
     daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
     daemon.run_container("n1", "e1")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     rename(kernel, "can0", "can7")
-    told = words.changes(daemon.upkeep.sync())
+    told = words.changes(daemon.maintenance.sync())
     port = daemon.port("n1", "e1")
     line = f"delete a renamed interface's gateway rule can7 -> {port} (classic, error frames)"
     assert line in told
@@ -103,12 +103,12 @@ def test_an_adapter_that_got_another_name_is_off_the_bus(daemon: Daemon) -> None
     daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
     for endpoint in ("e1", "e2"):
         daemon.run_container("n1", endpoint)
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     before = set(kernel.rules)
     rename(kernel, "can0", "motor")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     assert len(kernel.rules) == 4, "the containers among each other"
     rename(kernel, "motor", "can0")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     assert set(kernel.rules) == before
     daemon.assert_exactly_once("can0")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from canwharf.docker.routes import Routes
+from canwharf.daemon.calls import front_ends
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -24,7 +24,7 @@ class Docker:
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
-        self.routes = Routes(daemon.service, daemon.upkeep.sync)
+        self.routes = front_ends(daemon.service, daemon.maintenance.sync)
 
     def call(self, name: str, content: object = None) -> tuple[int, Mapping[str, object]]:
         body = b"" if content is None else json.dumps(content).encode()
@@ -240,5 +240,5 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(
 
 def test_the_doctor_asks_why_the_state_could_not_be_written(daemon: Daemon) -> None:
     """Docker never does: only the daemon sees what its disk takes."""
-    routes = Routes(daemon.service, daemon.upkeep.sync, lambda: "no space")
+    routes = front_ends(daemon.service, daemon.maintenance.sync, lambda: "no space")
     assert routes.answer("/Canwharf.State", b"{}") == (200, b'{"Fault": "no space"}')

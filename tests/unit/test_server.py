@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from canwharf.docker.server import CALLS
+from canwharf.daemon.calls import KIND
 from tests.fake.http import Loop
 
 
@@ -113,7 +113,7 @@ def test_a_body_that_is_too_large_is_refused_though_the_caller_sends_on(loop: Lo
     """5 MB are not kept, and the caller gets to read why instead of a broken pipe."""
     caller = loop.caller()
     caller.send(request(b"x" * 5_000_000))
-    assert f"larger than {CALLS.body} bytes" in caller.refused(413)
+    assert f"larger than {KIND.body} bytes" in caller.refused(413)
     assert caller.ended()
     assert loop.calls == []
     assert_alive(loop)
@@ -122,7 +122,7 @@ def test_a_body_that_is_too_large_is_refused_though_the_caller_sends_on(loop: Lo
 def test_a_body_of_just_the_limit_is_taken(loop: Loop) -> None:
     """The limit itself is allowed."""
     caller = loop.caller()
-    caller.send(request(b"x" * CALLS.body))
+    caller.send(request(b"x" * KIND.body))
     assert caller.answers() == [(200, loop.answer)]
 
 
@@ -210,7 +210,7 @@ def test_a_request_that_is_not_complete_in_time_is_ended(loop: Loop) -> None:
     assert "not complete" in caller.refused(408)
     assert later is not None
     assert len(loop.server.connections) == 1
-    assert loop.server.expire(monotonic() + CALLS.deadline) is None
+    assert loop.server.expire(monotonic() + KIND.deadline) is None
     assert not loop.server.connections
 
 
@@ -218,7 +218,7 @@ def test_a_head_that_is_not_complete_in_time_is_ended(loop: Loop) -> None:
     """One byte is the beginning of a request."""
     caller = loop.caller()
     caller.send(b"P")
-    assert loop.server.expire(monotonic() + CALLS.deadline + 1) is not None
+    assert loop.server.expire(monotonic() + KIND.deadline + 1) is not None
     assert "not complete" in caller.refused(408)
 
 
@@ -227,7 +227,7 @@ def test_half_a_call_behind_a_whole_one_is_ended_in_time_too(loop: Loop) -> None
     caller = loop.caller()
     caller.send(request(b"one") + request(b"two")[:-1])
     assert caller.answers() == [(200, loop.answer)]
-    loop.server.expire(monotonic() + CALLS.deadline + 1)
+    loop.server.expire(monotonic() + KIND.deadline + 1)
     assert "not complete" in caller.refused(408)
 
 
@@ -265,7 +265,7 @@ def test_a_caller_that_does_not_wait_for_the_answer_ends_nothing_but_itself(
     caller.close()
     loop.step()
     assert_alive(loop)
-    loop.server.expire(monotonic() + CALLS.deadline)
+    loop.server.expire(monotonic() + KIND.deadline)
     assert_alive(loop)
 
 
@@ -274,7 +274,7 @@ def test_a_caller_that_is_gone_when_its_time_is_up_ends_nothing_but_itself(loop:
     caller = loop.caller()
     caller.send(b"P")
     caller.close()
-    loop.server.expire(monotonic() + CALLS.deadline + 1)
+    loop.server.expire(monotonic() + KIND.deadline + 1)
     assert_alive(loop)
 
 

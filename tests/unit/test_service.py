@@ -44,7 +44,7 @@ def test_somebody_elses_vcan_is_never_deleted_nor_brought_up(
     daemon.run_container("n1", "e")
     daemon.service.delete_endpoint("n1", "e")
     daemon.service.delete_network("n1")
-    daemon.upkeep.recover()
+    daemon.maintenance.recover()
     assert kernel.snapshot() == before
 
 
@@ -310,7 +310,7 @@ def test_a_doubled_rule_is_removed(daemon: Daemon, kernel: FakeKernel) -> None:
     daemon.run_container("n1", "e1")
     kernel.add_rule("vcan0", daemon.port("n1", "e1"))
     later = daemon.restarted()
-    later.upkeep.recover()
+    later.maintenance.recover()
     assert len(later.said("removed doubled gateway rule")) == 1
     later.assert_exactly_once("vcan0")
 
@@ -345,7 +345,7 @@ def test_foreign_rules_stay(daemon: Daemon, kernel: FakeKernel) -> None:
         kernel.add_rule("can7", "vcan0", flags=0),
     ]
     later = daemon.restarted()
-    later.upkeep.recover()
+    later.maintenance.recover()
     later.run_container("n1", "e1")
     later.service.delete_endpoint("n1", "e1")
     assert sorted(kernel.rules) == sorted(foreign)

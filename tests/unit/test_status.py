@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus.rehearsal import rehearse
-from canwharf.bus.survey import Kernel, survey
+from canwharf.bus.dryrun import dry_run
+from canwharf.bus.report import Kernel, bus_reports
 from canwharf.bus.words import changes
-from canwharf.cli import main, status
+from canwharf.cli import main
 from canwharf.docker import names
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
@@ -22,10 +22,10 @@ from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.modules import Parameters
 from canwharf.kernel.netlink import Request
-from canwharf.operator import paint, text
-from canwharf.operator import sight as sights
-from canwharf.operator.record import record
-from canwharf.operator.sight import Sight, _unused
+from canwharf.operator import status as statuses
+from canwharf.operator.render import terminal, text
+from canwharf.operator.render.json import record
+from canwharf.operator.status import Status, _unused
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -37,24 +37,24 @@ def seen(
     names: Names | None = NAMES,
     controller: Controller | None = None,
     devices: Mapping[str, tuple[str, str]] = {},
-) -> Sight:
-    """As `sight.look` gathers it, of the fake kernel."""
+) -> Status:
+    """As `status.collect` gathers it, of the fake kernel."""
     kernel = daemon.kernel
     links = [
         each._replace(controller=controller) if each.name == "can0" else each
         for each in link.links(kernel)
     ]
     away = {each.ifindex: Link(3, "can0") for each in links if each.peer_away}
-    state, done = rehearse(daemon.service.state, daemon.store, kernel, served=True)
+    state, done = dry_run(daemon.service.state, daemon.store, kernel, served=True)
     held = Kernel(links, gateway.entries(kernel), away, kernel.max_hops)
-    pictures = survey(state, held, names.members if names else {})
-    return Sight(
+    reports = bus_reports(state, held, names.members if names else {})
+    return Status(
         "canwharf",
         412,
         names=names,
-        pictures=tuple(pictures),
+        reports=tuple(reports),
         hardware=devices,
-        unused=_unused(links, pictures),
+        unused=_unused(links, reports),
         steps=done.steps,
         changes=tuple(changes(done)),
         faults=done.faults,
@@ -62,8 +62,8 @@ def seen(
     )
 
 
-def shown(sight: Sight) -> str:
-    return text.render(sight, paint.plain)
+def shown(status: Status) -> str:
+    return text.render(status, terminal.plain)
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def test_the_gateway_is_asked_once(
         return FakeKernel.dump(kernel, request)
 
     monkeypatch.setattr(kernel, "dump", dump)
-    monkeypatch.setattr(sights, "Store", lambda _directory: busy.store)
+    monkeypatch.setattr(statuses, "Store", lambda _directory: busy.store)
     monkeypatch.setattr(names, "ask", lambda _driver: NAMES)
-    found = sights.look("/nowhere/canwharf.sock", "/nowhere", kernel)
+    found = statuses.collect("/nowhere/canwharf.sock", "/nowhere", kernel)
     assert asked.count(uapi.RTM_GETROUTE) == 1
-    assert [each.whole for each in found.pictures] == [True]
+    assert [each.whole for each in found.reports] == [True]
 
 
 def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel) -> None:
@@ -168,7 +168,7 @@ def test_an_adapter(daemon: Daemon, kernel: FakeKernel) -> None:
 
 def test_nothing_there(daemon: Daemon) -> None:
     assert shown(seen(daemon)) == "canwharf: the daemon runs (process 412); there is no bus"
-    lost = Sight("canwharf", stored=False, names=NAMES)
+    lost = Status("canwharf", stored=False, names=NAMES)
     assert shown(lost) == ("canwharf: the daemon does not run; no network was ever kept here")
 
 
@@ -176,24 +176,24 @@ def test_one_bus_of_several(busy: Daemon, kernel: FakeKernel) -> None:
     """By its interface, or a network's name or id; its differences alone."""
     busy.service.create_network("n2", {"can.interface": "vcan1"})
     kernel.set_up("vcan1", up=False)
-    sight = seen(busy)
+    status = seen(busy)
     for name in ("vcan1", "powertrain", "n2"):
-        (picture,) = sight.only(name).pictures
-        assert picture.interface == "vcan1"
-    assert sight.only("vcan1").changes == ("bring up and name interface vcan1",)
-    assert sight.only("bus0").changes == ()
+        (report,) = status.only(name).reports
+        assert report.interface == "vcan1"
+    assert status.only("vcan1").changes == ("bring up and name interface vcan1",)
+    assert status.only("bus0").changes == ()
     with pytest.raises(CanwharfError, match=r"no bus nope; there are: vcan0, vcan1"):
-        sight.only("nope")
+        status.only("nope")
 
 
 def test_colours_say_what_the_words_say(busy: Daemon) -> None:
     """Without them it is the same text."""
-    sight = seen(busy)
-    colours = text.render(sight, paint.coloured)
+    status = seen(busy)
+    colours = text.render(status, terminal.colored)
     assert "\033[32mall hear each other\033[0m" in colours
-    for code in (paint.GOOD, paint.BAD, paint.DOUBTFUL, paint.STRONG, paint.FAINT):
+    for code in (terminal.GOOD, terminal.BAD, terminal.DOUBTFUL, terminal.STRONG, terminal.FAINT):
         colours = colours.replace(f"\033[{code}m", "")
-    assert colours.replace("\033[0m", "") == shown(sight)
+    assert colours.replace("\033[0m", "") == shown(status)
 
 
 def test_a_terminal_without_lines(busy: Daemon) -> None:
@@ -202,14 +202,14 @@ def test_a_terminal_without_lines(busy: Daemon) -> None:
 
 def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None:
     """A container that may rename its interface does not write to the operator's terminal."""
-    (picture,) = seen(busy).pictures
+    (report,) = seen(busy).reports
     members = [
         each._replace(inside=each.inside._replace(name="a\033[2J\u202e"))
-        for each in picture.members
+        for each in report.members
         if each.inside
     ]
-    hostile = picture._replace(members=(picture.members[0], *members))
-    told = shown(seen(busy)._replace(pictures=(hostile,), changes=("add a\nb",)))
+    hostile = report._replace(members=(report.members[0], *members))
+    told = shown(seen(busy)._replace(reports=(hostile,), changes=("add a\nb",)))
     assert "├── ecu1  a?[2J?  cwh" in told
     assert "  add a?b" in told
     assert all(each.isprintable() or each == "\n" for each in told)
@@ -217,7 +217,7 @@ def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None
 
 
 @pytest.mark.parametrize(
-    ("terminal", "environment", "expected"),
+    ("attended", "environment", "expected"),
     [
         (True, {"TERM": "linux"}, True),
         (True, {"TERM": "dumb"}, False),
@@ -225,25 +225,25 @@ def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None
         (False, {"TERM": "linux"}, False),
     ],
 )
-def test_where_colours_go(terminal: bool, environment: dict[str, str], expected: bool) -> None:
+def test_where_colours_go(attended: bool, environment: dict[str, str], expected: bool) -> None:
     """Not into a file, nor to a terminal that would show their codes."""
-    assert (paint.brush(terminal, environment) is paint.coloured) == expected
+    assert (terminal.color(attended, environment) is terminal.colored) == expected
 
 
 @pytest.mark.parametrize("columns", [24, 40, 60, 80, 200])
-@pytest.mark.parametrize("brush", [paint.plain, paint.coloured])
+@pytest.mark.parametrize("color", [terminal.plain, terminal.colored])
 def test_a_narrow_terminal(
-    busy: Daemon, kernel: FakeKernel, columns: int, brush: paint.Paint
+    busy: Daemon, kernel: FakeKernel, columns: int, color: terminal.Color
 ) -> None:
     """Nothing is cut, and a counter stays beside its name; where there is room it is the table."""
     kernel.rules.pop()
     busy.service.create_endpoint("n1", "e3" * 32, {})
-    sight = seen(busy, NAMES._replace(containers={"e1": "a-project-name-of-many-words_ecu1"}))
+    status = seen(busy, NAMES._replace(containers={"e1": "a-project-name-of-many-words_ecu1"}))
     code = re.compile("\033\\[\\d*m")
-    told = code.sub("", text.render(sight, brush, columns))
+    told = code.sub("", text.render(status, color, columns))
     lines = told.split("\n")
     assert max(map(len, lines)) <= columns
-    wide = shown(sight)
+    wide = shown(status)
     kept = re.compile(r"[\s├└─│]+")
     assert kept.sub("", told) == kept.sub("", wide)
     if columns >= 40:
@@ -254,7 +254,7 @@ def test_a_narrow_terminal(
 def test_a_member_on_40_columns(busy: Daemon) -> None:
     """As on a telephone, or in half a window."""
     one, two = busy.port("n1", "e1"), busy.port("n1", "e2")
-    assert text.render(seen(busy), paint.plain, 40) == (
+    assert text.render(seen(busy), terminal.plain, 40) == (
         "canwharf: the daemon runs (process 412)\n"
         "\n"
         "vcan0  virtual, up, CAN FD\n"
@@ -274,25 +274,25 @@ def test_what_is_no_terminal_gets_whole_lines_unless_it_says_how_wide_it_is(
     columns: str, busy: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`canwharf status | grep ecu1` finds its counters; `watch canwharf status` is legible."""
-    sight = seen(busy)
-    monkeypatch.setattr(status, "look", lambda *_arguments: sight)
+    shown_status = seen(busy)
+    monkeypatch.setattr("canwharf.cli.status.collect", lambda *_arguments: shown_status)
     monkeypatch.setenv("COLUMNS", columns)
     assert main(["status"]) == 0
     told = capsys.readouterr().out
-    assert told == text.render(sight, paint.plain, int(columns or 0)) + "\n"
+    assert told == text.render(shown_status, terminal.plain, int(columns or 0)) + "\n"
     assert (max(map(len, told.splitlines())) > 40) == (not columns)
 
 
 def test_a_screen_that_is_too_small(busy: Daemon) -> None:
     """What is watched stays in its place: the top of it, and a word that there is more."""
-    words = text.render(seen(busy), paint.coloured)
-    assert paint.fit(words, 80, 24) == words
-    *lines, last = paint.fit(words, 80, 5).split("\n")
+    words = text.render(seen(busy), terminal.colored)
+    assert terminal.fit(words, 80, 24) == words
+    *lines, last = terminal.fit(words, 80, 5).split("\n")
     assert lines == words.split("\n")[:4]
     assert last == "... 4 more lines"
-    narrow = paint.fit(words, 30, 5).split("\n")  # the first line takes two of these
+    narrow = terminal.fit(words, 30, 5).split("\n")  # the first line takes two of these
     assert narrow[:-1] == words.split("\n")[:3]
-    assert paint.fit(words, 10, 1) == "... 8 more lines"
+    assert terminal.fit(words, 10, 1) == "... 8 more lines"
 
 
 def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
@@ -329,8 +329,8 @@ def test_what_machines_read_is_documented(busy: Daemon, kernel: FakeKernel) -> N
     busy.service.create_network("n2", {"can.interface": "can0"})
     kernel.add_rule("can0", "vcan0")
     kernel.rules.pop()
-    sight = seen(busy, NAMES, Controller(0), {"can0": ("mcp251xfd", "spi0.0")})
-    told = record(sight)
+    status = seen(busy, NAMES, Controller(0), {"can0": ("mcp251xfd", "spi0.0")})
+    told = record(status)
     fields = _fields(told)
     assert {"gaps", "heard", "within_the_bus", "device", "bus_offs"} <= fields
     page = (Path(__file__).parents[2] / "docs/status.md").read_text(encoding="utf-8")
@@ -355,7 +355,7 @@ def test_the_driver_of_an_adapter(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_written_is_told_at_once(busy: Daemon) -> None:
     """No container could join, however well the buses look."""
     fault = "cannot write /var/lib/canwharf/state.json: Read-only file system"
-    sight = seen(busy)._replace(write_fault=fault)
-    assert shown(sight).splitlines()[1] == fault
-    assert record(sight)["write_fault"] == fault
+    status = seen(busy)._replace(write_fault=fault)
+    assert shown(status).splitlines()[1] == fault
+    assert record(status)["write_fault"] == fault
     assert record(seen(busy))["write_fault"] is None

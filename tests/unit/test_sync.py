@@ -11,26 +11,26 @@ from typing import get_args
 import pytest
 
 from canwharf.bus import words
+from canwharf.bus.dryrun import dry_run
+from canwharf.bus.maintain import Outcome
 from canwharf.bus.model import Port
 from canwharf.bus.plan import (
     AddRule,
-    Claim,
+    BringUp,
     Configure,
     DeleteLink,
     DeleteRule,
     MakeBus,
     MakePair,
-    Release,
     Rename,
     ReplaceRule,
     Step,
+    TakeDown,
 )
-from canwharf.bus.rehearsal import rehearse
-from canwharf.bus.upkeep import Outcome
 from canwharf.cli import main, sync
-from canwharf.docker import listener
-from canwharf.docker.routes import Routes
-from canwharf.kernel.can import Setup
+from canwharf.daemon import instance
+from canwharf.daemon.calls import front_ends
+from canwharf.kernel.can import CanSettings
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 from tests.fake.daemon import Daemon
@@ -42,24 +42,24 @@ def busy(daemon: Daemon) -> Daemon:
     daemon.service.create_network("n1", {"vxcan.id": "1"})
     daemon.run_container("n1", "e1")
     daemon.run_container("n1", "e2")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     return daemon
 
 
 def rehearsed(daemon: Daemon, *, served: bool = True) -> Outcome:
-    return rehearse(daemon.service.state, daemon.store, daemon.kernel, served=served).outcome
+    return dry_run(daemon.service.state, daemon.store, daemon.kernel, served=served).outcome
 
 
 def synced(daemon: Daemon) -> dict[str, list[str]]:
     """As `canwharf sync` asks for it."""
-    status, body = Routes(daemon.service, daemon.upkeep.sync).answer("/Canwharf.Sync", b"")
+    status, body = front_ends(daemon.service, daemon.maintenance.sync).answer("/Canwharf.Sync", b"")
     assert status == 200
     answer: dict[str, list[str]] = json.loads(body)
     return answer
 
 
 def disturb(daemon: Daemon) -> list[str]:
-    """What somebody may do behind our back; the lines that say what mends it."""
+    """What somebody may do behind our back; the lines that say what fixes it."""
     kernel = daemon.kernel
     one, two = (daemon.port("n1", endpoint) for endpoint in ("e1", "e2"))
     index = {name: kernel.link(name).index for name in ("vcan1", one, two)}
@@ -109,7 +109,7 @@ def test_the_last_line_sums_up(
 
     monkeypatch.setattr(sync, "call", ask)
     monkeypatch.setattr(sync, "Netlink", lambda: busy.kernel)
-    monkeypatch.setattr(listener, "server", lambda _driver: 412)
+    monkeypatch.setattr(instance, "process_of", lambda _driver: 412)
     monkeypatch.setattr(sync, "Store", lambda _directory: busy.store)
     words = ["sync", *["--dry-run"] * dry]
     assert main(words) == 0
@@ -128,7 +128,7 @@ def test_a_failure_is_in_the_sum(
     busy.kernel.delete_link("vcan1")
     busy.kernel.refuse(1, errno.ENOMEM)
     monkeypatch.setattr(sync, "call", lambda _socket, _call: synced(busy))
-    monkeypatch.setattr(listener, "server", lambda _driver: 412)
+    monkeypatch.setattr(instance, "process_of", lambda _driver: 412)
     assert main(["sync", "--state-dir", os.path.dirname(busy.store.path)]) == 1
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("failed: ")
@@ -146,9 +146,9 @@ def test_each_kind_of_step_is_in_the_sum() -> None:
         ("removed", DeleteLink(found)),
         ("removed", DeleteRule(rule, "a", "b")),
         ("repaired", ReplaceRule(rule, rule, "a", "b")),
-        ("repaired", Claim(port, found)),
-        ("repaired", Configure(found, Setup(), "")),
-        ("repaired", Release(found)),
+        ("repaired", BringUp(port, found)),
+        ("repaired", Configure(found, CanSettings(), "")),
+        ("repaired", TakeDown(found)),
         ("repaired", Rename(found, "can1")),
     ]
     assert {type(step) for _sort, step in steps} == set(get_args(Step))
@@ -182,9 +182,9 @@ def test_what_could_not_be_put_right_is_told(busy: Daemon) -> None:
 def test_who_serves_is_told_by_the_lock() -> None:
     """Without taking it, even for a moment: a daemon that starts then would be refused."""
     with TemporaryDirectory(dir="/dev/shm") as directory:  # a tmpfs, as /run is
-        assert listener.server("canwharf", directory) == 0
-        lock = listener.reserve("canwharf", directory)
-        assert listener.server("canwharf", directory) == os.getpid()
-        assert listener.server("other", directory) == 0
+        assert instance.process_of("canwharf", directory) == 0
+        lock = instance.reserve("canwharf", directory)
+        assert instance.process_of("canwharf", directory) == os.getpid()
+        assert instance.process_of("other", directory) == 0
         lock.close()
-        assert listener.server("canwharf", directory) == 0
+        assert instance.process_of("canwharf", directory) == 0

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from canwharf.bus.maintain import GRACE
 from canwharf.bus.model import State
-from canwharf.bus.upkeep import GRACE
 from canwharf.errors import StateError
 from tests.fake.daemon import Daemon
 
@@ -19,8 +19,8 @@ def busy(daemon: Daemon) -> Daemon:
     daemon.run_container("n1", "e1")
     daemon.run_container("n1", "e2")
     daemon.service.adopt_networks({})  # nothing is left to be asked
-    assert daemon.upkeep.run(-2 * GRACE, active=False) == -GRACE, "one look after each start"
-    assert daemon.upkeep.run(0.0, active=False) is None
+    assert daemon.maintenance.run(-2 * GRACE, active=False) == -GRACE, "one look after each start"
+    assert daemon.maintenance.run(0.0, active=False) is None
     return daemon
 
 
@@ -28,52 +28,52 @@ def test_an_idle_daemon_is_not_woken(busy: Daemon) -> None:
     """After the one look that follows its start, never."""
     dumps = busy.kernel.dumps
     for now in (1.0, 100.0, 10_000.0):
-        assert busy.upkeep.run(now, active=False) is None
+        assert busy.maintenance.run(now, active=False) is None
     assert busy.kernel.dumps == dumps
-    assert busy.restarted().upkeep.run(0.0, active=False) == GRACE
+    assert busy.restarted().maintenance.run(0.0, active=False) == GRACE
 
 
 def test_some_time_after_anything_happened_there_is_one_full_look(busy: Daemon) -> None:
     """Which finds what the kernel does not announce; after that, nothing wakes us."""
-    assert busy.upkeep.run(10.0, active=True) == 10.0 + GRACE
+    assert busy.maintenance.run(10.0, active=True) == 10.0 + GRACE
     busy.kernel.rules.pop()
     dumps = busy.kernel.dumps
-    assert busy.upkeep.run(11.0, active=True) == 10.0 + GRACE, "it is not put off for ever"
-    assert busy.upkeep.run(9.0 + GRACE, active=False) == 10.0 + GRACE
+    assert busy.maintenance.run(11.0, active=True) == 10.0 + GRACE, "it is not put off for ever"
+    assert busy.maintenance.run(9.0 + GRACE, active=False) == 10.0 + GRACE
     assert busy.kernel.dumps == dumps
-    assert busy.upkeep.run(10.0 + GRACE, active=False) is None
+    assert busy.maintenance.run(10.0 + GRACE, active=False) is None
     assert busy.kernel.dumps > dumps
     busy.assert_exactly_once("vcan0")
-    assert busy.upkeep.run(10.0 + 9 * GRACE, active=False) is None
+    assert busy.maintenance.run(10.0 + 9 * GRACE, active=False) is None
 
 
 def test_an_abandoned_endpoint_is_looked_for_twice(busy: Daemon) -> None:
     """A grace period apart, then it is gone, and there is rest again."""
     busy.kernel.kill_namespace("e1")
-    assert busy.upkeep.run(0.0, active=True) == GRACE
-    assert busy.upkeep.run(GRACE, active=False) == 2 * GRACE
+    assert busy.maintenance.run(0.0, active=True) == GRACE
+    assert busy.maintenance.run(GRACE, active=False) == 2 * GRACE
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1", "e2"}
-    busy.upkeep.run(2 * GRACE, active=False)
+    busy.maintenance.run(2 * GRACE, active=False)
     assert set(busy.service.state.networks["n1"].endpoints) == {"e2"}
-    assert busy.upkeep.run(3 * GRACE, active=False) is None
+    assert busy.maintenance.run(3 * GRACE, active=False) is None
 
 
 def test_a_bus_that_cannot_be_repaired_is_tried_again_at_growing_intervals(busy: Daemon) -> None:
     """Until it can be, or for ever: never at once, never less than once a grace period."""
     busy.kernel.delete_link("vcan0")
     busy.kernel.modules.remove("vcan")
-    now, due = 0.0, busy.upkeep.run(0.0, active=False)
+    now, due = 0.0, busy.maintenance.run(0.0, active=False)
     tried: list[float] = [now]
     for _try in range(10):
         assert due is not None
         errors = len(busy.said("could not repair a bus"))
         tried.append(due)
-        due = busy.upkeep.run(due, active=False)
+        due = busy.maintenance.run(due, active=False)
         assert len(busy.said("could not repair a bus")) > errors
     assert [round(b - a) for a, b in pairwise(tried)] == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
     busy.kernel.modules.add("vcan")
     assert due is not None
-    assert busy.upkeep.run(due, active=False) is None
+    assert busy.maintenance.run(due, active=False) is None
     busy.assert_exactly_once("vcan0")
 
 
@@ -82,10 +82,10 @@ def test_after_a_success_the_intervals_begin_anew(busy: Daemon) -> None:
     for start in (0.0, 1000.0):
         busy.kernel.delete_link("vcan0")
         busy.kernel.modules.remove("vcan")
-        assert busy.upkeep.run(start, active=False) == start + 1
-        assert busy.upkeep.run(start + 1, active=False) == start + 3
+        assert busy.maintenance.run(start, active=False) == start + 1
+        assert busy.maintenance.run(start + 1, active=False) == start + 3
         busy.kernel.modules.add("vcan")
-        assert busy.upkeep.run(start + 3, active=False) is None
+        assert busy.maintenance.run(start + 3, active=False) is None
 
 
 @pytest.mark.parametrize("active", [False, True])
@@ -93,9 +93,9 @@ def test_a_fault_that_is_seen_to_in_between_needs_no_retry(busy: Daemon, active:
     """Somebody else makes what we could not: that is announced."""
     busy.kernel.delete_link("vcan0")
     busy.kernel.modules.remove("vcan")
-    assert busy.upkeep.run(0.0, active=False) == 1.0
+    assert busy.maintenance.run(0.0, active=False) == 1.0
     busy.kernel.add_link("vcan0", "vcan")
-    assert busy.upkeep.run(0.5, active=active) == (0.5 + GRACE if active else None)
+    assert busy.maintenance.run(0.5, active=active) == (0.5 + GRACE if active else None)
     busy.assert_exactly_once("vcan0")
 
 
@@ -103,10 +103,10 @@ def test_other_events_do_not_make_the_retry_forgotten(busy: Daemon) -> None:
     """A call for another network comes while a bus waits for its retry."""
     busy.kernel.delete_link("vcan0")
     busy.kernel.modules.remove("vcan")
-    assert busy.upkeep.run(0.0, active=False) == 1.0
-    assert busy.upkeep.run(0.5, active=True) == 1.0
+    assert busy.maintenance.run(0.0, active=False) == 1.0
+    assert busy.maintenance.run(0.5, active=True) == 1.0
     busy.kernel.modules.add("vcan")
-    assert busy.upkeep.run(1.0, active=False) == 0.5 + GRACE
+    assert busy.maintenance.run(1.0, active=False) == 0.5 + GRACE
     busy.assert_exactly_once("vcan0")
 
 
@@ -114,11 +114,11 @@ def test_a_retry_looks_at_everything_anew(busy: Daemon) -> None:
     """What we believe of the kernel may be why it fails."""
     busy.kernel.delete_link("vcan0")
     busy.kernel.modules.remove("vcan")
-    due = busy.upkeep.run(0.0, active=False)
+    due = busy.maintenance.run(0.0, active=False)
     assert due is not None
     busy.kernel.modules.add("vcan")
     busy.kernel.rules.clear()
-    assert busy.upkeep.run(due, active=False) is None
+    assert busy.maintenance.run(due, active=False) is None
     busy.assert_exactly_once("vcan0")
 
 
@@ -134,9 +134,9 @@ def test_what_could_not_be_written_is_written_later(
     monkeypatch.setattr(busy.store, "save", full)
     with pytest.raises(StateError):
         busy.service.delete_endpoint("n1", "e1")
-    assert busy.upkeep.run(0.0, active=False) == 1.0
-    assert busy.upkeep.run(1.0, active=False) == 3.0
+    assert busy.maintenance.run(0.0, active=False) == 1.0
+    assert busy.maintenance.run(1.0, active=False) == 3.0
     assert len(busy.said("could not write the state, trying again")) == 2
     monkeypatch.setattr(busy.store, "save", save)
-    assert busy.upkeep.run(3.0, active=False) is None
+    assert busy.maintenance.run(3.0, active=False) is None
     assert set(busy.restarted().service.state.networks["n1"].endpoints) == {"e2"}

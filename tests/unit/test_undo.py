@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.bus import naming
-from canwharf.bus.upkeep import GRACE
+from canwharf.bus.maintain import GRACE
 from canwharf.errors import CanwharfError, KernelError, StateError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
@@ -137,7 +137,7 @@ def test_a_removal_that_fails_is_finished_later(
     gone = busy.service.state
     assert ("n0" in gone.networks) == (name == "delete_endpoint")
     assert ("e1" in gone.networks["n1"].endpoints) == (name == "delete_network")
-    assert busy.upkeep.run(0.0, active=False) == GRACE, "it is not tried again and again"
+    assert busy.maintenance.run(0.0, active=False) == GRACE, "it is not tried again and again"
     assert busy.service.state == gone == busy.store.load(gone.driver)[0]
     REMOVALS[name](busy)
     busy.assert_exactly_once("vcan0")
@@ -157,7 +157,7 @@ def test_a_refusal_while_a_bus_is_being_recovered_is_made_good(busy: Daemon, pla
         busy.service.join("n1", "waiting")
     except KernelError:
         busy.kernel.stop_faults()
-        busy.upkeep.repair()
+        busy.maintenance.repair()
     assert len(busy.present("vcan0")) >= 3
     assert "vcan0" in busy.kernel.names()
     busy.assert_exactly_once("vcan0")
@@ -180,7 +180,7 @@ def test_a_crash_after_any_send_is_recovered_from(busy: Daemon, name: str, sends
         crashed = True
     busy.kernel.stop_faults()
     later = busy.restarted()
-    later.upkeep.recover()
+    later.maintenance.recover()
     if crashed and name in ("create_network", "join unknown"):
         assert later.kernel.snapshot() == before
     call(later)
@@ -247,7 +247,7 @@ def test_a_peer_that_dies_during_a_join_is_looked_for_and_left_out(
     joined = busy.service.join("n1", "waiting")
     monkeypatch.undo()
     kernel.move(joined.interface, "waiting")
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert set(busy.present("vcan0")) >= {busy.port("n1", each) for each in ("e1", "waiting")}
     assert not [name for name in kernel.names() if name.startswith("cwc")]
     busy.assert_exactly_once("vcan0")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from canwharf.bus import naming
-from canwharf.docker.routes import Routes
+from canwharf.daemon.calls import front_ends
 from tests.fake.daemon import Daemon
 
 POOL = [{"AddressSpace": "LocalDefault", "Pool": "fd00::/64", "Gateway": "fd00::1/64"}]
@@ -19,7 +19,7 @@ INTERNAL = naming.host_end("n1", "e1")
 def call(daemon: Daemon, what: str, **content: object) -> str:
     """What Docker is told of a call; empty if all went well."""
     body = json.dumps({"NetworkID": "n1", **content}).encode()
-    routes = Routes(daemon.service, daemon.upkeep.sync)
+    routes = front_ends(daemon.service, daemon.maintenance.sync)
     _status, answer = routes.answer(f"/NetworkDriver.{what}", body)
     return str(json.loads(answer).get("Err", ""))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus.maintain import GRACE
 from canwharf.bus.service import Known
-from canwharf.bus.upkeep import GRACE
 from canwharf.errors import UnknownNetworkError
 from tests.fake.daemon import Daemon
 
@@ -34,7 +34,7 @@ def test_a_container_starts_as_soon_as_docker_tells_of_its_network(lost: Daemon)
     lost.engine = ALL
     lost.run_container("n1", "e1")
     lost.assert_exactly_once("vcan0")
-    lost.upkeep.run(0.0, active=True)
+    lost.maintenance.run(0.0, active=True)
     assert "vcan5" in lost.kernel.names()
     assert lost.store.load("canwharf")[0].complete
 
@@ -49,11 +49,11 @@ def test_a_network_that_docker_does_not_know_is_an_error_that_says_so(lost: Daem
 
 def test_docker_is_asked_without_a_call_at_growing_intervals(lost: Daemon) -> None:
     """The bus interfaces are back soon after Docker serves; without Docker, all comes to rest."""
-    now, due = 0.0, lost.upkeep.run(0.0, active=False)
+    now, due = 0.0, lost.maintenance.run(0.0, active=False)
     times = []
     while due is not None and now < 10_000:
         before, now = lost.asked, due
-        due = lost.upkeep.run(now, active=False)
+        due = lost.maintenance.run(now, active=False)
         if lost.asked > before:
             times.append(now)
     assert due is None
@@ -62,7 +62,7 @@ def test_docker_is_asked_without_a_call_at_growing_intervals(lost: Daemon) -> No
     again = lost.restarted()
     again.service.state = again.service.state._replace(complete=False)
     again.engine = ALL
-    again.upkeep.run(0.0, active=False)
-    again.upkeep.run(5.0, active=False)
+    again.maintenance.run(0.0, active=False)
+    again.maintenance.run(5.0, active=False)
     assert {"vcan0", "vcan5"} <= again.kernel.names()
-    assert again.upkeep.run(GRACE, active=False) is None
+    assert again.maintenance.run(GRACE, active=False) is None

@@ -30,7 +30,7 @@ def test_an_upgrade_leads_to_exactly_once(tmp_path: Path, hops: int) -> None:
     daemon = aged(tmp_path, hops)
     host = daemon.kernel.deliveries("vcan0")
     assert (max(host.values()) == 1) == (hops == 1)
-    assert daemon.upkeep.recover()
+    assert daemon.maintenance.recover()
     daemon.assert_exactly_once("vcan0")
     assert {rule.limit for rule in daemon.kernel.rules} == {1}
     (event,) = daemon.said("replaced gateway rules of an earlier version")
@@ -42,14 +42,14 @@ def test_an_upgrade_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     """Half of the rules are new: none is added to one that is there."""
     daemon = aged(tmp_path)
     daemon.kernel.refuse(9)
-    assert not daemon.upkeep.recover()
-    assert daemon.restarted().upkeep.recover()
+    assert not daemon.maintenance.recover()
+    assert daemon.restarted().maintenance.recover()
     daemon.assert_exactly_once("vcan0")
 
 
 def test_who_asks_first_is_told_what_they_are(tmp_path: Path) -> None:
     daemon = aged(tmp_path)
-    told = words.changes(daemon.upkeep.sync())
+    told = words.changes(daemon.maintenance.sync())
     port = daemon.port("n1", "e1")
     line = f"replace an earlier version's gateway rule vcan0 -> {port} (classic, FD)"
     assert line in told

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from canwharf.bus.survey import FAULTS, REASONS, Picture
-from canwharf.cli.figures import Buses
+from canwharf.bus.report import FAULTS, REASONS, BusReport
+from canwharf.daemon.bus_metrics import Buses
 from canwharf.docker.names import Names
 from canwharf.kernel.can import Controller
-from canwharf.operator import paint, text
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, Finding
-from canwharf.operator.drawing import draw
-from canwharf.operator.record import record
-from canwharf.operator.sight import Sight
+from canwharf.operator.render import terminal, text
+from canwharf.operator.render.json import record
+from canwharf.operator.render.layout import draw
+from canwharf.operator.status import Status
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
@@ -49,17 +49,17 @@ def somebody_elses(kernel: FakeKernel, port: str) -> None:
     kernel.add_link(port, "vcan")
 
 
-def findings(check: str, sight: Sight) -> list[Finding]:
-    return list(CHECKS[check](WELL._replace(sight=sight)))
+def findings(check: str, status: Status) -> list[Finding]:
+    return list(CHECKS[check](WELL._replace(status=status)))
 
 
-def only(sight: Sight) -> Picture:
-    (picture,) = sight.pictures
-    return picture
+def only(status: Status) -> BusReport:
+    (report,) = status.reports
+    return report
 
 
 @pytest.mark.parametrize(
-    ("disturb", "fault", "words", "mend"),
+    ("disturb", "fault", "words", "fix"),
     [
         (
             inside_down,
@@ -74,18 +74,18 @@ def only(sight: Sight) -> Picture:
     ],
 )
 def test_a_container_that_hears_nobody(
-    busy: Daemon, disturb: Disturb, fault: str, words: str, mend: str
+    busy: Daemon, disturb: Disturb, fault: str, words: str, fix: str
 ) -> None:
     """No reader is told that all is well: neither a person, nor a program, nor the doctor."""
     port = busy.port("n1", "e1")
     disturb(busy.kernel, port)
-    sight = seen(busy)
-    told = text.render(sight, paint.plain)
+    status = seen(busy)
+    told = text.render(status, terminal.plain)
     assert "all hear each other" not in told
     (line,) = [each for each in told.splitlines() if "hears nobody" in each]
     assert line.startswith("  ecu1 hears nobody and is not heard: ")
     assert words in line
-    (bus,) = json.loads(json.dumps(record(sight)))["buses"]
+    (bus,) = json.loads(json.dumps(record(status)))["buses"]
     assert bus["whole"] is False
     assert [each["fault"] for each in bus["members"]] == [None, fault, None]
     others = {"vcan0", busy.port("n1", "e2")}
@@ -93,32 +93,32 @@ def test_a_container_that_hears_nobody(
         ends for other in others for ends in ((port, other), (other, port))
     }
     assert {(each["reason"], each["heard"]) for each in bus["gaps"]} == {(fault, "not at all")}
-    (finding,) = findings("members", sight)
-    assert (finding.level, finding.mend) == (FAILURE, mend)
+    (finding,) = findings("members", status)
+    assert (finding.level, finding.fix) == (FAILURE, fix)
     assert words in finding.what
     assert finding.safe == (fault == "down")
-    (drawn,) = draw(sight).lines
+    (drawn,) = draw(status).lines
     assert [plug.there for plug in drawn.plugs] == [False, True]
 
 
 def test_the_command_of_a_container_with_a_hostile_interface(busy: Daemon) -> None:
     """Its name is the container's choice, and the command is root's."""
     busy.kernel.link("can0", "e1").up = False
-    sight = seen(busy)
+    status = seen(busy)
     members = [
         each._replace(inside=each.inside._replace(name="a;reboot")) if each.inside else each
-        for each in only(sight).members
+        for each in only(status).members
     ]
-    hostile = sight._replace(pictures=(only(sight)._replace(members=tuple(members)),))
+    hostile = status._replace(reports=(only(status)._replace(members=tuple(members)),))
     (finding,) = findings("members", hostile)
-    assert finding.mend.endswith("ip link set 'a;reboot' up")
+    assert finding.fix.endswith("ip link set 'a;reboot' up")
 
 
 def test_without_docker_the_doctor_knows_no_command(busy: Daemon) -> None:
     """A container has no name then; that it hears nobody is told all the same."""
     busy.kernel.delete_link(busy.port("n1", "e1"))
     (finding,) = findings("members", seen(busy, None))
-    assert (finding.level, finding.mend) == (FAILURE, "")
+    assert (finding.level, finding.fix) == (FAILURE, "")
     assert "endpoint e1 hears nobody" in finding.what
 
 
@@ -131,24 +131,24 @@ def test_a_container_that_only_docker_knows(busy: Daemon) -> None:
     """Its interface was deleted and its record collected; it runs, and is on the bus for Docker."""
     busy.service.delete_endpoint("n1", "e1")
     known = NAMES._replace(members={"n1": {"e1", "e2", "not an id"}})
-    sight = seen(busy, known)
-    assert not only(sight).whole
+    status = seen(busy, known)
+    assert not only(status).whole
     assert "ecu1 hears nobody and is not heard: it has no interface" in text.render(
-        sight, paint.plain
+        status, terminal.plain
     )
-    assert findings("members", sight)[0].mend == "docker restart ecu1"
+    assert findings("members", status)[0].fix == "docker restart ecu1"
 
 
 def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon) -> None:
     """It ended while the daemon was away; its record goes by itself."""
     busy.kernel.kill_namespace("e1")
     assert not only(seen(busy)).whole  # nobody told that it has ended
-    sight = seen(busy, NAMES._replace(members={"n1": {"e2"}}))
-    assert only(sight).whole
-    told = text.render(sight, paint.plain)
+    status = seen(busy, NAMES._replace(members={"n1": {"e2"}}))
+    assert only(status).whole
+    told = text.render(status, terminal.plain)
     assert "all hear each other" in told
     assert "has ended" in told
-    (bus,) = json.loads(json.dumps(record(sight)))["buses"]
+    (bus,) = json.loads(json.dumps(record(status)))["buses"]
     assert [each["gone"] for each in bus["members"]] == [False, True, False]
 
 
@@ -161,16 +161,16 @@ def test_an_adapter_that_nobody_hears(daemon: Daemon, kernel: FakeKernel) -> Non
     assert only(seen(daemon, NAMES, Controller(0))).whole
     assert not only(seen(daemon, NAMES, Controller(3))).whole
     link.carrier = False
-    sight = seen(daemon, NAMES, Controller(0))
-    assert only(sight).members[0].fault == "no-carrier"
-    assert "nothing goes to or from can0: it has no carrier" in text.render(sight, paint.plain)
-    assert [each.level for each in findings("buses", sight)] == [FAILURE]
+    status = seen(daemon, NAMES, Controller(0))
+    assert only(status).members[0].fault == "no-carrier"
+    assert "nothing goes to or from can0: it has no carrier" in text.render(status, terminal.plain)
+    assert [each.level for each in findings("buses", status)] == [FAILURE]
     link.carrier = True
     kernel.set_up("can0", up=False)
     assert only(seen(daemon, NAMES, Controller(4))).members[0].fault == "down"
     kernel.unplug("can0")
-    sight = seen(daemon)
-    assert [each.fault for each in only(sight).members] == ["missing", ""]
+    status = seen(daemon)
+    assert [each.fault for each in only(status).members] == ["missing", ""]
     kernel.add_link("can0", "vcan")  # and takes its name
     assert only(seen(daemon)).members[0].fault == "missing"
 
@@ -184,9 +184,9 @@ def test_a_lent_adapter_that_nobody_took(daemon: Daemon, kernel: FakeKernel) -> 
     daemon.run_container("n1", "e1")
     assert only(seen(daemon)).whole
     kernel.move("can0", "", "e1", "can0")
-    sight = seen(daemon)
-    assert only(sight).members[0].fault == "not-taken"
-    assert "ecu1 hears nobody" in text.render(sight, paint.plain)
+    status = seen(daemon)
+    assert only(status).members[0].fault == "not-taken"
+    assert "ecu1 hears nobody" in text.render(status, terminal.plain)
 
 
 def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
@@ -209,18 +209,18 @@ def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel
     port = busy.port("n1", "e1")
     kernel.add_rule("vcan0", port, flags=wire.ECHO)
     kernel.add_rule("vcan0", port, fd=True, flags=wire.ECHO)
-    sight = seen(busy)
-    picture = only(sight)
-    assert picture.gaps == tuple(("vcan0", port, kind, "doubled") for kind in ("FD", "classic"))
-    told = text.render(sight, paint.plain)
+    status = seen(busy)
+    report = only(status)
+    assert report.gaps == tuple(("vcan0", port, kind, "doubled") for kind in ("FD", "classic"))
+    told = text.render(status, terminal.plain)
     assert "all hear each other" not in told
     assert "  ecu1 hears host more than once (FD, classic)" in told
     assert "  a gateway rule of somebody else: vcan0 -> " in told
-    (bus,) = json.loads(json.dumps(record(sight)))["buses"]
+    (bus,) = json.loads(json.dumps(record(status)))["buses"]
     assert bus["whole"] is False
     assert {each["heard"] for each in bus["gaps"]} == {"more than once"}
-    assert findings("members", sight) == []
-    assert [each.level for each in findings("foreign", sight)] == [FAILURE]
+    assert findings("members", status) == []
+    assert [each.level for each in findings("foreign", status)] == [FAILURE]
     figures = {
         each.labels["reason"]: each.value
         for family in Buses(busy.service, kernel, dict).collect()
@@ -247,14 +247,14 @@ def test_a_host_end_that_takes_no_fd(busy: Daemon, kernel: FakeKernel) -> None:
 def test_a_renamed_host_end_is_told_by_its_alias(busy: Daemon, kernel: FakeKernel) -> None:
     """It is on the bus under its new name; no command would cut the container off."""
     kernel.rename(busy.port("n1", "e1"), "front")
-    sight = seen(busy)
-    picture = only(sight)
-    assert picture.whole
-    assert [each.interface for each in picture.members][1] == "front"
-    assert {each.source for each in picture.directions} >= {"front"}
-    assert picture.others == ()
-    assert "all hear each other" in text.render(sight, paint.plain)
-    assert {each.level for each in findings("foreign", sight)} == {OK}
+    status = seen(busy)
+    report = only(status)
+    assert report.whole
+    assert [each.interface for each in report.members][1] == "front"
+    assert {each.source for each in report.directions} >= {"front"}
+    assert report.others == ()
+    assert "all hear each other" in text.render(status, terminal.plain)
+    assert {each.level for each in findings("foreign", status)} == {OK}
     rule = kernel.rules.pop()
     assert "front" in only(seen(busy)).gaps[0][:2] or rule.source != kernel.link("front").index
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from canwharf.bus import naming
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias
-from canwharf.kernel.can import Setup
+from canwharf.kernel.can import CanSettings
 
 
 class Adapter(NamedTuple):
@@ -24,7 +24,7 @@ class Adapter(NamedTuple):
     into the one container, `force` that settings of somebody else are overridden.
     """
 
-    setup: Setup = Setup()
+    setup: CanSettings = CanSettings()
     errors: bool = True
     moved: bool = False
     force: bool = False
@@ -42,7 +42,7 @@ class Endpoint(NamedTuple):
     name: str = ""
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """Where a container's end is made: the descriptor of its namespace, its name there."""
 
     namespace: int

@@ -9,7 +9,7 @@ Rules:
   other end has exactly this name, `… BUS NAME exact`. DRIVER is the name that the container
   engine knows us by; what bears another driver's alias is not ours.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
-  that is lent to a container and may come back under another name. Neither is ours to delete.
+  that moves into a container and may come back under another name. Neither is ours to delete.
 - What is not exactly such an alias belongs to somebody else. What has one is known by it, under
   whatever name: a host end that was renamed is still its endpoint's.
 """

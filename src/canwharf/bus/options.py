@@ -26,7 +26,7 @@ from canwharf.bus.model import Adapter, Endpoint, Settings
 from canwharf.bus.values import Unit
 from canwharf.errors import OptionError
 from canwharf.kernel import can
-from canwharf.kernel.can import Setup
+from canwharf.kernel.can import CanSettings
 
 _ENGINES = ("com.docker.",)
 _PREFIX_OPTIONS = ("vxcan.peer", "can.name")
@@ -113,7 +113,7 @@ def parse_adapter(asked: Mapping[str, str]) -> Adapter:
     mask, flags = sum(modes), sum(flag for flag, on in modes.items() if on)
     if tdc := given.get("can.tdc-mode"):
         mask, flags = mask | can.TDC_MASK, flags | can.TDC_MODES[tdc]
-    setup = Setup(**numbers, **points, mask=mask, modes=flags)
+    setup = CanSettings(**numbers, **points, mask=mask, modes=flags)
     errors, force = (
         given[each] == "on" if each in given else usual for each, usual in _SWITCHES.items()
     )

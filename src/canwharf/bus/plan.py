@@ -15,7 +15,7 @@ Rules:
   (it was plugged in, the machine has booted), and when its network is made. One that is up is
   left alone, whatever its settings, unless its network insists; one that somebody took down
   stays down. What we brought up bears our alias, and is taken down when no network wants it.
-- An adapter that is lent is set up when its container joins. If it comes back under another name
+- An adapter that is moved is set up when its container joins. If it comes back under another name
   it gets its own again; no other bus takes it for its own meanwhile. Without its network, too.
 - A pair is made only for an endpoint that is joining: for one that is not, nobody would take
   the container's end. Endpoints without a pair are left out of the mesh, and reported.
@@ -43,12 +43,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from canwharf.bus.model import Bus, Place, Port
+from canwharf.bus.model import Bus, Port, Target
 from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
-from canwharf.bus.view import View
+from canwharf.bus.observed import Observed
 from canwharf.errors import ConflictError
 from canwharf.kernel import can
-from canwharf.kernel.can import Setup
+from canwharf.kernel.can import CanSettings
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import VIRTUAL, Link
 from canwharf.kernel.uapi import CAN_CTRLMODE_FD
@@ -72,10 +72,10 @@ class MakePair(NamedTuple):
     """Make an endpoint's pair; its other end on the host until somebody takes it, or in place."""
 
     port: Port
-    place: Place | None = None
+    target: Target | None = None
 
 
-class Claim(NamedTuple):
+class BringUp(NamedTuple):
     """Bring up an interface of ours that is down, give it the alias that it should have."""
 
     port: Port
@@ -86,11 +86,11 @@ class Configure(NamedTuple):
     """Set an adapter up and bring it up; with nothing asked for, only give it its alias."""
 
     link: Link
-    setup: Setup
+    setup: CanSettings
     alias: str
 
 
-class Release(NamedTuple):
+class TakeDown(NamedTuple):
     """Take down an adapter that we brought up."""
 
     link: Link
@@ -138,10 +138,10 @@ class DeleteRule(NamedTuple):
 
 
 RuleStep = AddRule | ReplaceRule | DeleteRule
-Step = DeleteLink | MakeBus | MakePair | Claim | Configure | Release | Rename | RuleStep
+Step = DeleteLink | MakeBus | MakePair | BringUp | Configure | TakeDown | Rename | RuleStep
 
 
-Joining = Mapping[str, Place | None]
+Joining = Mapping[str, Target | None]
 NOBODY: Joining = {}
 
 
@@ -158,7 +158,7 @@ class _Member(NamedTuple):
     port: Port
     link: Link | None
     adapter: bool = False
-    setup: Setup = Setup()  # what the adapter is about to get
+    setup: CanSettings = CanSettings()  # what the adapter is about to get
 
     @property
     def fd(self) -> bool:
@@ -170,8 +170,8 @@ class _Member(NamedTuple):
 def plan(
     driver: str,
     buses: Iterable[Bus],
-    view: View,
-    focus: Collection[str],
+    view: Observed,
+    targets: Collection[str],
     joining: Joining = NOBODY,
 ) -> Plan:
     """What to do so that these buses are as they should be.
@@ -183,26 +183,26 @@ def plan(
     buses = list(buses)
     wanted = {port.name for bus in buses for port in bus.ports}
     steps: list[Step] = []
-    for name in focus:
+    for name in targets:
         link = view.link(name)
         if name in wanted:
             continue
         if link and is_ours(link, driver):
             steps.append(DeleteLink(link))
         elif link and is_set_up(link, driver):
-            steps.append(Release(link))
+            steps.append(TakeDown(link))
         else:
             steps += _orphans(driver, name, view)
     absent: list[Port] = []
     rules: list[Step] = []
     for bus in buses:
-        made, members, missing = _members(driver, bus, view, focus, joining)
+        made, members, missing = _members(driver, bus, view, targets, joining)
         steps += made
         absent += missing
         whole = any(isinstance(step, MakeBus) for step in made)
-        if bus.interface.name in focus:
+        if bus.interface.name in targets:
             rules += _left_behind(bus, members, view)
-        rules += _mesh(bus, members, view, None if whole else focus)
+        rules += _mesh(bus, members, view, None if whole else targets)
     return Plan((*steps, *rules), tuple(absent))
 
 
@@ -223,14 +223,14 @@ def is_set_up(link: Link, driver: str) -> bool:
 
 
 def _members(
-    driver: str, bus: Bus, view: View, focus: Collection[str], joining: Joining
+    driver: str, bus: Bus, view: Observed, targets: Collection[str], joining: Joining
 ) -> tuple[list[Step], list[_Member], list[Port]]:
     """The steps that make ports, the ports to be meshed, and those that are left out."""
     steps: list[Step] = []
     members: list[_Member] = []
     absent: list[Port] = []
     if bus.physical:
-        steps, adapter = _adapter(bus, view, focus, joining)
+        steps, adapter = _adapter(bus, view, targets, joining)
         members += [adapter] if adapter else []
         absent += [] if adapter else [bus.interface]
     for port in bus.endpoints if bus.physical else bus.ports:
@@ -252,8 +252,8 @@ def _members(
             members.append(_Member(port, None))
         else:
             members.append(_Member(port, link))
-            if link and ours and port.name in focus and not _as_wanted(link, port):
-                steps.append(Claim(port, link))
+            if link and ours and port.name in targets and not _as_wanted(link, port):
+                steps.append(BringUp(port, link))
     return steps, members, absent
 
 
@@ -268,7 +268,7 @@ def _pair(port: Port, joining: Joining) -> MakePair:
     return MakePair(port, joining.get(port.name))
 
 
-def adapter_of(bus: Bus, view: View) -> Link | None:
+def adapter_of(bus: Bus, view: Observed) -> Link | None:
     """The adapter of a physical bus, if it is there: not what only bears its name."""
     link = view.link(bus.interface.name)
     if link is None or not link.can or link.kind in VIRTUAL:
@@ -279,14 +279,14 @@ def adapter_of(bus: Bus, view: View) -> Link | None:
 
 
 def _adapter(
-    bus: Bus, view: View, focus: Collection[str], joining: Joining
+    bus: Bus, view: Observed, targets: Collection[str], joining: Joining
 ) -> tuple[list[Step], _Member | None]:
     """The steps that set up the adapter of a physical bus, and its place in the mesh, if any."""
     port = bus.interface
     link = adapter_of(bus, view)
     if link is None:
         return _back(bus, view), None
-    setup = _setup(bus, link, view, port.name in joining) if port.name in focus else None
+    setup = _setup(bus, link, view, port.name in joining) if port.name in targets else None
     if setup is None:
         return [], _Member(port, link, adapter=True)
     ours = bus.adapter.moved or not link.alias  # an alias of somebody's is left on
@@ -294,7 +294,7 @@ def _adapter(
     return [step], _Member(port, link, True, setup)
 
 
-def _setup(bus: Bus, link: Link, view: View, asked: bool) -> Setup | None:
+def _setup(bus: Bus, link: Link, view: Observed, asked: bool) -> CanSettings | None:
     """What an adapter is to get now: settings, nothing but its alias, or None: leave it alone.
 
     `asked` says that this is a call about the adapter itself.
@@ -305,20 +305,20 @@ def _setup(bus: Bus, link: Link, view: View, asked: bool) -> Setup | None:
         wanted = bool(differs) and bus.adapter.force
     else:
         wanted = asked or not (moved or link.ifindex in view.seen_up)
-    if wanted and setup != Setup():
+    if wanted and setup != CanSettings():
         return setup
-    return Setup() if moved and asked and link.alias != bus.interface.alias else None
+    return CanSettings() if moved and asked and link.alias != bus.interface.alias else None
 
 
-def _back(bus: Bus, view: View) -> list[Step]:
-    """A lent adapter that came back under the name that it had in its container."""
+def _back(bus: Bus, view: Observed) -> list[Step]:
+    """A moved adapter that came back under the name that it had in its container."""
     name, alias = bus.interface.name, bus.interface.alias
     if not bus.adapter.moved or view.link(name) is not None:
         return []
     return [Rename(each, name) for each in view.links() if each.alias == alias]
 
 
-def _left_behind(bus: Bus, members: list[_Member], view: View) -> Iterator[DeleteRule]:
+def _left_behind(bus: Bus, members: list[_Member], view: Observed) -> Iterator[DeleteRule]:
     """The rules that an interface took along which was the bus's and has another name now."""
     name = bus.interface.name
     for index in view.former.get(name, ()):
@@ -336,12 +336,12 @@ def _left_behind(bus: Bus, members: list[_Member], view: View) -> Iterator[Delet
                     yield DeleteRule(rule, *names, LEFT)
 
 
-def _orphans(driver: str, name: str, view: View) -> Iterator[Step]:
-    """A lent adapter that came back when its network was gone: it is nobody's, under its name."""
+def _orphans(driver: str, name: str, view: Observed) -> Iterator[Step]:
+    """A moved adapter that came back when its network was gone: it is nobody's, under its name."""
     alias = str(AdapterAlias(driver, name))
     for link in view.links():
         if link.alias == alias:
-            yield Release(link)
+            yield TakeDown(link)
             if view.link(name) is None:
                 yield Rename(link, name)
 
@@ -357,12 +357,12 @@ def _as_wanted(link: Link, port: Port) -> bool:
 
 
 def _mesh(
-    bus: Bus, members: list[_Member], view: View, focus: Collection[str] | None
+    bus: Bus, members: list[_Member], view: Observed, targets: Collection[str] | None
 ) -> Iterator[RuleStep]:
     """The rules that are missing or surplus, as far as the focus reaches (None: everywhere)."""
     done: set[str] = set()  # every pair of members is looked at once, in both directions
     for member in members:
-        if focus is not None and member.port.name not in focus:
+        if targets is not None and member.port.name not in targets:
             continue
         done.add(member.port.name)
         for other in members:
@@ -371,7 +371,9 @@ def _mesh(
                 yield from _exactly_one(bus, other, member, view)
 
 
-def _exactly_one(bus: Bus, source: _Member, destination: _Member, view: View) -> Iterator[RuleStep]:
+def _exactly_one(
+    bus: Bus, source: _Member, destination: _Member, view: Observed
+) -> Iterator[RuleStep]:
     """The steps after which each kind of frame has one rule of the right form in this direction."""
     names = (source.port.name, destination.port.name)
     there: tuple[Rule, ...] = ()

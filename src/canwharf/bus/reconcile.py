@@ -21,9 +21,9 @@ import errno
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from canwharf.bus import adapters
+from canwharf.bus import adapter
 from canwharf.bus.events import Event
-from canwharf.bus.model import Bus, Place, Port
+from canwharf.bus.model import Bus, Port, Target
 from canwharf.bus.naming import (
     AdapterAlias,
     BusAlias,
@@ -32,10 +32,11 @@ from canwharf.bus.naming import (
     parse_alias,
     renamed_from,
 )
+from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
     NOBODY,
     AddRule,
-    Claim,
+    BringUp,
     Configure,
     DeleteLink,
     DeleteRule,
@@ -43,15 +44,14 @@ from canwharf.bus.plan import (
     MakeBus,
     MakePair,
     Plan,
-    Release,
     Rename,
     ReplaceRule,
     Step,
+    TakeDown,
     adapter_of,
     is_ours,
     plan,
 )
-from canwharf.bus.view import View
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import gateway, link, uapi
 from canwharf.kernel.gateway import Entry, Rule
@@ -76,15 +76,15 @@ class Reconciler:
         self._requests = requests
         self._announcements = announcements
         self._driver = driver
-        self._view: View | None = None
+        self._view: Observed | None = None
         self._changed: set[str] = set()
         self._doubt = True
-        self._last: View | None = None  # the last that there was
+        self._last: Observed | None = None  # the last that there was
 
     def bring(
         self,
         buses: Iterable[Bus],
-        focus: Collection[str],
+        targets: Collection[str],
         joining: Joining = NOBODY,
     ) -> Plan:
         """Make it so, as far as the focus reaches (see `bus.plan`); what was done.
@@ -95,32 +95,32 @@ class Reconciler:
         buses = list(buses)
         for attempt in range(_ATTEMPTS):
             view = self.observe()
-            planned = plan(self._driver, buses, view, focus, joining)
+            planned = plan(self._driver, buses, view, targets, joining)
             try:
                 self._apply(planned.steps, view)
             except KernelError as error:
-                self.doubt()
+                self.invalidate()
                 # Somebody else's container died between our look and our act: look again.
                 if error.errno == errno.ENODEV and attempt + 1 < _ATTEMPTS:
                     continue
                 raise
             except BaseException:
-                self.doubt()
+                self.invalidate()
                 raise
             break
         return planned
 
-    def observe(self) -> View:
+    def observe(self) -> Observed:
         """The kernel as it is now. Raises KernelError."""
         self._catch_up()
         if self._view is None:
             # Announcements that come during the look repeat what it finds, and do no harm.
-            links, entries = self._look()
+            links, entries = self._snapshot()
             rules = (entry.rule for entry in entries if entry.plain)
-            self._view = self._last = View(links, rules, self._last, self._driver)
+            self._view = self._last = Observed(links, rules, self._last, self._driver)
         return self._view
 
-    def _look(self) -> tuple[Iterable[Link], Iterable[Entry]]:
+    def _snapshot(self) -> tuple[Iterable[Link], Iterable[Entry]]:
         return link.links(self._requests), gateway.entries(self._requests)
 
     def changes(self) -> Changed:
@@ -130,7 +130,7 @@ class Reconciler:
         anything, self._doubt = self._doubt, False
         return Changed(names, anything)
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Look at the kernel anew the next time: anything may have changed."""
         self._view = None
         self._doubt = True
@@ -142,11 +142,11 @@ class Reconciler:
             try:
                 announced = self._announcements.take()
             except NetlinkOverrunError:
-                self.doubt()  # and take what is left, lest it be taken for news after the look
+                self.invalidate()  # and take what is left, lest it be taken for news after the look
         if self._view is not None:
             self._fold(announced, self._view)
 
-    def _fold(self, announced: Iterable[Message], view: View) -> None:
+    def _fold(self, announced: Iterable[Message], view: Observed) -> None:
         before: dict[int, Link | None] = {}
         last: dict[int, Message] = {}  # a link that is made or moved is announced several times
         for message in announced:
@@ -219,7 +219,7 @@ class Reconciler:
     def complaint(self, bus: Bus) -> Event | None:
         """What an operator should know of the adapter of a bus, if anything. Raises KernelError."""
         view, name = self.observe(), bus.interface.name
-        complaint = adapters.complaint(bus, adapter_of(bus, view), view.link(name))
+        complaint = adapter.complaint(bus, adapter_of(bus, view), view.link(name))
         if complaint and view.link(name) is None and (other := view.other(name)):
             fields = {**complaint.fields, "altname_of": other.name}
             return complaint._replace(fields=fields)
@@ -231,23 +231,23 @@ class Reconciler:
             return {}
         answers = map(link.parse, self._requests.batch([link.get(bus.interface.name)]))
         found = next((each for each in answers if each.name == bus.interface.name), None)
-        return adapters.described(bus, found)
+        return adapter.described(bus, found)
 
-    def lending_fault(self, bus: Bus) -> str:
+    def move_fault(self, bus: Bus) -> str:
         """Why the adapter cannot be given to a container now; or empty. Raises KernelError."""
-        return adapters.lending_fault(bus, adapter_of(bus, self.observe()))
+        return adapter.move_fault(bus, adapter_of(bus, self.observe()))
 
-    def lend(self, name: str) -> None:
+    def move(self, name: str) -> None:
         """The engine is told to take this adapter; until it has, nobody else is."""
         view = self.observe()
         if found := view.link(name):
-            view.lent.add(found.ifindex)
+            view.moved.add(found.ifindex)
 
-    def is_lent(self, name: str) -> bool:
+    def is_moved(self, name: str) -> bool:
         """Whether it is in a container, or on its way (or unplugged). Raises KernelError."""
         view = self.observe()
         found = view.link(name)
-        return found is None or found.ifindex in view.lent
+        return found is None or found.ifindex in view.moved
 
     def other_driver(self, name: str) -> str:
         """The other daemon's driver that has a bus on this host interface; or empty.
@@ -264,7 +264,7 @@ class Reconciler:
                     return driver
         return ""
 
-    def _apply(self, steps: Sequence[Step], view: View) -> None:
+    def _apply(self, steps: Sequence[Step], view: Observed) -> None:
         claims = self._make(steps, view)
         batch = [link.claim(made.ifindex, made.name, port.alias) for port, made in claims]
         added: list[Rule] = []
@@ -292,7 +292,7 @@ class Reconciler:
         for rule in added:
             view.add(rule)
 
-    def _make(self, steps: Sequence[Step], view: View) -> list[tuple[Port, Link]]:
+    def _make(self, steps: Sequence[Step], view: Observed) -> list[tuple[Port, Link]]:
         """Delete, make and set up links; those that are now to be brought up and given an alias."""
         group = group_of(self._driver)
         batch: list[Request] = []
@@ -301,7 +301,7 @@ class Reconciler:
             asked, touched = _making(step, group)
             batch += asked
             names += touched
-        claims = [(step.port, step.link) for step in steps if isinstance(step, Claim)]
+        claims = [(step.port, step.link) for step in steps if isinstance(step, BringUp)]
         if not batch:
             return claims
         answers = self._requests.batch(batch + [link.get(name) for name in names])
@@ -334,8 +334,8 @@ def _making(step: Step, group: int) -> tuple[list[Request], list[str]]:
             return [link.delete(found.ifindex, found.name)], []
         case MakeBus(port):
             return [link.make_vcan(port.name, group)], [port.name]
-        case MakePair(port, place):
-            return _pair(port, place, group)
+        case MakePair(port, target):
+            return _pair(port, target, group)
     return _setting_up(step)
 
 
@@ -343,22 +343,22 @@ def _setting_up(step: Step) -> tuple[list[Request], list[str]]:
     """The same, of a step that is about an adapter."""
     match step:
         case Configure(found, setup, alias):
-            told = adapters.asked(setup)
+            told = adapter.asked(setup)
             return link.configure(found, setup, alias, told), [found.name]
-        case Release(found):
+        case TakeDown(found):
             return [link.release(found)], [found.name]
         case Rename(found, name):
             return [link.rename(found.ifindex, found.name, name)], [name]
     return [], []
 
 
-def _pair(port: Port, place: Place | None, group: int) -> tuple[list[Request], list[str]]:
-    if place:
-        return [link.place_pair(port.name, place.name, place.namespace, group)], [port.name]
+def _pair(port: Port, target: Target | None, group: int) -> tuple[list[Request], list[str]]:
+    if target:
+        return [link.place_pair(port.name, target.name, target.namespace, group)], [port.name]
     return [link.make_pair(port.name, port.container, group)], [port.name, port.container]
 
 
-def _index(view: View, name: str) -> int:
+def _index(view: Observed, name: str) -> int:
     found = view.link(name)
     if found is None:
         reason = "it went away while its gateway rules were being made"

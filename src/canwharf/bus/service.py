@@ -25,9 +25,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapters, options, telling
+from canwharf.bus import adapter, options, telling
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
-from canwharf.bus.model import Endpoint, Network, Place, Settings, State
+from canwharf.bus.model import Endpoint, Network, Settings, State, Target
 from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
@@ -101,8 +101,8 @@ class Service:
                 from canwharf.bus import spelling  # noqa: PLC0415 (not at a boot)
 
                 spelling.check_network(given, settings, kind, view.links())
-            settings = adapters.typed(settings, kind, found, bus)
-            adapters.check(settings, kind, found, bus)
+            settings = adapter.typed(settings, kind, found, bus)
+            adapter.check(settings, kind, found, bus)
             new = self.state.with_network(Network(network, settings, {}))
         elif known.settings == settings._replace(physical=known.settings.physical):
             new = self.state
@@ -156,15 +156,15 @@ class Service:
         if fault:
             raise ConflictError(f"cannot join the bus on {interface}: {fault}")
         if known.settings.adapter.moved:
-            return self._lend(known, endpoint)
+            return self._move_adapter(known, endpoint)
         called = known.called(endpoint)
         if not (called.name or self.state.has_exact(called.prefix)):
             return self._join(known, endpoint)
-        from canwharf.bus import placing  # noqa: PLC0415 (not for who gives no exact names)
+        from canwharf.bus import target  # noqa: PLC0415 (not for who gives no exact names)
 
-        return placing.place(called, namespace, lambda at: self._join(known, endpoint, at))
+        return target.target(called, namespace, lambda at: self._join(known, endpoint, at))
 
-    def _join(self, known: Network, endpoint: str, place: Place | None = None) -> Joined:
+    def _join(self, known: Network, endpoint: str, target: Target | None = None) -> Joined:
         network, interface = known.id, known.settings.interface
         port = self.state.port(known, endpoint)
         fields = {"network": network, "endpoint": endpoint, "interface": port.name}
@@ -173,9 +173,9 @@ class Service:
             self.say(WARNING, "endpoint not found, recreating", **fields)
             new = new.with_endpoint(network, endpoint, Endpoint())
         self.unfinished.discard(port.name)
-        made = place is not None or self._reconciler.observe().link(port.name) is None
+        made = target is not None or self._reconciler.observe().link(port.name) is None
         before = self.state.without_endpoint(network, endpoint) if made else self.state
-        done = self.change(new, interface, {port.name}, {port.name: place}, before)
+        done = self.change(new, interface, {port.name}, {port.name: target}, before)
         if made and endpoint not in self.unjoined:
             self.say(WARNING, "recreated interface pair", **fields)
         self.unjoined.discard(endpoint)
@@ -185,22 +185,22 @@ class Service:
             self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
-        return Joined(port.container, new.networks[network].called(endpoint).prefix, bool(place))
+        return Joined(port.container, new.networks[network].called(endpoint).prefix, bool(target))
 
-    def _lend(self, known: Network, endpoint: str) -> Joined:
+    def _move_adapter(self, known: Network, endpoint: str) -> Joined:
         """Give the adapter itself to an endpoint. Raises CanwharfError."""
         interface = known.settings.interface
         new = self._alone(known, endpoint)
         if endpoint not in known.endpoints:
             new = new.with_endpoint(known.id, endpoint, Endpoint())
         bus = new.bus(interface)
-        if bus and (fault := self._reconciler.lending_fault(bus)):
-            raise ConflictError(f"cannot lend the adapter {interface}: {fault}")
+        if bus and (fault := self._reconciler.move_fault(bus)):
+            raise ConflictError(f"cannot move the adapter {interface}: {fault}")
         self.change(new, interface, {interface}, {interface: None})
-        self._reconciler.lend(interface)
+        self._reconciler.move(interface)
         self.unjoined.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
-        self.say(INFO, "adapter lent to endpoint", **fields)
+        self.say(INFO, "adapter moved to endpoint", **fields)
         return Joined(interface, new.networks[known.id].called(endpoint).prefix)
 
     def _alone(self, known: Network, endpoint: str) -> State:
@@ -211,7 +211,7 @@ class Service:
         state = self.state
         interface = known.settings.interface
         for other in known.endpoints.keys() - {endpoint}:
-            if other in self.unjoined or self._reconciler.is_lent(interface):
+            if other in self.unjoined or self._reconciler.is_moved(interface):
                 raise ConflictError(
                     f"the adapter {interface} is for endpoint {other} alone (can.mode=move): stop "
                     "that container, or make the network with can.mode=share"
@@ -297,8 +297,8 @@ class Service:
         new = self.state.without_endpoint(network, endpoint)
         self.unjoined.discard(endpoint)
         self._remove(new, known.settings.interface, {port.name})
-        lent = known.settings.adapter.moved
-        interface = known.settings.interface if lent else port.name
+        moved = known.settings.adapter.moved
+        interface = known.settings.interface if moved else port.name
         fields = {"network": network, "endpoint": endpoint, "interface": interface}
         self.say(INFO, "endpoint removed", **fields)
 
@@ -308,8 +308,8 @@ class Service:
         if known is None or endpoint not in known.endpoints:
             return {}
         interface = known.settings.interface
-        lent = known.settings.adapter.moved
-        name = interface if lent else self.state.port(known, endpoint).name
+        moved = known.settings.adapter.moved
+        name = interface if moved else self.state.port(known, endpoint).name
         told = {"canwharf.bus": interface, "canwharf.interface": name}
         bus = self.state.bus(interface)
         return told | self._reconciler.described(bus) if bus else told
@@ -318,7 +318,7 @@ class Service:
         self,
         new: State,
         interface: str = "",
-        focus: Collection[str] = (),
+        targets: Collection[str] = (),
         joining: Joining = NOBODY,
         before: State | None = None,
     ) -> Plan:
@@ -328,18 +328,18 @@ class Service:
         not what the old state says. Raises CanwharfError.
         """
         try:
-            done = self._bring(new, interface, focus, joining)
+            done = self._bring(new, interface, targets, joining)
             self._write(new)
         except Exception:
             if before is not None or new is not self.state:
-                self._undo(before or self.state, interface, focus)
+                self._undo(before or self.state, interface, targets)
             raise
         recovering = interface in self.state.interfaces()
         self.state = new
         self._tell(telling.steps(done, recovering))
         return done
 
-    def _remove(self, new: State, interface: str, focus: Collection[str]) -> None:
+    def _remove(self, new: State, interface: str, targets: Collection[str]) -> None:
         """Go to a state in which something is gone, whatever fails: the engine forgets it anyway.
 
         What the kernel refused is nobody's from then on, and is removed by the next recovery; what
@@ -348,9 +348,9 @@ class Service:
         self.state = new
         self.unsaved = True
         try:
-            self._tell(telling.steps(self._bring(new, interface, focus), recovering=True))
+            self._tell(telling.steps(self._bring(new, interface, targets), recovering=True))
         except Exception:
-            self.unfinished |= set(focus)
+            self.unfinished |= set(targets)
             self.save()
             raise
         self.save()
@@ -373,7 +373,7 @@ class Service:
 
     def _typed(self, settings: Settings, kind: str) -> Settings:
         found = self._reconciler.observe().link(settings.interface)
-        return adapters.typed(settings, kind, found, self.state.bus(settings.interface))
+        return adapter.typed(settings, kind, found, self.state.bus(settings.interface))
 
     def say(self, level: str, what: str, **fields: str) -> None:
         """Report what happened."""
@@ -394,22 +394,22 @@ class Service:
                 raise UnknownNetworkError(network, self._store.path, answered=False)
             else:
                 self.adopt_networks(known)
-                self._reconciler.doubt()  # the others' bus interfaces are missing, too
+                self._reconciler.invalidate()  # the others' bus interfaces are missing, too
         if network not in self.state.networks:
             raise UnknownNetworkError(network, self._store.path, answered=True)
         return self.state.networks[network]
 
     def _bring(
-        self, state: State, interface: str, focus: Collection[str], joining: Joining = NOBODY
+        self, state: State, interface: str, targets: Collection[str], joining: Joining = NOBODY
     ) -> Plan:
-        if not focus:
+        if not targets:
             return Plan((), ())
         bus = state.bus(interface)
-        return self._reconciler.bring([bus] if bus else [], focus, joining)
+        return self._reconciler.bring([bus] if bus else [], targets, joining)
 
-    def _undo(self, state: State, interface: str, focus: Collection[str]) -> None:
+    def _undo(self, state: State, interface: str, targets: Collection[str]) -> None:
         """Bring the kernel back; what cannot be undone is said, the first error goes on."""
         try:
-            self._bring(state, interface, focus)
+            self._bring(state, interface, targets)
         except CanwharfError as error:
             self.say(ERROR, "could not undo a failed call", interface=interface, error=str(error))

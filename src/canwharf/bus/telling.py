@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from canwharf.bus import adapters, naming, options
+from canwharf.bus import adapter, naming, options
 from canwharf.bus.events import INFO, WARNING, Event
 from canwharf.bus.model import Network
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import (
     LEFT,
     UNWANTED,
-    Claim,
+    BringUp,
     Configure,
     DeleteLink,
     DeleteRule,
     MakeBus,
     Plan,
-    Release,
     Rename,
     ReplaceRule,
     Step,
+    TakeDown,
 )
 from canwharf.kernel.link import Link
 
@@ -45,14 +45,14 @@ def _step(step: Step, recovering: bool) -> Iterator[Event]:
                 yield Event(WARNING, "recreated bus interface", {"interface": port.name})
             else:
                 yield Event(INFO, "created bus interface", {"interface": port.name})
-        case Configure(link, setup) if asked := adapters.asked(setup):
+        case Configure(link, setup) if asked := adapter.asked(setup):
             fields = {"interface": link.name, "setup": asked}
             yield Event(INFO, "configured adapter", fields)
-        case Release(link):
+        case TakeDown(link):
             yield Event(INFO, "took adapter down", {"interface": link.name})
         case Rename(_, name):
             yield Event(WARNING, "gave the adapter its name again", {"interface": name})
-        case Claim(_, link):
+        case BringUp(_, link):
             yield Event(WARNING, "brought interface up again", {"interface": link.name})
         case DeleteLink(link):
             yield Event(INFO, "removed interface", {"interface": link.name})

@@ -45,7 +45,7 @@ class Traffic:
         self.counts: Mapping[int, Count] = {}
         self._seen: dict[Rule, tuple[int, int]] = {}  # handled, dropped
 
-    def look(self, entries: Iterable[Entry]) -> None:
+    def update(self, entries: Iterable[Entry]) -> None:
         """Take in what the gateway's counters say now."""
         now: dict[Rule, tuple[int, int]] = {}
         for rule, plain, handled, dropped, _flags, _more in entries:

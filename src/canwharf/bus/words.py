@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from canwharf.bus import adapters
+from canwharf.bus import adapter
+from canwharf.bus.maintain import Outcome
 from canwharf.bus.plan import (
     DOUBLED,
     LEFT,
     UNWANTED,
     AddRule,
-    Claim,
+    BringUp,
     Configure,
     DeleteLink,
     DeleteRule,
     MakeBus,
     MakePair,
-    Release,
     Rename,
     ReplaceRule,
     RuleStep,
     Step,
+    TakeDown,
 )
-from canwharf.bus.upkeep import Outcome
 
 # Each line begins with its verb; what that comes to, in the order of a summary.
 _SORTS = {
@@ -59,7 +59,7 @@ def touched(step: Step) -> set[str]:
     match step:
         case AddRule() | ReplaceRule() | DeleteRule():
             return {step.source, step.destination}
-        case MakeBus(port) | MakePair(port) | Claim(port):
+        case MakeBus(port) | MakePair(port) | BringUp(port):
             return {port.name}
         case Rename(link, name):
             return {link.name, name}
@@ -75,11 +75,11 @@ def _line(step: Step) -> str:  # noqa: PLR0911 (a table of kinds)
             return f"make bus interface {port.name}"
         case MakePair(port):
             return f"make interface pair {port.name}"
-        case Claim(_, link):
+        case BringUp(_, link):
             return f"bring up and name interface {link.name}"
         case Configure(link, setup):
-            return f"set adapter {link.name} up: {adapters.asked(setup) or 'only its alias'}"
-        case Release(link):
+            return f"set adapter {link.name} up: {adapter.asked(setup) or 'only its alias'}"
+        case TakeDown(link):
             return f"take adapter {link.name} down, which no network wants"
         case Rename(link, name):
             return f"rename adapter {link.name} to {name}"

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from canwharf import __version__
-from canwharf.cli.options import Flag, Option, Place, Row, first_bus, read_plain
+from canwharf.cli.options import Argument, Flag, Option, Row, first_bus, read_plain
 from canwharf.errors import CanwharfError, UsageError
 
 TYPE_CHECKING = False  # typing's own would be one more import
@@ -30,7 +30,7 @@ VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
     "status": "show the buses, who is on them, and what differs",
     "graph": "draw the buses, as SVG or for Mermaid",
-    "doctor": "find what is wrong, and the command that mends it",
+    "doctor": "find what is wrong, and the command that fixes it",
     "sync": "put right what differs from what should be",
     "install": "make a systemd service of it, which starts before Docker",
     "uninstall": "take the service away again",
@@ -141,5 +141,5 @@ def _add(parser: ArgumentParser, row: Row) -> None:
             parser.add_argument(
                 f"--{name}", action="store_const", const=name, default="", help=help
             )
-        case Place(name, help, metavar):
+        case Argument(name, help, metavar):
             parser.add_argument(name, nargs="?", default="", metavar=metavar, help=help)

@@ -1,4 +1,4 @@
-"""`canwharf doctor`: what is wrong, and the command that mends it.
+"""`canwharf doctor`: what is wrong, and the command that fixes it.
 
 Rules:
 
@@ -15,15 +15,15 @@ import subprocess  # noqa: TID251 (it runs what it prints; the daemon does not c
 import sys
 from collections.abc import Mapping, Sequence
 
-from canwharf.cli import instance
-from canwharf.cli.instance import Instance
+from canwharf.cli import selection
 from canwharf.cli.options import JSON, Flag, Option
-from canwharf.docker import listener
+from canwharf.cli.selection import Instance
+from canwharf.daemon import instance
 from canwharf.kernel.missing import advice
 from canwharf.kernel.netlink import Netlink
-from canwharf.operator import paint
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN, Finding, examine
 from canwharf.operator.doctor.gather import forget, gather
+from canwharf.operator.render import terminal
 from canwharf.operator.service import program
 from canwharf.operator.service.units import Units
 
@@ -31,7 +31,7 @@ DESCRIPTION = (
     "Look for what keeps buses from working: kernel modules, Docker, the daemon and its socket, "
     "systemd's units and the program that they start, the state, gateway rules and interfaces, "
     "containers that were not started. Each line is ok, a warning or a "
-    "failure, which names the command that mends it. Exit status: 1 if there is a failure, else 0."
+    "failure, which names the command that fixes it. Exit status: 1 if there is a failure, else 0."
 )
 EXAMPLE = "sudo canwharf doctor --fix"
 OPTIONS = (
@@ -42,24 +42,24 @@ OPTIONS = (
     ),
     Option("forget", "", "remove a network that Docker does not know any more", "ID"),
     JSON,
-    *instance.WHICH,
+    *selection.WHICH,
 )
-_COLOURS = {OK: paint.GOOD, WARN: paint.DOUBTFUL, FAILURE: paint.BAD}
+_COLOURS = {OK: terminal.GOOD, WARN: terminal.DOUBTFUL, FAILURE: terminal.BAD}
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Look, mend what can be mended if asked to, and tell. Raises CanwharfError."""
-    which = instance.of(options)
+    """Look, fix what can be fixed if asked to, and tell. Raises CanwharfError."""
+    which = selection.of(options)
     if options["forget"]:
         forget(which.socket, which.state, options["forget"])
         print(f"removed the network {options['forget']}")
         return 0
     findings = _look(which)
     if options["fix"]:
-        mends = {each.mend: None for _check, each in findings if each.safe and each.level != OK}
-        for mend in mends:
-            _run(mend)
-        findings = _look(which) if mends else findings
+        fixes = {each.fix: None for _check, each in findings if each.safe and each.level != OK}
+        for fix in fixes:
+            _run(fix)
+        findings = _look(which) if fixes else findings
     failed = any(each.level == FAILURE for _check, each in findings)
     if options["json"]:
         told = [{"check": check, **each._asdict()} for check, each in findings]
@@ -70,7 +70,7 @@ def run(options: Mapping[str, str]) -> int:
 
 
 def _look(which: Instance) -> Sequence[tuple[str, Finding]]:
-    unit = Units.of(listener.driver_name(which.socket)).name
+    unit = Units.of(instance.driver_name(which.socket)).name
     requests = Netlink()
     try:
         facts = gather(which.socket, which.state, requests, unit, advice)
@@ -80,16 +80,16 @@ def _look(which: Instance) -> Sequence[tuple[str, Finding]]:
 
 
 def _print(findings: Sequence[tuple[str, Finding]]) -> None:
-    brush = paint.brush(sys.stdout.isatty(), os.environ)
+    color = terminal.color(sys.stdout.isatty(), os.environ)
     for check, finding in findings:
-        what, command = paint.legible(finding.what), paint.legible(finding.mend)
-        mend = f"; mend it: {brush(command, paint.STRONG)}" if command else ""
-        level = brush(f"{finding.level:8}", _COLOURS[finding.level])
-        print(f"{level} {check + ':':13} {what}{mend}")
+        what, command = terminal.sanitize(finding.what), terminal.sanitize(finding.fix)
+        fix = f"; fix it: {color(command, terminal.STRONG)}" if command else ""
+        level = color(f"{finding.level:8}", _COLOURS[finding.level])
+        print(f"{level} {check + ':':13} {what}{fix}")
 
 
 def _run(command: str) -> None:
-    """Run a command that was found to mend something; what it says is seen."""
+    """Run a command that was found to fix something; what it says is seen."""
     print(f"$ {command}", file=sys.stderr, flush=True)
     words = shlex.split(command)
     if words[0] == "canwharf":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canwharf.cli import instance
-from canwharf.cli.options import Option, Place
+from canwharf.cli import selection
+from canwharf.cli.options import Argument, Option
 from canwharf.kernel.netlink import Netlink
-from canwharf.operator import mermaid, svg
-from canwharf.operator.drawing import draw
-from canwharf.operator.sight import look
+from canwharf.operator.render import mermaid, svg
+from canwharf.operator.render.layout import draw
+from canwharf.operator.status import collect
 
 DESCRIPTION = (
     "Draw the buses: each with its host interface, the containers on it, and who does not hear "
@@ -18,17 +18,17 @@ DESCRIPTION = (
 EXAMPLE = "sudo canwharf graph --format svg >buses.svg"
 _FORMATS = {"mermaid": mermaid.render, "svg": svg.render}
 OPTIONS = (
-    Place("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
+    Argument("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
     Option("format", "mermaid", "what to write", choices=tuple(_FORMATS)),
-    *instance.WHICH,
+    *selection.WHICH,
 )
 
 
 def run(options: Mapping[str, str]) -> int:
     """Draw. Raises CanwharfError."""
-    which = instance.of(options)
-    sight = look(which.socket, which.state, Netlink())
+    which = selection.of(options)
+    status = collect(which.socket, which.state, Netlink())
     if options["bus"]:
-        sight = sight.only(options["bus"])
-    print(_FORMATS[options["format"]](draw(sight)))
+        status = status.only(options["bus"])
+    print(_FORMATS[options["format"]](draw(status)))
     return 0

@@ -24,7 +24,7 @@ from contextlib import ExitStack, suppress
 from time import time
 
 from canwharf.cli.options import Flag, Option, first_bus
-from canwharf.docker.call import call
+from canwharf.control.client import call
 from canwharf.errors import CallError, CanwharfError, InstallError
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.command import run as command

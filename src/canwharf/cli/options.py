@@ -23,7 +23,7 @@ class Flag(NamedTuple):
     help: str
 
 
-class Place(NamedTuple):
+class Argument(NamedTuple):
     """A word without a name, as BUS in `status BUS`; empty where it is left out."""
 
     name: str
@@ -31,7 +31,7 @@ class Place(NamedTuple):
     metavar: str
 
 
-Row = Option | Flag | Place
+Row = Option | Flag | Argument
 
 # Whoever looks at a daemon's work finds it as the daemon was told to keep it.
 SOCKET = Option(

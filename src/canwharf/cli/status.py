@@ -16,13 +16,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from canwharf.cli import instance
-from canwharf.cli.options import JSON, Flag, Place
+from canwharf.cli import selection
+from canwharf.cli.options import JSON, Argument, Flag
 from canwharf.errors import NetlinkOverrunError
 from canwharf.kernel.netlink import LinkEvents, Netlink
-from canwharf.operator import paint, text
-from canwharf.operator.record import record
-from canwharf.operator.sight import Sight, look
+from canwharf.operator.render import terminal, text
+from canwharf.operator.render.json import record
+from canwharf.operator.status import Status, collect
 
 DESCRIPTION = (
     "Show each bus: its host interface, who is on it (container and interface inside), who hears "
@@ -32,10 +32,10 @@ DESCRIPTION = (
 )
 EXAMPLE = "sudo canwharf status --watch"
 OPTIONS = (
-    Place("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
+    Argument("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
     JSON,
     Flag("watch", "again every second, until it is interrupted"),
-    *instance.WHICH,
+    *selection.WHICH,
 )
 _INTERVAL = 1.0  # seconds
 _HOME = "\033[H\033[J"  # cursor to the first line, and all below it away (ECMA-48)
@@ -48,13 +48,13 @@ def run(options: Mapping[str, str]) -> int:
         print(_shown(_look(options, requests), options))
         return 0
     events = LinkEvents()
-    terminal = paint.moves(sys.stdout.isatty(), os.environ) and not options["json"]
+    moves = terminal.moves(sys.stdout.isatty(), os.environ) and not options["json"]
     try:
         while True:
             shown = _shown(_look(options, requests), options)
-            if terminal:
+            if moves:
                 columns, rows = shutil.get_terminal_size()
-                shown = _HOME + paint.fit(shown, columns, rows - 1)
+                shown = _HOME + terminal.fit(shown, columns, rows - 1)
             print(shown, flush=True)
             # A change of a link is shown at once, the counters every second.
             select.select([events], [], [], _INTERVAL)
@@ -64,19 +64,19 @@ def run(options: Mapping[str, str]) -> int:
         return 0
 
 
-def _look(options: Mapping[str, str], requests: Netlink) -> Sight:
-    which = instance.of(options)
-    sight = look(which.socket, which.state, requests)._replace(where=which.where)
-    return sight.only(options["bus"]) if options["bus"] else sight
+def _look(options: Mapping[str, str], requests: Netlink) -> Status:
+    which = selection.of(options)
+    status = collect(which.socket, which.state, requests)._replace(where=which.where)
+    return status.only(options["bus"]) if options["bus"] else status
 
 
-def _shown(sight: Sight, options: Mapping[str, str]) -> str:
+def _shown(status: Status, options: Mapping[str, str]) -> str:
     if options["json"]:
-        return json.dumps(record(sight), indent=None if options["watch"] else 1)
-    terminal = sys.stdout.isatty()
+        return json.dumps(record(status), indent=None if options["watch"] else 1)
+    attended = sys.stdout.isatty()
     # A file or another program gets whole lines, unless it says how wide it is, as watch(1) does.
-    sized = terminal or os.environ.get("COLUMNS", "").isdecimal()
+    sized = attended or os.environ.get("COLUMNS", "").isdecimal()
     columns = shutil.get_terminal_size().columns if sized else 0
-    shown = text.render(sight, paint.brush(terminal, os.environ), columns)
+    shown = text.render(status, terminal.color(attended, os.environ), columns)
     known = "utf" in (sys.stdout.encoding or "").lower()
     return shown if known else text.ascii_only(shown)

@@ -15,20 +15,20 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from canwharf.bus import words
+from canwharf.bus.dryrun import dry_run
 from canwharf.bus.events import Event
+from canwharf.bus.maintain import Maintenance
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
-from canwharf.bus.rehearsal import rehearse
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Upkeep
-from canwharf.cli import instance
+from canwharf.cli import selection
 from canwharf.cli.options import JSON, Flag
-from canwharf.docker import listener
-from canwharf.docker.call import call
+from canwharf.control.client import call
+from canwharf.daemon import instance
 from canwharf.errors import StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
-from canwharf.operator.paint import legible
+from canwharf.operator.render.terminal import sanitize
 
 DESCRIPTION = (
     "Put right what differs from what should be: bus interfaces, gateway rules, interfaces that "
@@ -37,19 +37,19 @@ DESCRIPTION = (
     "now, 1 if something could not be put right; with --dry-run, 3 if there are differences."
 )
 EXAMPLE = "sudo canwharf sync --dry-run"
-OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, *instance.WHICH)
+OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, *selection.WHICH)
 _DIFFERENCES = 3  # the exit status
 
 
 def run(options: Mapping[str, str]) -> int:
     """Synchronise, or say what would be done. Raises CanwharfError."""
-    which = instance.of(options)
-    driver = listener.driver_name(which.socket)
+    which = selection.of(options)
+    driver = instance.driver_name(which.socket)
     store = Store(which.state)
     dry = bool(options["dry-run"])
-    served = bool(listener.server(driver))
+    served = bool(instance.process_of(driver))
     if dry:
-        _state, done = rehearse(_load(store, driver), store, Netlink(), served=served)
+        _state, done = dry_run(_load(store, driver), store, Netlink(), served=served)
         changes, faults = words.changes(done), list(done.faults)
     elif served:
         answer = call(which.socket, "Canwharf.Sync")
@@ -66,7 +66,7 @@ def run(options: Mapping[str, str]) -> int:
 def _alone(store: Store, driver: str) -> tuple[list[str], list[str]]:
     """Do it here, as no daemon runs."""
     said: list[Event] = []
-    with listener.reserve(driver), ExitStack() as open_now:
+    with instance.reserve(driver), ExitStack() as open_now:
         store.acquire()
         state = _load(store, driver)
         netlink, announcements = Netlink(), LinkEvents()
@@ -74,7 +74,7 @@ def _alone(store: Store, driver: str) -> tuple[list[str], list[str]]:
         open_now.callback(announcements.close)
         reconciler = Reconciler(netlink, announcements, driver)
         service = Service(state, store, reconciler, said.append)
-        done = Upkeep(service, reconciler, lambda: None).sync()
+        done = Maintenance(service, reconciler, lambda: None).sync()
         service.save()
     return words.changes(done), list(done.faults)
 
@@ -90,9 +90,9 @@ def _load(store: Store, driver: str) -> State:
 
 
 def _print(changes: list[str], faults: list[str], *, dry: bool) -> None:
-    for line in map(legible, changes):
+    for line in map(sanitize, changes):
         print(f"would {line}" if dry else line)
-    for line in map(legible, faults):
+    for line in map(sanitize, faults):
         print(f"failed: {line}")
     print(_summary(changes, faults, dry=dry))
 

@@ -19,11 +19,12 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from canwharf.bus import rehearsal, words
+from canwharf.bus import dryrun, words
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
-from canwharf.docker import engine, listener
+from canwharf.daemon import instance
+from canwharf.docker import engine
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.command import run as command
@@ -149,7 +150,7 @@ def _refuse_in_use(units: Units) -> None:
     """Raises InstallError while a container is on a bus."""
     requests = Netlink()
     try:
-        pairs = rehearsal.idle(requests, units.driver).pairs()
+        pairs = dryrun.idle(requests, units.driver).pairs()
     finally:
         requests.close()
     inside = [link for _alias, link in pairs if link.peer_away]
@@ -164,7 +165,7 @@ def _refuse_in_use(units: Units) -> None:
 def _remove_interfaces(units: Units) -> Iterator[Act]:
     """As one act of several lines: they are removed in one send."""
     requests = Netlink()
-    idle = rehearsal.idle(requests, units.driver)
+    idle = dryrun.idle(requests, units.driver)
     lines = "\n".join(words.steps(idle.bring([], idle.unused()).steps))
     real = Reconciler(requests, LinkEvents(), units.driver)
     if lines:
@@ -181,14 +182,14 @@ def _remove_state(units: Units) -> Iterator[Act]:
         yield from _removal(kept(units.file(unit)))
     if not _others(units):
         yield from _removal(kept(modules.FILE))
-    for removal in _removal(listener.lock_path(units.driver)):
+    for removal in _removal(instance.lock_path(units.driver)):
         yield removal._replace(do=partial(_remove_lock, units))
 
 
 def _remove_lock(units: Units) -> None:
-    os.unlink(listener.lock_path(units.driver))
+    os.unlink(instance.lock_path(units.driver))
     with suppress(OSError):  # another driver's lock is there
-        os.rmdir(listener.LOCKS)
+        os.rmdir(instance.LOCKS)
 
 
 def _tell_of_networks(units: Units) -> None:

@@ -1,4 +1,4 @@
-"""Docker's driver protocol: a request's body -> a validated value. Pure.
+"""Docker's driver protocol: a request's content -> a validated value. Pure.
 
 Rules:
 
@@ -15,7 +15,6 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from canwharf import jsontext
 from canwharf.bus import naming
 from canwharf.errors import OptionError, RequestError
 
@@ -64,17 +63,6 @@ class JoinRequest(NamedTuple):
     network: str
     endpoint: str
     namespace: str
-
-
-def parse(body: bytes) -> dict[str, object]:
-    """A request's body as an object; an empty one has no fields. Raises RequestError."""
-    try:
-        content = jsontext.loads(body) if body else {}
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the request's body is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise RequestError("the request's body must be a JSON object")
-    return content
 
 
 def network_request(content: Mapping[str, object]) -> NetworkRequest:

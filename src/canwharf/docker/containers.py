@@ -30,7 +30,7 @@ _RECEIVE_SIZE = 64 * 1024  # bytes
 _QUESTION = b"GET /containers/json HTTP/1.0\r\nHost: docker\r\n\r\n"
 
 
-class Place(NamedTuple):
+class ContainerName(NamedTuple):
     """Whose an endpoint is: the names of its container and its network."""
 
     container: str = ""
@@ -41,7 +41,7 @@ class Containers:
     """The names by endpoint, as last told; on a selector whose keys' data are called."""
 
     def __init__(self, selector: selectors.BaseSelector, path: str = engine.SOCKET) -> None:
-        self.places: Mapping[str, Place] = {}
+        self.container_names: Mapping[str, ContainerName] = {}
         self._selector = selector
         self._path = path
         self._asked_at = -PAUSE
@@ -88,12 +88,12 @@ class Containers:
         self._received = b""
         try:
             if head.split(b" ", 2)[1:2] == [b"200"]:
-                self.places = dict(_places(json.loads(body)))
+                self.container_names = dict(_places(json.loads(body)))
         except (ValueError, RecursionError):
             return
 
 
-def _places(content: object) -> Iterator[tuple[str, Place]]:
+def _places(content: object) -> Iterator[tuple[str, ContainerName]]:
     for each in content if isinstance(content, list) else ():
         names = each.get("Names") if isinstance(each, dict) else None
         name = str(names[0]).removeprefix("/") if isinstance(names, list) and names else ""
@@ -102,4 +102,4 @@ def _places(content: object) -> Iterator[tuple[str, Place]]:
         for network, told in (networks if isinstance(networks, dict) else {}).items():
             endpoint = told.get("EndpointID") if isinstance(told, dict) else None
             if isinstance(endpoint, str) and endpoint:
-                yield endpoint, Place(name, str(network))
+                yield endpoint, ContainerName(name, str(network))

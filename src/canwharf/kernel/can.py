@@ -71,7 +71,7 @@ _HIGHEST_RATE = 1_000_000  # bit/s of the arbitration phase (ISO 11898-1), whate
 _ANY_RATE = 0xFFFFFFFF  # CAN_BITRATE_UNKNOWN: set somewhere else
 
 
-class Setup(NamedTuple):
+class CanSettings(NamedTuple):
     """What is asked of an adapter; a field at its default is not asked for.
 
     Rates in bit/s, sample points in per mille of a bit, `tq` in nanoseconds, segments and
@@ -104,7 +104,7 @@ class Setup(NamedTuple):
     termination: int = -1
 
     @property
-    def sure(self) -> Setup:
+    def sure(self) -> CanSettings:
         """All but what comes out as the clock allows, however often it is set."""
         return self._replace(**dict.fromkeys(_COMPUTED, 0))
 
@@ -197,7 +197,7 @@ def parse(data: bytes, statistics: bytes = b"") -> Controller:
     )
 
 
-def differences(setup: Setup, found: Controller, txqueuelen: int) -> list[str]:
+def differences(setup: CanSettings, found: Controller, txqueuelen: int) -> list[str]:
     """What an adapter has otherwise than asked for, as `bitrate 250000 instead of 500000`."""
     asked, has = setup._asdict(), found._asdict() | {"txqueuelen": txqueuelen}
     told = [
@@ -228,7 +228,7 @@ def differences(setup: Setup, found: Controller, txqueuelen: int) -> list[str]:
     return told
 
 
-def unsupported(setup: Setup, found: Controller) -> list[str]:
+def unsupported(setup: CanSettings, found: Controller) -> list[str]:
     """The settings that the adapter does not have, as far as it tells; by their names.
 
     What it cannot do without is on and not told as supported (can_get_static_ctrlmode).
@@ -253,7 +253,7 @@ def possible(found: Controller) -> str:
     return told
 
 
-def link_attributes(setup: Setup) -> bytes:
+def link_attributes(setup: CanSettings) -> bytes:
     """The attributes of a RTM_NEWLINK that ask for this."""
     asked = setup._asdict()
     data = b""

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 from canwharf.errors import KernelError, MessageError, no_module
 from canwharf.kernel import can, uapi
-from canwharf.kernel.can import Controller, Setup
+from canwharf.kernel.can import CanSettings, Controller
 from canwharf.kernel.message import (
     Message,
     attribute,
@@ -215,7 +215,7 @@ def claim(index: int, name: str, alias: str) -> Request:
     )
 
 
-def configure(found: Link, setup: Setup, alias: str, told: str = "") -> list[Request]:
+def configure(found: Link, setup: CanSettings, alias: str, told: str = "") -> list[Request]:
     """Set an adapter up, write an alias on it and bring it up.
 
     `told` says in an error what was asked for, in the user's words: the kernel's often do not.

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from canwharf.bus.survey import Foreign, Picture
+from canwharf.bus.report import BusReport, Foreign
 from canwharf.kernel import gateway, uapi
-from canwharf.operator.sight import Sight
+from canwharf.operator.status import Status
 
 
 class Crossing(NamedTuple):
     """All rules of somebody else from one interface to another, as one thing.
 
-    `within` names the bus on which both are, `what` says what the rules do, `mend` is the command
+    `within` names the bus on which both are, `what` says what the rules do, `fix` is the command
     that deletes them.
     """
 
@@ -27,48 +27,48 @@ class Crossing(NamedTuple):
     destination: str
     within: str
     what: str
-    mend: str
+    fix: str
 
 
-def crossings(sight: Sight) -> Iterator[Crossing]:
+def crossings(status: Status) -> Iterator[Crossing]:
     """Each once, however many buses and kinds of frames it concerns."""
     found: dict[tuple[str, str], dict[Foreign, None]] = {}
     within: dict[tuple[str, str], str] = {}
-    for picture in sight.pictures:
-        for rule in picture.others:
+    for report in status.reports:
+        for rule in report.others:
             ends = rule.source, rule.destination
             found.setdefault(ends, {})[rule] = None
-            within.setdefault(ends, picture.interface if rule.within else "")
+            within.setdefault(ends, report.interface if rule.within else "")
     for ends, rules in found.items():
         commands = [gateway.deletion(each.entry, *ends) for each in rules]
-        mend = " && ".join(commands) if all(commands) else "cangw -L"
+        fix = " && ".join(commands) if all(commands) else "cangw -L"
         bus = within[ends]
-        what = "" if bus else f"forwards {_taken(sight, ends[0])}: {_given(sight, rules)}"
-        yield Crossing(*ends, bus, what, mend)
+        what = "" if bus else f"forwards {_taken(status, ends[0])}: {_given(status, rules)}"
+        yield Crossing(*ends, bus, what, fix)
 
 
-def _taken(sight: Sight, source: str) -> str:
+def _taken(status: Status, source: str) -> str:
     """What a rule from this interface gets to see."""
-    picture, name = _place(sight, source)
-    if picture is None:
+    report, name = _place(status, source)
+    if report is None:
         return f"what arrives on {source}"
     if name:
         return f"what {name} sends"
-    wire = "the wire and " if picture.adapter else ""
+    wire = "the wire and " if report.adapter else ""
     return f"what {wire}programs on the host send, not what containers do"
 
 
-def _given(sight: Sight, rules: dict[Foreign, None]) -> str:
+def _given(status: Status, rules: dict[Foreign, None]) -> str:
     """Who gets what the rules forward; they have both ends in common."""
     destination = next(iter(rules)).destination
-    picture, name = _place(sight, destination)
-    if picture is None:
+    report, name = _place(status, destination)
+    if report is None:
         return f"to {destination}"
     if name:
         return f"to {name}"
     echo = any(each.entry.flags & uapi.CGW_FLAGS_CAN_ECHO for each in rules)
-    again = echo and any(_hops(each, sight.parameters.max_hops) > 1 for each in rules)
-    receivers = ["the wire"] if picture.adapter else []
+    again = echo and any(_hops(each, status.parameters.max_hops) > 1 for each in rules)
+    receivers = ["the wire"] if report.adapter else []
     receivers += ["programs on the host"] if echo else []
     receivers += ["containers"] if again else []
     if not receivers:
@@ -84,10 +84,10 @@ def _hops(rule: Foreign, most: int) -> int:
     return limit[0] if limit else most
 
 
-def _place(sight: Sight, interface: str) -> tuple[Picture | None, str]:
+def _place(status: Status, interface: str) -> tuple[BusReport | None, str]:
     """The bus that an interface is on, and the container whose it is; empty for the host's."""
-    for picture in sight.pictures:
-        for member in picture.members:
+    for report in status.reports:
+        for member in report.members:
             if member.interface == interface:
-                return picture, sight.member(member) if member.endpoint else ""
+                return report, status.member(member) if member.endpoint else ""
     return None, ""

@@ -1,1 +1,1 @@
-"""What is wrong with a machine, and the command that mends it."""
+"""What is wrong with a machine, and the command that fixes it."""

@@ -4,7 +4,7 @@ Rules:
 
 - A check says one line for each thing that it looks at, the good ones too.
 - A failure is what keeps frames, or a container's start, from working, now or after the next boot;
-  it names the command that mends it. A warning need not be mended.
+  it names the command that fixes it. A warning need not be fixed.
 - A command is `safe` if it can do no harm, whatever is wrong: those are what --fix runs.
 - What cannot be known is not guessed: where the state cannot be read, nothing is said about what
   follows from it.
@@ -18,21 +18,21 @@ from typing import NamedTuple
 
 from canwharf.bus import naming, words
 from canwharf.bus.plan import DeleteLink, DeleteRule
-from canwharf.bus.survey import DOWN, NO_CARRIER, Member, Picture, multiplies
+from canwharf.bus.report import DOWN, NO_CARRIER, BusReport, Member, multiplies
 from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED, Parameters
 from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts, Unit
-from canwharf.operator.drawing import ailing
+from canwharf.operator.render.layout import ailing
 
 OK, WARN, FAILURE = "ok", "warning", "failure"
 
 
 class Finding(NamedTuple):
-    """What one line says: how grave, what about, and the command that mends it, if one does."""
+    """What one line says: how grave, what about, and the command that fixes it, if one does."""
 
     level: str
     what: str
-    mend: str = ""
+    fix: str = ""
     safe: bool = False
 
 
@@ -67,7 +67,7 @@ def _modules(facts: Facts) -> Iterator[Finding]:
 
 
 def _loaded(facts: Facts) -> Iterator[Finding]:
-    loaded = facts.sight.parameters if facts.sight else Parameters()
+    loaded = facts.status.parameters if facts.status else Parameters()
     for note in loaded.notes:
         yield Finding(OK, note)
     if not loaded.notes:
@@ -78,10 +78,10 @@ def _boot(facts: Facts) -> Iterator[Finding]:
     if facts.at_boot or facts.modules.get("can-gw") == BUILT_IN:
         yield Finding(OK, "can-gw is loaded at each boot")
     else:
-        mend = facts.install
+        fix = facts.install
         if facts.units is None:
-            mend = "echo can-gw >>/etc/modules-load.d/canwharf.conf"
-        yield Finding(WARN, "nothing loads can-gw at the next boot", mend)
+            fix = "echo can-gw >>/etc/modules-load.d/canwharf.conf"
+        yield Finding(WARN, "nothing loads can-gw at the next boot", fix)
 
 
 def _docker(facts: Facts) -> Iterator[Finding]:
@@ -90,11 +90,11 @@ def _docker(facts: Facts) -> Iterator[Finding]:
     elif not facts.root:
         yield Finding(WARN, "Docker's socket is not for us", "sudo canwharf doctor")
     elif facts.docker_there:
-        mend = "dockerd" if facts.units is None else "systemctl restart docker"
-        yield Finding(FAILURE, "Docker does not answer", mend)
+        fix = "dockerd" if facts.units is None else "systemctl restart docker"
+        yield Finding(FAILURE, "Docker does not answer", fix)
     else:
-        mend = "dockerd" if facts.units is None else "systemctl start docker"
-        yield Finding(FAILURE, "Docker does not run, or is not installed", mend)
+        fix = "dockerd" if facts.units is None else "systemctl start docker"
+        yield Finding(FAILURE, "Docker does not run, or is not installed", fix)
 
 
 # What became of a unit's file, and the command for an operator who changed it.
@@ -186,7 +186,7 @@ def _state(facts: Facts) -> Iterator[Finding]:
     elif facts.state_fault:
         # A daemon sets aside what it cannot read, and rebuilds it from the kernel and Docker.
         yield Finding(FAILURE, facts.state_fault, facts.restart)
-    elif facts.sight and not facts.sight.stored:
+    elif facts.status and not facts.status.stored:
         yield Finding(OK, f"no network was ever kept in {facts.state}")
     else:
         yield Finding(OK, f"{facts.state} is readable")
@@ -198,19 +198,19 @@ def _state(facts: Facts) -> Iterator[Finding]:
 
 
 def _buses(facts: Facts) -> Iterator[Finding]:
-    if facts.sight is None:
+    if facts.status is None:
         return
-    for picture in facts.sight.pictures:
-        yield _bus(picture, facts.sight.unused)
+    for report in facts.status.reports:
+        yield _bus(report, facts.status.unused)
 
 
-def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
-    name, link = picture.interface, picture.link
+def _bus(report: BusReport, unused: Sequence[str]) -> Finding:
+    name, link = report.interface, report.link
     if link is None:
-        return _gone(picture)
-    if not link.up and not picture.ours and not picture.moved:
+        return _gone(report)
+    if not link.up and not report.ours and not report.moved:
         what = f"{name} is down: nothing is heard or sent there"
-        return Finding(FAILURE, what, f"ip link set {name} up{_rate(picture)}")
+        return Finding(FAILURE, what, f"ip link set {name} up{_rate(report)}")
     off = link.controller is not None and link.controller.state_name == "BUS-OFF"
     if off or (link.up and not link.carrier):  # what is down has none, and is told as such
         why = "has no carrier: nothing is heard or sent there"
@@ -218,9 +218,9 @@ def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
         # Not `type can restart`: the kernel refuses that under restart-ms, and serial adapters do.
         restart = f"ip link set {name} down && ip link set {name} up"
         return Finding(FAILURE, f"{name} {why}", restart)
-    if picture.problem:
-        return Finding(WARN, f"{name}: {picture.problem}")
-    if unused and picture.ours and naming.is_hardware_like(name):
+    if report.problem:
+        return Finding(WARN, f"{name}: {report.problem}")
+    if unused and report.ours and naming.is_hardware_like(name):
         adapters = f"adapter{'s' if len(unused) > 1 else ''} {', '.join(unused)}"
         verb = "are" if len(unused) > 1 else "is"
         what = f"{name} is a vcan that canwharf made; the {adapters} {verb} on no bus: "
@@ -230,21 +230,21 @@ def _bus(picture: Picture, unused: Sequence[str]) -> Finding:
 
 
 def _members(facts: Facts) -> Iterator[Finding]:
-    for picture in facts.sight.pictures if facts.sight else ():
-        ill = [each for each in picture.members if each.fault and each.endpoint]
+    for report in facts.status.reports if facts.status else ():
+        ill = [each for each in report.members if each.fault and each.endpoint]
         for member in ill:
-            yield _member(facts, picture, member)
-        if picture.whole:
-            yield Finding(OK, f"all on {picture.interface} hear each other")
+            yield _member(facts, report, member)
+        if report.whole:
+            yield Finding(OK, f"all on {report.interface} hear each other")
 
 
-def _member(facts: Facts, picture: Picture, member: Member) -> Finding:
+def _member(facts: Facts, report: BusReport, member: Member) -> Finding:
     """A container that hears nobody, and what brings it back."""
-    label = facts.sight.member(member) if facts.sight else ""
-    what = f"on {picture.interface}, {ailing(member, label)}"
+    label = facts.status.member(member) if facts.status else ""
+    what = f"on {report.interface}, {ailing(member, label)}"
     if member.fault == DOWN:
         return Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
-    named = facts.sight and facts.sight.names
+    named = facts.status and facts.status.names
     if not named or member.endpoint not in named.containers:
         return Finding(FAILURE, f"{what}; a restart of the container brings it back")
     if member.fault == NO_CARRIER and member.inside:
@@ -254,35 +254,35 @@ def _member(facts: Facts, picture: Picture, member: Member) -> Finding:
     return Finding(FAILURE, what, f"docker restart {label}")
 
 
-def _rate(picture: Picture) -> str:
+def _rate(report: BusReport) -> str:
     """What an adapter wants to hear, too, that was never told its bit rate."""
-    controller = picture.link.controller if picture.link else None
+    controller = report.link.controller if report.link else None
     if controller is None or controller.bitrate:
         return ""
-    given = (each.settings.adapter.given.get("can.bitrate") for each in picture.networks)
+    given = (each.settings.adapter.given.get("can.bitrate") for each in report.networks)
     return f" type can bitrate {next(filter(None, given), 'RATE')}"
 
 
-def _gone(picture: Picture) -> Finding:
-    name = picture.interface
-    if picture.moved and any(each.endpoint for each in picture.members):
-        return Finding(OK, f"{name} is lent to its container")
-    if picture.adapter:
-        return Finding(WARN, f"{name}: {picture.problem or 'the adapter is missing'}")
+def _gone(report: BusReport) -> Finding:
+    name = report.interface
+    if report.moved and any(each.endpoint for each in report.members):
+        return Finding(OK, f"{name} is in its container")
+    if report.adapter:
+        return Finding(WARN, f"{name}: {report.problem or 'the adapter is missing'}")
     return Finding(OK, f"{name} is not there (see differences)")
 
 
 def _differences(facts: Facts) -> Iterator[Finding]:
-    if facts.sight is None:
+    if facts.status is None:
         return
-    hops = facts.sight.parameters.max_hops
+    hops = facts.status.parameters.max_hops
     others = [
         each
-        for each in facts.sight.steps
+        for each in facts.status.steps
         if not (isinstance(each, DeleteLink) or multiplies(each, hops))
     ]
-    told = [each for each in facts.sight.changes if each.startswith("take over")]
-    told += [*words.steps(others), *facts.sight.faults]
+    told = [each for each in facts.status.changes if each.startswith("take over")]
+    told += [*words.steps(others), *facts.status.faults]
     if told:
         more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
         what = f"differs from what should be: {told[0]}{more}"
@@ -292,10 +292,10 @@ def _differences(facts: Facts) -> Iterator[Finding]:
 
 
 def _doubled(facts: Facts) -> Iterator[Finding]:
-    if facts.sight is None:
+    if facts.status is None:
         return
-    hops = facts.sight.parameters.max_hops
-    many = [each for each in facts.sight.steps if multiplies(each, hops)]
+    hops = facts.status.parameters.max_hops
+    many = [each for each in facts.status.steps if multiplies(each, hops)]
     surplus = [each for each in many if isinstance(each, DeleteRule)]
     old = len(many) - len(surplus)
     if old:
@@ -311,25 +311,25 @@ def _doubled(facts: Facts) -> Iterator[Finding]:
 
 
 def _foreign(facts: Facts) -> Iterator[Finding]:
-    if facts.sight is None:
+    if facts.status is None:
         return
-    others = list(foreign.crossings(facts.sight))
+    others = list(foreign.crossings(facts.status))
     for each in others:
         ends = f"{each.source} -> {each.destination}"
         if each.within:
             what = f"a gateway rule of somebody else doubles frames on {each.within}: {ends}"
-            yield Finding(FAILURE, what, each.mend)
+            yield Finding(FAILURE, what, each.fix)
         else:
             what = f"a gateway rule of somebody else, {ends}, {each.what}"
-            yield Finding(WARN, what, each.mend)
+            yield Finding(WARN, what, each.fix)
     if not others:
         yield Finding(OK, "no rules of others on our interfaces")
 
 
 def _orphans(facts: Facts) -> Iterator[Finding]:
-    if facts.sight is None:
+    if facts.status is None:
         return
-    found = [each.link.name for each in facts.sight.steps if isinstance(each, DeleteLink)]
+    found = [each.link.name for each in facts.status.steps if isinstance(each, DeleteLink)]
     for name in found:
         what = f"{name} is ours and belongs to no network"
         yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
@@ -338,7 +338,7 @@ def _orphans(facts: Facts) -> Iterator[Finding]:
 
 
 def _ghosts(facts: Facts) -> Iterator[Finding]:
-    if facts.sight is None or facts.sight.names is None:
+    if facts.status is None or facts.status.names is None:
         return
     for network, interface in facts.ghosts.items():
         what = f"Docker does not know the network {network[:12]} on {interface}"
@@ -348,7 +348,7 @@ def _ghosts(facts: Facts) -> Iterator[Finding]:
 
 
 def _containers(facts: Facts) -> Iterator[Finding]:
-    if facts.sight is None or facts.sight.names is None:
+    if facts.status is None or facts.status.names is None:
         return
     if facts.stranded:
         names = " ".join(map(shlex.quote, facts.stranded))

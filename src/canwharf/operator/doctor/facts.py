@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from canwharf.operator.sight import Sight
+from canwharf.operator.status import Status
 
 
 class Unit(NamedTuple):
@@ -41,7 +41,7 @@ class Facts(NamedTuple):
     managed plugin that is our driver, if one is. `listens` says that somebody listens on our socket
     and its file is there, `refusal` why the daemon does not answer there. `units` are None where
     systemd does not run, and `program` where they start none that can be tried; `version` is this
-    program's. `state_fault` says why the state cannot be read; then there is no `sight`.
+    program's. `state_fault` says why the state cannot be read; then there is no `status`.
     `write_fault` says why it cannot be written, `aside` are files that could not be read. `ghosts`
     are networks that Docker does not know, with their interface, `stranded` containers that Docker
     could not start, with its reason. `packaged` is a package's unit for the service, `shadowed`
@@ -64,7 +64,7 @@ class Facts(NamedTuple):
     units: tuple[Unit, ...] | None = None
     state: str = ""
     state_fault: str = ""
-    sight: Sight | None = None
+    status: Status | None = None
     ghosts: Mapping[str, str] = {}
     where: str = ""
     serving: str = ""

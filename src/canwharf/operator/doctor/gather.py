@@ -18,8 +18,9 @@ from time import monotonic
 
 from canwharf import __version__
 from canwharf.bus.store import Store
-from canwharf.docker import engine, listener, names
-from canwharf.docker.call import call
+from canwharf.control.client import call
+from canwharf.daemon import instance
+from canwharf.docker import engine, names
 from canwharf.docker.stranded import stranded
 from canwharf.errors import CallError, CanwharfError, InstallError, StartError
 from canwharf.kernel import modules
@@ -28,7 +29,7 @@ from canwharf.operator import command, journal
 from canwharf.operator.doctor.facts import Facts, Program, Unit
 from canwharf.operator.service import package, program
 from canwharf.operator.service.units import Units
-from canwharf.operator.sight import Sight, look
+from canwharf.operator.status import Status, collect
 
 _ANSWER = 5.0  # seconds for the daemon
 _ENGINE = 3.0  # seconds for Docker
@@ -45,11 +46,11 @@ def gather(
     `unit` is the name of systemd's units for this driver, `advice` says where a missing module is
     to be had. Raises CanwharfError.
     """
-    driver = listener.driver_name(socket)
+    driver = instance.driver_name(socket)
     known = modules.known(requests)
     missing = [module for module, state in known.items() if state == modules.MISSING]
-    sight, fault = _sight(socket, directory, requests)
-    process = listener.server(driver)
+    status, fault = _status(socket, directory, requests)
+    process = instance.process_of(driver)
     plugin = _plugin(driver)
     root = os.geteuid() == 0
     packaged = package.service_file(Units.of(driver))
@@ -72,13 +73,13 @@ def gather(
         _units(unit),
         os.path.join(directory, "state.json"),
         fault,
-        sight,
-        _ghosts(sight),
+        status,
+        _ghosts(status),
         program=None if plugin else _program(f"{unit}.service"),
         version=__version__,
         write_fault=store.write_fault() or told,
         aside=tuple(store.aside()),
-        stranded=stranded(driver, sight.names.networks) if sight and sight.names else {},
+        stranded=stranded(driver, status.names.networks) if status and status.names else {},
         packaged=packaged,
         shadowed=bool(packaged) and os.path.exists(Units.of(driver).file(f"{unit}.service")),
     )
@@ -86,7 +87,7 @@ def gather(
 
 def forget(socket: str, directory: str, network: str) -> None:
     """Remove a network that Docker does not know any more. Raises CanwharfError."""
-    driver = listener.driver_name(socket)
+    driver = instance.driver_name(socket)
     state, _left = Store(directory).load(driver)
     if network not in state.networks:
         raise CanwharfError(f"there is no network {network} in {directory}: nothing to forget")
@@ -99,23 +100,23 @@ def forget(socket: str, directory: str, network: str) -> None:
     call(socket, "NetworkDriver.DeleteNetwork", {"NetworkID": network})
 
 
-def _sight(socket: str, directory: str, requests: Requests) -> tuple[Sight | None, str]:
+def _status(socket: str, directory: str, requests: Requests) -> tuple[Status | None, str]:
     try:
-        return look(socket, directory, requests), ""
+        return collect(socket, directory, requests), ""
     except StartError:  # the state of another driver: nothing is wrong, but the question
         raise
     except CanwharfError as error:
         return None, str(error)
 
 
-def _ghosts(sight: Sight | None) -> Mapping[str, str]:
-    if sight is None or sight.names is None:
+def _ghosts(status: Status | None) -> Mapping[str, str]:
+    if status is None or status.names is None:
         return {}
     return {
-        network.id: picture.interface
-        for picture in sight.pictures
-        for network in picture.networks
-        if network.id not in sight.names.networks
+        network.id: report.interface
+        for report in status.reports
+        for network in report.networks
+        if network.id not in status.names.networks
     }
 
 

@@ -18,7 +18,7 @@ from canwharf.bus.events import ERROR, WARNING, Event
 from canwharf.bus.model import Bus, Settings
 from canwharf.errors import OptionError
 from canwharf.kernel import can
-from canwharf.kernel.can import Setup
+from canwharf.kernel.can import CanSettings
 from canwharf.kernel.link import VIRTUAL, Link
 
 # What `ip -s -d link` calls them, in the order of can.Statistics
@@ -65,7 +65,11 @@ def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
         raise OptionError(option, value, reason)
     if bus:
         _check_shared(settings, bus)
-    if found and adapter.setup != Setup() and (bus is None or bus.adapter.given != adapter.given):
+    if (
+        found
+        and adapter.setup != CanSettings()
+        and (bus is None or bus.adapter.given != adapter.given)
+    ):
         _check_found(settings, found)
 
 
@@ -108,7 +112,7 @@ def complaint(bus: Bus, found: Link | None, named: Link | None) -> Event | None:
     if not bus.physical:
         return None
     if named is None:
-        # One that is lent to a container is not on the host.
+        # One that is moved into a container is not on the host.
         missing = Event(WARNING, "the adapter is missing, waiting for it", fields)
         return None if bus.adapter.moved else missing
     if found is None:
@@ -126,7 +130,7 @@ def complaint(bus: Bus, found: Link | None, named: Link | None) -> Event | None:
     return Event(ERROR, "somebody set the adapter up otherwise", fields)
 
 
-def lending_fault(bus: Bus, found: Link | None) -> str:
+def move_fault(bus: Bus, found: Link | None) -> str:
     """Why an adapter cannot be given to a container as it is; empty if it can."""
     setup, controller = bus.adapter.setup, found.controller if found else None
     if found is None:
@@ -143,8 +147,8 @@ def lending_fault(bus: Bus, found: Link | None) -> str:
 def described(bus: Bus, found: Link | None) -> dict[str, str]:
     """State, rate and counters of an adapter, for an operator."""
     if found is None:
-        # One that is lent is in its container, where nobody looks.
-        return {"canwharf.adapter": "lent or missing" if bus.adapter.moved else "missing"}
+        # One that is moved is in its container, where nobody looks.
+        return {"canwharf.adapter": "moved or missing" if bus.adapter.moved else "missing"}
     told = {"canwharf.adapter": "up" if found.up else "down"}
     controller = found.controller
     if controller is None:
@@ -160,13 +164,13 @@ def described(bus: Bus, found: Link | None) -> dict[str, str]:
     return told
 
 
-def asked(setup: Setup) -> str:
+def asked(setup: CanSettings) -> str:
     """What a setup asks for, in the words of a network's options."""
     told = [
         f"can.{field.replace('_', '-')}={value / 1000:g}"
         if field.endswith("sample_point")
         else f"can.{field.replace('_', '-')}={value}"
-        for field, value, usual in zip(setup._fields, setup, Setup(), strict=True)
+        for field, value, usual in zip(setup._fields, setup, CanSettings(), strict=True)
         if value != usual and field not in ("mask", "modes")
     ]
     for name, flag in can.MODES.items():

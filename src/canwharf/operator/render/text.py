@@ -11,11 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from canwharf.bus.survey import Member, Picture, is_virtual
+from canwharf.bus.report import BusReport, Member, is_virtual
 from canwharf.kernel.can import Controller
-from canwharf.operator.drawing import troubles
-from canwharf.operator.paint import BAD, DOUBTFUL, FAINT, GLUE, GOOD, STRONG, Paint, fold, legible
-from canwharf.operator.sight import Sight
+from canwharf.operator.render.layout import troubles
+from canwharf.operator.render.terminal import (
+    BAD,
+    DOUBTFUL,
+    FAINT,
+    GLUE,
+    GOOD,
+    STRONG,
+    Color,
+    fold,
+    sanitize,
+)
+from canwharf.operator.status import Status
 
 _BRANCH = 4  # columns before a row, beside the two of each gap between cells
 _WELL = ("ERROR-ACTIVE",)
@@ -27,36 +37,36 @@ def ascii_only(words: str) -> str:
     return words.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
-def render(sight: Sight, paint: Paint, columns: int = 0) -> str:
-    """The whole sight, in lines of so many columns at most (0: of any length)."""
-    parts = ["\n".join([_head(sight, paint), *sight.parameters.notes])]
-    parts += ["\n".join(_bus(sight, each, paint, columns)) for each in sight.pictures]
-    if sight.changes or sight.faults:
-        parts.append("\n".join(_differences(sight, paint)))
+def render(status: Status, paint: Color, columns: int = 0) -> str:
+    """The whole status, in lines of so many columns at most (0: of any length)."""
+    parts = ["\n".join([_head(status, paint), *status.parameters.notes])]
+    parts += ["\n".join(_bus(status, each, paint, columns)) for each in status.reports]
+    if status.changes or status.faults:
+        parts.append("\n".join(_differences(status, paint)))
     whole = "\n\n".join(parts)
     return fold(whole, columns) if columns else whole
 
 
-def _head(sight: Sight, paint: Paint) -> str:
+def _head(status: Status, paint: Color) -> str:
     daemon = (
-        paint(f"the daemon runs (process {sight.process})", GOOD)
-        if sight.process
+        paint(f"the daemon runs (process {status.process})", GOOD)
+        if status.process
         else paint("the daemon does not run", BAD)
     )
-    docker = "" if sight.names else paint("; Docker does not answer, so ids are shown", DOUBTFUL)
-    blind = paint("; root sees the names in the containers", DOUBTFUL) if sight.blind else ""
-    buses = "" if sight.pictures else "; there is no bus"
-    if not sight.stored:
+    docker = "" if status.names else paint("; Docker does not answer, so ids are shown", DOUBTFUL)
+    blind = paint("; root sees the names in the containers", DOUBTFUL) if status.blind else ""
+    buses = "" if status.reports else "; there is no bus"
+    if not status.stored:
         buses = "; no network was ever kept here"
-    head = f"{sight.driver}: {daemon}{docker}{blind}{buses}"
-    return f"{head}\n{paint(legible(sight.write_fault), BAD)}" if sight.write_fault else head
+    head = f"{status.driver}: {daemon}{docker}{blind}{buses}"
+    return f"{head}\n{paint(sanitize(status.write_fault), BAD)}" if status.write_fault else head
 
 
-def _bus(sight: Sight, picture: Picture, paint: Paint, columns: int) -> Iterator[str]:
-    networks = ", ".join(map(sight.network, (each.id for each in picture.networks)))
-    yield f"{paint(picture.interface, STRONG)}  {_interface(sight, picture, paint)}"
-    yield f"  {paint(legible(f'networks: {networks}'), FAINT)}"
-    rows = [[*map(legible, _member(sight, picture, each))] for each in picture.members]
+def _bus(status: Status, report: BusReport, paint: Color, columns: int) -> Iterator[str]:
+    networks = ", ".join(map(status.network, (each.id for each in report.networks)))
+    yield f"{paint(report.interface, STRONG)}  {_interface(status, report, paint)}"
+    yield f"  {paint(sanitize(f'networks: {networks}'), FAINT)}"
+    rows = [[*map(sanitize, _member(status, report, each))] for each in report.members]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if columns and sum(widths) + 2 * len(widths) + _BRANCH > columns:  # no table, but whole cells
         rows = [[cell.replace(" ", GLUE) for cell in row] for row in rows]
@@ -65,35 +75,35 @@ def _bus(sight: Sight, picture: Picture, paint: Paint, columns: int) -> Iterator
         branch = "└──" if place == len(rows) - 1 else "├──"
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         line = "  ".join(cell for cell in cells if cell).rstrip()
-        member = picture.members[place]
+        member = report.members[place]
         doubtful = bool(member.fault) or member.gone
         yield f"  {branch} {paint(line, DOUBTFUL) if doubtful else line}"
-    if picture.problem:
-        yield f"  {paint(legible(picture.problem), BAD)}"
-    yield from _hearing(sight, picture, paint)
-    for source, destination, within in dict.fromkeys(each[:3] for each in picture.others):
+    if report.problem:
+        yield f"  {paint(sanitize(report.problem), BAD)}"
+    yield from _hearing(status, report, paint)
+    for source, destination, within in dict.fromkeys(each[:3] for each in report.others):
         words = f"a gateway rule of somebody else: {source} -> {destination}"
-        yield f"  {paint(legible(words), BAD if within else DOUBTFUL)}"
+        yield f"  {paint(sanitize(words), BAD if within else DOUBTFUL)}"
 
 
-def _interface(sight: Sight, picture: Picture, paint: Paint) -> str:
+def _interface(status: Status, report: BusReport, paint: Color) -> str:
     """What carries the bus, and how it is."""
-    link = picture.link
+    link = report.link
     if link is None:
-        lent = picture.moved and any(each.endpoint for each in picture.members)
-        words = "adapter, lent to a container" if lent else "missing"
-        return paint(words, DOUBTFUL if lent else BAD)
+        moved = report.moved and any(each.endpoint for each in report.members)
+        words = "adapter, moved into a container" if moved else "missing"
+        return paint(words, DOUBTFUL if moved else BAD)
     if is_virtual(link):
-        what = "virtual" if picture.ours else f"virtual, not made by {sight.driver}"
+        what = "virtual" if report.ours else f"virtual, not made by {status.driver}"
     else:
-        driver, device = sight.hardware.get(picture.interface, ("", ""))
+        driver, device = status.hardware.get(report.interface, ("", ""))
         what = f"adapter, {driver or 'driver unknown'}" + (f" at {device}" if device else "")
     up = paint("up", GOOD) if link.up else paint("down", BAD)
     frames = "CAN FD" if link.fd else "classic CAN"
     return ", ".join((what, up, frames, *_controller(link.controller, paint)))
 
 
-def _controller(controller: Controller | None, paint: Paint) -> Iterator[str]:
+def _controller(controller: Controller | None, paint: Color) -> Iterator[str]:
     if controller is None:
         return
     rate = f"{controller.bitrate} bit/s" if controller.bitrate else "no bit rate"
@@ -105,35 +115,35 @@ def _controller(controller: Controller | None, paint: Paint) -> Iterator[str]:
         yield f"errors: sending {sending}, receiving {receiving}"
 
 
-def _member(sight: Sight, picture: Picture, member: Member) -> list[str]:
+def _member(status: Status, report: BusReport, member: Member) -> list[str]:
     """A member's cells: name, interface inside, host-side interface, counters."""
     counted = [f"{name} {value}" for name, value in member.frames._asdict().items()]
     if not member.endpoint:
         return ["host", member.interface, "", *counted]
-    if picture.moved:
+    if report.moved:
         has = "not taken" if member.fault else "has the adapter"
-        return [sight.member(member), has, "", "", "", ""]
+        return [status.member(member), has, "", "", "", ""]
     if member.link is None:
         what = "has ended" if member.gone else "no interface"
-        return [sight.member(member), what, member.interface, "", "", ""]
+        return [status.member(member), what, member.interface, "", "", ""]
     inside = member.inside.name if member.inside else "?" if member.link.peer_away else "not taken"
     if member.inside and not member.inside.up:
         inside += " (down)"
-    return [sight.member(member), inside, member.interface, *counted]
+    return [status.member(member), inside, member.interface, *counted]
 
 
-def _hearing(sight: Sight, picture: Picture, paint: Paint) -> Iterator[str]:
-    there = [each for each in picture.members if each.link is not None]
-    if picture.whole and len(there) > 1:
+def _hearing(status: Status, report: BusReport, paint: Color) -> Iterator[str]:
+    there = [each for each in report.members if each.link is not None]
+    if report.whole and len(there) > 1:
         yield f"  {paint('all hear each other', GOOD)}"
-    for words in troubles(sight, picture):
+    for words in troubles(status, report):
         yield f"  {paint(words, BAD)}"
 
 
-def _differences(sight: Sight, paint: Paint) -> Iterator[str]:
-    words = f"differs from what should be; 'canwharf sync{sight.where}' would:"
+def _differences(status: Status, paint: Color) -> Iterator[str]:
+    words = f"differs from what should be; 'canwharf sync{status.where}' would:"
     yield paint(words, DOUBTFUL)
-    for line in map(legible, sight.changes):
+    for line in map(sanitize, status.changes):
         yield f"  {line}"
-    for line in map(legible, sight.faults):
+    for line in map(sanitize, status.faults):
         yield f"  {paint(f'fail: {line}', BAD)}"

@@ -19,10 +19,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from canwharf import __version__
+from canwharf.bus.report import REASONS, BusReport, Kernel, Member, bus_reports
 from canwharf.bus.service import Service
-from canwharf.bus.survey import REASONS, Kernel, Member, Picture, survey
 from canwharf.bus.traffic import Count, Traffic
-from canwharf.docker.containers import Place
+from canwharf.docker.containers import ContainerName
 from canwharf.kernel import gateway, link, modules
 from canwharf.kernel.can import STATES
 from canwharf.kernel.netlink import Requests
@@ -43,16 +43,18 @@ _STATISTICS = (
     ("restarts", "How often the adapter was restarted after a BUS-OFF."),
 )
 
-Places = Callable[[], Mapping[str, Place]]
+ContainerNames = Callable[[], Mapping[str, ContainerName]]
 
 
 class Buses(Collector):
-    """Gathers them; `places` are the names of containers, by endpoint, as far as they are known."""
+    """Gathers them; `container_names` has those that are known, by endpoint."""
 
-    def __init__(self, service: Service, requests: Requests, places: Places) -> None:
+    def __init__(
+        self, service: Service, requests: Requests, container_names: ContainerNames
+    ) -> None:
         self._service = service
         self._requests = requests
-        self._places = places
+        self._places = container_names
         self._traffic = Traffic()
 
     def describe(self) -> list[Metric]:
@@ -71,36 +73,36 @@ class Buses(Collector):
             gateway.entries(self._requests),
             max_hops=modules.parameters().max_hops,
         )
-        self._traffic.look(kernel.entries)
-        pictures = survey(self._service.state, kernel)
-        yield from _frames(pictures, self._traffic.counts)
-        yield from _verdict(pictures)
-        yield _names(pictures, self._places())
-        yield from _adapters(pictures)
+        self._traffic.update(kernel.entries)
+        reports = bus_reports(self._service.state, kernel)
+        yield from _frames(reports, self._traffic.counts)
+        yield from _verdict(reports)
+        yield _names(reports, self._places())
+        yield from _adapters(reports)
 
 
-def _labels(picture: Picture, member: Member) -> list[str]:
-    return [picture.interface, member.network, member.endpoint, member.interface]
+def _labels(report: BusReport, member: Member) -> list[str]:
+    return [report.interface, member.network, member.endpoint, member.interface]
 
 
-def _members(pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Member]]:
-    return ((picture, member) for picture in pictures for member in picture.members)
+def _members(reports: Iterable[BusReport]) -> Iterator[tuple[BusReport, Member]]:
+    return ((report, member) for report in reports for member in report.members)
 
 
-def _frames(pictures: Iterable[Picture], counts: Mapping[int, Count]) -> Iterator[Metric]:
+def _frames(reports: Iterable[BusReport], counts: Mapping[int, Count]) -> Iterator[Metric]:
     families = [
         CounterMetricFamily(f"canwharf_frames_{name}", help, labels=_MEMBER)
         for name, help in _FRAMES.items()
     ]
-    for picture, member in _members(pictures):
+    for report, member in _members(reports):
         if member.link is not None:
             count = counts.get(member.link.ifindex, Count())
             for family, frames in zip(families, count, strict=True):
-                family.add_metric(_labels(picture, member), frames)
+                family.add_metric(_labels(report, member), frames)
     yield from families
 
 
-def _verdict(pictures: Iterable[Picture]) -> Iterator[Metric]:
+def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:
     connected = GaugeMetricFamily(
         "canwharf_member_connected",
         "Whether this member of a bus has an interface that hears and is heard.",
@@ -111,30 +113,30 @@ def _verdict(pictures: Iterable[Picture]) -> Iterator[Metric]:
         "Directions between two members in which frames do not arrive exactly once, by reason.",
         labels=("bus", "reason"),
     )
-    for picture, member in _members(pictures):
-        connected.add_metric(_labels(picture, member), not member.fault)
-    for picture in pictures:
-        found = [gap.reason for gap in picture.gaps]
+    for report, member in _members(reports):
+        connected.add_metric(_labels(report, member), not member.fault)
+    for report in reports:
+        found = [gap.reason for gap in report.gaps]
         for reason in REASONS:
-            gaps.add_metric([picture.interface, reason], found.count(reason))
+            gaps.add_metric([report.interface, reason], found.count(reason))
     yield connected
     yield gaps
 
 
-def _names(pictures: Iterable[Picture], places: Mapping[str, Place]) -> Metric:
+def _names(reports: Iterable[BusReport], container_names: Mapping[str, ContainerName]) -> Metric:
     info = GaugeMetricFamily(
         "canwharf_endpoint_info",
         "What Docker calls the container and the network of an endpoint; empty until it has told.",
         labels=(*_MEMBER, "container", "network_name"),
     )
-    for picture, member in _members(pictures):
+    for report, member in _members(reports):
         if member.endpoint:
-            place = places.get(member.endpoint, Place())
-            info.add_metric([*_labels(picture, member), *place], 1)
+            place = container_names.get(member.endpoint, ContainerName())
+            info.add_metric([*_labels(report, member), *place], 1)
     return info
 
 
-def _adapters(pictures: Iterable[Picture]) -> Iterator[Metric]:
+def _adapters(reports: Iterable[BusReport]) -> Iterator[Metric]:
     state = GaugeMetricFamily(
         "canwharf_adapter_state", "1 for the state of the adapter.", labels=("bus", "state")
     )
@@ -147,11 +149,11 @@ def _adapters(pictures: Iterable[Picture]) -> Iterator[Metric]:
         CounterMetricFamily(f"canwharf_adapter_{name}", help, labels=["bus"])
         for name, help in _STATISTICS
     ]
-    for picture in pictures:
-        controller = picture.link.controller if picture.link else None
+    for report in reports:
+        controller = report.link.controller if report.link else None
         if controller is None:
             continue
-        bus = picture.interface
+        bus = report.interface
         for number, name in enumerate(STATES):
             state.add_metric([bus, name.lower()], controller.state == number)
         for direction, count in zip(("transmit", "receive"), controller.errors, strict=False):

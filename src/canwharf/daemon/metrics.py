@@ -29,8 +29,8 @@ from canwharf import durable
 from canwharf.bus.events import ERROR, Event, Report
 from canwharf.bus.kinds import ERRORS, RECOVERIES
 from canwharf.bus.service import Service
+from canwharf.daemon.server import Answer, Kind, Server
 from canwharf.docker.containers import Containers
-from canwharf.docker.server import Answer, Kind, Server
 from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel.netlink import Requests
 
@@ -39,7 +39,7 @@ os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"
 try:
     import prometheus_client as prometheus
 
-    from canwharf.cli.figures import Buses
+    from canwharf.daemon.bus_metrics import Buses
 except ImportError as error:
     raise StartError(
         f"--metrics needs the Python package prometheus-client ({error}): "
@@ -131,7 +131,7 @@ class Metrics:
         self._gauge("start_duration", "From the daemon's start until it served.", _age())
         self._containers = Containers(selector)
         self._containers.ask(time.monotonic())
-        self._registry.register(Buses(service, requests, lambda: self._containers.places))
+        self._registry.register(Buses(service, requests, lambda: self._containers.container_names))
         if self._listening is None:
             return self._write_when_due
         return Server(selector, self._listening, self._answer, _ASKED).expire

@@ -26,7 +26,7 @@ from tests.kernel.world import (
 )
 
 
-def lend(site: Site, endpoint: str = "e1", prefix: str = "can") -> None:
+def move(site: Site, endpoint: str = "e1", prefix: str = "can") -> None:
     """Start a container with the adapter in it."""
     site.create(N, endpoint)
     joined = site.service.join(N, endpoint)
@@ -37,7 +37,7 @@ def lend(site: Site, endpoint: str = "e1", prefix: str = "can") -> None:
 def test_a_container_has_the_adapter_itself(site: Site, plug: Plug) -> None:
     adapter = plug()
     make(site, mode="move")
-    lend(site)
+    move(site)
     container = site.containers[N, "e1"]
     assert can_interfaces() == set()
     assert container.links()["can0"].up
@@ -71,12 +71,12 @@ def test_it_is_taken_back_when_the_container_leaves(site: Site, plug: Plug) -> N
     plug()
     make(site, mode="move")
     for endpoint in ("e1", "e2"):
-        lend(site, endpoint)
+        move(site, endpoint)
         site.service.leave(N, endpoint)
         with site.containers.pop((N, endpoint)) as container:
             container.give_back("can0", NAME)
         site.service.delete_endpoint(N, endpoint)
-        site.daemon.upkeep.repair()
+        site.daemon.maintenance.repair()
         assert settings() == UP | {"up": False}
     site.service.delete_network(N)
     assert can_interfaces() == {NAME}
@@ -88,13 +88,13 @@ def test_it_comes_back_from_a_namespace_that_died(site: Site, plug: Plug, restar
     """Under the name that it had in there; it gets its own, and the next container gets it."""
     plug()
     make(site, mode="move")
-    lend(site)
+    move(site)
     if restart:
         site.restart()
     site.containers.pop((N, "e1")).close()
-    wait_until(lambda: site.daemon.upkeep.repair() and can_interfaces() == {NAME})
+    wait_until(lambda: site.daemon.maintenance.repair() and can_interfaces() == {NAME})
     assert site.daemon.said("gave the adapter its name again")
-    lend(site, "e2")
+    move(site, "e2")
     assert set(site.service.state.networks[N].endpoints) == {"e2"}
 
 
@@ -106,10 +106,10 @@ def test_one_that_came_back_under_another_buss_name_is_not_that_buss(
     site.start(M, "a")
     plug()
     make(site, mode="move")
-    lend(site)
+    move(site)
     site.containers.pop((N, "e1")).close()
     wait_until(lambda: bool(can_interfaces() & {"can0", NAME}))
-    wait_until(lambda: site.daemon.upkeep.repair() and NAME in can_interfaces())
+    wait_until(lambda: site.daemon.maintenance.repair() and NAME in can_interfaces())
     assert "can0" not in can_interfaces()
     assert settings()["bitrate"] == 500000
     assert cangw_lines() == []
@@ -118,14 +118,14 @@ def test_one_that_came_back_under_another_buss_name_is_not_that_buss(
 def test_an_endpoint_whose_container_died_is_collected(site: Site, plug: Plug) -> None:
     plug()
     make(site, mode="move")
-    lend(site)
+    move(site)
     for _look in range(3):
-        site.daemon.upkeep.look()
+        site.daemon.maintenance.resync()
     assert set(site.service.state.networks[N].endpoints) == {"e1"}
     site.containers.pop((N, "e1")).close()
-    wait_until(lambda: site.daemon.upkeep.repair() and can_interfaces() == {NAME})
+    wait_until(lambda: site.daemon.maintenance.repair() and can_interfaces() == {NAME})
     for _look in range(3):
-        site.daemon.upkeep.look()
+        site.daemon.maintenance.resync()
     assert not site.service.state.networks[N].endpoints
 
 
@@ -163,7 +163,7 @@ def test_an_adapter_with_another_rate_is_not_lent(site: Site, plug: Plug) -> Non
     with pytest.raises(ConflictError, match="bitrate 250000 instead of 500000"):
         site.service.join(N, "e1")
     ip(f"link set {NAME} down")
-    lend(site)
+    move(site)
     adapter.wait_for_last("S6", "O")
 
 
@@ -173,14 +173,14 @@ def test_one_that_is_pulled_out_of_its_container_and_plugged_in_waits_for_the_ne
 ) -> None:
     adapter = plug()
     make(site, mode="move")
-    lend(site)
+    move(site)
     adapter.unplug()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     plug()
-    site.daemon.upkeep.repair()
+    site.daemon.maintenance.repair()
     site.service.delete_endpoint(N, "e1")
     site.containers.pop((N, "e1")).close()
-    lend(site, "e2")
+    move(site, "e2")
 
 
 def test_a_failed_write_leaves_the_adapter_as_it_was(

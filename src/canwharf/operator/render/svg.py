@@ -18,7 +18,7 @@ from html import escape
 from textwrap import wrap
 from typing import NamedTuple
 
-from canwharf.operator.drawing import Drawing, Line, Plug
+from canwharf.operator.render.layout import Drawing, Line, Plug
 
 WIDEST = 1600.0  # units: an A4 page on its side, and a screen, show it legibly
 WIDE = 7.3  # units a character of 12 units' height takes at most

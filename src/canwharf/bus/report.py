@@ -22,9 +22,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from canwharf.bus import adapters, naming
+from canwharf.bus import adapter, naming
 from canwharf.bus.model import Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointAlias
+from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
     UNWANTED,
     AddRule,
@@ -36,7 +37,6 @@ from canwharf.bus.plan import (
     plan,
 )
 from canwharf.bus.traffic import Count, Traffic
-from canwharf.bus.view import View
 from canwharf.bus.words import kind_of
 from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import VIRTUAL, Link
@@ -124,7 +124,7 @@ class Foreign(NamedTuple):
     entry: Entry
 
 
-class Picture(NamedTuple):
+class BusReport(NamedTuple):
     """One bus. The host is the first of the members; names are those of host-side interfaces.
 
     `adapter` says that it is one, `ours` that we made its interface; `problem` is what an operator
@@ -149,22 +149,22 @@ class Picture(NamedTuple):
         return not self.gaps and not any(each.fault for each in self.members)
 
 
-def survey(state: State, kernel: Kernel, known: Known = NOTHING_TOLD) -> list[Picture]:
+def bus_reports(state: State, kernel: Kernel, known: Known = NOTHING_TOLD) -> list[BusReport]:
     """A picture of each bus. Of a network that is not in `known` the engine has told nothing."""
     rules = (entry.rule for entry in kernel.entries if entry.plain)
-    view = View(kernel.links, rules, driver=state.driver)
+    view = Observed(kernel.links, rules, driver=state.driver)
     view.seen_up.update(link.ifindex for link in kernel.links)  # who is down was taken down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
     return [_picture(state, bus, view, kernel, known) for bus in buses]
 
 
-def _picture(state: State, bus: Bus, view: View, kernel: Kernel, known: Known) -> Picture:
+def _picture(state: State, bus: Bus, view: Observed, kernel: Kernel, known: Known) -> BusReport:
     interface = bus.interface.name
     networks = tuple(
         each for each in state.networks.values() if each.settings.interface == interface
     )
     link = adapter_of(bus, view) if bus.physical else view.link(interface)
-    problem = adapters.complaint(bus, link, view.link(interface))
+    problem = adapter.complaint(bus, link, view.link(interface))
     members = [] if bus.adapter.moved else [_host(interface, link)]
     for network in networks:
         members += _endpoints(state, network, view, kernel, known.get(network.id))
@@ -173,10 +173,10 @@ def _picture(state: State, bus: Bus, view: View, kernel: Kernel, known: Known) -
         kernel.entries, ends, {each.ifindex: each.name for each in view.links()}
     )
     traffic = Traffic()
-    traffic.look(rules)
+    traffic.update(rules)
     counts = traffic.counts
     gaps = [*_gaps(state.driver, bus, view, members, kernel.max_hops), *_doubled(members, others)]
-    return Picture(
+    return BusReport(
         interface,
         link,
         bus.physical,
@@ -215,7 +215,7 @@ def _host(interface: str, link: Link | None) -> Member:
 def _endpoints(
     state: State,
     network: Network,
-    view: View,
+    view: Observed,
     kernel: Kernel,
     known: Collection[str] | None,
 ) -> Iterator[Member]:
@@ -299,7 +299,7 @@ def _kinds(rules: Iterable[Entry]) -> dict[str, int]:
 
 
 def _gaps(
-    driver: str, bus: Bus, view: View, members: Sequence[Member], max_hops: int
+    driver: str, bus: Bus, view: Observed, members: Sequence[Member], max_hops: int
 ) -> Iterator[Gap]:
     """Who does not hear whom, or more than once."""
     there = [each for each in members if not each.gone]

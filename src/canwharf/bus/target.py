@@ -15,7 +15,7 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from canwharf.bus.model import Endpoint, Place
+from canwharf.bus.model import Endpoint, Target
 from canwharf.errors import ConflictError, KernelError, NamespaceError
 from canwharf.kernel import namespace
 
@@ -23,7 +23,7 @@ _NUMBERS = range(100)  # of one prefix in one container
 _T = TypeVar("_T")
 
 
-def place(called: Endpoint, path: str, join: Callable[[Place | None], _T]) -> _T:
+def target(called: Endpoint, path: str, join: Callable[[Target | None], _T]) -> _T:
     """What `join` gives for a place in the namespace at this path, or for none.
 
     Raises NamespaceError where a whole name cannot be had, and what `join` raises.
@@ -31,7 +31,7 @@ def place(called: Endpoint, path: str, join: Callable[[Place | None], _T]) -> _T
     try:
         with namespace.opened(path, f"interface {called.name or called.prefix}") as descriptor:
             if called.name:
-                return join(Place(descriptor, called.name))
+                return join(Target(descriptor, called.name))
             return _numbered(called.prefix, descriptor, join)
     except NamespaceError:
         if called.name:
@@ -39,10 +39,10 @@ def place(called: Endpoint, path: str, join: Callable[[Place | None], _T]) -> _T
     return join(None)
 
 
-def _numbered(prefix: str, descriptor: int, join: Callable[[Place | None], _T]) -> _T:
+def _numbered(prefix: str, descriptor: int, join: Callable[[Target | None], _T]) -> _T:
     for number in _NUMBERS:
         try:
-            return join(Place(descriptor, f"{prefix}{number}"))
+            return join(Target(descriptor, f"{prefix}{number}"))
         except KernelError as error:
             if error.errno != errno.EEXIST:
                 raise

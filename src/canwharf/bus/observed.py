@@ -22,10 +22,10 @@ from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 
 
-class View:
+class Observed:
     """Links by index and name, gateway rules with their number.
 
-    `seen_up` are the indexes of links that were up, `lent` of those that an engine was told to
+    `seen_up` are the indexes of links that were up, `moved` of those that an engine was told to
     take and that have not left since, `former` of those that had a name once; all of them also
     of earlier views.
     """
@@ -34,12 +34,12 @@ class View:
         self,
         links: Iterable[Link] = (),
         rules: Iterable[Rule] = (),
-        before: View | None = None,
+        before: Observed | None = None,
         driver: str = "",
     ) -> None:
         self._driver = driver
         self.seen_up: set[int] = set()
-        self.lent: set[int] = set()
+        self.moved: set[int] = set()
         self.former: dict[str, set[int]] = {}
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
@@ -52,7 +52,7 @@ class View:
             self.add(rule)
         if before is not None:
             self.seen_up |= self._links.keys() & before.seen_up
-            self.lent |= self._links.keys() & before.lent
+            self.moved |= self._links.keys() & before.moved
             for name, indexes in before.former.items():
                 self.former[name] = indexes & self._links.keys()
             for link in self._links.values():
@@ -93,7 +93,7 @@ class View:
         if gone is None:
             return None
         self.seen_up.discard(index)
-        self.lent.discard(index)
+        self.moved.discard(index)
         for indexes in self.former.values():
             indexes.discard(index)
         self._forget_names(gone)

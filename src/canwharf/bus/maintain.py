@@ -13,7 +13,7 @@ Rules:
 - While the state is incomplete the engine is asked what it knows, at growing intervals and at each
   look: it may not have been running when we started.
 - An endpoint is in doubt when its pair is missing, or has both its ends on the host; one to which
-  an adapter was lent, when that is on the host. One that is
+  an adapter was moved, when that is on the host. One that is
   found in the same doubt twice, a grace period apart, has no container: the engine has forgotten
   it (it never mentions those of a crash again), and it is collected.
 """
@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
         )
 
 
-class Upkeep:
+class Maintenance:
     """Keeps the kernel as the service's state wants it. Raises nothing, reports instead.
 
     `ask` asks the engine for its networks; it gives None where the engine does not answer.
@@ -62,7 +62,7 @@ class Upkeep:
         self._complaints: dict[str, Event | None] = {}  # about adapters, as last told
         self._suspects: frozenset[tuple[str, str, int]] = frozenset()
         self._first = True  # what was left by an earlier life of the daemon is looked at, too
-        self._look_at: float | None = None
+        self._resync_at: float | None = None
         self._retry_at: float | None = None
         self._retry_after = _FIRST_RETRY
         self._ask_at: float | None = None
@@ -73,21 +73,21 @@ class Upkeep:
 
         `active` says that something happened: a call, an announcement.
         """
-        if self._look_at is not None and self._look_at <= now:
-            self._look_at = now + GRACE if self.look() else None
-        elif self._look_at is None and (active or self._first):
-            self._look_at = now + GRACE
+        if self._resync_at is not None and self._resync_at <= now:
+            self._resync_at = now + GRACE if self.resync() else None
+        elif self._resync_at is None and (active or self._first):
+            self._resync_at = now + GRACE
         if self._first or (self._ask_at is not None and self._ask_at <= now):
             self._learn(now)
         self._first = False
         if self._retry_at is not None and self._retry_at <= now:
-            self._reconciler.doubt()
+            self._reconciler.invalidate()
         if self.repair() and self._saved():
             self._retry_at, self._retry_after = None, _FIRST_RETRY
         elif self._retry_at is None or self._retry_at <= now:
             self._retry_at = now + self._retry_after
             self._retry_after = min(2 * self._retry_after, GRACE)
-        due = (self._look_at, self._retry_at, self._ask_at)
+        due = (self._resync_at, self._retry_at, self._ask_at)
         return min((at for at in due if at is not None), default=None)
 
     def _learn(self, now: float) -> None:
@@ -95,7 +95,7 @@ class Upkeep:
         known = None if self._first or self._service.state.complete else self._ask()
         if known is not None:
             self._service.adopt_networks(known)
-            self._reconciler.doubt()
+            self._reconciler.invalidate()
         self._ask_at = None
         if not self._service.state.complete and self._ask_after <= _LAST_ASK:
             self._ask_at = now + self._ask_after
@@ -115,7 +115,7 @@ class Upkeep:
             changed = self._reconciler.changes()
         except CanwharfError as error:
             self._service.say(ERROR, "could not read link announcements", error=str(error))
-            self._reconciler.doubt()
+            self._reconciler.invalidate()
             return False
         if changed.anything:
             return self.recover()
@@ -125,7 +125,7 @@ class Upkeep:
 
     def sync(self) -> Outcome:
         """Recover from a new look at the kernel: somebody asks for it."""
-        self._reconciler.doubt()
+        self._reconciler.invalidate()
         return self._recover()
 
     def recover(self) -> bool:
@@ -147,7 +147,7 @@ class Upkeep:
         wanted = {port.name for bus in buses for port in bus.ports}
         try:
             nobodys = (self._reconciler.unused() | self._service.unfinished) - wanted
-            removed = self._service.change(state, focus=nobodys)
+            removed = self._service.change(state, targets=nobodys)
             done = done.plus(Outcome(steps=removed.steps))
         except CanwharfError as error:
             self._service.say(ERROR, "could not remove what nobody owns", error=str(error))
@@ -155,11 +155,11 @@ class Upkeep:
         self._service.unfinished.clear()
         return done
 
-    def look(self) -> bool:
+    def resync(self) -> bool:
         """A full look at the kernel, and at who is abandoned; whether to look again later."""
         if not self._service.state.complete and (known := self._ask()) is not None:
             self._service.adopt_networks(known)
-        self._reconciler.doubt()
+        self._reconciler.invalidate()
         self.repair()
         try:
             doubtful = self._doubtful()
@@ -193,8 +193,8 @@ class Upkeep:
         last = touched & {interface} if bus.physical else frozenset[str]()
         steps: list[Step] = []
         try:
-            for focus in filter(None, (touched - last, last)):
-                steps += self._service.change(state, interface, focus).steps
+            for targets in filter(None, (touched - last, last)):
+                steps += self._service.change(state, interface, targets).steps
             self._complain(bus)
         except CanwharfError as error:
             fields = {"interface": interface, "error": str(error)}

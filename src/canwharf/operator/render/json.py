@@ -1,47 +1,47 @@
-"""A sight as plain values for JSON. Pure."""
+"""A status as plain values for JSON. Pure."""
 
 from __future__ import annotations
 
-from canwharf.bus.survey import DOUBLED, Direction, Gap, Member, Picture, is_virtual
+from canwharf.bus.report import DOUBLED, BusReport, Direction, Gap, Member, is_virtual
 from canwharf.kernel.link import Link
-from canwharf.operator.sight import Sight
+from canwharf.operator.status import Status
 
 Value = dict[str, object]
 
 
-def record(sight: Sight) -> Value:
+def record(status: Status) -> Value:
     """All of it."""
     return {
-        "driver": sight.driver,
-        "daemon": {"running": bool(sight.process), "process": sight.process or None},
-        "docker": sight.names is not None,
-        "write_fault": sight.write_fault or None,
-        "buses": [_bus(sight, picture) for picture in sight.pictures],
-        "differences": list(sight.changes),
-        "faults": list(sight.faults),
-        "parameters": sight.parameters._asdict(),
+        "driver": status.driver,
+        "daemon": {"running": bool(status.process), "process": status.process or None},
+        "docker": status.names is not None,
+        "write_fault": status.write_fault or None,
+        "buses": [_bus(status, report) for report in status.reports],
+        "differences": list(status.changes),
+        "faults": list(status.faults),
+        "parameters": status.parameters._asdict(),
     }
 
 
-def _bus(sight: Sight, picture: Picture) -> Value:
-    driver, device = sight.hardware.get(picture.interface, ("", ""))
+def _bus(status: Status, report: BusReport) -> Value:
+    driver, device = status.hardware.get(report.interface, ("", ""))
     return {
-        "interface": picture.interface,
-        "adapter": picture.adapter,
+        "interface": report.interface,
+        "adapter": report.adapter,
         "hardware": {"driver": driver, "device": device} if driver else None,
-        "made_by_us": picture.ours,
-        "lent": picture.moved,
-        "link": _link(picture.link),
-        "networks": [{"id": each.id, "name": sight.network(each.id)} for each in picture.networks],
-        "members": [_member(sight, each) for each in picture.members],
-        "directions": [_direction(each) for each in picture.directions],
-        "whole": picture.whole,
-        "gaps": [_gap(each) for each in picture.gaps],
+        "made_by_us": report.ours,
+        "moved": report.moved,
+        "link": _link(report.link),
+        "networks": [{"id": each.id, "name": status.network(each.id)} for each in report.networks],
+        "members": [_member(status, each) for each in report.members],
+        "directions": [_direction(each) for each in report.directions],
+        "whole": report.whole,
+        "gaps": [_gap(each) for each in report.gaps],
         "rules_of_others": [
             {"from": each.source, "to": each.destination, "within_the_bus": each.within}
-            for each in picture.others
+            for each in report.others
         ],
-        "problem": picture.problem or None,
+        "problem": report.problem or None,
     }
 
 
@@ -61,9 +61,9 @@ def _link(link: Link | None) -> Value | None:
     return told
 
 
-def _member(sight: Sight, member: Member) -> Value:
+def _member(status: Status, member: Member) -> Value:
     return {
-        "name": sight.member(member),
+        "name": status.member(member),
         "interface": member.interface,
         "present": member.link is not None,
         "up": member.link.up if member.link else None,

@@ -27,8 +27,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 
-from canwharf.docker import http
-from canwharf.docker.routes import refusal
+from canwharf.daemon import http
 from canwharf.errors import HttpError
 
 _FAREWELL = 5.0  # seconds that a refused caller has to stop sending and read why
@@ -54,19 +53,6 @@ class Kind(NamedTuple):
     once: bool
 
 
-_JSON = "application/vnd.docker.plugins.v1.1+json"
-CALLS = Kind(
-    "POST",
-    _JSON,
-    refusal,
-    _JSON,
-    body=1024 * 1024,  # Docker's calls have some hundred
-    connections=400,  # well below the usual 1,024 descriptors; Docker has a handful
-    deadline=30.0,
-    once=False,
-)
-
-
 class Server:
     """Serves one listening socket on a selector whose keys' data are called when ready.
 
@@ -78,7 +64,7 @@ class Server:
         selector: selectors.BaseSelector,
         listening: socket.socket,
         answer: Answer,
-        kind: Kind = CALLS,
+        kind: Kind,
     ) -> None:
         self.kind = kind
         self.called = False

@@ -21,7 +21,7 @@ _CODE = re.compile("\033\\[\\d*m")
 _LEAD = re.compile("[ ├└─]*")
 _ON = str.maketrans({"├": "│", "└": " ", "─": " "})  # a branch goes on beside its own lines
 
-Paint = Callable[[str, str], str]
+Color = Callable[[str, str], str]
 
 
 def plain(words: str, _colour: str) -> str:
@@ -29,7 +29,7 @@ def plain(words: str, _colour: str) -> str:
     return words
 
 
-def coloured(words: str, colour: str) -> str:
+def colored(words: str, colour: str) -> str:
     """In this colour."""
     return f"\033[{colour}m{words}\033[0m" if words else words
 
@@ -39,13 +39,13 @@ def moves(terminal: bool, environment: Mapping[str, str]) -> bool:
     return terminal and environment.get("TERM") != "dumb"
 
 
-def brush(terminal: bool, environment: Mapping[str, str]) -> Paint:
+def color(terminal: bool, environment: Mapping[str, str]) -> Color:
     """What to paint with on this output (https://no-color.org)."""
     wanted = moves(terminal, environment) and not environment.get("NO_COLOR")
-    return coloured if wanted else plain
+    return colored if wanted else plain
 
 
-def legible(words: str) -> str:
+def sanitize(words: str) -> str:
     """The same with `?` for what cannot be seen."""
     return "".join(each if each.isprintable() else "?" for each in words)
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import rehearsal, words
+from canwharf.bus import dryrun, words
 from canwharf.bus.model import State
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import Step
+from canwharf.bus.report import BusReport, Kernel, Member, bus_reports, is_virtual
 from canwharf.bus.store import Store
-from canwharf.bus.survey import Kernel, Member, Picture, is_virtual, survey
-from canwharf.docker import listener, names
+from canwharf.daemon import instance
+from canwharf.docker import names
 from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
 from canwharf.kernel import hardware, inside, modules
@@ -29,7 +30,7 @@ from canwharf.kernel.netlink import Requests
 _SHORT = 12  # digits of an id, as Docker shows them
 
 
-class Sight(NamedTuple):
+class Status(NamedTuple):
     """What there is to see.
 
     `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `write_fault`
@@ -44,7 +45,7 @@ class Sight(NamedTuple):
     process: int = 0
     stored: bool = True
     names: Names | None = None
-    pictures: tuple[Picture, ...] = ()
+    reports: tuple[BusReport, ...] = ()
     hardware: Mapping[str, tuple[str, str]] = {}
     unused: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
@@ -66,41 +67,41 @@ class Sight(NamedTuple):
         known = self.names.containers if self.names else {}
         return known.get(member.endpoint) or f"endpoint {member.endpoint[:_SHORT]}"
 
-    def labels(self, picture: Picture) -> dict[str, str]:
+    def labels(self, report: BusReport) -> dict[str, str]:
         """What to call the members of a bus, by their host-side interface."""
-        return {each.interface: self.member(each) for each in picture.members}
+        return {each.interface: self.member(each) for each in report.members}
 
-    def only(self, bus: str) -> Sight:
+    def only(self, bus: str) -> Status:
         """The same with one bus, told by its interface, or a network's name or id.
 
         Raises CanwharfError.
         """
-        found = tuple(each for each in self.pictures if bus in self._calls(each))
+        found = tuple(each for each in self.reports if bus in self._calls(each))
         if not found:
-            there = ", ".join(each.interface for each in self.pictures) or "none"
+            there = ", ".join(each.interface for each in self.reports) or "none"
             raise CanwharfError(f"there is no bus {bus}; there are: {there}")
-        names = {each.interface for picture in found for each in picture.members}
+        names = {each.interface for report in found for each in report.members}
         steps = tuple(each for each in self.steps if words.touched(each) & names)
-        return self._replace(pictures=found, steps=steps, changes=tuple(words.steps(steps)))
+        return self._replace(reports=found, steps=steps, changes=tuple(words.steps(steps)))
 
     @property
     def blind(self) -> bool:
         """Whether what is inside containers was not told: that is for root."""
-        members = [each for picture in self.pictures for each in picture.members]
+        members = [each for report in self.reports for each in report.members]
         return any(each.link and each.link.peer_away and not each.inside for each in members)
 
-    def _calls(self, picture: Picture) -> set[str]:
-        ids = {each.id for each in picture.networks}
-        return {picture.interface, *ids, *(id[:_SHORT] for id in ids), *map(self.network, ids)}
+    def _calls(self, report: BusReport) -> set[str]:
+        ids = {each.id for each in report.networks}
+        return {report.interface, *ids, *(id[:_SHORT] for id in ids), *map(self.network, ids)}
 
 
-def look(socket: str, directory: str, requests: Requests) -> Sight:
+def collect(socket: str, directory: str, requests: Requests) -> Status:
     """Look at everything. Raises CanwharfError."""
-    driver = listener.driver_name(socket)
+    driver = instance.driver_name(socket)
     store = Store(directory)
     state, _left = store.load(driver)
-    process = listener.server(driver)
-    held = rehearsal.look(requests)
+    process = instance.process_of(driver)
+    held = dryrun.snapshot(requests)
     told = names.ask(driver)
     loaded = modules.parameters()
     kernel = Kernel(
@@ -109,7 +110,7 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
         loaded.max_hops,
         _elsewhere(held.links, driver, told, requests),
     )
-    sight = Sight(
+    status = Status(
         driver,
         process,
         store.exists(),
@@ -117,17 +118,17 @@ def look(socket: str, directory: str, requests: Requests) -> Sight:
         write_fault=store.write_fault(),
         parameters=loaded,
     )
-    if not sight.stored:
-        return sight
-    seen, outcome = rehearsal.rehearse(state, store, requests, served=bool(process), seen=held)
+    if not status.stored:
+        return status
+    seen, outcome = dryrun.dry_run(state, store, requests, served=bool(process), seen=held)
     known = told.members if told else {}
-    pictures = tuple(survey(_sorted(seen), kernel, known))
-    return sight._replace(
-        pictures=pictures,
+    reports = tuple(bus_reports(_sorted(seen), kernel, known))
+    return status._replace(
+        reports=reports,
         hardware={
-            each.interface: hardware.driver_of(each.interface) for each in pictures if each.adapter
+            each.interface: hardware.driver_of(each.interface) for each in reports if each.adapter
         },
-        unused=_unused(held.links, pictures),
+        unused=_unused(held.links, reports),
         steps=outcome.steps,
         changes=tuple(words.changes(outcome)),
         faults=outcome.faults,
@@ -151,8 +152,8 @@ def _elsewhere(
     return inside.elsewhere(requests, {away[each]: path for each, path in paths.items()})
 
 
-def _unused(links: Iterable[Link], pictures: Iterable[Picture]) -> tuple[str, ...]:
-    buses = {each.interface for each in pictures}
+def _unused(links: Iterable[Link], reports: Iterable[BusReport]) -> tuple[str, ...]:
+    buses = {each.interface for each in reports}
     found = (each.name for each in links if each.can and not is_virtual(each))
     return tuple(name for name in found if name not in buses)
 

@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from canwharf.bus.maintain import Maintenance, Outcome
 from canwharf.bus.model import State
+from canwharf.bus.observed import Observed
 from canwharf.bus.plan import Step
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
-from canwharf.bus.upkeep import Outcome, Upkeep
-from canwharf.bus.view import View
 from canwharf.kernel import gateway, link
 from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import Link
@@ -30,65 +30,65 @@ from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Requests
 
 
-class Rehearsal(NamedTuple):
+class DryRun(NamedTuple):
     """What a recovery would do, and the state with what it would take over."""
 
     state: State
     outcome: Outcome
 
 
-class Look(NamedTuple):
+class Snapshot(NamedTuple):
     """What the kernel holds, all at once."""
 
     links: Sequence[Link]
     entries: Sequence[Entry]
 
 
-def look(requests: Requests) -> Look:
+def snapshot(requests: Requests) -> Snapshot:
     """Take a look. Raises KernelError."""
-    return Look(link.links(requests), gateway.entries(requests))
+    return Snapshot(link.links(requests), gateway.entries(requests))
 
 
-def rehearse(
-    state: State, store: Store, requests: Requests, *, served: bool, seen: Look | None = None
-) -> Rehearsal:
+def dry_run(
+    state: State, store: Store, requests: Requests, *, served: bool, seen: Snapshot | None = None
+) -> DryRun:
     """What a recovery would do now. Raises CanwharfError.
 
     `served` says that a daemon serves this state; `seen` is what the kernel holds, if somebody has
     looked.
     """
-    seen = seen or look(requests)
-    reconciler = _Idle(requests, _Silence(), state.driver)
+    seen = seen or snapshot(requests)
+    reconciler = _DryRunReconciler(requests, _Silence(), state.driver)
     reconciler.seen = seen
     if served:
-        before = View(seen.links)
+        before = Observed(seen.links)
         before.seen_up.update(found.ifindex for found in before.links())
         reconciler.remember(before)
     service = Service(state, store, reconciler, lambda _event: None)
-    outcome = Upkeep(service, reconciler, lambda: None).sync()
-    return Rehearsal(service.state, outcome)
+    outcome = Maintenance(service, reconciler, lambda: None).sync()
+    return DryRun(service.state, outcome)
 
 
 def idle(requests: Requests, driver: str) -> Reconciler:
     """A reconciler that plans and does not act. Raises KernelError."""
-    made = _Idle(requests, _Silence(), driver)
-    made.seen = look(requests)
+    made = _DryRunReconciler(requests, _Silence(), driver)
+    made.seen = snapshot(requests)
     return made
 
 
-class _Idle(Reconciler):
+class _DryRunReconciler(Reconciler):
     """Plans for what was seen, and does not act."""
 
-    seen: Look
+    seen: Snapshot
 
-    def _look(self) -> Look:
+    def _snapshot(self) -> Snapshot:
         return self.seen
 
-    def remember(self, view: View) -> None:
+    def remember(self, view: Observed) -> None:
         """What it should know from before."""
         self._last = view
 
-    def _apply(self, steps: Sequence[Step], view: View) -> None:
+    def _apply(self, steps: Sequence[Step], view: Observed) -> None:
         pass
 
 

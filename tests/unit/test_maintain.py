@@ -25,7 +25,7 @@ def busy(daemon: Daemon) -> Daemon:
         daemon.service.create_network(f"n{number}", {"vxcan.id": number})
         daemon.run_container(f"n{number}", f"e{number}a")
         daemon.run_container(f"n{number}", f"e{number}b")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     daemon.events.clear()
     return daemon
 
@@ -41,7 +41,7 @@ def test_a_restarted_daemon_adopts_what_is_there(busy: Daemon) -> None:
     before = busy.kernel.snapshot()
     applied = len(busy.kernel.applied)
     later = busy.restarted()
-    later.upkeep.recover()
+    later.maintenance.recover()
     assert busy.kernel.snapshot() == before
     assert busy.kernel.applied[applied:] == []
     assert later.events == []
@@ -56,7 +56,7 @@ def test_what_changed_while_the_daemon_was_away_is_repaired(busy: Daemon) -> Non
     busy.kernel.rules.pop()
     busy.kernel.set_up("vcan2", up=False)
     later = busy.restarted()
-    later.upkeep.recover()
+    later.maintenance.recover()
     assert_whole(later)
     assert busy.kernel.link("vcan2").up
     assert [event.fields["interface"] for event in later.said("recreated bus interface")] == [
@@ -79,7 +79,7 @@ def test_what_nobody_owns_is_removed_at_the_start(busy: Daemon, kernel: FakeKern
     kernel.add_link("vcan3", "vcan", alias="mine", group=naming.group_of("canwharf"))
     later = busy.restarted()
     before = kernel.names()
-    later.upkeep.recover()
+    later.maintenance.recover()
     assert before - kernel.names() == {"cwh000000000001", "vcan8", "vcan5"}
     assert len(later.said("removed interface")) == 3
 
@@ -99,7 +99,7 @@ def test_one_bus_that_cannot_be_repaired_does_not_keep_the_others(
     kernel.delete_link("vcan1")
     kernel.delete_link("vcan2")
     later = busy.restarted()
-    assert not later.upkeep.recover()
+    assert not later.maintenance.recover()
     (event,) = later.said("could not repair a bus")
     assert event.level == "error"
     assert event.fields["interface"] == "vcan1"
@@ -107,7 +107,7 @@ def test_one_bus_that_cannot_be_repaired_does_not_keep_the_others(
     assert len(later.present("vcan2")) == 3
     later.assert_exactly_once("vcan2")
     monkeypatch.undo()
-    assert later.upkeep.repair()
+    assert later.maintenance.repair()
     assert_whole(later)
 
 
@@ -117,7 +117,7 @@ def test_a_bus_whose_interface_was_replaced_by_no_can_interface(
     """The containers still talk; a Join says what is wrong; all is back when the name is free."""
     kernel.delete_link("vcan1")
     theirs = kernel.add_link("vcan1", hardware=wire.ETHERNET)
-    assert busy.upkeep.repair()
+    assert busy.maintenance.repair()
     for one, other in (("e1a", "e1b"), ("e1b", "e1a")):
         arrived = kernel.deliveries(busy.port("n1", one))
         assert arrived == {
@@ -128,7 +128,7 @@ def test_a_bus_whose_interface_was_replaced_by_no_can_interface(
         busy.service.join("n1", "e1c")
     assert theirs.told() == kernel.link("vcan1").told()
     kernel.delete_link("vcan1")
-    assert busy.upkeep.repair()
+    assert busy.maintenance.repair()
     assert_whole(busy)
 
 
@@ -137,9 +137,9 @@ def test_a_bus_interface_that_was_deleted_is_made_again(busy: Daemon, reuse: boo
     """Somebody's `ip link del`: the bus is back without a call."""
     busy.kernel._reuse_indexes = reuse
     busy.kernel.delete_link("vcan1")
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert_whole(busy)
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert_whole(busy)
     (event,) = busy.said("restored rules")
     assert event.fields == {"interface": "vcan1", "rules": "12"}
@@ -150,7 +150,7 @@ def test_a_port_that_was_set_down_is_brought_up(busy: Daemon) -> None:
     port = busy.port("n2", "e2a")
     for name in ("vcan1", port):
         busy.kernel.set_up(name, up=False)
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert_whole(busy)
     said = {event.fields["interface"] for event in busy.said("brought interface up again")}
     assert said == {"vcan1", port}
@@ -163,10 +163,10 @@ def test_an_adapter_that_is_plugged_in_again_is_back_on_its_bus(
     kernel.add_link("can0", "can", mtu=16)
     daemon.service.create_network("n1", {"can.interface": "can0"})
     daemon.run_container("n1", "e1")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     kernel.delete_link("can0")
     kernel.add_link("can0", "can", mtu=16)
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     assert len(daemon.present("can0")) == 2
     daemon.assert_exactly_once("can0")
     assert len(kernel.rules) == 3  # to and fro, and the adapter's error frames
@@ -179,11 +179,11 @@ def test_an_adapter_that_was_in_a_container_is_back_on_its_bus(
     kernel.add_link("can0", "can", mtu=16)
     daemon.service.create_network("n1", {"can.interface": "can0"})
     daemon.run_container("n1", "e1")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     kernel.move("can0", "elsewhere")
     kernel.kill_namespace("elsewhere")
-    daemon.upkeep.repair()
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
+    daemon.maintenance.repair()
     daemon.assert_exactly_once("can0")
     assert len(kernel.rules) == 3
 
@@ -195,19 +195,19 @@ def test_an_adapter_that_is_unplugged_is_not_replaced_by_a_virtual_one(
     kernel.add_link("can0", "can", mtu=16)
     daemon.service.create_network("n1", {"can.interface": "can0"})
     daemon.run_container("n1", "e1")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     kernel.delete_link("can0")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     assert "can0" not in kernel.names()
     kernel.add_link("can0", "can", mtu=16)
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     daemon.assert_exactly_once("can0")
 
 
 def test_a_pair_that_went_with_its_container_is_not_made_again(busy: Daemon) -> None:
     """Nobody would take its other end."""
     busy.kernel.kill_namespace("e1a")
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert len(busy.present("vcan1")) == 2
     busy.assert_exactly_once("vcan1")
 
@@ -219,7 +219,7 @@ def test_what_others_do_to_their_own_links_is_none_of_our_business(busy: Daemon)
     busy.kernel.set_up("veth0", up=False)
     busy.kernel.delete_link("veth0")
     busy.kernel.add_link("can9", "can")
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert busy.kernel.applied[applied:] == []
     assert busy.kernel.dumps == 2
     assert busy.events == []
@@ -230,7 +230,7 @@ def test_our_own_doing_is_not_repaired(busy: Daemon) -> None:
     busy.run_container("n1", "e1c")
     busy.service.delete_endpoint("n1", "e1a")
     applied = len(busy.kernel.applied)
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert busy.kernel.applied[applied:] == []
     busy.assert_exactly_once("vcan1")
 
@@ -240,7 +240,7 @@ def test_lost_announcements_lead_to_a_full_look(busy: Daemon) -> None:
     busy.kernel.delete_link("vcan1")
     busy.kernel.delete_link("vcan2")
     busy.kernel.overrun()
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert_whole(busy)
 
 
@@ -252,7 +252,7 @@ def test_announcements_lost_during_a_call_lead_to_a_full_look(busy: Daemon) -> N
     busy.kernel.delete_link("vcan2")
     busy.kernel.overrun()
     busy.run_container("n1", "e1c")
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert "vcan2" in busy.kernel.names()
     busy.assert_exactly_once("vcan2")
 
@@ -274,7 +274,7 @@ def test_a_change_during_a_failing_call_is_not_lost(
     with pytest.raises(KernelError):
         busy.service.join("n1", "e1c")
     monkeypatch.undo()
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert "vcan2" in kernel.names()
     busy.assert_exactly_once("vcan2")
 
@@ -290,15 +290,15 @@ def test_old_announcements_behind_a_loss_do_not_double_rules(
     kernel.add_link("can0", "can", mtu=16)
     daemon.service.create_network("n1", {"can.interface": "can0"})
     daemon.run_container("n1", "e1")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     kernel.move("can0", "elsewhere")
     kernel.kill_namespace("elsewhere")
     kernel.overrun(keep=2)
     daemon.run_container("n1", "e2")
     for _twice in range(2):
-        daemon.upkeep.repair()
+        daemon.maintenance.repair()
     daemon.run_container("n1", "e3")
-    daemon.upkeep.repair()
+    daemon.maintenance.repair()
     daemon.assert_exactly_once("can0")
 
 
@@ -314,15 +314,15 @@ def test_a_bridge_port_that_leaves_its_bridge_is_not_taken_for_gone(
 
 
 def test_a_full_look_that_fails_is_reported_and_taken_again(busy: Daemon) -> None:
-    """Upkeep raises nothing: a daemon that ends by a fault of the moment repairs nothing."""
+    """Maintenance raises nothing: a daemon that ends by a fault of the moment repairs nothing."""
     busy.kernel.delete_link("vcan1")
     busy.kernel.refuse(1)
     busy.kernel.refuse(2)
     busy.kernel.refuse(3)
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert busy.events
     busy.kernel.stop_faults()
-    busy.upkeep.repair()
+    busy.maintenance.repair()
     assert_whole(busy)
 
 
@@ -332,11 +332,11 @@ def test_an_endpoint_is_collected_only_when_it_was_in_doubt_twice(busy: Daemon) 
     busy.service.create_endpoint("n2", "created", {})
     busy.service.create_endpoint("n2", "joined", {})
     busy.service.join("n2", "joined")
-    assert busy.upkeep.look()
+    assert busy.maintenance.resync()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1a", "e1b"}
     assert not busy.said("collecting an endpoint without container")
     busy.start_container("n2", "created")
-    assert not busy.upkeep.look()
+    assert not busy.maintenance.resync()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1b"}
     assert set(busy.service.state.networks["n2"].endpoints) == {"e2a", "e2b", "created"}
     gone = {
@@ -352,18 +352,18 @@ def test_an_endpoint_with_container_is_never_collected(busy: Daemon) -> None:
     later = busy.restarted()
     before = busy.kernel.snapshot()
     for _look in range(4):
-        assert not later.upkeep.look()
+        assert not later.maintenance.resync()
     assert busy.kernel.snapshot() == before
 
 
 def test_a_doubt_that_was_cleared_counts_anew(busy: Daemon) -> None:
     """In doubt, back, and in doubt again: that is once."""
     busy.kernel.kill_namespace("e1a")
-    assert busy.upkeep.look()
+    assert busy.maintenance.resync()
     busy.start_container("n1", "e1a")
-    assert not busy.upkeep.look()
+    assert not busy.maintenance.resync()
     busy.kernel.kill_namespace("e1a")
-    assert busy.upkeep.look()
+    assert busy.maintenance.resync()
     assert "e1a" in busy.service.state.networks["n1"].endpoints
 
 
@@ -371,16 +371,16 @@ def test_a_collection_that_fails_is_tried_again(busy: Daemon) -> None:
     """Or the endpoint would stay for ever."""
     busy.service.create_endpoint("n1", "joined", {})
     busy.service.join("n1", "joined")
-    assert busy.upkeep.look()
+    assert busy.maintenance.resync()
     before = busy.kernel.names()
     busy.kernel.refuse(1)
-    assert busy.upkeep.look(), "nobody would look again"
+    assert busy.maintenance.resync(), "nobody would look again"
     (event,) = busy.said("could not collect an endpoint")
     assert event.fields["endpoint"] == "joined"
     assert busy.kernel.names() == before
-    assert busy.upkeep.repair()
+    assert busy.maintenance.repair()
     assert len(before - busy.kernel.names()) == 2
-    assert not busy.upkeep.look()
+    assert not busy.maintenance.resync()
     assert "joined" not in busy.service.state.networks["n1"].endpoints
     assert_whole(busy)
 
@@ -391,16 +391,16 @@ def test_a_pair_in_a_container_is_adopted_and_not_removed(busy: Daemon, noticed:
     record = Path(busy.store.path).read_bytes()
     busy.run_container("n1", "e1c")
     if noticed:
-        busy.upkeep.look()
+        busy.maintenance.resync()
     before = busy.kernel.snapshot()
     busy.end()
     Path(busy.store.path).write_bytes(record)
     later = Daemon(busy.directory, busy.kernel)
-    assert later.upkeep.repair()
+    assert later.maintenance.repair()
     assert busy.kernel.snapshot() == before
     (event,) = later.said("adopted endpoint")
     assert event.fields["endpoint"] == "e1c"
-    later.upkeep.run(0.0, active=True)
+    later.maintenance.run(0.0, active=True)
     assert "e1c" in later.restarted().service.state.networks["n1"].endpoints
 
 
@@ -412,7 +412,7 @@ def test_a_pair_that_nobody_took_is_not_adopted(busy: Daemon) -> None:
     busy.end()
     Path(busy.store.path).write_bytes(record)
     later = Daemon(busy.directory, busy.kernel)
-    assert later.upkeep.repair()
+    assert later.maintenance.repair()
     assert not later.said("adopted endpoint")
     assert not [name for name in busy.kernel.names() if name.startswith("cwc")]
     assert_whole(later)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from canwharf.bus.survey import (
+from canwharf.bus.report import (
     BUS_OFF,
     DOUBLED,
     DOWN,
@@ -21,13 +21,13 @@ from canwharf.bus.survey import (
     MOVED,
     NO_CARRIER,
     NOT_TAKEN,
+    BusReport,
     Gap,
     Member,
-    Picture,
     is_virtual,
 )
-from canwharf.operator.paint import legible
-from canwharf.operator.sight import Sight
+from canwharf.operator.render.terminal import sanitize
+from canwharf.operator.status import Status
 
 _OF_HOST = {
     MISSING: "is missing",
@@ -75,51 +75,51 @@ class Drawing(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def draw(sight: Sight) -> Drawing:
-    """All the buses of a sight."""
+def draw(status: Status) -> Drawing:
+    """All the buses of a status."""
     boxes = {
-        legible(sight.member(member)): None
-        for picture in sight.pictures
-        for member in picture.members
+        sanitize(status.member(member)): None
+        for report in status.reports
+        for member in report.members
         if member.endpoint
     }
     numbers = {name: number for number, name in enumerate(boxes)}
-    return Drawing(tuple(boxes), tuple(_line(sight, each, numbers) for each in sight.pictures))
+    return Drawing(tuple(boxes), tuple(_line(status, each, numbers) for each in status.reports))
 
 
-def _line(sight: Sight, picture: Picture, numbers: dict[str, int]) -> Line:
+def _line(status: Status, report: BusReport, numbers: dict[str, int]) -> Line:
     plugs = tuple(
         Plug(
-            numbers[legible(sight.member(each))],
-            _inside(picture, each),
+            numbers[sanitize(status.member(each))],
+            _inside(report, each),
             _frames(each),
             not each.fault and not each.gone,
         )
-        for each in picture.members
+        for each in report.members
         if each.endpoint
     )
-    link = picture.link
-    host = next((_frames(each) for each in picture.members if not each.endpoint), "")
+    link = report.link
+    host = next((_frames(each) for each in report.members if not each.endpoint), "")
     up = link is not None and link.up
-    networks = tuple(legible(sight.network(each.id)) for each in picture.networks)
-    wrong = tuple(troubles(sight, picture))
-    return Line(picture.interface, _about(picture), host, up, plugs, wrong, networks)
+    networks = tuple(sanitize(status.network(each.id)) for each in report.networks)
+    wrong = tuple(troubles(status, report))
+    return Line(report.interface, _about(report), host, up, plugs, wrong, networks)
 
 
-def _about(picture: Picture) -> str:
-    link = picture.link
+def _about(report: BusReport) -> str:
+    link = report.link
     if link is None:
-        return "lent to its container" if picture.moved else "missing"
+        return "moved into its container" if report.moved else "missing"
     told = "virtual" if is_virtual(link) else "adapter"
     if link.controller and link.controller.bitrate:
         told += f", {link.controller.bitrate} bit/s"
     return told if link.up else f"{told}, down"
 
 
-def _inside(picture: Picture, member: Member) -> str:
+def _inside(report: BusReport, member: Member) -> str:
     if member.inside:
-        return legible(member.inside.name)
-    return picture.interface if picture.moved else "?" if _there(member) else "no interface"
+        return sanitize(member.inside.name)
+    return report.interface if report.moved else "?" if _there(member) else "no interface"
 
 
 def _there(member: Member) -> bool:
@@ -130,19 +130,19 @@ def _frames(member: Member) -> str:
     return f"sent {member.frames.sent}, received {member.frames.received}"
 
 
-def troubles(sight: Sight, picture: Picture) -> Iterator[str]:
+def troubles(status: Status, report: BusReport) -> Iterator[str]:
     """Who does not hear whom, or more than once: one line a member with a fault, one a pair."""
-    labels = sight.labels(picture)
-    for member in picture.members:
+    labels = status.labels(report)
+    for member in report.members:
         if member.fault:
-            yield legible(ailing(member, labels[member.interface]))
+            yield sanitize(ailing(member, labels[member.interface]))
     kinds: dict[str, dict[str, None]] = {}
-    for gap in picture.gaps:
+    for gap in report.gaps:
         if gap.reason in FAULTS:
             continue  # said above, once
         kinds.setdefault(_gap(gap, labels), {})[gap.kind] = None
     for words, frames in kinds.items():
-        yield legible(f"{words} ({', '.join(frames)})")
+        yield sanitize(f"{words} ({', '.join(frames)})")
 
 
 def _gap(gap: Gap, labels: dict[str, str]) -> str:

@@ -10,8 +10,8 @@ import pytest
 
 from canwharf.bus.events import ERROR, INFO, Event
 from canwharf.bus.model import Settings
-from canwharf.cli import serve
-from canwharf.docker import ancestor, engine
+from canwharf.daemon import run
+from canwharf.docker import engine, migration
 from tests.fake.daemon import DRIVER, Daemon
 
 N1, N2, N3 = ("1" * 64, "2" * 64, "3" * 64)
@@ -41,7 +41,7 @@ def inherited(
     if content is not None:
         path.write_text(content)
     said: list[Event] = []
-    return ancestor.networks("rustyvxcan", said.append, {"rustyvxcan": str(path)}), said
+    return migration.networks("rustyvxcan", said.append, {"rustyvxcan": str(path)}), said
 
 
 def take_over(
@@ -49,16 +49,16 @@ def take_over(
 ) -> dict[str, Settings]:
     """A first start, with an engine that knows this; the networks that are there then."""
     monkeypatch.setattr(engine, "networks", lambda _driver, _limit: told)
-    serve._rebuild(daemon.service, 2.0, inherited(kept, directory)[0])
+    run._rebuild(daemon.service, 2.0, inherited(kept, directory)[0])
     return {id: network.settings for id, network in daemon.service.state.networks.items()}
 
 
 def test_its_file_is_where_it_keeps_it() -> None:
     """Under its own driver's name; another driver's file is none of our business."""
     place = "/var/lib/docker/network/files/rustycan4docker-networks.json"
-    assert {"rustyvxcan": place} == ancestor.FILES
+    assert {"rustyvxcan": place} == migration.FILES
     said: list[Event] = []
-    assert ancestor.networks("canwharf", said.append) == {}
+    assert migration.networks("canwharf", said.append) == {}
     assert said == []
 
 
@@ -123,7 +123,7 @@ def test_at_a_boot_the_file_alone_is_enough(
     """Docker starts after us and its containers with it: they find their networks."""
     found = take_over(daemon, None, KEPT, tmp_path, monkeypatch)
     assert found == {N1: Settings("vcan0", "can"), N2: Settings("can_host12", "vcanp")}
-    daemon.upkeep.run(0.0, active=False)
+    daemon.maintenance.run(0.0, active=False)
     daemon.run_container(N1, "e1")
     daemon.run_container(N1, "e2")
     daemon.assert_exactly_once("vcan0")
@@ -137,7 +137,7 @@ def test_docker_is_asked_later_for_what_the_file_does_not_know(
     take_over(daemon, None, KEPT, tmp_path, monkeypatch)
     assert not daemon.service.state.complete
     daemon.engine = {N1: {}, N3: {"vxcan.id": "7"}}
-    daemon.upkeep.look()
+    daemon.maintenance.resync()
     assert daemon.service.state.complete
     assert daemon.service.state.networks[N3].settings == Settings("vcan7", "vcanp")
     assert daemon.service.state.networks[N1].settings == Settings("vcan0", "can")
@@ -179,10 +179,10 @@ def test_only_the_first_start_under_its_name_takes_its_file(
 ) -> None:
     """Or networks that were removed since would be back."""
     (tmp_path / "networks.json").write_text(KEPT)
-    monkeypatch.setitem(ancestor.FILES, "rustyvxcan", str(tmp_path / "networks.json"))
+    monkeypatch.setitem(migration.FILES, "rustyvxcan", str(tmp_path / "networks.json"))
     report = daemon.events.append
-    assert set(serve._inherited(daemon.store, "rustyvxcan", report)) == {N1, N2}
-    assert serve._inherited(daemon.store, DRIVER, report) == {}
-    assert serve._inherited(daemon.store, "somebody/vxcan:latest", report) == {}
+    assert set(run._inherited(daemon.store, "rustyvxcan", report)) == {N1, N2}
+    assert run._inherited(daemon.store, DRIVER, report) == {}
+    assert run._inherited(daemon.store, "somebody/vxcan:latest", report) == {}
     daemon.service.create_network("n1", {})
-    assert serve._inherited(daemon.store, "rustyvxcan", report) == {}
+    assert run._inherited(daemon.store, "rustyvxcan", report) == {}

@@ -6,26 +6,26 @@ import shlex
 
 import pytest
 
-from canwharf.cli import doctor, graph, install, instance, main, status, sync
-from canwharf.cli.instance import Instance
-from canwharf.operator import paint, text
+from canwharf.cli import doctor, graph, install, main, selection, status, sync
+from canwharf.cli.selection import Instance
+from canwharf.operator.render import terminal, text
 from canwharf.operator.service.units import Units
-from canwharf.operator.sight import Sight
+from canwharf.operator.status import Status
 
 LOOKING = ("status", "graph", "doctor", "sync")
 
 
 def chosen(words: str) -> Instance:
     """By these words of a command line."""
-    values = {row.name: row.default for row in instance.WHICH}
+    values = {row.name: row.default for row in selection.WHICH}
     given = shlex.split(words)
     values |= {word[2:]: value for word, value in zip(given[::2], given[1::2], strict=True)}
-    return instance.of(values)
+    return selection.of(values)
 
 
 def test_all_verbs_that_look_take_the_name_and_the_paths() -> None:
     for verb in (status, graph, doctor, sync):
-        assert set(instance.WHICH) <= set(verb.OPTIONS)
+        assert set(selection.WHICH) <= set(verb.OPTIONS)
 
 
 @pytest.mark.parametrize("driver", ["canwharf", "rustyvxcan", "wsovalle/vxcan:latest"])
@@ -79,12 +79,12 @@ def test_the_command_that_is_named_is_for_the_same_driver(
     """`canwharf sync` alone would put another driver's buses right."""
     asked: list[tuple[str, str]] = []
 
-    def look(socket: str, state: str, _requests: object) -> Sight:
+    def look(socket: str, state: str, _requests: object) -> Status:
         asked.append((socket, state))
-        return Sight("rusty", changes=("make bus interface vcan0",))
+        return Status("rusty", changes=("make bus interface vcan0",))
 
-    monkeypatch.setattr(status, "look", look)
+    monkeypatch.setattr(status, "collect", look)
     assert main(["status", "--driver-name", "rusty"]) == 0
     assert "'canwharf sync --driver-name rusty' would:" in capsys.readouterr().out
     assert asked == [("/run/docker/plugins/rusty.sock", "/var/lib/canwharf-rusty")]
-    assert "'canwharf sync' would:" in text.render(Sight("x", changes=("y",)), paint.plain)
+    assert "'canwharf sync' would:" in text.render(Status("x", changes=("y",)), terminal.plain)

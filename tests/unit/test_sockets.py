@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.docker import listener
+from canwharf.daemon import instance, sockets
 from canwharf.errors import StartError
 
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> str:
 
 def test_the_socket_is_roots_alone(path: str) -> None:
     """Whoever may write to it can take every container off its bus."""
-    with listener.listen(path):
+    with sockets.listen(path):
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
@@ -31,7 +31,7 @@ def test_the_umask_is_as_before(path: str) -> None:
     """The state file and others get the modes that they ask for."""
     old = os.umask(0o027)
     try:
-        with listener.listen(path):
+        with sockets.listen(path):
             assert os.umask(0o027) == 0o027
     finally:
         os.umask(old)
@@ -39,7 +39,7 @@ def test_the_umask_is_as_before(path: str) -> None:
 
 def test_a_caller_gets_through(path: str) -> None:
     """It listens when the call returns: what connects from then on is served."""
-    with listener.listen(path) as listening, socket.socket(socket.AF_UNIX) as caller:
+    with sockets.listen(path) as listening, socket.socket(socket.AF_UNIX) as caller:
         caller.connect(path)
         accepted, _address = listening.accept()
         accepted.close()
@@ -47,16 +47,16 @@ def test_a_caller_gets_through(path: str) -> None:
 
 def test_a_socket_that_nobody_listens_on_is_replaced(path: str) -> None:
     """A daemon that was killed leaves one; the next must start."""
-    listener.listen(path).close()
+    sockets.listen(path).close()
     assert os.path.exists(path)
     test_a_caller_gets_through(path)
 
 
 def test_a_socket_that_somebody_listens_on_is_not_stolen(path: str) -> None:
     """The other daemon's containers would be lost to it; the error says what to do."""
-    with listener.listen(path):
+    with sockets.listen(path):
         with pytest.raises(StartError, match=r"another daemon listens on .*--socket"):
-            listener.listen(path)
+            sockets.listen(path)
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(path)
 
@@ -84,12 +84,12 @@ def started_by_systemd(held: int, number: str = "1") -> Iterator[None]:
 def test_a_socket_that_systemd_holds_is_used(path: str) -> None:
     """Docker may have called before we were there; its call is not lost."""
     with (
-        listener.listen(path) as held,
+        sockets.listen(path) as held,
         socket.socket(socket.AF_UNIX) as caller,
         started_by_systemd(held.fileno()),
     ):
         caller.connect(path)
-        listening = listener.passed(path)
+        listening = sockets.passed(path)
         assert listening
         with listening:
             listening.accept()[0].close()
@@ -98,32 +98,32 @@ def test_a_socket_that_systemd_holds_is_used(path: str) -> None:
 
 def test_another_programs_socket_is_not_taken(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment may have been meant for the program that started us."""
-    assert listener.passed(path) is None
+    assert sockets.passed(path) is None
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", "1")
-    assert listener.passed(path) is None
+    assert sockets.passed(path) is None
 
 
 def test_a_socket_unit_that_does_not_fit_is_an_error(path: str) -> None:
     """Docker would call where nobody answers, or networks would be under another name."""
     with (
-        listener.listen(path) as held,
+        sockets.listen(path) as held,
         started_by_systemd(held.fileno()),
         pytest.raises(StartError, match=r"ListenStream=.*--socket"),
     ):
-        listener.passed(path.replace("canwharf", "other"))
+        sockets.passed(path.replace("canwharf", "other"))
     with (
         socket.socket(socket.AF_UNIX) as held,
         started_by_systemd(held.fileno()),
         pytest.raises(StartError, match="does not listen"),
     ):
-        listener.passed(path)
+        sockets.passed(path)
     with (
-        listener.listen(path + "2") as held,
+        sockets.listen(path + "2") as held,
         started_by_systemd(held.fileno(), "2"),
         pytest.raises(StartError, match="2 sockets, not one"),
     ):
-        listener.passed(path)
+        sockets.passed(path)
 
 
 def test_what_is_passed_and_no_socket_is_an_error(path: str, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_what_is_passed_and_no_socket_is_an_error(path: str, tmp_path: Path) -> 
         started_by_systemd(file.fileno()),
         pytest.raises(StartError, match="socket that systemd passes"),
     ):
-        listener.passed(path)
+        sockets.passed(path)
 
 
 def test_what_is_no_socket_is_not_removed(path: str) -> None:
@@ -141,7 +141,7 @@ def test_what_is_no_socket_is_not_removed(path: str) -> None:
     os.makedirs(os.path.dirname(path))
     Path(path).write_text("precious")
     with pytest.raises(StartError):
-        listener.listen(path)
+        sockets.listen(path)
     assert Path(path).read_text() == "precious"
 
 
@@ -149,46 +149,46 @@ def test_a_directory_in_its_place_is_an_error(path: str) -> None:
     """With the path."""
     os.makedirs(path)
     with pytest.raises(StartError, match=r"canwharf\.sock"):
-        listener.listen(path)
+        sockets.listen(path)
     assert os.path.isdir(path)
 
 
 def test_a_path_that_is_too_long_is_an_error(tmp_path: Path) -> None:
     """Linux takes 107 bytes; the error is a sentence, not a traceback."""
     with pytest.raises(StartError, match="cannot listen on"):
-        listener.listen(str(tmp_path / ("x" * 120) / "canwharf.sock"))
+        sockets.listen(str(tmp_path / ("x" * 120) / "canwharf.sock"))
 
 
 def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     """With the path."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match=r"file/canwharf\.sock: "):
-        listener.listen(str(tmp_path / "file" / "canwharf.sock"))
+        sockets.listen(str(tmp_path / "file" / "canwharf.sock"))
 
 
 def test_one_daemon_a_drivers_name(tmp_path: Path) -> None:
     """Its interfaces are known by that name alone: two would remove each other's."""
     name = f"test/{os.getpid()}:{tmp_path.name}"
     words = f"another daemon serves the driver {name}: .*--socket"
-    with listener.reserve(name), pytest.raises(StartError, match=words):
-        listener.reserve(name)
-    listener.reserve(name).close()
+    with instance.reserve(name), pytest.raises(StartError, match=words):
+        instance.reserve(name)
+    instance.reserve(name).close()
 
 
 def test_the_lock_is_no_way_to_another_file(tmp_path: Path) -> None:
     """It is opened for writing, and would be emptied."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    Path(listener.lock_path("x", str(tmp_path))).symlink_to(victim)
+    Path(instance.lock_path("x", str(tmp_path))).symlink_to(victim)
     with pytest.raises(StartError, match="cannot open"):
-        listener.reserve("x", str(tmp_path))
+        instance.reserve("x", str(tmp_path))
     assert victim.read_text() == "precious"
 
 
 def test_our_own_socket_file_is_forgotten(path: str) -> None:
     """At the end of the daemon; it does not listen any more either."""
-    listening = listener.listen(path)
-    listener.forget(path, listening)
+    listening = sockets.listen(path)
+    sockets.forget(path, listening)
     assert not os.path.exists(path)
     assert listening.fileno() == -1
 
@@ -204,16 +204,16 @@ def test_our_own_socket_file_is_forgotten(path: str) -> None:
 )
 def test_what_is_not_our_socket_is_not_forgotten(path: str, other: str) -> None:
     """Somebody removed ours, and maybe put something else there."""
-    listening = listener.listen(path)
+    listening = sockets.listen(path)
     os.rename(path, path + ".old")
     another = None
     if other == "file":
         Path(path).write_text("precious")
     elif other != "nothing":
-        another = listener.listen(path)
+        another = sockets.listen(path)
         if other == "leftover":
             another.close()
-    listener.forget(path, listening)
+    sockets.forget(path, listening)
     assert os.path.exists(path) == (other in ("file", "listening"))
     if another:
         another.close()
@@ -236,11 +236,11 @@ def test_what_is_not_our_socket_is_not_forgotten(path: str, other: str) -> None:
 )
 def test_docker_knows_the_driver_by_the_sockets_name(path: str, name: str) -> None:
     """The same name must stand in the aliases."""
-    assert listener.driver_name(path) == name
+    assert instance.driver_name(path) == name
 
 
 @pytest.mark.parametrize("path", ["/run/.sock", "/run/", "", "/run/a b.sock", f"/{'x' * 65}.sock"])
 def test_a_path_without_a_drivers_name_is_refused(path: str) -> None:
     """Such a name would make aliases that cannot be read back."""
     with pytest.raises(StartError, match=r"no driver's name.*canwharf\.sock"):
-        listener.driver_name(path)
+        instance.driver_name(path)

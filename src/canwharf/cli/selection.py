@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from canwharf.cli.options import SOCKET, STATE_DIR, Option
-from canwharf.docker import listener
+from canwharf.daemon import instance
 from canwharf.errors import UsageError
 from canwharf.operator.service.units import DRIVER, Units
 
@@ -62,7 +62,7 @@ def of(options: Mapping[str, str]) -> Instance:
     given = {row.name: options[row.name] for row in WHICH if options[row.name] != row.default}
     name, socket = given.get(_NAME.name), given.get(_SOCKET.name)
     units = Units.of(DRIVER if name is None else name)
-    other = name if socket is None else listener.driver_name(socket)
+    other = name if socket is None else instance.driver_name(socket)
     if name is not None and other != name:
         raise UsageError(
             f"--driver-name {name} and --socket {socket} contradict each other, as that is the "

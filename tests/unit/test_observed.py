@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from canwharf.bus.view import View
+from canwharf.bus.observed import Observed
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 
@@ -12,14 +12,14 @@ AB, BA, AB_FD = Rule(1, 2, fd=False), Rule(2, 1, fd=False), Rule(1, 2, fd=True)
 
 def test_links_are_found_by_name_and_by_index() -> None:
     """What is not there is not there."""
-    view = View([A, B])
+    view = Observed([A, B])
     assert (view.link("a"), view.at(2), view.link("c"), view.at(3)) == (A, B, None, None)
     assert list(view.links()) == [A, B]
 
 
 def test_equal_rules_are_counted() -> None:
     """Each of them delivers every frame once more."""
-    view = View([A, B], [AB, AB, AB_FD])
+    view = Observed([A, B], [AB, AB, AB_FD])
     assert view.rules(1, 2) == (AB, AB, AB_FD)
     assert view.rules(2, 1) == ()
     view.remove(AB)
@@ -31,7 +31,7 @@ def test_equal_rules_are_counted() -> None:
 def test_the_rules_of_a_link_go_with_it_in_both_directions() -> None:
     """As in the kernel; or they would be missing when a link of that name comes back."""
     other = Rule(1, 3, fd=False)
-    view = View([A, B, C], [AB, BA, AB_FD, other])
+    view = Observed([A, B, C], [AB, BA, AB_FD, other])
     assert view.drop(2) == B
     assert [view.rules(*ends) for ends in ((1, 2), (2, 1), (1, 3))] == [(), (), (other,)]
     assert view.link("b") is None
@@ -39,14 +39,14 @@ def test_the_rules_of_a_link_go_with_it_in_both_directions() -> None:
 
 def test_dropping_what_is_unknown_changes_nothing() -> None:
     """Announcements repeat what we did ourselves."""
-    view = View([A, B], [AB])
+    view = Observed([A, B], [AB])
     assert view.drop(7) is None
     assert view.rules(1, 2) == (AB,)
 
 
 def test_a_renamed_link_is_found_by_its_new_name_only() -> None:
     """And its rules stay, as they are told by index."""
-    view = View([A, B], [AB])
+    view = Observed([A, B], [AB])
     view.put(A._replace(name="z"))
     assert view.link("a") is None
     assert view.link("z") == A._replace(name="z")
@@ -55,7 +55,7 @@ def test_a_renamed_link_is_found_by_its_new_name_only() -> None:
 
 def test_a_name_that_passed_to_another_link_stays_with_it() -> None:
     """Whatever is told late about the first."""
-    view = View([A])
+    view = Observed([A])
     view.put(Link(9, "a"))
     view.drop(1)
     assert view.link("a") == Link(9, "a")
@@ -66,6 +66,6 @@ def test_a_name_that_passed_to_another_link_stays_with_it() -> None:
 def test_a_link_under_the_index_of_one_that_went_was_not_renamed() -> None:
     """Or rules of somebody else's would be deleted as left behind by a bus interface."""
     ours = Link(1, "vcan0", alias="canwharf canwharf bus")
-    assert View([Link(1, "can7")], before=View([ours])).former.get("vcan0", set()) == set()
-    renamed = View([ours._replace(name="old")], before=View([ours]))
+    assert Observed([Link(1, "can7")], before=Observed([ours])).former.get("vcan0", set()) == set()
+    renamed = Observed([ours._replace(name="old")], before=Observed([ours]))
     assert renamed.former["vcan0"] == {1}

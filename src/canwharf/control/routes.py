@@ -1,0 +1,33 @@
+"""Our own calls: the path of each -> what is done.
+
+/Canwharf.Sync is made by `canwharf sync`; /Canwharf.State by `canwharf doctor`, which asks why the
+state could not be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from canwharf.bus.maintain import Outcome
+from canwharf.bus.service import Service
+
+
+def table(
+    service: Service, sync: Callable[[], Outcome], fault: Callable[[], str]
+) -> dict[str, Callable[[Mapping[str, object]], dict[str, object]]]:
+    """The calls by their path.
+
+    `sync` recovers everything, `fault` tells why the state could not be written (empty: it could).
+    """
+
+    def synchronize(_content: Mapping[str, object]) -> dict[str, object]:
+        from canwharf.bus import words  # noqa: PLC0415 (Docker never asks for this)
+
+        done = sync()
+        service.save()
+        return {"Changes": words.changes(done), "Faults": list(done.faults)}
+
+    return {
+        "/Canwharf.Sync": synchronize,
+        "/Canwharf.State": lambda _content: {"Fault": fault()},
+    }

@@ -1,0 +1,1 @@
+"""The daemon: its life, its sockets, its log and its metrics."""

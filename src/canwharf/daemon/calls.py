@@ -1,0 +1,89 @@
+"""Calls on the daemon's socket: a path and a JSON body -> the answer, or `{"Err": …}`.
+
+Rules:
+
+- Each front end gives a table of its calls; this is the only place that knows which there are.
+- A refusal is a 200 with an Err, as Docker's protocol has it. What is not of the protocol's form
+  gets a 400, a call that no front end has a 404.
+- What a user is shown has no internal name of an interface; the log has it.
+- Nothing that goes wrong in one call ends the daemon.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from canwharf import jsontext
+from canwharf.bus import naming
+from canwharf.bus.events import ERROR
+from canwharf.bus.maintain import Outcome
+from canwharf.bus.service import Service
+from canwharf.control import routes as control
+from canwharf.daemon.server import Kind
+from canwharf.docker.routes import Routes
+from canwharf.errors import CanwharfError, RequestError
+
+_Call = Callable[[Mapping[str, object]], dict[str, object]]
+
+
+def front_ends(
+    service: Service, sync: Callable[[], Outcome], fault: Callable[[], str] = str
+) -> Calls:
+    """All calls that the daemon answers; see `control.routes.table` for `sync` and `fault`."""
+    tables = (Routes(service).table, control.table(service, sync, fault))
+    return Calls(service, {path: call for table in tables for path, call in table.items()})
+
+
+class Calls:
+    """Answers calls by a table of them."""
+
+    def __init__(self, service: Service, table: Mapping[str, _Call]) -> None:
+        self._service = service
+        self._table = table
+
+    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """The HTTP status and body for one call. Raises nothing."""
+        call = self._table.get(path)
+        if call is None:
+            return 404, refusal(f"canwharf has no call {path}")
+        try:
+            return 200, json.dumps(call(_parse(body))).encode()
+        except RequestError as error:
+            return 400, refusal(f"{path[1:]}: {error}")
+        except CanwharfError as error:
+            self._service.say(ERROR, "refused a call", call=path[1:], error=str(error))
+            return 200, refusal(naming.without_internal(str(error)))
+        except Exception as error:  # noqa: BLE001
+            # A mistake of ours must not take the bus away from all the other containers.
+            self._service.say(ERROR, "internal error", call=path[1:], error=repr(error))
+            return 500, refusal(f"internal error in {path[1:]}: {error!r}")
+
+
+def _parse(body: bytes) -> dict[str, object]:
+    """A request's body as an object; an empty one has no fields. Raises RequestError."""
+    try:
+        content = jsontext.loads(body) if body else {}
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the request's body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RequestError("the request's body must be a JSON object")
+    return content
+
+
+def refusal(text: str) -> bytes:
+    """A body that tells Docker, and so the user, what is wrong."""
+    return json.dumps({"Err": text}).encode()
+
+
+_JSON = "application/vnd.docker.plugins.v1.1+json"
+KIND = Kind(
+    "POST",
+    _JSON,
+    refusal,
+    _JSON,
+    body=1024 * 1024,  # Docker's calls have some hundred
+    connections=400,  # well below the usual 1,024 descriptors; Docker has a handful
+    deadline=30.0,
+    once=False,
+)

@@ -1,0 +1,162 @@
+"""The daemon's life: start, take over what there is, serve, end.
+
+Rules:
+
+- The socket answers first; what the kernel holds is looked at when the first call needs it or has
+  its answer, or when no call comes at once.
+- A state that cannot be read, or that is not there, is rebuilt from what the kernel's aliases and
+  Docker still tell, before anybody can call: what has no owner would be removed otherwise.
+- Under a name that is not our own there was another driver: the first start takes its networks
+  over, and is patient with Docker, which may know more of them.
+- SIGTERM and SIGINT end the daemon and leave every interface and rule in place.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from contextlib import suppress
+
+from canwharf import __version__
+from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
+from canwharf.bus.maintain import Maintenance
+from canwharf.bus.model import State
+from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.service import Known, Service
+from canwharf.bus.store import Store
+from canwharf.daemon import calls, instance, loop, sockets
+from canwharf.daemon.server import Answer, Server
+from canwharf.docker import engine
+from canwharf.errors import CanwharfError, StateError
+from canwharf.kernel.netlink import LinkEvents, Netlink
+
+TYPE_CHECKING = False  # typing's own would be one more import
+if TYPE_CHECKING:
+    from canwharf.daemon.metrics import Metrics
+
+# Seconds for the engine where no state was ever kept: at a boot its socket may accept before it
+# runs. Maintenance asks again.
+_FIRST_START = 0.2
+_OWN_NAME = "canwharf"
+
+
+def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None:
+    """Serve the socket at `path`, with the state in `directory`, until a signal comes.
+
+    `metrics_at` is an address or a file for figures; empty: none. Raises CanwharfError.
+    """
+    driver = instance.driver_name(path)
+    metrics = _metrics(metrics_at, report)
+    if metrics:
+        report = metrics.counting
+    signals = loop.signals()
+    store = Store(directory)
+    with instance.reserve(driver):
+        store.acquire()
+        netlink, announcements = Netlink(), LinkEvents()
+        reconciler = Reconciler(netlink, announcements, driver)
+        ask = engine.Patient(driver)
+        service = _restored(store, reconciler, driver, report, ask)
+        maintenance = Maintenance(service, reconciler, ask)
+        held = sockets.passed(path)
+        listening = held or sockets.listen(path)
+        _tell_start(service.state, report)
+        selector = selectors.DefaultSelector()
+        selector.register(announcements, selectors.EVENT_READ)  # taken by maintenance
+        answer: Answer = calls.front_ends(service, maintenance.sync, lambda: store.fault).answer
+        rounds: list[loop.Round] = []
+        if metrics:
+            answer = metrics.timing(answer)
+            rounds.append(metrics.begin(selector, service, netlink))
+        server = Server(selector, listening, answer, calls.KIND)
+        loop.run(selector, signals, server, maintenance, rounds)
+        server.close()
+        if not held:
+            sockets.forget(path, listening)
+    report(Event(INFO, "ended, all interfaces and rules stay", {}))
+
+
+def _restored(
+    store: Store, reconciler: Reconciler, driver: str, report: Report, ask: engine.Patient
+) -> Service:
+    """The service with its state, rebuilt where that is lost."""
+    known = store.exists() or driver != _OWN_NAME
+    inherited = _inherited(store, driver, report)
+    service = Service(_load(store, driver, report), store, reconciler, report, ask)
+    if not service.state.complete:
+        _rebuild(service, engine.TIME_LIMIT if known else _FIRST_START, inherited)
+    return service
+
+
+def _tell_start(state: State, report: Report) -> None:
+    """Say that calls are answered from now on, in the log and to systemd."""
+    endpoints = sum(len(network.endpoints) for network in state.networks.values())
+    fields = {
+        "driver": state.driver,
+        "networks": str(len(state.networks)),
+        "endpoints": str(endpoints),
+        "version": __version__,
+    }
+    report(Event(INFO, "serving", fields))
+    _notify("READY=1")
+
+
+def _load(store: Store, driver: str, report: Report) -> State:
+    """The state; an empty, incomplete one if it is lost."""
+    try:
+        state, left = store.load(driver)
+    except StateError as error:
+        report(Event(ERROR, "the state is lost", {"error": str(error)}))
+        try:
+            report(Event(WARNING, "set the state file aside", {"file": store.set_aside()}))
+        except StateError as second:
+            report(Event(ERROR, "could not set the state file aside", {"error": str(second)}))
+        return State(driver, {}, complete=False)
+    if left:
+        report(Event(INFO, "forgot endpoints of an earlier boot", {"endpoints": str(left)}))
+    return state
+
+
+def _inherited(store: Store, driver: str, report: Report) -> Known:
+    """The networks in the file of the driver that was here before, if we are new here."""
+    if driver == _OWN_NAME or store.exists():
+        return {}
+    from canwharf.docker import migration  # noqa: PLC0415 (needed once in a machine's life)
+
+    return migration.networks(driver, report)
+
+
+def _rebuild(service: Service, patience: float, inherited: Known) -> None:
+    """Take over what the engine and the kernel still know; upkeep writes it down.
+
+    `patience` is for an engine that does not answer, in seconds. Of what was `inherited`, it is
+    the engine that knows which networks are still there.
+    """
+    known = engine.networks(service.state.driver, patience)
+    if known is None:
+        service.adopt_networks(inherited, complete=False)
+    else:
+        service.adopt_networks({id: inherited.get(id, told) for id, told in known.items()})
+    try:
+        service.adopt_pairs(lost=True)
+    except CanwharfError as error:
+        service.say(ERROR, "could not adopt what the kernel holds", error=str(error))
+
+
+def _notify(text: str) -> None:
+    """Tell systemd, if it started us and wants to know (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.connect("\0" + address[1:] if address.startswith("@") else address)
+            told.send(text.encode())
+
+
+def _metrics(where: str, report: Report) -> Metrics | None:
+    """The daemon's figures, where they are wanted. Raises StartError."""
+    if not where:
+        return None
+    from canwharf.daemon.metrics import Metrics  # noqa: PLC0415 (nothing of it while they are off)
+
+    return Metrics(where, report)

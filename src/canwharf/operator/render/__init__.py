@@ -1,0 +1,1 @@
+"""A status as text, JSON and drawings."""
