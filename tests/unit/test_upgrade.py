@@ -38,6 +38,18 @@ def test_an_upgrade_leads_to_exactly_once(tmp_path: Path, hops: int) -> None:
     assert not daemon.said("removed doubled gateway rule")
 
 
+def test_the_newest_rules_are_replaced_first(tmp_path: Path) -> None:
+    """The kernel looks through all that are newer: else 100 containers would take a minute.
+
+    Calls wait meanwhile, and one that works for a minute is taken for hung.
+    """
+    daemon = aged(tmp_path)
+    assert daemon.maintenance.recover()
+    made = [rule for rule in reversed(daemon.kernel.rules) if rule.kind != "errors"]
+    newest = [max(rule.source, rule.destination) for rule in made]
+    assert newest == sorted(newest, reverse=True)
+
+
 def test_an_upgrade_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     """Half of the rules are new: none is added to one that is there."""
     daemon = aged(tmp_path)

@@ -269,7 +269,7 @@ class Reconciler:
         batch = [link.claim(made.ifindex, made.name, port.alias) for port, made in claims]
         added: list[Rule] = []
         removed: list[Rule] = []
-        for step in steps:
+        for step in sorted(steps, key=_newest_first):
             match step:
                 case AddRule(source, destination, fd, errors, echo):
                     ends = _index(view, source), _index(view, destination)
@@ -356,6 +356,16 @@ def _pair(port: Port, target: Target | None, group: int) -> tuple[list[Request],
     if target:
         return [link.place_pair(port.name, target.name, target.namespace, group)], [port.name]
     return [link.make_pair(port.name, port.container, group)], [port.name, port.container]
+
+
+def _newest_first(step: Step) -> int:
+    """Rules that are to be replaced, those of the newest interfaces first; all else as it was.
+
+    The kernel looks for a rule to be deleted from the newest on, and compares each with it: what is
+    newer has been replaced by then, and differs at a glance. Otherwise an upgrade under a bus of
+    100 containers takes five times as long, and longer than a hang may last.
+    """
+    return -max(step.rule[:2]) if isinstance(step, ReplaceRule) else 0
 
 
 def _index(view: Observed, name: str) -> int:
