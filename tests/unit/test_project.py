@@ -53,3 +53,28 @@ def test_the_wheel_has_the_manual_and_the_completion(tmp_path: Path) -> None:
         completion = wheel.read(f"{shared}/bash-completion/completions/canwharf").decode()
     assert f'"canwharf {__version__}"' in manual
     assert "complete -F _canwharf canwharf" in completion
+
+
+def test_the_documents_name_this_version() -> None:
+    """What is copied from them is there, and what they show is what is seen."""
+    named = {
+        found
+        for path in ("README.md", "docs/install.md", "docs/logs.md")
+        for found in re.findall(r"canwharf_(\S+)_all\.deb|version=(\S+)", _read(path))
+    }
+    assert {one or other for one, other in named} == {__version__}
+
+
+def test_the_changelogs_have_this_version() -> None:
+    """Debian's, and ours: its newest dated section, with only what is unreleased above."""
+    assert _read("packaging/debian/changelog").startswith(f"canwharf ({__version__}) ")
+    headlines = re.findall(r"^## (.*)", _read("CHANGELOG.md"), re.MULTILINE)
+    dated = [each for each in headlines if each != "Unreleased"]
+    assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", dated[0])
+    assert headlines.index(dated[0]) == len(headlines) - len(dated) <= 1
+
+
+def test_the_yocto_recipe_has_this_version() -> None:
+    """BitBake takes a recipe's version from its file's name."""
+    (recipe,) = (REPOSITORY / "packaging/yocto/recipes-containers/canwharf").iterdir()
+    assert recipe.name == f"canwharf_{__version__}.bb"
