@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -13,7 +14,10 @@ from canwharf.bus.store import Store
 from canwharf.errors import StartError
 from canwharf.kernel import modules
 from canwharf.operator.doctor import gather
+from canwharf.operator.doctor.checks import OK, WARN
+from canwharf.operator.service.units import Units
 from tests.fake.kernel import FakeKernel
+from tests.unit.test_doctor import WELL, told
 
 
 def test_where_modules_stand(tmp_path: Path) -> None:
@@ -101,6 +105,28 @@ def test_a_wrapper_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {"ExecStart": "{ path=/bin/sh ; argv[]=/bin/sh -c exec canwharf serve --socket x ; }"}
     monkeypatch.setattr(gather, "_shown", lambda *_words: shown)
     assert gather._program("canwharf.service") is None
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (monotonic() - 600, (WARN, "failed and was started again 10 minutes ago")),
+        (0, (OK, "the daemon runs")),
+        (None, (OK, "the daemon runs")),
+    ],
+)
+def test_one_that_dies_now_and_then_is_not_well(
+    at: float | None, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs whenever somebody looks, and Docker's calls in between fail."""
+    shown = {} if at is None else {"InactiveExitTimestampMonotonic": f"{at * 1e6:.0f}"}
+    monkeypatch.setattr(gather, "_shown", lambda *_words: shown)
+    ago = gather._failed_ago(Units.of("canwharf"))
+    assert (ago is None) == (not at)
+    facts = WELL._replace(failed_ago=ago)
+    last = told("daemon", facts)[-1]
+    assert (last.level, expected[1] in last.what) == (expected[0], True)
+    assert told("daemon", facts._replace(failed_ago=100_000.0))[-1].level == OK
 
 
 @pytest.mark.parametrize(

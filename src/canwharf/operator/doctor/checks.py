@@ -105,6 +105,9 @@ _UNUSABLE = {
 }
 
 
+_LATELY = 3600  # seconds: one that dies again and again runs whenever it is looked at
+
+
 def _daemon(facts: Facts) -> Iterator[Finding]:
     whose = f"the managed plugin {facts.plugin}" if facts.plugin else "the daemon"
     failing = facts.service.failing if facts.service and not facts.plugin else ""
@@ -116,6 +119,9 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         yield Finding(FAILURE, f"{whose} does not answer: {facts.refusal}", facts.restart)
     elif facts.process:
         yield Finding(OK, f"{whose} runs (process {facts.process})")
+        if facts.failed_ago is not None and facts.failed_ago < _LATELY and facts.service:
+            what = f"it failed and was started again {facts.failed_ago / 60:.0f} minutes ago"
+            yield Finding(WARN, f"{what}; why: journalctl -u {facts.service.name}")
     elif facts.service and facts.service.load in _UNUSABLE and not facts.plugin:
         name, load = facts.service.name, facts.service.load
         yield Finding(FAILURE, f"systemd cannot start {name}: {load}", _UNUSABLE[load].format(name))

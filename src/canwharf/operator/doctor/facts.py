@@ -45,8 +45,9 @@ class Facts(NamedTuple):
     `write_fault` says why it cannot be written, `aside` are files that could not be read. `ghosts`
     are networks that Docker does not know, with their interface, `stranded` containers that Docker
     could not start, with its reason. `packaged` is a package's unit for the service, `shadowed`
-    that another one stands before it. `where` are the options with which a command of ours finds
-    the same daemon and state, `serving` those of `canwharf serve`.
+    that another one stands before it. `failed_ago` is how many seconds ago systemd had to start the
+    daemon again, if it had to since the boot. `where` are the options with which a command of ours
+    finds the same daemon and state, `serving` those of `canwharf serve`.
     """
 
     driver: str
@@ -75,6 +76,7 @@ class Facts(NamedTuple):
     stranded: Mapping[str, str] = {}
     packaged: str = ""
     shadowed: bool = False
+    failed_ago: float | None = None
 
     @property
     def service(self) -> Unit | None:

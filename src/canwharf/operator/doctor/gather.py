@@ -81,6 +81,7 @@ def gather(
         aside=tuple(store.aside()),
         stranded=stranded(driver, status.names.networks) if status and status.names else {},
         packaged=packaged,
+        failed_ago=_failed_ago(Units.of(driver)),
         shadowed=bool(packaged) and os.path.exists(Units.of(driver).file(f"{unit}.service")),
     )
 
@@ -199,6 +200,13 @@ def _unit(name: str) -> Unit:
         _failing(name, told.get("Result", "")) if fails and name.endswith(".service") else "",
         load,
     )
+
+
+def _failed_ago(units: Units) -> float | None:
+    """Seconds since the daemon was started again as it had failed; None if it was not."""
+    shown = _shown(f"{units.rescue}.service", "InactiveExitTimestampMonotonic")  # microseconds
+    at = shown.get("InactiveExitTimestampMonotonic", "")
+    return monotonic() - int(at) / 1e6 if at.isdecimal() and at != "0" else None
 
 
 def _shown(unit: str, *properties: str) -> dict[str, str]:
