@@ -27,7 +27,8 @@ def _table(page: str) -> list[str]:
 
 def test_the_page_names_files_that_there_are() -> None:
     """A newcomer opens each of them."""
-    missing = [each for each in PATHS if not (REPOSITORY / each).exists()]
+    built = {"dist/"}  # by `make release`
+    missing = [each for each in PATHS - built if not (REPOSITORY / each).exists()]
     assert len(PATHS) > 40
     assert missing == []
 
