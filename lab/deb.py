@@ -28,7 +28,7 @@ from lab.suites import Suite
 
 SUITE = Suite("trixie", packages=("debhelper", "dh-python", "lintian", "man-db", "python3"))
 # What of the repository goes into the package.
-SOURCES = ("CHANGELOG.md", "LICENSE", "README.md", "docs", "packaging", "src")
+SOURCES = ("CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "docs", "packaging", "src")
 # $1 is the root, $2 a folder for the source and what is made of it. No compiler has a part in it,
 # which dpkg-buildpackage would ask for (-d).
 BUILD = """
