@@ -18,12 +18,13 @@ sys.path.insert(0, str(HERE.parent / "src"))
 import completion  # noqa: E402 (from here on, canwharf is found)
 import manual  # noqa: E402
 
+from canwharf.daemon import instance  # noqa: E402
 from canwharf.operator.service import modules, units  # noqa: E402
 
 
 def files(program: str) -> dict[str, str]:
     """Path and text of each."""
-    made = units.Units.of(units.DRIVER).files([program])
+    made = units.files(instance.usual(instance.DEFAULT_NAME), [program])
     return {
         **{f"usr/lib/systemd/system/{Path(path).name}": text for path, text in made.items()},
         f"usr/lib/modules-load.d/{Path(modules.FILE).name}": modules.TEXT,

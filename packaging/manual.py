@@ -14,7 +14,8 @@ from textwrap import wrap
 from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
 from canwharf.cli.options import SOCKET, STATE_DIR, Argument, Flag, Option, Row, first_bus
-from canwharf.operator.service import modules, units
+from canwharf.daemon.instance import DEFAULT_NAME, usual
+from canwharf.operator.service import modules
 
 _ABOUT = """\
 A Docker network of the driver canwharf is a CAN bus: on the host a virtual CAN interface, or a real
@@ -84,10 +85,10 @@ def _option(row: Row) -> tuple[str, str]:
 
 
 def _files() -> Iterator[tuple[str, str]]:
-    one = units.Units.of(units.DRIVER)
+    one = usual(DEFAULT_NAME)
     yield SOCKET.default, "the driver's socket, where Docker finds it"
     yield f"{STATE_DIR.default}/state.json", "the networks, kept over a reboot"
-    yield f"{one.service}, {one.socket}", f"systemd's units: 'systemctl cat {one.service}'"
+    yield f"{one.service}, {one.socket_unit}", f"systemd's units: 'systemctl cat {one.service}'"
     yield (
         f"/usr/lib/modules-load.d/{os.path.basename(modules.FILE)}",
         ("the kernel modules that each boot loads"),

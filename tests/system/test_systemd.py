@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from canwharf import __version__
+from canwharf.daemon.instance import usual
 from canwharf.kernel.modules import NEEDED
-from canwharf.operator.service.units import Units
 from lab.guest import Guest
 from tests.system.board import SOCKET
 from tests.system.installed import OLD, PROGRAM, Installed
@@ -111,7 +111,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     assert told == [
         f"loaded the kernel modules {', '.join(NEEDED)}",
         "wrote /etc/modules-load.d/canwharf.conf",
-        *(f"wrote /etc/systemd/system/{unit}" for unit in Units.of("canwharf").all),
+        *(f"wrote /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
         "enabled and started canwharf.service, on canwharf.socket",
         f"Docker finds the driver: {FIRST_BUS}",
     ]
@@ -281,7 +281,7 @@ def test_uninstalled(machine: Installed) -> None:
         machine.container(name, more="--stop-signal KILL")
     assert machine.canwharf("uninstall") == [
         "stopped and disabled canwharf.service, canwharf.socket",
-        *(f"removed /etc/systemd/system/{unit}" for unit in Units.of("canwharf").all),
+        *(f"removed /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
         "removed /etc/modules-load.d/canwharf.conf",
         "networks that Docker still has, and whose containers cannot start without it: 1",
     ]

@@ -11,11 +11,11 @@ import pytest
 
 from canwharf.bus.model import State
 from canwharf.bus.store import Store
+from canwharf.daemon.instance import usual
 from canwharf.errors import StartError
 from canwharf.kernel import modules
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import OK, WARN
-from canwharf.operator.service.units import Units
 from tests.fake.kernel import FakeKernel
 from tests.unit.test_doctor import WELL, told
 
@@ -121,7 +121,7 @@ def test_one_that_dies_now_and_then_is_not_well(
     """It runs whenever somebody looks, and Docker's calls in between fail."""
     shown = {} if at is None else {"InactiveExitTimestampMonotonic": f"{at * 1e6:.0f}"}
     monkeypatch.setattr(gather, "_shown", lambda *_words: shown)
-    ago = gather._failed_ago(Units.of("canwharf"))
+    ago = gather._failed_ago(usual("canwharf"))
     assert (ago is None) == (not at)
     facts = WELL._replace(failed_ago=ago)
     last = told("daemon", facts)[-1]

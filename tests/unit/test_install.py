@@ -12,6 +12,7 @@ import pytest
 from canwharf import __version__
 from canwharf.bus.naming import group_of
 from canwharf.cli import install, main, uninstall
+from canwharf.daemon.instance import usual
 from canwharf.errors import CallError, InstallError
 from canwharf.kernel import modules as kernel_modules
 from canwharf.operator import command
@@ -101,7 +102,7 @@ def test_a_second_install_changes_no_file_and_starts_the_new_program(
     first = files(tmp_path)
     assert set(first) == {
         "modules/canwharf.conf",
-        *(f"units/{unit}" for unit in units.Units.of("canwharf").all),
+        *(f"units/{unit}" for unit in usual("canwharf").units),
     }
     assert capsys.readouterr().out.count("wrote ") == 7
     system.ran.clear()
@@ -161,7 +162,7 @@ def test_what_starts_at_a_boot_stays_as_it_was_chosen(system: System, chosen: se
 def test_a_new_socket_unit_takes_the_old_ones_place(tmp_path: Path, system: System) -> None:
     """Systemd refuses to start one while a service of before has the socket."""
     main(["install"])
-    old = f"# an older version's\n{units.Units.of('canwharf').listening}\n"
+    old = f"# an older version's\n{units.listening(usual('canwharf'))}\n"
     (tmp_path / "units" / "canwharf.socket").write_text(old)
     system.ran.clear()
     assert main(["install"]) == 0
@@ -356,7 +357,8 @@ def test_uninstalls_dry_run_says_all_that_it_would_do(
     monkeypatch.setattr(uninstall, "Netlink", lambda: kernel)
     monkeypatch.setattr(uninstall, "LinkEvents", lambda: kernel)
     monkeypatch.setattr(kernel, "close", lambda: None, raising=False)
-    monkeypatch.setattr(units.Units, "state", property(lambda _units: str(tmp_path / "state")))
+    elsewhere = usual("canwharf")._replace(state_dir=str(tmp_path / "state"))
+    monkeypatch.setattr(units, "usual", lambda _name: elsewhere)
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "state.json").write_text("{}")
     main(["install"])
@@ -402,7 +404,7 @@ def test_the_modules_stay_for_another_driver(tmp_path: Path) -> None:
     assert main(["uninstall"]) == 0
     assert set(files(tmp_path)) == {
         "modules/canwharf.conf",
-        *(f"units/{unit}" for unit in units.Units.of("other").all),
+        *(f"units/{unit}" for unit in usual("other").units),
     }
     assert main(["uninstall", "--driver-name", "other"]) == 0
     assert files(tmp_path) == {}
@@ -427,7 +429,7 @@ def packaged(tmp_path: Path, system: System, monkeypatch: pytest.MonkeyPatch) ->
     folder.mkdir()
     monkeypatch.setattr(package, "_DIRECTORIES", (str(folder),))
     monkeypatch.setattr(program, "words", lambda: ["/usr/bin/canwharf"])
-    for path, text in units.Units.of("canwharf").files(["/usr/bin/canwharf"]).items():
+    for path, text in units.files(usual("canwharf"), ["/usr/bin/canwharf"]).items():
         (folder / Path(path).name).write_text(text)
     system.enabled = {"canwharf.service", "canwharf.socket"}
     return folder

@@ -14,8 +14,9 @@ import pytest
 from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
 from canwharf.cli.options import Argument, Option
+from canwharf.daemon.instance import usual
 from canwharf.kernel.modules import NEEDED
-from canwharf.operator.service.units import Units
+from canwharf.operator.service.units import files as unit_files
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 PROGRAM = "/usr/bin/canwharf"
@@ -74,7 +75,7 @@ def complete(tree: Path, *words: str) -> list[str]:
 
 def test_the_units_are_those_of_canwharf_install(tree: Path) -> None:
     """All of them, from the one table, for the package's program."""
-    files = Units.of("canwharf").files([PROGRAM])
+    files = unit_files(usual("canwharf"), [PROGRAM])
     folder = tree / "usr/lib/systemd/system"
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
         Path(path).name: text for path, text in files.items()

@@ -8,8 +8,9 @@ import pytest
 
 from canwharf.cli import doctor, graph, install, main, selection, status, sync
 from canwharf.cli.selection import Instance
+from canwharf.daemon.instance import usual
 from canwharf.operator.render import terminal, text
-from canwharf.operator.service.units import Units
+from canwharf.operator.service import units
 from canwharf.operator.status import Status
 
 LOOKING = ("status", "graph", "doctor", "sync")
@@ -31,8 +32,8 @@ def test_all_verbs_that_look_take_the_name_and_the_paths() -> None:
 @pytest.mark.parametrize("driver", ["canwharf", "rustyvxcan", "wsovalle/vxcan:latest"])
 def test_a_name_finds_what_install_made_of_it(driver: str) -> None:
     """Whoever installed a second driver by its name need not know where its files are."""
-    units = Units.of(driver)
-    unit = units.files(["/opt/canwharf"])[units.file(units.service)]
+    instance = usual(driver)
+    unit = units.files(instance, ["/opt/canwharf"])[units.path(instance.service)]
     found = chosen(f"--driver-name {driver}")
     assert f"serve --socket {found.socket} --state-dir {found.state}\n" in unit
     assert found.where == f" --driver-name {driver}"

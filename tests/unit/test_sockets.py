@@ -236,11 +236,11 @@ def test_what_is_not_our_socket_is_not_forgotten(path: str, other: str) -> None:
 )
 def test_docker_knows_the_driver_by_the_sockets_name(path: str, name: str) -> None:
     """The same name must stand in the aliases."""
-    assert instance.driver_name(path) == name
+    assert instance.name_of(path) == name
 
 
 @pytest.mark.parametrize("path", ["/run/.sock", "/run/", "", "/run/a b.sock", f"/{'x' * 65}.sock"])
 def test_a_path_without_a_drivers_name_is_refused(path: str) -> None:
     """Such a name would make aliases that cannot be read back."""
     with pytest.raises(StartError, match=r"no driver's name.*canwharf\.sock"):
-        instance.driver_name(path)
+        instance.name_of(path)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.daemon.instance import usual
 from canwharf.errors import OptionError
-from canwharf.operator.service.units import Units, quoted
+from canwharf.operator.service import units
+from canwharf.operator.service.units import quoted
 
 
 def parsed(text: str) -> dict[str, dict[str, str]]:
@@ -26,8 +28,7 @@ def parsed(text: str) -> dict[str, dict[str, str]]:
 
 def test_both_units_come_before_docker_and_belong_together() -> None:
     """Docker starts no container of a driver that it does not find at once."""
-    units = Units.of("canwharf")
-    files = units.files(["/opt/canwharf/bin/canwharf"])
+    files = units.files(usual("canwharf"), ["/opt/canwharf/bin/canwharf"])
     assert list(files)[:2] == [
         "/etc/systemd/system/canwharf.socket",
         "/etc/systemd/system/canwharf.service",
@@ -46,7 +47,7 @@ def test_both_units_come_before_docker_and_belong_together() -> None:
 
 def test_a_second_name_shares_nothing() -> None:
     """Neither units nor state nor socket: each daemon owns its own."""
-    one, two = Units.of("canwharf").files(["/c"]), Units.of("rustyvxcan").files(["/c"])
+    one, two = units.files(usual("canwharf"), ["/c"]), units.files(usual("rustyvxcan"), ["/c"])
     assert not one.keys() & two.keys()
     service = parsed(two["/etc/systemd/system/canwharf-rustyvxcan.service"])
     assert service["Service"]["ExecStart"].split()[1:] == [
@@ -59,15 +60,15 @@ def test_a_second_name_shares_nothing() -> None:
 
 def test_the_name_of_a_managed_plugin() -> None:
     """Docker finds it below a folder; units and state have no slash in their names."""
-    units = Units.of("wsovalle/vxcan:latest")
-    assert units.path == "/run/docker/plugins/wsovalle/vxcan:latest.sock"
-    assert units.service == "canwharf-wsovalle-vxcan-latest.service"
-    assert units.state == "/var/lib/canwharf-wsovalle-vxcan-latest"
+    instance = units.checked("wsovalle/vxcan:latest")
+    assert instance.socket == "/run/docker/plugins/wsovalle/vxcan:latest.sock"
+    assert instance.service == "canwharf-wsovalle-vxcan-latest.service"
+    assert instance.state_dir == "/var/lib/canwharf-wsovalle-vxcan-latest"
 
 
 def test_a_program_in_a_home_directory_can_be_seen() -> None:
     """Or the service could not start what was installed for root by pipx."""
-    text = Units.of("canwharf").files(["/root/.local/bin/canwharf"], home=True)
+    text = units.files(usual("canwharf"), ["/root/.local/bin/canwharf"], home=True)
     assert "\nProtectHome=read-only\n" in "".join(text.values())
 
 
@@ -78,7 +79,7 @@ def test_a_program_in_a_home_directory_can_be_seen() -> None:
 def test_a_name_that_docker_could_not_use_is_refused(name: str) -> None:
     """It becomes a file's name, too."""
     with pytest.raises(OptionError, match="driver-name"):
-        Units.of(name)
+        units.checked(name)
 
 
 @pytest.mark.parametrize("word", ["rescue", "refuse"])
@@ -86,9 +87,9 @@ def test_a_name_that_docker_could_not_use_is_refused(name: str) -> None:
 def test_a_name_whose_units_are_anothers_helpers_is_refused(before: str, word: str) -> None:
     """Its install would overwrite what starts the other daemon again, and its socket."""
     with pytest.raises(OptionError, match="another driver's own helpers"):
-        Units.of(before + word)
-    assert Units.of(f"{before}{word}2").driver == f"{before}{word}2"
-    assert Units.of(f"x{word}").driver == f"x{word}"
+        units.checked(before + word)
+    assert units.checked(f"{before}{word}2").name == f"{before}{word}2"
+    assert units.checked(f"x{word}").name == f"x{word}"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ PROGRAM = "/opt/canwharf/bin/canwharf"
 
 def command(unit: str, line: str = "ExecStart", program: str = PROGRAM) -> list[str]:
     """The words of a unit's command, as systemd reads them."""
-    files = Units.of("canwharf").files([program])
+    files = units.files(usual("canwharf"), [program])
     written = parsed(files[f"/etc/systemd/system/{unit}"])["Service"][line]
     return [word.replace("$$", "$").replace("%%", "%") for word in shlex.split(written)]
 

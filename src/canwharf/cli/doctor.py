@@ -18,14 +18,12 @@ from collections.abc import Mapping, Sequence
 from canwharf.cli import selection
 from canwharf.cli.options import JSON, Flag, Option
 from canwharf.cli.selection import Instance
-from canwharf.daemon import instance
 from canwharf.kernel.missing import advice
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN, Finding, examine
 from canwharf.operator.doctor.gather import forget, gather
 from canwharf.operator.render import terminal
 from canwharf.operator.service import program
-from canwharf.operator.service.units import Units
 
 DESCRIPTION = (
     "Look for what keeps buses from working: kernel modules, Docker, the daemon and its socket, "
@@ -70,10 +68,9 @@ def run(options: Mapping[str, str]) -> int:
 
 
 def _look(which: Instance) -> Sequence[tuple[str, Finding]]:
-    unit = Units.of(instance.driver_name(which.socket)).name
     requests = Netlink()
     try:
-        facts = gather(which.socket, which.state, requests, unit, advice)
+        facts = gather(which.socket, which.state, requests, advice)
         return examine(facts._replace(where=which.where, serving=which.serving))
     finally:
         requests.close()

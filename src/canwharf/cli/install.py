@@ -25,13 +25,13 @@ from time import time
 
 from canwharf.cli.options import Flag, Option, first_bus
 from canwharf.control.client import call
+from canwharf.daemon.instance import DEFAULT_NAME, Instance
 from canwharf.errors import CallError, CanwharfError, InstallError
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
-from canwharf.operator.service import files, modules, package, portable, program
+from canwharf.operator.service import files, modules, package, portable, program, units
 from canwharf.operator.service.files import kept
-from canwharf.operator.service.units import DRIVER, Units
 
 DESCRIPTION = (
     "Make a systemd service of this program: loads the kernel modules, now and at each boot, and "
@@ -41,7 +41,7 @@ DESCRIPTION = (
 EXAMPLE = f"sudo canwharf install\n  {first_bus()}"
 NAME = Option(
     "driver-name",
-    DRIVER,
+    DEFAULT_NAME,
     "the name by which Docker knows the driver; another one gets units and a state of its own, "
     "canwharf-NAME",
     "NAME",
@@ -53,13 +53,13 @@ _BOOTED = "/run/systemd/system"  # sd_booted(3)
 
 def run(options: Mapping[str, str]) -> int:
     """Install. Raises CanwharfError, with everything as it was."""
-    units = Units.of(options["driver-name"])
+    instance = units.checked(options["driver-name"])
     words = program.words()
     copy = portable.make() if portable.wanted() else b""
     starts = [portable.FILE] if copy else words
     texts: Mapping[str, str | None]
-    texts = {modules.FILE: modules.TEXT, **units.files(starts, program.in_a_home(words))}
-    if packaged := package.service_file(units):
+    texts = {modules.FILE: modules.TEXT, **units.files(instance, starts, program.in_a_home(words))}
+    if packaged := package.service_file(instance):
         if not package.runs(packaged, words):
             raise InstallError(
                 f"{packaged} came with a package, and starts another program than "
@@ -73,17 +73,17 @@ def run(options: Mapping[str, str]) -> int:
         return 0
     require_root_and_systemd("install")
     program.check(words)
-    require_units_of_ours(units)
-    _check_socket(units)
+    require_units_of_ours(instance)
+    _check_socket(instance)
     for module in NEEDED:
         modules.load(module)
     print(f"loaded the kernel modules {', '.join(NEEDED)}")
     with ExitStack() as undo:
         if copy:
             _write_copy(copy, undo)
-        _install(units, texts, undo)
+        _install(instance, texts, undo)
         undo.pop_all()
-    print(f"Docker finds the driver: {first_bus(units.driver)}")
+    print(f"Docker finds the driver: {first_bus(instance.name)}")
     return 0
 
 
@@ -102,13 +102,13 @@ def require_root_and_systemd(verb: str, *, dry: bool = False) -> None:
         )
 
 
-def require_units_of_ours(units: Units) -> None:
+def require_units_of_ours(instance: Instance) -> None:
     """Another driver's units may have the same name. Raises InstallError."""
-    path = units.file(units.socket)
+    path = units.path(instance.socket_unit)
     text = files.read(path)
-    if text is not None and units.listening.encode() not in text.splitlines():
+    if text is not None and units.listening(instance).encode() not in text.splitlines():
         raise InstallError(
-            f"{path} is the socket of another driver than {units.driver}, though it has the "
+            f"{path} is the socket of another driver than {instance.name}, though it has the "
             "name that this one's would have: its ListenStream= tells which"
         )
 
@@ -123,54 +123,66 @@ def _is_enabled(unit: str) -> bool:
     return succeeds("systemctl", "is-enabled", "--quiet", unit)
 
 
-def _check_socket(units: Units) -> None:
+def _check_socket(instance: Instance) -> None:
     """Nobody else may have Docker's ear under this name. Raises InstallError."""
-    if any(is_active(each) for each in (units.socket, units.service, f"{units.refuse}.socket")):
+    if any(
+        is_active(each)
+        for each in (instance.socket_unit, instance.service, f"{instance.refuse}.socket")
+    ):
         return
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.settimeout(1)
-        probe.connect(units.path)
+        probe.connect(instance.socket)
         raise InstallError(
-            f"somebody listens on {units.path} already, and it is not {units.service}: "
-            f"end that first (fuser {units.path} tells who)"
+            f"somebody listens on {instance.socket} already, and it is not {instance.service}: "
+            f"end that first (fuser {instance.socket} tells who)"
         )
 
 
-def _install(units: Units, texts: Mapping[str, str | None], undo: ExitStack) -> None:
-    running = is_active(units.service)
+def _install(instance: Instance, texts: Mapping[str, str | None], undo: ExitStack) -> None:
+    running = is_active(instance.service)
     if running:
-        undo.callback(_undo, "systemctl", "restart", units.service)
+        undo.callback(_undo, "systemctl", "restart", instance.service)
     undo.callback(_undo, "systemctl", "daemon-reload")
     changed = {path for path, text in texts.items() if _write(path, text, undo)}
-    fresh = [unit for unit in (units.service, units.socket) if not _is_enabled(unit)]
-    if units.socket in fresh:  # else it was decided before which of them start at a boot
+    fresh = [unit for unit in (instance.service, instance.socket_unit) if not _is_enabled(unit)]
+    if instance.socket_unit in fresh:  # else it was decided before which of them start at a boot
         undo.callback(_undo, "systemctl", "disable", "--now", "--quiet", *fresh)
-        command("systemctl", "enable", "--quiet", "--no-reload", units.service)
+        command("systemctl", "enable", "--quiet", "--no-reload", instance.service)
     command("systemctl", "daemon-reload")
-    if units.file(units.socket) in changed and texts[units.file(units.socket)] is None:
+    if (
+        units.path(instance.socket_unit) in changed
+        and texts[units.path(instance.socket_unit)] is None
+    ):
         # What enabled the old ones leads to where they were.
-        chosen = [unit for unit in (units.service, units.socket) if unit not in fresh]
-        command("systemctl", "reenable", "--quiet", *(chosen or [units.service]))
-    undo.callback(_undo, "systemctl", "stop", *units.helpers)
-    if units.file(units.socket) in changed or not _is_socket(units.path):
+        chosen = [unit for unit in (instance.service, instance.socket_unit) if unit not in fresh]
+        command("systemctl", "reenable", "--quiet", *(chosen or [instance.service]))
+    undo.callback(_undo, "systemctl", "stop", *instance.helpers)
+    if units.path(instance.socket_unit) in changed or not _is_socket(instance.socket):
         # A new socket can take the old one's place only while nobody serves that; and a file that
         # somebody removed comes back with no other.
-        command("systemctl", "stop", units.service, units.socket)
+        command("systemctl", "stop", instance.service, instance.socket_unit)
     begun = int(time())
-    for verb, unit in (("start", units.socket), ("restart", units.service)):
+    for verb, unit in (("start", instance.socket_unit), ("restart", instance.service)):
         try:
             command("systemctl", verb, unit)
         except InstallError as error:
             words = _last_words(unit, begun) or error
             raise InstallError(f"{unit} does not start: {words}") from error
     try:
-        call(units.path, "Plugin.Activate", limit=_ANSWER)
+        call(instance.socket, "Plugin.Activate", limit=_ANSWER)
     except CallError as error:
         raise InstallError(
-            f"{units.service} is started, and Docker would not find it: {error}"
+            f"{instance.service} is started, and Docker would not find it: {error}"
         ) from error
-    done = "restarted" if running else "enabled and started" if units.socket in fresh else "started"
-    print(f"{done} {units.service}, on {units.socket}")
+    done = (
+        "restarted"
+        if running
+        else "enabled and started"
+        if instance.socket_unit in fresh
+        else "started"
+    )
+    print(f"{done} {instance.service}, on {instance.socket_unit}")
 
 
 def _is_socket(path: str) -> bool:

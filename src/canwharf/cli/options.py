@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from canwharf.daemon.instance import DEFAULT_NAME, usual
+
 
 class Option(NamedTuple):
     """`--name VALUE`; where there are `choices`, the value is one of them."""
@@ -36,14 +38,17 @@ Row = Option | Flag | Argument
 # Whoever looks at a daemon's work finds it as the daemon was told to keep it.
 SOCKET = Option(
     "socket",
-    "/run/docker/plugins/canwharf.sock",
+    usual(DEFAULT_NAME).socket,
     "where Docker finds the driver, whose name is that of the file: "
     "…/rustyvxcan.sock serves networks of the driver rustyvxcan, "
     "…/plugins/wsovalle/vxcan:latest.sock those of a managed plugin",
     "PATH",
 )
 STATE_DIR = Option(
-    "state-dir", "/var/lib/canwharf", "where the networks are kept over a reboot", "DIR"
+    "state-dir",
+    usual(DEFAULT_NAME).state_dir,
+    "where the networks are kept over a reboot",
+    "DIR",
 )
 JSON = Flag("json", "for machines")
 

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from canwharf.cli.options import SOCKET, STATE_DIR, Option
 from canwharf.daemon import instance
+from canwharf.daemon.instance import DEFAULT_NAME
 from canwharf.errors import UsageError
-from canwharf.operator.service.units import DRIVER, Units
+from canwharf.operator.service import units
 
 # No value that can be meant looks like one of these: what equals it was not given.
 _NAME = Option(
     "driver-name",
-    f"{DRIVER}, or that of --socket",
+    f"{DEFAULT_NAME}, or that of --socket",
     "the name by which Docker knows the driver, as given to install",
     "NAME",
 )
@@ -32,7 +33,7 @@ _SOCKET = Option(
 )
 _STATE_DIR = Option(
     "state-dir",
-    f"{DRIVER}-NAME in /var/lib, or {DRIVER} alone",
+    f"{DEFAULT_NAME}-NAME in /var/lib, or {DEFAULT_NAME} alone",
     "where the driver keeps its networks, where install did not choose it",
     "DIR",
 )
@@ -61,15 +62,15 @@ def of(options: Mapping[str, str]) -> Instance:
     """
     given = {row.name: options[row.name] for row in WHICH if options[row.name] != row.default}
     name, socket = given.get(_NAME.name), given.get(_SOCKET.name)
-    units = Units.of(DRIVER if name is None else name)
-    other = name if socket is None else instance.driver_name(socket)
+    usual = units.checked(DEFAULT_NAME if name is None else name)
+    other = name if socket is None else instance.name_of(socket)
     if name is not None and other != name:
         raise UsageError(
             f"--driver-name {name} and --socket {socket} contradict each other, as that is the "
             f"socket of the driver {other}: leave one of them out"
         )
-    state = given.get(_STATE_DIR.name, units.state)
-    return Instance(units.path if socket is None else socket, state, _words(given))
+    state = given.get(_STATE_DIR.name, usual.state_dir)
+    return Instance(usual.socket if socket is None else socket, state, _words(given))
 
 
 def _words(given: Mapping[str, str]) -> str:

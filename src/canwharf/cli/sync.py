@@ -44,7 +44,7 @@ _DIFFERENCES = 3  # the exit status
 def run(options: Mapping[str, str]) -> int:
     """Synchronise, or say what would be done. Raises CanwharfError."""
     which = selection.of(options)
-    driver = instance.driver_name(which.socket)
+    driver = instance.name_of(which.socket)
     store = Store(which.state)
     dry = bool(options["dry-run"])
     served = bool(instance.process_of(driver))

@@ -23,14 +23,13 @@ from canwharf.bus import dryrun, words
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
-from canwharf.daemon import instance
+from canwharf.daemon.instance import LOCKS, Instance
 from canwharf.docker import engine
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.command import run as command
-from canwharf.operator.service import modules, package, portable
+from canwharf.operator.service import modules, package, portable, units
 from canwharf.operator.service.files import kept
-from canwharf.operator.service.units import Units
 
 DESCRIPTION = (
     "Take the systemd units away that canwharf install made. Networks are kept for the next "
@@ -57,28 +56,28 @@ class Act(NamedTuple):
 
 def run(options: Mapping[str, str]) -> int:
     """Uninstall; 1 if something could not be done. Raises CanwharfError before anything is."""
-    units = Units.of(options["driver-name"])
+    instance = units.checked(options["driver-name"])
     dry = bool(options["dry-run"])
     require_root_and_systemd("uninstall", dry=dry)
-    if packaged := package.service_file(units):
+    if packaged := package.service_file(instance):
         raise InstallError(
             f"{packaged} came with a package: 'apt remove canwharf' takes it away, and "
             "'apt purge canwharf' its networks, too"
         )
-    require_units_of_ours(units)
-    steps: list[Callable[[Units], Iterator[Act]]] = [_stop, _remove_files]
+    require_units_of_ours(instance)
+    steps: list[Callable[[Instance], Iterator[Act]]] = [_stop, _remove_files]
     if options["purge"]:
-        _refuse_in_use(units)
+        _refuse_in_use(instance)
         steps += [_remove_interfaces, _remove_state]
     failed = False
     for step in steps:
         try:
-            for act in step(units):
+            for act in step(instance):
                 failed |= not _said_or_done(act, dry=dry)
         except (CanwharfError, OSError) as error:  # what is there could not be seen
             print(f"canwharf: {error}", file=sys.stderr)
             failed = True
-    _tell_of_networks(units)
+    _tell_of_networks(instance)
     return int(failed)
 
 
@@ -98,10 +97,10 @@ def _said_or_done(act: Act, *, dry: bool) -> bool:
     return True
 
 
-def _stop(units: Units) -> Iterator[Act]:
-    both = (units.service, units.socket)
-    there = [unit for unit in both if os.path.exists(units.file(unit))]
-    helpers = [unit for unit in units.helpers if os.path.exists(units.file(unit))]
+def _stop(instance: Instance) -> Iterator[Act]:
+    both = (instance.service, instance.socket_unit)
+    there = [unit for unit in both if os.path.exists(units.path(unit))]
+    helpers = [unit for unit in instance.helpers if os.path.exists(units.path(unit))]
     if helpers:  # first, as they would start it again
         names = ", ".join(helpers)
         yield Act(f"stop {names}", "", partial(command, "systemctl", "stop", *helpers))
@@ -114,28 +113,28 @@ def _stop(units: Units) -> Iterator[Act]:
         print(f"there is no {' and no '.join(both)}")
 
 
-def _remove_files(units: Units) -> Iterator[Act]:
-    for unit in units.all:
-        yield from _removal(units.file(unit))
-    yield Act("have systemd read its units anew", "", partial(_reload, units))
-    if not _others(units):
+def _remove_files(instance: Instance) -> Iterator[Act]:
+    for unit in instance.units:
+        yield from _removal(units.path(unit))
+    yield Act("have systemd read its units anew", "", partial(_reload, instance))
+    if not _others(instance):
         yield from _removal(modules.FILE)
         for removal in _removal(portable.FILE):
             yield removal._replace(do=_remove_program)
 
 
-def _reload(units: Units) -> None:
+def _reload(instance: Instance) -> None:
     command("systemctl", "daemon-reload")
-    for unit in units.all:
+    for unit in instance.units:
         with suppress(InstallError):  # as one that never failed is not loaded any more
             command("systemctl", "reset-failed", unit)
 
 
-def _others(units: Units) -> list[str]:
+def _others(instance: Instance) -> list[str]:
     """The services of other drivers, which want the modules and the program, too."""
-    directory = os.path.dirname(units.file(units.service))
+    directory = os.path.dirname(units.path(instance.service))
     found = os.listdir(directory) if os.path.isdir(directory) else []
-    ours = {os.path.basename(units.file(unit)) for unit in units.all}
+    ours = {os.path.basename(units.path(unit)) for unit in instance.units}
     services = (each for each in found if each.startswith("canwharf") and each not in ours)
     return [each for each in services if each.endswith(".service")]
 
@@ -146,55 +145,55 @@ def _remove_program() -> None:
         os.rmdir(os.path.dirname(portable.FILE))
 
 
-def _refuse_in_use(units: Units) -> None:
+def _refuse_in_use(instance: Instance) -> None:
     """Raises InstallError while a container is on a bus."""
     requests = Netlink()
     try:
-        pairs = dryrun.idle(requests, units.driver).pairs()
+        pairs = dryrun.idle(requests, instance.name).pairs()
     finally:
         requests.close()
     inside = [link for _alias, link in pairs if link.peer_away]
     if inside:
         raise InstallError(
-            f"{len(inside)} endpoints of containers are on buses of {units.driver}: remove the "
-            f"networks first, 'docker network ls --filter driver={units.driver}' shows them, or "
+            f"{len(inside)} endpoints of containers are on buses of {instance.name}: remove the "
+            f"networks first, 'docker network ls --filter driver={instance.name}' shows them, or "
             "uninstall without --purge"
         )
 
 
-def _remove_interfaces(units: Units) -> Iterator[Act]:
+def _remove_interfaces(instance: Instance) -> Iterator[Act]:
     """As one act of several lines: they are removed in one send."""
     requests = Netlink()
-    idle = dryrun.idle(requests, units.driver)
+    idle = dryrun.idle(requests, instance.name)
     lines = "\n".join(words.steps(idle.bring([], idle.unused()).steps))
-    real = Reconciler(requests, LinkEvents(), units.driver)
+    real = Reconciler(requests, LinkEvents(), instance.name)
     if lines:
         yield Act(lines, lines, lambda: real.bring([], real.unused()))
 
 
-def _remove_state(units: Units) -> Iterator[Act]:
-    changes = f"{units.file(units.service)}.d"  # by systemctl edit
-    for directory in (units.state, changes):
+def _remove_state(instance: Instance) -> Iterator[Act]:
+    changes = f"{units.path(instance.service)}.d"  # by systemctl edit
+    for directory in (instance.state_dir, changes):
         if os.path.isdir(directory):
             remove = partial(shutil.rmtree, directory)
             yield Act(f"remove {directory} and all in it", f"removed {directory}", remove)
-    for unit in units.all:
-        yield from _removal(kept(units.file(unit)))
-    if not _others(units):
+    for unit in instance.units:
+        yield from _removal(kept(units.path(unit)))
+    if not _others(instance):
         yield from _removal(kept(modules.FILE))
-    for removal in _removal(instance.lock_path(units.driver)):
-        yield removal._replace(do=partial(_remove_lock, units))
+    for removal in _removal(instance.lock):
+        yield removal._replace(do=partial(_remove_lock, instance))
 
 
-def _remove_lock(units: Units) -> None:
-    os.unlink(instance.lock_path(units.driver))
+def _remove_lock(instance: Instance) -> None:
+    os.unlink(instance.lock)
     with suppress(OSError):  # another driver's lock is there
-        os.rmdir(instance.LOCKS)
+        os.rmdir(LOCKS)
 
 
-def _tell_of_networks(units: Units) -> None:
+def _tell_of_networks(instance: Instance) -> None:
     """Docker keeps them, whatever we do."""
-    left = engine.networks(units.driver)
+    left = engine.networks(instance.name)
     if left:
         print(
             "networks that Docker still has, and whose containers cannot start without it: "

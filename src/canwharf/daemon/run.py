@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 # Seconds for the engine where no state was ever kept: at a boot its socket may accept before it
 # runs. Maintenance asks again.
 _FIRST_START = 0.2
-_OWN_NAME = "canwharf"
 
 
 def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None:
@@ -46,7 +45,7 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
 
     `metrics_at` is an address or a file for figures; empty: none. Raises CanwharfError.
     """
-    driver = instance.driver_name(path)
+    driver = instance.name_of(path)
     metrics = _metrics(metrics_at, report)
     if metrics:
         report = metrics.counting
@@ -81,7 +80,7 @@ def _restored(
     store: Store, reconciler: Reconciler, driver: str, report: Report, ask: engine.Patient
 ) -> Service:
     """The service with its state, rebuilt where that is lost."""
-    known = store.exists() or driver != _OWN_NAME
+    known = store.exists() or driver != instance.DEFAULT_NAME
     inherited = _inherited(store, driver, report)
     service = Service(_load(store, driver, report), store, reconciler, report, ask)
     if not service.state.complete:
@@ -120,7 +119,7 @@ def _load(store: Store, driver: str, report: Report) -> State:
 
 def _inherited(store: Store, driver: str, report: Report) -> Known:
     """The networks in the file of the driver that was here before, if we are new here."""
-    if driver == _OWN_NAME or store.exists():
+    if driver == instance.DEFAULT_NAME or store.exists():
         return {}
     from canwharf.docker import migration  # noqa: PLC0415 (needed once in a machine's life)
 

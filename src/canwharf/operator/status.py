@@ -97,7 +97,7 @@ class Status(NamedTuple):
 
 def collect(socket: str, directory: str, requests: Requests) -> Status:
     """Look at everything. Raises CanwharfError."""
-    driver = instance.driver_name(socket)
+    driver = instance.name_of(socket)
     store = Store(directory)
     state, _left = store.load(driver)
     process = instance.process_of(driver)

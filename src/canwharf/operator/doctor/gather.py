@@ -20,6 +20,7 @@ from canwharf import __version__
 from canwharf.bus.store import Store
 from canwharf.control.client import call
 from canwharf.daemon import instance
+from canwharf.daemon.instance import Instance
 from canwharf.docker import engine, names
 from canwharf.docker.stranded import stranded
 from canwharf.errors import CallError, CanwharfError, InstallError, StartError
@@ -27,8 +28,7 @@ from canwharf.kernel import modules
 from canwharf.kernel.netlink import Requests
 from canwharf.operator import command, journal
 from canwharf.operator.doctor.facts import Facts, Program, Unit
-from canwharf.operator.service import package, program
-from canwharf.operator.service.units import Units
+from canwharf.operator.service import package, program, units
 from canwharf.operator.status import Status, collect
 
 _ANSWER = 5.0  # seconds for the daemon
@@ -38,22 +38,20 @@ _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/lib/mod
 _LISTENS = 0x00010000  # __SO_ACCEPTCON, in /proc/net/unix
 
 
-def gather(
-    socket: str, directory: str, requests: Requests, unit: str, advice: Callable[[str], str]
-) -> Facts:
+def gather(socket: str, directory: str, requests: Requests, advice: Callable[[str], str]) -> Facts:
     """Everything.
 
-    `unit` is the name of systemd's units for this driver, `advice` says where a missing module is
-    to be had. Raises CanwharfError.
+    `advice` says where a missing module is to be had. Raises CanwharfError.
     """
-    driver = instance.driver_name(socket)
+    driver = instance.name_of(socket)
+    usual = instance.usual(driver)
     known = modules.known(requests)
     missing = [module for module, state in known.items() if state == modules.MISSING]
     status, fault = _status(socket, directory, requests)
     process = instance.process_of(driver)
     plugin = _plugin(driver)
     root = os.geteuid() == 0
-    packaged = package.service_file(Units.of(driver))
+    packaged = package.service_file(usual)
     store = Store(directory)
     refusal = _refusal(socket) if process and root else ""
     told = _unwritten(socket) if process and root and not refusal else ""
@@ -70,25 +68,25 @@ def gather(
         process,
         _listens(socket),
         refusal,
-        _units(unit),
+        _units(usual),
         os.path.join(directory, "state.json"),
         fault,
         status,
         _ghosts(status),
-        program=None if plugin else _program(f"{unit}.service"),
+        program=None if plugin else _program(usual.service),
         version=__version__,
         write_fault=store.write_fault() or told,
         aside=tuple(store.aside()),
         stranded=stranded(driver, status.names.networks) if status and status.names else {},
         packaged=packaged,
-        failed_ago=_failed_ago(Units.of(driver)),
-        shadowed=bool(packaged) and os.path.exists(Units.of(driver).file(f"{unit}.service")),
+        failed_ago=_failed_ago(usual),
+        shadowed=bool(packaged) and os.path.exists(units.path(usual.service)),
     )
 
 
 def forget(socket: str, directory: str, network: str) -> None:
     """Remove a network that Docker does not know any more. Raises CanwharfError."""
-    driver = instance.driver_name(socket)
+    driver = instance.name_of(socket)
     state, _left = Store(directory).load(driver)
     if network not in state.networks:
         raise CanwharfError(f"there is no network {network} in {directory}: nothing to forget")
@@ -180,11 +178,11 @@ def _unwritten(socket: str) -> str:
     return ""
 
 
-def _units(unit: str) -> tuple[Unit, ...] | None:
-    """The service and the socket of this name."""
+def _units(instance: Instance) -> tuple[Unit, ...] | None:
+    """The service and the socket."""
     if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
         return None
-    return tuple(_unit(f"{unit}.{kind}") for kind in ("service", "socket"))
+    return _unit(instance.service), _unit(instance.socket_unit)
 
 
 def _unit(name: str) -> Unit:
@@ -202,9 +200,9 @@ def _unit(name: str) -> Unit:
     )
 
 
-def _failed_ago(units: Units) -> float | None:
+def _failed_ago(instance: Instance) -> float | None:
     """Seconds since the daemon was started again as it had failed; None if it was not."""
-    shown = _shown(f"{units.rescue}.service", "InactiveExitTimestampMonotonic")  # microseconds
+    shown = _shown(f"{instance.rescue}.service", "InactiveExitTimestampMonotonic")  # microseconds
     at = shown.get("InactiveExitTimestampMonotonic", "")
     return monotonic() - int(at) / 1e6 if at.isdecimal() and at != "0" else None
 

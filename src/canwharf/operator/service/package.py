@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 
+from canwharf.daemon.instance import Instance
 from canwharf.operator.service import files
-from canwharf.operator.service.units import Units, quoted
+from canwharf.operator.service.units import quoted
 
 _DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
 
-def service_file(units: Units) -> str:
+def service_file(instance: Instance) -> str:
     """Where a package has the service's unit; empty if none has it."""
-    paths = (os.path.join(directory, units.service) for directory in _DIRECTORIES)
+    paths = (os.path.join(directory, instance.service) for directory in _DIRECTORIES)
     return next(filter(os.path.exists, paths), "")
 
 

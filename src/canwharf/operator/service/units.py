@@ -34,12 +34,11 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from canwharf.bus import naming
+from canwharf.daemon.instance import DEFAULT_NAME, Instance, usual
 from canwharf.errors import OptionError
 
-DRIVER = "canwharf"
 _DIRECTORY = "/etc/systemd/system"
 
 _SOCKET = """\
@@ -219,116 +218,67 @@ AGAIN = 30  # seconds until a daemon that does not start is tried again
 _PATIENCE = 600  # seconds for Docker to boot: a small board has many containers
 
 
-class Units(NamedTuple):
-    """The units and the places of one driver's daemon."""
-
-    driver: str
-
-    @classmethod
-    def of(cls, driver: str) -> Units:
-        """Those of a driver's name. Raises OptionError."""
-        parts = driver.split("/")
-        if not naming.is_driver(driver) or not all(part[:1].isalnum() for part in parts):
-            raise OptionError(
-                "driver-name",
-                driver,
-                f"right would be up to {naming.MAX_ID} letters and digits, as in rustyvxcan",
-            )
-        if re.search(r"(^|[-/:])(rescue|refuse)$", driver):
-            raise OptionError(
-                "driver-name",
-                driver,
-                "its units would have the names of another driver's own helpers, which end in "
-                "-rescue and -refuse: choose a name that does not end so",
-            )
-        return cls(driver)
-
-    @property
-    def name(self) -> str:
-        """What its units and its state are called; a managed plugin's name has a slash."""
-        if self.driver == DRIVER:
-            return DRIVER
-        return f"{DRIVER}-{self.driver.replace('/', '-').replace(':', '-')}"
-
-    @property
-    def service(self) -> str:
-        """The service unit."""
-        return f"{self.name}.service"
-
-    @property
-    def socket(self) -> str:
-        """The socket unit."""
-        return f"{self.name}.socket"
-
-    @property
-    def rescue(self) -> str:
-        """The units that start it once more, without their suffix."""
-        return f"{self.name}-rescue"
-
-    @property
-    def refuse(self) -> str:
-        """The units that answer Docker while it does not start, without their suffix."""
-        return f"{self.name}-refuse"
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every unit, in the order in which they are installed."""
-        return (
-            self.socket,
-            self.service,
-            f"{self.rescue}.service",
-            f"{self.rescue}.timer",
-            f"{self.refuse}.socket",
-            f"{self.refuse}@.service",
+def checked(name: str) -> Instance:
+    """The instance of a name for which units can be made. Raises OptionError."""
+    parts = name.split("/")
+    if not naming.is_driver(name) or not all(part[:1].isalnum() for part in parts):
+        raise OptionError(
+            "driver-name",
+            name,
+            f"right would be up to {naming.MAX_ID} letters and digits, as in rustyvxcan",
         )
+    if re.search(r"(^|[-/:])(rescue|refuse)$", name):
+        raise OptionError(
+            "driver-name",
+            name,
+            "its units would have the names of another driver's own helpers, which end in "
+            "-rescue and -refuse: choose a name that does not end so",
+        )
+    return usual(name)
 
-    @property
-    def helpers(self) -> tuple[str, ...]:
-        """Those that run only while it does not start."""
-        return f"{self.rescue}.timer", f"{self.rescue}.service", f"{self.refuse}.socket"
 
-    @property
-    def path(self) -> str:
-        """Where Docker finds the driver."""
-        return f"/run/docker/plugins/{self.driver}.sock"
+def path(unit: str) -> str:
+    """Where a unit is installed."""
+    return f"{_DIRECTORY}/{unit}"
 
-    @property
-    def state(self) -> str:
-        """The directory of its networks."""
-        return f"/var/lib/{self.name}"
 
-    @property
-    def listening(self) -> str:
-        """The line that says whose a socket unit is: `a/b` and `a-b` have units of one name."""
-        return f"ListenStream={self.path}"
+def listening(instance: Instance) -> str:
+    """The line that says whose a socket unit is: `a/b` and `a-b` have units of one name."""
+    return f"ListenStream={instance.socket}"
 
-    def file(self, unit: str) -> str:
-        """Where a unit is installed."""
-        return f"{_DIRECTORY}/{unit}"
 
-    def files(self, program: Sequence[str], home: bool = False) -> dict[str, str]:
-        """All units' files and texts; `home` says that the program is in a home directory."""
-        names = ("driver", "name", "service", "socket", "rescue", "refuse", "path", "listening")
-        words = {each: str(getattr(self, each)) for each in names}
-        words |= {
-            "state": self.state,
-            "program": " ".join(quoted(word) for word in program),
-            "home": "read-only" if home else "yes",
-            "again": str(AGAIN),
-            "patience": str(_PATIENCE),
-        }
-        body = json.dumps({"Err": _REFUSED.format_map(words)})
-        words["refusing"] = quoted(_REFUSING.format(length=len(body), body=body))
-        where = () if self.driver == DRIVER else ("--socket", self.path, "--state-dir", self.state)
-        words["doctor"] = shlex.join((*program, "doctor", "--fix", *where))
-        words["starting"] = shlex.quote(_STARTING.format_map(words))
-        words["preparing"] = quoted(_PREPARING.format_map(words))
-        words["rescuing"] = quoted(_RESCUING.format_map(words))
-        texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL)
-        return {
-            self.file(unit): text.format_map(words)
-            for unit, text in zip(self.all, texts, strict=True)
-        }
+def files(instance: Instance, program: Sequence[str], home: bool = False) -> dict[str, str]:
+    """All units' files and texts; `home` says that the program is in a home directory."""
+    words = {
+        "driver": instance.name,
+        "name": instance.unit,
+        "service": instance.service,
+        "socket": instance.socket_unit,
+        "rescue": instance.rescue,
+        "refuse": instance.refuse,
+        "path": instance.socket,
+        "state": instance.state_dir,
+        "listening": listening(instance),
+        "program": " ".join(quoted(word) for word in program),
+        "home": "read-only" if home else "yes",
+        "again": str(AGAIN),
+        "patience": str(_PATIENCE),
+    }
+    body = json.dumps({"Err": _REFUSED.format_map(words)})
+    words["refusing"] = quoted(_REFUSING.format(length=len(body), body=body))
+    where = (
+        ()
+        if instance.name == DEFAULT_NAME
+        else ("--socket", instance.socket, "--state-dir", instance.state_dir)
+    )
+    words["doctor"] = shlex.join((*program, "doctor", "--fix", *where))
+    words["starting"] = shlex.quote(_STARTING.format_map(words))
+    words["preparing"] = quoted(_PREPARING.format_map(words))
+    words["rescuing"] = quoted(_RESCUING.format_map(words))
+    texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL)
+    return {
+        path(unit): text.format_map(words) for unit, text in zip(instance.units, texts, strict=True)
+    }
 
 
 def quoted(word: str) -> str:
