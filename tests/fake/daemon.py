@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from canwharf.bus.events import Event
+from canwharf.bus.events import Event, EventType
 from canwharf.bus.maintain import Maintenance
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Known, Service
@@ -44,9 +44,9 @@ class Daemon:
         self.asked += 1
         return self.engine
 
-    def said(self, what: str) -> list[Event]:
-        """The events of this name so far."""
-        return [event for event in self.events if event.what == what]
+    def said(self, type: EventType) -> list[Event]:
+        """The events of this type so far."""
+        return [event for event in self.events if event.type == type]
 
     def end(self) -> None:
         """The process ends: the lock is free, announcements for it are lost."""

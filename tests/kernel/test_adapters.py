@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.errors import KernelError, OptionError
 from tests.adapter import RATES
 from tests.kernel.wired import (
@@ -31,7 +32,7 @@ def test_an_adapter_is_set_up_with_its_network(site: Site, plug: Plug) -> None:
     assert settings() == UP | {"modes": ["LISTEN-ONLY"], "txqueuelen": 100}
     adapter.wait_for("L")  # slcan's word for a channel that only listens
     adapter.wait_for("S6")
-    assert site.daemon.said("configured adapter")
+    assert site.daemon.said(events.ADAPTER_CONFIGURED)
 
 
 def test_two_networks_share_what_one_of_them_asks_for(site: Site, plug: Plug) -> None:
@@ -65,7 +66,7 @@ def test_an_adapter_that_somebody_set_up_stays_as_it_is(site: Site, plug: Plug) 
     adapter.start()
     ip(f"link set {NAME} alias mine")
     make(site)
-    assert not site.daemon.said("configured adapter")
+    assert not site.daemon.said(events.ADAPTER_CONFIGURED)
     site.service.delete_network(N)
     assert settings() == UP
     assert shown(NAME)["ifalias"] == "mine"

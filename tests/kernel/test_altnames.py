@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.errors import ConflictError, OptionError
 from canwharf.kernel import link
 from tests.kernel.wired import N
@@ -43,7 +44,7 @@ def test_a_buss_name_that_was_given_away(site: Site) -> None:
     make_vcans("vcan3")
     ip("link property add dev vcan3 altname zcan0")
     site.daemon.maintenance.recover()
-    [event] = site.daemon.said("could not repair a bus")
+    [event] = site.daemon.said(events.BUS_NOT_REPAIRED)
     assert "File exists; 'ip link show zcan0' shows whose name" in event.fields["error"]
     with pytest.raises(ConflictError, match="cannot join the bus on zcan0: it is another name"):
         site.service.join(N, "e1")

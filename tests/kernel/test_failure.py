@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus import naming
+from canwharf.bus import events, naming
 from canwharf.errors import ConflictError, KernelError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
@@ -45,7 +45,7 @@ def test_a_foreign_interface_that_appears_during_the_call(
         site.network(N)
     assert can_interfaces() == {"vcan0"}
     assert "ifalias" not in shown("vcan0")
-    assert not site.daemon.said("could not undo a failed call")
+    assert not site.daemon.said(events.CALL_NOT_UNDONE)
 
 
 def test_a_foreign_pair_that_appears_during_a_join(

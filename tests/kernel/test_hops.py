@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import Rule
 from tests.frames import exchange, raw_socket
@@ -55,7 +56,7 @@ def test_rules_of_an_earlier_version_are_replaced(site: Site, hops: int) -> None
     site.restart()
     site.daemon.maintenance.recover()
     site.assert_whole()
-    [said] = site.daemon.said("replaced gateway rules of an earlier version")
+    [said] = site.daemon.said(events.RULES_REPLACED)
     assert said.fields == {"rules": "12"}
 
 

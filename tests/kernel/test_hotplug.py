@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.errors import OptionError
 from tests.frames import exchange
 from tests.kernel.wired import (
@@ -46,7 +47,7 @@ def test_it_is_pulled_out_and_plugged_in_again(site: Site, plug: Plug, name: str
         adapter.unplug()
         site.daemon.maintenance.repair()
         assert interface not in can_interfaces()
-        assert len(site.daemon.said("the adapter is missing, waiting for it")) == turn + 1
+        assert len(site.daemon.said(events.ADAPTER_MISSING)) == turn + 1
         assert exchange(site.members(interface)[1:]).faults == []
         adapter = plug(name)
         site.daemon.maintenance.repair()
@@ -55,7 +56,7 @@ def test_it_is_pulled_out_and_plugged_in_again(site: Site, plug: Plug, name: str
         assert gateway_rules() == adapter_mesh(site.ports(interface))
         assert error_rules() == 2
         assert_on_the_wire(site, adapter)
-    assert not site.daemon.said("could not repair a bus")
+    assert not site.daemon.said(events.BUS_NOT_REPAIRED)
 
 
 def test_down_and_up_by_hand_needs_nothing_and_gets_nothing(
@@ -87,7 +88,7 @@ def test_one_that_came_back_with_other_settings_is_told_of_once(site: Site, plug
     ip(f"link set {NAME} up")
     for _look in range(2):
         site.daemon.maintenance.resync()
-    [told] = site.daemon.said("somebody set the adapter up otherwise")
+    [told] = site.daemon.said(events.ADAPTER_SET_UP_OTHERWISE)
     assert told.fields == {"interface": NAME, "difference": "bitrate 250000 instead of 500000"}
     assert settings() == UP | {"bitrate": 250000}
     adapter.unplug()
@@ -134,7 +135,7 @@ def test_the_container_is_up_before_the_adapter(site: Site, plug: Plug) -> None:
     make(site, type="physical")
     site.start(N, "e1", "e2")
     assert NAME not in can_interfaces()
-    missing = site.daemon.said("the adapter is missing, waiting for it")
+    missing = site.daemon.said(events.ADAPTER_MISSING)
     assert [each.level for each in missing] == ["warning"] * 2  # at each Join
     assert exchange(site.members(NAME)[1:]).faults == []
     assert site.service.describe(N, "e1")["canwharf.adapter"] == "missing"
@@ -168,7 +169,7 @@ def test_a_vcan_of_somebodys_is_not_taken_for_the_adapter(site: Site, plug: Plug
     ip(f"link set {NAME} up")
     site.daemon.maintenance.repair()
     assert gateway_rules() == {}
-    assert site.daemon.said("something else has the adapter's name, waiting for the adapter")
+    assert site.daemon.said(events.ADAPTER_NAME_TAKEN)
     with pytest.raises(OptionError, match="motor is there and is virtual"):
         make(site, M, type="physical", bitrate="", interface=NAME)
     ip(f"link delete {NAME}")
@@ -198,9 +199,9 @@ def test_the_boards_settings_on_a_laptop(site: Site) -> None:
     """One file for both: the bus is virtual, and the log says what is not used."""
     make(site, interface="can0", type="virtual", txqueuelen="100", mode="move")
     assert shown("can0")["linkinfo"]["info_kind"] == "vcan"
-    [event] = site.daemon.said("settings without effect on a virtual bus")
+    [event] = site.daemon.said(events.SETTINGS_WITHOUT_EFFECT)
     assert event.fields["options"] == "can.bitrate=500000, can.txqueuelen=100, can.mode=move"
-    assert not site.daemon.said("the bus is virtual and has an adapter's name")
+    assert not site.daemon.said(events.BUS_NAMED_LIKE_ADAPTER)
     site.start(N, "e1", "e2")
     site.assert_whole("can0")
     make(site, interface="can0", type="virtual", txqueuelen="100", mode="move")

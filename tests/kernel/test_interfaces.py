@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.errors import ConflictError, KernelError, OptionError
 from tests.adapter import Adapter
 from tests.frames import exchange, raw_socket
@@ -206,7 +207,7 @@ def test_without_can_gw_a_join_fails_and_leaves_nothing(site: Site) -> None:
     with pytest.raises(KernelError, match="modprobe can-gw"):
         site.join(N, *ids(1))
     assert can_interfaces() == {"vcan0"}
-    assert not site.daemon.said("could not undo a failed call")
+    assert not site.daemon.said(events.CALL_NOT_UNDONE)
 
 
 @pytest.mark.usefixtures("no_vxcan")
@@ -216,7 +217,7 @@ def test_without_vxcan_a_join_fails_and_leaves_nothing(site: Site) -> None:
     with pytest.raises(KernelError, match="modprobe vxcan"):
         site.join(N, *ids(1))
     assert can_interfaces() == {"vcan0"}
-    assert not site.daemon.said("could not undo a failed call")
+    assert not site.daemon.said(events.CALL_NOT_UNDONE)
 
 
 def test_a_network_on_an_interface_that_left_a_bridge(site: Site) -> None:

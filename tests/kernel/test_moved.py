@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.errors import CanwharfError, ConflictError, OptionError
 from tests.kernel.wired import (
     NAME,
@@ -93,7 +94,7 @@ def test_it_comes_back_from_a_namespace_that_died(site: Site, plug: Plug, restar
         site.restart()
     site.containers.pop((N, "e1")).close()
     wait_until(lambda: site.daemon.maintenance.repair() and can_interfaces() == {NAME})
-    assert site.daemon.said("gave the adapter its name again")
+    assert site.daemon.said(events.ADAPTER_RENAMED)
     move(site, "e2")
     assert set(site.service.state.networks[N].endpoints) == {"e2"}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.errors import KernelError, UnknownNetworkError
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import Rule
@@ -38,7 +39,7 @@ A, B, C, D = (letter * 64 for letter in "abcd")
 def test_phase_1_an_endpoint_that_nobody_mentioned(site: Site) -> None:
     site.network(N)
     site.join(N, A)
-    [event] = site.daemon.said("endpoint not found, recreating")
+    [event] = site.daemon.said(events.ENDPOINT_RECREATED)
     assert event.fields["endpoint"] == A
     site.assert_whole()
 
@@ -48,7 +49,7 @@ def test_phase_2_the_bus_interface_is_missing(site: Site) -> None:
     site.start(N, A)
     ip("link delete vcan0")
     site.start(N, B)
-    assert site.daemon.said("recreated bus interface")
+    assert site.daemon.said(events.BUS_RECREATED)
     assert shown("vcan0")["ifalias"] == "canwharf canwharf bus"
     site.assert_whole()
 
@@ -58,7 +59,7 @@ def test_phase_3_the_pair_is_missing(site: Site) -> None:
     site.start(N, A, B)
     site.die(N, A)
     site.join(N, A)
-    [event] = site.daemon.said("recreated interface pair")
+    [event] = site.daemon.said(events.PAIR_RECREATED)
     assert event.fields["interface"] == site.port(N, A)
     site.assert_whole()
 
@@ -68,7 +69,7 @@ def test_phase_4_a_peer_is_missing(site: Site) -> None:
     site.start(N, A, B)
     site.die(N, A)
     site.start(N, C)
-    [event] = site.daemon.said("skipped an endpoint without interface")
+    [event] = site.daemon.said(events.ENDPOINT_SKIPPED)
     assert (event.fields["endpoint"], event.level) == (A, "warning")
     site.assert_whole()
     site.join(N, A)
@@ -101,8 +102,8 @@ def test_after_a_power_cut_new_endpoints_join_all_at_once(site: Site) -> None:
     site.join(N, C)
     site.join(N, D)
     site.assert_whole()
-    assert not site.daemon.said("skipped an endpoint without interface")
-    assert {event.what for event in site.daemon.complaints()} == {"recreated bus interface"}
+    assert not site.daemon.said(events.ENDPOINT_SKIPPED)
+    assert {event.type for event in site.daemon.complaints()} == {events.BUS_RECREATED}
 
 
 def test_after_a_power_cut_nobody_comes(site: Site) -> None:
@@ -170,7 +171,7 @@ def test_a_pair_without_a_record_is_removed_at_recovery(site: Site, tmp_path: Pa
     site.restart(forget)
     site.daemon.maintenance.recover()
     assert can_interfaces() == {"vcan0", site.port(N, A)}
-    [event] = site.daemon.said("adopted endpoint")
+    [event] = site.daemon.said(events.ENDPOINT_ADOPTED)
     assert event.fields["endpoint"] == A
     site.assert_whole()
 
@@ -188,8 +189,8 @@ def test_doubled_and_missing_rules_are_put_right(site: Site, netlink: Netlink) -
     assert exchange(site.members(), limit=0.3).faults
     site.restart()
     site.daemon.maintenance.recover()
-    assert len(site.daemon.said("removed doubled gateway rule")) == 1
-    [restored] = site.daemon.said("restored rules")
+    assert len(site.daemon.said(events.RULE_DOUBLED)) == 1
+    [restored] = site.daemon.said(events.RULES_RESTORED)
     assert restored.fields["rules"] == "1"
     site.assert_whole()
 

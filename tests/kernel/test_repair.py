@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from canwharf.bus import naming
+from canwharf.bus import events, naming
 from canwharf.errors import NetlinkOverrunError
 from canwharf.kernel.netlink import LinkEvents
 from tests.adapter import Adapter
@@ -37,7 +37,7 @@ def test_the_bus_interface_is_deleted(site: Site) -> None:
     site.start(N, A, B)
     ip("link delete vcan0")
     site.daemon.maintenance.repair()
-    assert [event.what for event in site.daemon.complaints()] == ["recreated bus interface"]
+    assert [event.type for event in site.daemon.complaints()] == [events.BUS_RECREATED]
     site.assert_whole()
     site.daemon.events.clear()
     site.daemon.maintenance.repair()
@@ -105,7 +105,7 @@ def test_an_interface_of_ours_is_set_down(site: Site, which: str) -> None:
     site.daemon.maintenance.repair()
     assert "UP" in shown(name)["flags"]
     [event] = site.daemon.complaints()
-    assert (event.what, event.fields) == ("brought interface up again", {"interface": name})
+    assert (event.type, event.fields) == (events.INTERFACE_BROUGHT_UP, {"interface": name})
     site.assert_whole()
 
 
@@ -162,7 +162,7 @@ def test_a_container_sets_its_own_end_down_and_up(site: Site) -> None:
         inside = site.containers[N, A].path
         run("nsenter", f"--net={inside}", "ip", "link", "set", "can0", state)
         site.daemon.maintenance.repair()
-    assert site.daemon.events[-1].what == "endpoint joined", "nothing to repair"
+    assert site.daemon.events[-1].type == events.ENDPOINT_JOINED, "nothing to repair"
     site.assert_whole()
 
 
@@ -235,7 +235,7 @@ def test_a_pair_left_on_the_host_is_collected(site: Site) -> None:
     assert site.port(N, B) in can_interfaces(), "not at first sight"
     assert site.daemon.maintenance.resync() is False
     assert can_interfaces() == {"vcan0", site.port(N, A)}
-    [event] = site.daemon.said("collecting an endpoint without container")
+    [event] = site.daemon.said(events.ENDPOINT_COLLECTED)
     assert event.fields == {"network": N, "endpoint": B}
     site.assert_whole()
 

@@ -29,7 +29,7 @@ from time import monotonic
 from typing import Any, Self
 
 from canwharf.bus import naming
-from canwharf.bus.events import Event
+from canwharf.bus.events import Event, EventType
 from canwharf.bus.maintain import Maintenance
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
@@ -260,9 +260,9 @@ class Daemon:
         self.announcements.close()
         os.close(self.store._lock)
 
-    def said(self, what: str) -> list[Event]:
-        """What was reported in these words."""
-        return [event for event in self.events if event.what == what]
+    def said(self, type: EventType) -> list[Event]:
+        """The events of this type so far."""
+        return [event for event in self.events if event.type == type]
 
     def complaints(self) -> list[Event]:
         """What was reported as more than information."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.bus.maintain import GRACE
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
 from tests.fake import wire
@@ -141,7 +142,7 @@ def test_an_adapter_that_refuses_does_not_keep_the_containers_apart(daemon: Daem
     link = daemon.kernel.plug("can0", FakeController(rates=(125000,)))
     daemon.reconciler.invalidate()
     assert daemon.maintenance.run(0.0, active=True) == 1.0
-    [told] = daemon.said("could not repair a bus")
+    [told] = daemon.said(events.BUS_NOT_REPAIRED)
     assert "the adapter can do 125000 bit/s" in told.fields["error"]
     assert len(daemon.kernel.rules) == 4 + 2 * (2 + 1), "the mesh, and what leads to the adapter"
     assert daemon.maintenance.run(1.0, active=False) == 3.0
@@ -277,7 +278,7 @@ def test_an_engine_that_gives_up_gives_it_free(daemon: Daemon) -> None:
     daemon.service.create_endpoint("n1", "e1", {})
     daemon.service.join("n1", "e1")
     daemon.service.delete_endpoint("n1", "e1")
-    [told] = daemon.said("endpoint removed")
+    [told] = daemon.said(events.ENDPOINT_REMOVED)
     assert told.fields["interface"] == "can0", "not a pair that never was"
     daemon.run_container("n1", "e2")
 
@@ -339,7 +340,7 @@ def test_its_name_is_remembered_while_somebody_else_has_it(daemon: Daemon) -> No
     kernel.kill_namespace("e1")
     daemon.reconciler.invalidate()
     assert daemon.maintenance.repair()
-    assert daemon.said("something else has the adapter's name, waiting for the adapter")
+    assert daemon.said(events.ADAPTER_NAME_TAKEN)
     kernel.delete_link("can0")
     assert daemon.maintenance.repair()
     assert link.name == "can0"

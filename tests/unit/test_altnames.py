@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.errors import ConflictError, KernelError, OptionError
 from canwharf.kernel import link
 from tests.fake.daemon import Daemon
@@ -38,7 +39,7 @@ def test_a_name_that_was_given_later(daemon: Daemon) -> None:
     daemon.kernel.add_link("vcan3", "vcan")
     daemon.kernel.give_altname("vcan3", "zcan0")
     daemon.maintenance.recover()
-    [event] = daemon.said("could not repair a bus")
+    [event] = daemon.said(events.BUS_NOT_REPAIRED)
     assert "'ip link show zcan0' shows whose name" in event.fields["error"]
     with pytest.raises(ConflictError, match=r"cannot join the bus on zcan0: it is another name"):
         daemon.run_container("n1", "e1")
@@ -49,7 +50,7 @@ def test_an_adapter_that_comes_under_another_name(daemon: Daemon) -> None:
     daemon.kernel.plug("can0")
     daemon.kernel.give_altname("can0", "motor")
     daemon.maintenance.recover()
-    *_first, last = daemon.said("the adapter is missing, waiting for it")
+    *_first, last = daemon.said(events.ADAPTER_MISSING)
     assert last.fields == {"interface": "motor", "altname_of": "can0"}
     assert daemon.service.describe("n1", "e1") == {}
     bus = daemon.service.state.bus("motor")
@@ -69,7 +70,7 @@ def test_a_lent_adapter_whose_name_was_given_away(daemon: Daemon) -> None:
     kernel.give_altname("vcan3", "can0")
     kernel.kill_namespace("e1")
     daemon.maintenance.recover()
-    [event] = daemon.said("could not repair a bus")
+    [event] = daemon.said(events.BUS_NOT_REPAIRED)
     assert "'ip link show can0' shows whose name" in event.fields["error"]
 
 

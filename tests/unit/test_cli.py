@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from canwharf import __version__
-from canwharf.bus.events import ERROR, INFO, WARNING, Event
+from canwharf.bus.events import ERROR, INFO, WARNING, Event, EventType
 from canwharf.cli import VERBS, main
 from canwharf.cli.options import Argument, Flag, Option
 from canwharf.daemon import log
@@ -184,7 +184,10 @@ def test_an_end_before_all_was_said_is_no_traceback(how: str, status: int, said:
     assert (done.returncode, done.stderr) == (status, said)
 
 
-EVENT = Event(WARNING, "skipped it", {"network": "n-1", "error": "it's \n gone", "empty": ""})
+EVENT = Event(
+    EventType("skipped", WARNING, "skipped it"),
+    {"network": "n-1", "error": "it's \n gone", "empty": ""},
+)
 
 
 def test_a_line_for_a_person(capfd: pytest.CaptureFixture[str]) -> None:
@@ -207,7 +210,7 @@ def test_a_line_for_the_journal(
 ) -> None:
     """With the level that `journalctl -p` sorts by; the journal has a clock of its own."""
     monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
-    reporter(INFO)(Event(level, "ended", {}))
+    reporter(INFO)(Event(EventType("ended", level, "ended"), {}))
     assert capfd.readouterr().err == f"<{number}>ended\n"
 
 
@@ -221,7 +224,7 @@ def test_what_is_less_grave_is_not_printed(
     """--log-level."""
     report = reporter(lowest)
     for level in (ERROR, WARNING, INFO):
-        report(Event(level, f"what-{level}", {}))
+        report(Event(EventType(level, level, f"what-{level}"), {}))
     assert re.findall(r"what-(\w+)", capfd.readouterr().err) == printed
 
 
@@ -251,7 +254,7 @@ def test_a_long_line_is_cut_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is longer than a pipe takes at once could block us, or be mixed with another's."""
     reading, writing = os.pipe()
     monkeypatch.setattr(log, "_STANDARD_ERROR", writing)
-    reporter(INFO)(Event(ERROR, "long", {"error": "x" * 100_000}))
+    reporter(INFO)(Event(EventType("long", ERROR, "long"), {"error": "x" * 100_000}))
     os.close(writing)
     with os.fdopen(reading, "rb") as told:
         line = told.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from canwharf.bus import words
+from canwharf.bus import events, words
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import Rule
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN
@@ -90,6 +90,6 @@ def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon
     assert (finding.level, finding.fix) == (FAILURE, "canwharf sync")
     assert line in finding.what
     daemon.maintenance.sync()
-    [said] = daemon.said("removed unwanted gateway rule")
+    [said] = daemon.said(events.RULE_UNWANTED)
     assert said.fields == {"source": port, "destination": "can0"}
-    assert not daemon.said("removed doubled gateway rule")
+    assert not daemon.said(events.RULE_DOUBLED)

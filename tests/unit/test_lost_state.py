@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.bus.events import ERROR, WARNING
 from canwharf.bus.maintain import GRACE
 from canwharf.bus.model import Settings
@@ -96,7 +97,7 @@ def test_without_the_engine_what_the_kernel_holds_is_adopted(
     for interface, members in (("vcan0", 3), ("can0", 2)):
         assert len(later.present(interface)) == members
         later.assert_exactly_once(interface)
-    assert len(later.said("adopted endpoint")) == 3
+    assert len(later.said(events.ENDPOINT_ADOPTED)) == 3
     later.run_container("n1", "e4")
     later.assert_exactly_once("vcan0")
 
@@ -170,7 +171,7 @@ def test_an_adapter_that_is_unplugged_meanwhile_keeps_its_name(
     rebuild(later, None, monkeypatch)
     later.maintenance.run(0.0, active=True)
     assert "can0" not in later.kernel.names()
-    assert later.said("the adapter is missing, waiting for it")
+    assert later.said(events.ADAPTER_MISSING)
     later.engine = {"n1": given}
     later.maintenance.run(GRACE, active=False)
     assert later.service.state.networks == before
@@ -197,7 +198,7 @@ def test_one_network_that_cannot_be_adopted_does_not_keep_the_others(
     later = lose(busy)
     rebuild(later, {"bad": {"can.interface": "no/name"}, **(ALL or {})}, monkeypatch)
     assert set(later.service.state.networks) == {"n1", "n2", "idle"}
-    (event,) = later.said("could not adopt a network")
+    (event,) = later.said(events.NETWORK_NOT_ADOPTED)
     assert (event.level, event.fields["network"]) == (ERROR, "bad")
     assert "can.interface=no/name" in event.fields["error"]
 
@@ -208,7 +209,7 @@ def test_adopting_a_network_touches_nothing(daemon: Daemon, kernel: FakeKernel) 
     daemon.service.adopt_networks({"n1": {"can.name": "can"}, "n2": {"can.name": "a/b"}})
     assert kernel.snapshot() == before
     assert daemon.service.state.networks["n1"].settings == Settings("vcan0", "can")
-    (event,) = daemon.said("adopted network")
+    (event,) = daemon.said(events.NETWORK_ADOPTED)
     assert (event.level, event.fields) == (WARNING, {"network": "n1", "interface": "vcan0"})
     daemon.maintenance.run(0.0, active=True)
     assert kernel.link("vcan0").up
@@ -279,8 +280,8 @@ def test_a_garbled_file_is_set_aside_and_said_so(daemon: Daemon) -> None:
     """The daemon starts: without it, every container's start would fail."""
     Path(daemon.store.path).write_text("{")
     assert load(daemon)
-    (lost,) = daemon.said("the state is lost")
-    (aside,) = daemon.said("set the state file aside")
+    (lost,) = daemon.said(events.STATE_LOST)
+    (aside,) = daemon.said(events.STATE_SET_ASIDE)
     assert (lost.level, aside.level) == (ERROR, WARNING)
     assert "state.json" in lost.fields["error"]
     assert Path(aside.fields["file"]).read_text() == "{"
@@ -298,7 +299,7 @@ def test_a_file_that_cannot_be_set_aside_is_said_too(
 
     monkeypatch.setattr("os.replace", refuse)
     assert load(daemon)
-    assert daemon.said("could not set the state file aside")
+    assert daemon.said(events.STATE_NOT_SET_ASIDE)
 
 
 def test_endpoints_of_an_earlier_boot_are_no_loss(busy: Daemon, tmp_path: Path) -> None:
@@ -308,7 +309,7 @@ def test_endpoints_of_an_earlier_boot_are_no_loss(busy: Daemon, tmp_path: Path) 
     busy.end()
     later = Daemon(tmp_path, FakeKernel(), boot="boot-2")
     assert not load(later)
-    (event,) = later.said("forgot endpoints of an earlier boot")
+    (event,) = later.said(events.ENDPOINTS_FORGOTTEN)
     assert event.fields == {"endpoints": "3"}
 
 
@@ -337,7 +338,7 @@ def test_a_garbled_driver_does_not_keep_the_daemon_from_starting(daemon: Daemon)
     """Another driver's state does: it is somebody's."""
     Path(daemon.store.path).write_text('{"version": 1, "driver": 5, "networks": {}}')
     assert load(daemon)
-    assert daemon.said("set the state file aside")
+    assert daemon.said(events.STATE_SET_ASIDE)
     Path(daemon.store.path).write_text('{"version": 1, "driver": "rusty", "networks": {}}')
     with pytest.raises(StartError, match="the state of the driver rusty"):
         load(daemon)
@@ -350,6 +351,6 @@ def test_a_removal_that_the_kernel_refuses_is_not_adopted_again(busy: Daemon) ->
         busy.service.delete_endpoint("n1", "e1")
     busy.kernel.stop_faults()
     busy.maintenance.run(0.0, active=True)
-    assert not busy.said("adopted endpoint")
+    assert not busy.said(events.ENDPOINT_ADOPTED)
     assert len(busy.present("vcan0")) == 2
     busy.assert_exactly_once("vcan0")

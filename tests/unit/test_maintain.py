@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus import naming
+from canwharf.bus import events, naming
 from canwharf.errors import ConflictError, KernelError, OptionError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
@@ -59,9 +59,7 @@ def test_what_changed_while_the_daemon_was_away_is_repaired(busy: Daemon) -> Non
     later.maintenance.recover()
     assert_whole(later)
     assert busy.kernel.link("vcan2").up
-    assert [event.fields["interface"] for event in later.said("recreated bus interface")] == [
-        "vcan1"
-    ]
+    assert [event.fields["interface"] for event in later.said(events.BUS_RECREATED)] == ["vcan1"]
 
 
 def test_what_nobody_owns_is_removed_at_the_start(busy: Daemon, kernel: FakeKernel) -> None:
@@ -81,7 +79,7 @@ def test_what_nobody_owns_is_removed_at_the_start(busy: Daemon, kernel: FakeKern
     before = kernel.names()
     later.maintenance.recover()
     assert before - kernel.names() == {"cwh000000000001", "vcan8", "vcan5"}
-    assert len(later.said("removed interface")) == 3
+    assert len(later.said(events.INTERFACE_REMOVED)) == 3
 
 
 def test_one_bus_that_cannot_be_repaired_does_not_keep_the_others(
@@ -100,7 +98,7 @@ def test_one_bus_that_cannot_be_repaired_does_not_keep_the_others(
     kernel.delete_link("vcan2")
     later = busy.restarted()
     assert not later.maintenance.recover()
-    (event,) = later.said("could not repair a bus")
+    (event,) = later.said(events.BUS_NOT_REPAIRED)
     assert event.level == "error"
     assert event.fields["interface"] == "vcan1"
     assert "Cannot allocate memory" in event.fields["error"]
@@ -141,7 +139,7 @@ def test_a_bus_interface_that_was_deleted_is_made_again(busy: Daemon, reuse: boo
     assert_whole(busy)
     busy.maintenance.repair()
     assert_whole(busy)
-    (event,) = busy.said("restored rules")
+    (event,) = busy.said(events.RULES_RESTORED)
     assert event.fields == {"interface": "vcan1", "rules": "12"}
 
 
@@ -152,7 +150,7 @@ def test_a_port_that_was_set_down_is_brought_up(busy: Daemon) -> None:
         busy.kernel.set_up(name, up=False)
     busy.maintenance.repair()
     assert_whole(busy)
-    said = {event.fields["interface"] for event in busy.said("brought interface up again")}
+    said = {event.fields["interface"] for event in busy.said(events.INTERFACE_BROUGHT_UP)}
     assert said == {"vcan1", port}
 
 
@@ -334,14 +332,12 @@ def test_an_endpoint_is_collected_only_when_it_was_in_doubt_twice(busy: Daemon) 
     busy.service.join("n2", "joined")
     assert busy.maintenance.resync()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1a", "e1b"}
-    assert not busy.said("collecting an endpoint without container")
+    assert not busy.said(events.ENDPOINT_COLLECTED)
     busy.start_container("n2", "created")
     assert not busy.maintenance.resync()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1b"}
     assert set(busy.service.state.networks["n2"].endpoints) == {"e2a", "e2b", "created"}
-    gone = {
-        event.fields["endpoint"] for event in busy.said("collecting an endpoint without container")
-    }
+    gone = {event.fields["endpoint"] for event in busy.said(events.ENDPOINT_COLLECTED)}
     assert gone == {"e1a", "joined"}
     assert len(busy.present("vcan2")) == 4
     busy.assert_exactly_once("vcan2")
@@ -375,7 +371,7 @@ def test_a_collection_that_fails_is_tried_again(busy: Daemon) -> None:
     before = busy.kernel.names()
     busy.kernel.refuse(1)
     assert busy.maintenance.resync(), "nobody would look again"
-    (event,) = busy.said("could not collect an endpoint")
+    (event,) = busy.said(events.ENDPOINT_NOT_COLLECTED)
     assert event.fields["endpoint"] == "joined"
     assert busy.kernel.names() == before
     assert busy.maintenance.repair()
@@ -398,7 +394,7 @@ def test_a_pair_in_a_container_is_adopted_and_not_removed(busy: Daemon, noticed:
     later = Daemon(busy.directory, busy.kernel)
     assert later.maintenance.repair()
     assert busy.kernel.snapshot() == before
-    (event,) = later.said("adopted endpoint")
+    (event,) = later.said(events.ENDPOINT_ADOPTED)
     assert event.fields["endpoint"] == "e1c"
     later.maintenance.run(0.0, active=True)
     assert "e1c" in later.restarted().service.state.networks["n1"].endpoints
@@ -413,6 +409,6 @@ def test_a_pair_that_nobody_took_is_not_adopted(busy: Daemon) -> None:
     Path(busy.store.path).write_bytes(record)
     later = Daemon(busy.directory, busy.kernel)
     assert later.maintenance.repair()
-    assert not later.said("adopted endpoint")
+    assert not later.said(events.ENDPOINT_ADOPTED)
     assert not [name for name in busy.kernel.names() if name.startswith("cwc")]
     assert_whole(later)

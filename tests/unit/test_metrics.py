@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -21,8 +20,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import canwharf
-from canwharf.bus.events import ERROR, INFO, WARNING, Event
-from canwharf.bus.kinds import ERRORS, RECOVERIES
+from canwharf.bus import events
+from canwharf.bus.events import ERROR, WARNING, Event
 from canwharf.bus.report import REASONS, Kernel, bus_reports
 from canwharf.cli import main
 from canwharf.daemon import bus_metrics
@@ -35,6 +34,9 @@ from canwharf.kernel.link import Link
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
+RECOVERIES = [row for row in events.TABLE if row.recovery]
+ERRORS = [row for row in events.TABLE if row.level == ERROR]
+COUNTERS = ("canwharf_recoveries_total", "canwharf_errors_total")
 COUNTED = Statistics(1, 2, 3, 4, 5, 6)
 Samples = dict[tuple[str, ...], float]
 
@@ -166,55 +168,32 @@ def test_the_real_rules_are_read(daemon: Daemon, scraped: Scraped) -> None:
 def test_recoveries_and_errors_by_kind(scraped: Scraped) -> None:
     """A kind that never happened is a zero: the first time is a rise, too."""
     before = scraped.samples()
-    for what, kind in RECOVERIES.items():
-        assert before["canwharf_recoveries_total", kind] == 0, what
-    for what, kind in ERRORS.items():
-        assert before["canwharf_errors_total", kind] == 0, what
-    kinds = ("recreated bus interface", "restored rules", "endpoint joined")
-    for level, what in zip((WARNING, INFO, INFO), kinds, strict=True):
-        scraped.metrics.counting(Event(level, what, {"interface": "vcan0"}))
-    scraped.metrics.counting(Event(ERROR, "refused a call", {}))
+    for row in RECOVERIES:
+        assert before["canwharf_recoveries_total", row.id] == 0
+    for row in ERRORS:
+        assert before["canwharf_errors_total", row.id] == 0
+    told = (events.BUS_RECREATED, events.RULES_RESTORED, events.ENDPOINT_JOINED)
+    for row in (*told, events.CALL_REFUSED):
+        scraped.metrics.counting(Event(row, {"interface": "vcan0"}))
     found = scraped.samples()
-    assert found["canwharf_recoveries_total", "bus-recreated"] == 1
-    assert found["canwharf_recoveries_total", "rules-restored"] == 1
-    assert found["canwharf_errors_total", "call-refused"] == 1
     assert {name for name in found if found[name] != before.get(name)} >= {
-        ("canwharf_errors_total", "call-refused")
+        ("canwharf_recoveries_total", "bus-recreated"),
+        ("canwharf_recoveries_total", "rules-restored"),
+        ("canwharf_errors_total", "call-refused"),
     }
-    assert [event.what for event in scraped.said] == [*kinds, "refused a call"]
+    assert sum(found[name] for name in found if name[0] in COUNTERS) == 3
+    assert [event.type for event in scraped.said] == [*told, events.CALL_REFUSED]
 
 
-# What a user has typed may not be what he meant: nothing was put right.
-ABOUT_OPTIONS = {
-    "ignored unknown options of a network",
-    "settings without effect on a virtual bus",
-    "the network has IP addresses that nobody uses",
-    "the bus is virtual and has an adapter's name",
-}
-
-
-def test_every_warning_is_a_recovery_and_every_error_has_a_kind() -> None:
-    """What is put right by itself is a warning in the log: see docs/logs.md."""
-    told: dict[str, set[str]] = {"WARNING": set(), "ERROR": set()}
-    for path in Path(canwharf.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Call(
-                    args=[ast.Name("WARNING" | "ERROR" as level), ast.Constant(what), *_]
-                ):
-                    told[level].add(str(what))
-    assert {*RECOVERIES} - told["WARNING"] == {"restored rules"}
-    assert told["WARNING"] - ABOUT_OPTIONS <= {*RECOVERIES}
-    assert told["ERROR"] == {*ERRORS}
-
-
-def test_labels_are_words_for_programs_and_are_documented() -> None:
-    """A sentence may be worded better one day, and a rule that names it would be silent."""
-    kinds = [*RECOVERIES.values(), *ERRORS.values()]
-    assert len(set(kinds)) == len(kinds)
-    assert all(re.fullmatch("[a-z]+(-[a-z]+)*", each) for each in kinds)
+def test_every_warning_but_those_about_options_is_a_recovery() -> None:
+    """What is put right by itself is a warning in the log; docs/metrics.md names the others."""
     page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
-    assert not [each for each in kinds if f"`{each}`" not in page]
+    counted = re.search(r"what the daemon put right by itself: (.*?) and every\s+warning but", page)
+    others = page.partition("warning but")[2].partition(", which are about")[0]
+    assert counted
+    warnings = {row.id for row in events.TABLE if row.level == WARNING}
+    more = set(re.findall("`(.*?)`", counted[1]))
+    assert {row.id for row in RECOVERIES} == (warnings | more) - set(re.findall("`(.*?)`", others))
 
 
 def test_every_figure_is_documented(daemon: Daemon, scraped: Scraped, kernel: FakeKernel) -> None:
@@ -395,9 +374,9 @@ def test_a_mistake_in_a_figure_does_not_end_the_daemon(
     monkeypatch.setattr(gateway, "entries", slip)
     status, _head, body = scraped.ask()
     assert (status, body) == (500, "internal error: ZeroDivisionError('slip')\n")
-    assert [event.what for event in scraped.said] == ["internal error"]
+    assert [event.type for event in scraped.said] == [events.INTERNAL]
     run(0.0)
-    assert daemon.said("could not write the figures, trying again")
+    assert daemon.said(events.FIGURES_NOT_WRITTEN)
 
 
 def test_nobody_is_woken_while_nobody_asks(scraped: Scraped) -> None:
@@ -541,7 +520,7 @@ def test_a_file_that_cannot_be_written_is_told_once(daemon: Daemon, tmp_path: Pa
     run = begin(metrics, daemon)
     run(0.0)
     run(INTERVAL)
-    (event,) = daemon.said("could not write the figures, trying again")
+    (event,) = daemon.said(events.FIGURES_NOT_WRITTEN)
     assert event.fields == {"file": str(path), "error": "No such file or directory"}
     path.parent.mkdir()
     run(2 * INTERVAL)
@@ -588,5 +567,5 @@ def test_without_metrics_nothing_of_them_is_loaded() -> None:
     loaded = set(done.stdout.split())
     assert "canwharf.bus.service" in loaded
     dear = {"prometheus_client", "canwharf.daemon.metrics", "canwharf.daemon.bus_metrics"}
-    dear |= {"canwharf.bus.traffic", "canwharf.bus.report", "canwharf.bus.kinds"}
+    dear |= {"canwharf.bus.traffic", "canwharf.bus.report"}
     assert not loaded & (dear | {"canwharf.docker.containers", "canwharf.docker.migration"})

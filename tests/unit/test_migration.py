@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.bus.events import ERROR, INFO, Event
 from canwharf.bus.model import Settings
 from canwharf.daemon import run
@@ -113,7 +114,7 @@ def test_a_broken_network_does_not_keep_the_others(id: str, value: object, tmp_p
     found, said = inherited(json.dumps({**json.loads(KEPT), id: value}), tmp_path)
     assert set(found) == {N1, N2}
     (fault,) = [event for event in said if event.level == ERROR]
-    assert fault.what == "could not adopt a network"
+    assert fault.type == events.NETWORK_NOT_ADOPTED
     assert fault.fields["network"] == id
 
 
@@ -169,7 +170,7 @@ def test_an_option_that_cannot_work_is_named(
         {**json.loads(KEPT), N3: {"device": "much_too_long_for", "peer": "can", "canid": "0"}}
     )
     assert set(take_over(daemon, None, kept, tmp_path, monkeypatch)) == {N1, N2}
-    (fault,) = daemon.said("could not adopt a network")
+    (fault,) = daemon.said(events.NETWORK_NOT_ADOPTED)
     assert fault.fields["network"] == N3
     assert "at most 15" in fault.fields["error"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from canwharf.bus import words
+from canwharf.bus import events, words
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -77,8 +77,8 @@ def test_two_adapters_that_change_names_change_buses(daemon: Daemon, lost: bool)
     daemon.assert_exactly_once("can0")
     daemon.assert_exactly_once("can1")
     assert len(kernel.rules) == 2 * 3
-    assert daemon.said("removed gateway rule of a renamed interface")
-    assert not daemon.said("removed doubled gateway rule")
+    assert daemon.said(events.RULE_LEFT_BEHIND)
+    assert not daemon.said(events.RULE_DOUBLED)
 
 
 def test_a_sync_does_not_call_a_rule_doubled_that_was_left_behind(daemon: Daemon) -> None:

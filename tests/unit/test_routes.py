@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from canwharf.bus import events
 from canwharf.daemon.calls import front_ends
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
@@ -124,7 +125,7 @@ def test_a_refusal_is_a_sentence_that_docker_shows(docker: Docker) -> None:
     status, answer = docker.driver("Join", IDS)
     assert status == 200
     assert f"network {NETWORK} is not known" in str(answer["Err"])
-    assert [event.fields["call"] for event in docker.daemon.said("refused a call")] == [
+    assert [event.fields["call"] for event in docker.daemon.said(events.CALL_REFUSED)] == [
         "NetworkDriver.CreateNetwork",
         "NetworkDriver.Join",
     ]
@@ -188,7 +189,7 @@ def test_a_mistake_of_ours_does_not_end_the_daemon(
     status, answer = docker.driver("Join", IDS)
     assert status == 500
     assert "NetworkDriver.Join" in str(answer["Err"])
-    (event,) = docker.daemon.said("internal error")
+    (event,) = docker.daemon.said(events.INTERNAL)
     assert event.level == "error"
     assert "oops" in event.fields["error"]
     assert docker.call("Plugin.Activate")[0] == 200

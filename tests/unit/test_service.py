@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus import naming
+from canwharf.bus import events, naming
 from canwharf.errors import ConflictError, KernelError, OptionError, UnknownNetworkError
 from tests.fake import wire
 from tests.fake.daemon import Daemon
@@ -19,9 +19,7 @@ def test_a_network_makes_its_bus_interface(daemon: Daemon, kernel: FakeKernel) -
     daemon.service.create_network("n1", {})
     made = kernel.link("vcan0")
     assert (made.kind, made.up, made.mtu, made.alias) == ("vcan", True, 72, "canwharf canwharf bus")
-    assert [event.fields["interface"] for event in daemon.said("created bus interface")] == [
-        "vcan0"
-    ]
+    assert [event.fields["interface"] for event in daemon.said(events.BUS_CREATED)] == ["vcan0"]
 
 
 def test_an_adapter_is_used_as_it_is(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -128,8 +126,8 @@ def test_eight_that_are_created_first_and_join_in_any_order(
     for number in order:
         daemon.start_container("n1", f"e{number}")
         daemon.assert_exactly_once("vcan0")
-    assert not daemon.said("skipped an endpoint without interface")
-    assert not daemon.said("recreated interface pair")
+    assert not daemon.said(events.ENDPOINT_SKIPPED)
+    assert not daemon.said(events.PAIR_RECREATED)
 
 
 def test_no_call_lists_the_rules_again(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -237,7 +235,7 @@ def test_an_unknown_endpoint_is_made_anew_and_said_so(daemon: Daemon) -> None:
     """The container starts, and an operator can see that something was lost."""
     daemon.service.create_network("n1", {})
     daemon.start_container("n1", "lost")
-    (event,) = daemon.said("endpoint not found, recreating")
+    (event,) = daemon.said(events.ENDPOINT_RECREATED)
     assert (event.level, event.fields["endpoint"]) == ("warning", "lost")
     daemon.assert_exactly_once("vcan0")
     assert "lost" in daemon.restarted().service.state.networks["n1"].endpoints
@@ -250,7 +248,7 @@ def test_a_missing_bus_interface_is_made_again(daemon: Daemon, kernel: FakeKerne
     daemon.run_container("n1", "e2")
     kernel.delete_link("vcan0")
     daemon.run_container("n1", "e3")
-    (event,) = daemon.said("recreated bus interface")
+    (event,) = daemon.said(events.BUS_RECREATED)
     assert (event.level, event.fields["interface"]) == ("warning", "vcan0")
     assert len(daemon.present("vcan0")) == 4
     daemon.assert_exactly_once("vcan0")
@@ -263,7 +261,7 @@ def test_a_missing_pair_is_made_again(daemon: Daemon, kernel: FakeKernel) -> Non
     kernel.kill_namespace("e1")
     assert len(daemon.present("vcan0")) == 1
     daemon.start_container("n1", "e1")
-    (event,) = daemon.said("recreated interface pair")
+    (event,) = daemon.said(events.PAIR_RECREATED)
     assert (event.level, event.fields["endpoint"]) == ("warning", "e1")
     daemon.assert_exactly_once("vcan0")
     assert len(daemon.present("vcan0")) == 2
@@ -278,7 +276,7 @@ def test_an_absent_peer_is_skipped_with_a_warning_and_meshed_when_it_joins(
     daemon.run_container("n1", "e2")
     kernel.kill_namespace("e1")
     daemon.run_container("n1", "e3")
-    (event,) = daemon.said("skipped an endpoint without interface")
+    (event,) = daemon.said(events.ENDPOINT_SKIPPED)
     assert (event.level, event.fields["endpoint"]) == ("warning", "e1")
     daemon.assert_exactly_once("vcan0")
     daemon.start_container("n1", "e1")
@@ -301,7 +299,7 @@ def test_a_reboot(daemon: Daemon, tmp_path: Path) -> None:
         after.start_container("n1", name)
     assert len(after.present("vcan0")) == 3
     after.assert_exactly_once("vcan0")
-    assert not after.said("skipped an endpoint without interface")
+    assert not after.said(events.ENDPOINT_SKIPPED)
 
 
 def test_a_doubled_rule_is_removed(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -311,7 +309,7 @@ def test_a_doubled_rule_is_removed(daemon: Daemon, kernel: FakeKernel) -> None:
     kernel.add_rule("vcan0", daemon.port("n1", "e1"))
     later = daemon.restarted()
     later.maintenance.recover()
-    assert len(later.said("removed doubled gateway rule")) == 1
+    assert len(later.said(events.RULE_DOUBLED)) == 1
     later.assert_exactly_once("vcan0")
 
 

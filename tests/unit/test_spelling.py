@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from canwharf.bus import options
+from canwharf.bus import events, options
 from canwharf.bus.events import WARNING
 from canwharf.errors import OptionError
 from tests.fake.daemon import Daemon
@@ -84,7 +84,7 @@ def test_the_daemon_does_not_load_what_only_an_error_needs() -> None:
 def test_a_network_with_unknown_options_is_adopted_without_them(daemon: Daemon) -> None:
     """Made by an older canwharf, or by the driver that was here before."""
     daemon.service.adopt_networks({"n1": {"parent": "can5", "can.name": "can", "can.bus": "x"}})
-    [event] = daemon.said("ignored unknown options of a network")
+    [event] = daemon.said(events.OPTIONS_IGNORED)
     assert event.level == WARNING
     assert event.fields == {"network": "n1", "options": "parent=can5, can.bus=x"}
     settings = daemon.service.state.networks["n1"].settings
@@ -95,7 +95,7 @@ def test_a_network_that_is_told_again_goes_on(daemon: Daemon) -> None:
     """Swarm tells its networks anew after a power cut, with the options that they were made of."""
     daemon.service.adopt_networks({"n1": {"parent": "can5", "can.name": "can0"}})
     daemon.service.create_network("n1", {"parent": "can5", "can.name": "can0"}, "no IPv6")
-    assert len(daemon.said("ignored unknown options of a network")) == 2
+    assert len(daemon.said(events.OPTIONS_IGNORED)) == 2
 
 
 # A name that is nearly right
@@ -186,5 +186,5 @@ def test_a_vcan_of_an_adapters_name_is_said(
     """The ancestor's own compose file, and the adapter unplugged: nobody hears the wire."""
     daemon.service.create_network("n1", given)
     daemon.service.create_network("n2", given)
-    said = daemon.said("the bus is virtual and has an adapter's name")
+    said = daemon.said(events.BUS_NAMED_LIKE_ADAPTER)
     assert len(said) == warned

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from canwharf.bus import events
 from canwharf.bus.maintain import GRACE
 from canwharf.bus.model import State
 from canwharf.errors import StateError
@@ -66,10 +67,10 @@ def test_a_bus_that_cannot_be_repaired_is_tried_again_at_growing_intervals(busy:
     tried: list[float] = [now]
     for _try in range(10):
         assert due is not None
-        errors = len(busy.said("could not repair a bus"))
+        errors = len(busy.said(events.BUS_NOT_REPAIRED))
         tried.append(due)
         due = busy.maintenance.run(due, active=False)
-        assert len(busy.said("could not repair a bus")) > errors
+        assert len(busy.said(events.BUS_NOT_REPAIRED)) > errors
     assert [round(b - a) for a, b in pairwise(tried)] == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
     busy.kernel.modules.add("vcan")
     assert due is not None
@@ -136,7 +137,7 @@ def test_what_could_not_be_written_is_written_later(
         busy.service.delete_endpoint("n1", "e1")
     assert busy.maintenance.run(0.0, active=False) == 1.0
     assert busy.maintenance.run(1.0, active=False) == 3.0
-    assert len(busy.said("could not write the state, trying again")) == 2
+    assert len(busy.said(events.STATE_NOT_WRITTEN)) == 2
     monkeypatch.setattr(busy.store, "save", save)
     assert busy.maintenance.run(3.0, active=False) is None
     assert set(busy.restarted().service.state.networks["n1"].endpoints) == {"e2"}

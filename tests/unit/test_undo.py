@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus import naming
+from canwharf.bus import events, naming
 from canwharf.bus.maintain import GRACE
 from canwharf.errors import CanwharfError, KernelError, StateError
 from canwharf.kernel.message import Message
@@ -80,7 +80,7 @@ def test_a_refused_message_leaves_all_as_before(busy: Daemon, name: str, place: 
         assert kernel.snapshot() == before
         assert busy.service.state == state
         assert Path(busy.store.path).read_bytes() == disk
-        assert not busy.said("could not undo a failed call")
+        assert not busy.said(events.CALL_NOT_UNDONE)
         CALLS[name](busy)
     kernel.stop_faults()
     for interface in busy.service.state.interfaces():
@@ -193,7 +193,7 @@ def test_a_crash_after_any_send_is_recovered_from(busy: Daemon, name: str, sends
     assert all(later.kernel.link(each).up for each in wanted)
     owned = {each.name for each in later.kernel.links() if each.alias.startswith("canwharf ")}
     assert owned == wanted - {"lo"}
-    assert not later.said("could not repair a bus")
+    assert not later.said(events.BUS_NOT_REPAIRED)
 
 
 @pytest.mark.parametrize("name", ["create_network", "join"])
@@ -262,7 +262,7 @@ def test_an_undo_that_fails_is_said_and_the_first_error_goes_on(
     busy.kernel.refuse(sent + 1)
     with pytest.raises(StateError, match="No space left"):
         busy.service.join("n1", "lost")
-    (event,) = busy.said("could not undo a failed call")
+    (event,) = busy.said(events.CALL_NOT_UNDONE)
     assert event.level == "error"
     assert "Cannot allocate memory" in event.fields["error"]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from canwharf.bus import naming
+from canwharf.bus import events, naming
 from canwharf.daemon.calls import front_ends
 from tests.fake.daemon import Daemon
 
@@ -69,7 +69,7 @@ def test_addresses_that_nobody_uses_are_said(daemon: Daemon, pool: str, told: bo
     """There are about 30 pools for all drivers; the null driver takes none."""
     ipv4 = [{"AddressSpace": "x", "Pool": pool}]
     assert call(daemon, "CreateNetwork", Options={}, IPv4Data=ipv4) == ""
-    said = daemon.said("the network has IP addresses that nobody uses")
+    said = daemon.said(events.ADDRESSES_UNUSED)
     assert [event.fields["pool"] for event in said] == ([pool] if told else [])
 
 
@@ -97,7 +97,7 @@ def test_no_user_ever_reads_an_internal_name(daemon: Daemon) -> None:
     daemon.kernel.add_link(INTERNAL, "vcan")
     said = call(daemon, "Join", EndpointID="e1")
     assert said.startswith("cannot make a container's interface: the host has an interface")
-    [event] = daemon.said("refused a call")
+    [event] = daemon.said(events.CALL_REFUSED)
     assert INTERNAL in event.fields["error"]
 
 

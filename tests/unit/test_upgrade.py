@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus import words
+from canwharf.bus import events, words
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
@@ -33,9 +33,9 @@ def test_an_upgrade_leads_to_exactly_once(tmp_path: Path, hops: int) -> None:
     assert daemon.maintenance.recover()
     daemon.assert_exactly_once("vcan0")
     assert {rule.limit for rule in daemon.kernel.rules} == {1}
-    (event,) = daemon.said("replaced gateway rules of an earlier version")
+    (event,) = daemon.said(events.RULES_REPLACED)
     assert event.fields == {"rules": "12"}
-    assert not daemon.said("removed doubled gateway rule")
+    assert not daemon.said(events.RULE_DOUBLED)
 
 
 def test_the_newest_rules_are_replaced_first(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canwharf.bus.events import ERROR, WARNING, Event
+from canwharf.bus import events
+from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Settings
 from canwharf.errors import OptionError
 from canwharf.kernel import can
@@ -113,12 +114,10 @@ def complaint(bus: Bus, found: Link | None, named: Link | None) -> Event | None:
         return None
     if named is None:
         # One that is moved into a container is not on the host.
-        missing = Event(WARNING, "the adapter is missing, waiting for it", fields)
+        missing = Event(events.ADAPTER_MISSING, fields)
         return None if bus.adapter.moved else missing
     if found is None:
-        return Event(
-            WARNING, "something else has the adapter's name, waiting for the adapter", fields
-        )
+        return Event(events.ADAPTER_NAME_TAKEN, fields)
     if not found.up or found.controller is None or bus.adapter.force:
         return None
     setup = bus.adapter.setup
@@ -127,7 +126,7 @@ def complaint(bus: Bus, found: Link | None, named: Link | None) -> Event | None:
     if not differs:
         return None
     fields["difference"] = ", ".join(differs)
-    return Event(ERROR, "somebody set the adapter up otherwise", fields)
+    return Event(events.ADAPTER_SET_UP_OTHERWISE, fields)
 
 
 def move_fault(bus: Bus, found: Link | None) -> str:

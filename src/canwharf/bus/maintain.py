@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from canwharf.bus.events import ERROR, INFO, WARNING, Event
+from canwharf.bus import events
+from canwharf.bus.events import Event
 from canwharf.bus.model import Bus
 from canwharf.bus.plan import AddRule, Step
 from canwharf.bus.reconcile import Reconciler
@@ -106,7 +107,7 @@ class Maintenance:
         try:
             self._service.save()
         except CanwharfError as error:
-            self._service.say(ERROR, "could not write the state, trying again", error=str(error))
+            self._service.say(events.STATE_NOT_WRITTEN, error=str(error))
         return not self._service.unsaved
 
     def repair(self) -> bool:
@@ -114,7 +115,7 @@ class Maintenance:
         try:
             changed = self._reconciler.changes()
         except CanwharfError as error:
-            self._service.say(ERROR, "could not read link announcements", error=str(error))
+            self._service.say(events.ANNOUNCEMENTS_NOT_READ, error=str(error))
             self._reconciler.invalidate()
             return False
         if changed.anything:
@@ -137,7 +138,7 @@ class Maintenance:
         try:
             self._service.adopt_pairs()
         except CanwharfError as error:
-            self._service.say(ERROR, "could not adopt what the kernel holds", error=str(error))
+            self._service.say(events.KERNEL_NOT_ADOPTED, error=str(error))
             return Outcome(faults=(str(error),))
         state = self._service.state
         done = Outcome(tuple(state.endpoints() - before.endpoints()))
@@ -150,7 +151,7 @@ class Maintenance:
             removed = self._service.change(state, targets=nobodys)
             done = done.plus(Outcome(steps=removed.steps))
         except CanwharfError as error:
-            self._service.say(ERROR, "could not remove what nobody owns", error=str(error))
+            self._service.say(events.LEFTOVERS_NOT_REMOVED, error=str(error))
             return done.plus(Outcome(faults=(str(error),)))
         self._service.unfinished.clear()
         return done
@@ -164,20 +165,18 @@ class Maintenance:
         try:
             doubtful = self._doubtful()
         except CanwharfError as error:
-            self._service.say(ERROR, "could not look for abandoned endpoints", error=str(error))
+            self._service.say(events.ENDPOINTS_NOT_LOOKED_FOR, error=str(error))
             return True
         collected = set()
         for suspect in doubtful & self._suspects:
             network, endpoint, _index = suspect
             fields = {"network": network, "endpoint": endpoint}
             try:
-                self._service.say(WARNING, "collecting an endpoint without container", **fields)
+                self._service.say(events.ENDPOINT_COLLECTED, **fields)
                 self._service.delete_endpoint(network, endpoint)
                 collected.add(suspect)
             except CanwharfError as error:
-                self._service.say(
-                    ERROR, "could not collect an endpoint", **fields, error=str(error)
-                )
+                self._service.say(events.ENDPOINT_NOT_COLLECTED, **fields, error=str(error))
         self._suspects = doubtful - collected
         return bool(self._suspects)
 
@@ -198,12 +197,12 @@ class Maintenance:
             self._complain(bus)
         except CanwharfError as error:
             fields = {"interface": interface, "error": str(error)}
-            self._service.say(ERROR, "could not repair a bus", **fields)
+            self._service.say(events.BUS_NOT_REPAIRED, **fields)
             return Outcome(steps=tuple(steps), faults=(str(error),))
         finally:
             added = sum(isinstance(step, AddRule) for step in steps)
             if added:
-                self._service.say(INFO, "restored rules", interface=interface, rules=str(added))
+                self._service.say(events.RULES_RESTORED, interface=interface, rules=str(added))
         return Outcome(steps=tuple(steps))
 
     def _complain(self, bus: Bus) -> None:
@@ -211,7 +210,7 @@ class Maintenance:
         interface = bus.interface.name
         complaint = self._reconciler.complaint(bus)
         if complaint and self._complaints.get(interface) != complaint:
-            self._service.say(complaint.level, complaint.what, **complaint.fields)
+            self._service.say(complaint.type, **complaint.fields)
         self._complaints[interface] = complaint
 
     def _touched(self, names: frozenset[str]) -> list[str]:

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from canwharf.bus import adapter, naming
+from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointAlias
 from canwharf.bus.observed import Observed
@@ -190,13 +191,14 @@ def _picture(state: State, bus: Bus, view: Observed, kernel: Kernel, known: Know
         _directions(rules, ends),
         tuple(gaps),
         others,
-        _words(problem.what, problem.fields) if problem else "",
+        _words(problem) if problem else "",
     )
 
 
-def _words(what: str, fields: Mapping[str, str]) -> str:
-    difference = fields.get("difference", "")
-    return f"{what}: {difference}" if difference else what
+def _words(problem: Event) -> str:
+    difference = problem.fields.get("difference", "")
+    sentence = problem.type.sentence
+    return f"{sentence}: {difference}" if difference else sentence
 
 
 def _host(interface: str, link: Link | None) -> Member:

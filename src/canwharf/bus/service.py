@@ -25,8 +25,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapter, options, telling
-from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
+from canwharf.bus import adapter, events, options, telling
+from canwharf.bus.events import Event, EventType, Report
 from canwharf.bus.model import Endpoint, Network, Settings, State, Target
 from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
 from canwharf.bus.reconcile import Reconciler
@@ -123,7 +123,7 @@ class Service:
         ports = {self.state.port(known, endpoint).name for endpoint in known.endpoints}
         self.unjoined -= known.endpoints.keys()
         self._remove(self.state.without_network(network), interface, {interface, *ports})
-        self.say(INFO, "network removed", network=network, interface=interface)
+        self.say(events.NETWORK_REMOVED, network=network, interface=interface)
 
     def create_endpoint(
         self, network: str, endpoint: str, given: Mapping[str, object], unfit: str = ""
@@ -170,21 +170,21 @@ class Service:
         fields = {"network": network, "endpoint": endpoint, "interface": port.name}
         new = self.state
         if endpoint not in known.endpoints:
-            self.say(WARNING, "endpoint not found, recreating", **fields)
+            self.say(events.ENDPOINT_RECREATED, **fields)
             new = new.with_endpoint(network, endpoint, Endpoint())
         self.unfinished.discard(port.name)
         made = target is not None or self._reconciler.observe().link(port.name) is None
         before = self.state.without_endpoint(network, endpoint) if made else self.state
         done = self.change(new, interface, {port.name}, {port.name: target}, before)
         if made and endpoint not in self.unjoined:
-            self.say(WARNING, "recreated interface pair", **fields)
+            self.say(events.PAIR_RECREATED, **fields)
         self.unjoined.discard(endpoint)
         self._tell(telling.absent(done, self.unjoined))
         bus = new.bus(interface) if known.settings.physical else None
         if bus and (complaint := self._reconciler.complaint(bus)):
             self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
-        self.say(INFO, "endpoint joined", **fields, bus=interface, rules=str(rules))
+        self.say(events.ENDPOINT_JOINED, **fields, bus=interface, rules=str(rules))
         return Joined(port.container, new.networks[network].called(endpoint).prefix, bool(target))
 
     def _move_adapter(self, known: Network, endpoint: str) -> Joined:
@@ -200,7 +200,7 @@ class Service:
         self._reconciler.move(interface)
         self.unjoined.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
-        self.say(INFO, "adapter moved to endpoint", **fields)
+        self.say(events.ADAPTER_MOVED, **fields)
         return Joined(interface, new.networks[known.id].called(endpoint).prefix)
 
     def _alone(self, known: Network, endpoint: str) -> State:
@@ -236,7 +236,7 @@ class Service:
                 kind = options.parse_type(understood)
                 settings = self._typed(settings, kind)
             except CanwharfError as error:
-                self.say(ERROR, "could not adopt a network", **fields, error=str(error))
+                self.say(events.NETWORK_NOT_ADOPTED, **fields, error=str(error))
                 continue
             if old and old.settings.physical and kind != "virtual":
                 settings = settings._replace(physical=True)
@@ -244,7 +244,7 @@ class Service:
             new = new.with_called({id: old.called(id) for id in old.endpoints} if old else {})
             self._guessed.discard(network)
             self._adopt(self.state.with_network(new))
-            self.say(WARNING, "adopted network", **fields, interface=settings.interface)
+            self.say(events.NETWORK_ADOPTED, **fields, interface=settings.interface)
         self._adopt(self.state._replace(complete=complete or self.state.complete))
 
     def adopt_pairs(self, lost: bool = False) -> None:
@@ -272,7 +272,7 @@ class Service:
             called = {owner.endpoint: Endpoint(owner.prefix, owner.name)}
             self._adopt(self.state.with_network(known.with_called(called)))
             fields = {"network": owner.network, "endpoint": owner.endpoint}
-            self.say(WARNING, "adopted endpoint", **fields, interface=link.name)
+            self.say(events.ENDPOINT_ADOPTED, **fields, interface=link.name)
 
     def _adopt(self, new: State) -> None:
         if new != self.state:
@@ -300,7 +300,7 @@ class Service:
         moved = known.settings.adapter.moved
         interface = known.settings.interface if moved else port.name
         fields = {"network": network, "endpoint": endpoint, "interface": interface}
-        self.say(INFO, "endpoint removed", **fields)
+        self.say(events.ENDPOINT_REMOVED, **fields)
 
     def describe(self, network: str, endpoint: str) -> dict[str, str]:
         """What an operator may want to know of an endpoint; empty if it is unknown."""
@@ -375,9 +375,9 @@ class Service:
         found = self._reconciler.observe().link(settings.interface)
         return adapter.typed(settings, kind, found, self.state.bus(settings.interface))
 
-    def say(self, level: str, what: str, **fields: str) -> None:
+    def say(self, type: EventType, **fields: str) -> None:
         """Report what happened."""
-        self._report(Event(level, what, fields))
+        self._report(Event(type, fields))
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -389,7 +389,7 @@ class Service:
             state, _left = self._store.load(self.state.driver)
             if network in state.networks:
                 self.state = self.state.with_network(state.networks[network])
-                self.say(WARNING, "network taken from disk", network=network)
+                self.say(events.NETWORK_FROM_DISK, network=network)
             elif (known := self._ask()) is None:
                 raise UnknownNetworkError(network, self._store.path, answered=False)
             else:
@@ -412,4 +412,4 @@ class Service:
         try:
             self._bring(state, interface, targets)
         except CanwharfError as error:
-            self.say(ERROR, "could not undo a failed call", interface=interface, error=str(error))
+            self.say(events.CALL_NOT_UNDONE, interface=interface, error=str(error))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from canwharf.bus import adapter, naming, options
-from canwharf.bus.events import INFO, WARNING, Event
+from canwharf.bus import adapter, events, naming, options
+from canwharf.bus.events import Event
 from canwharf.bus.model import Network
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import (
@@ -33,7 +33,7 @@ def steps(done: Plan, recovering: bool) -> Iterator[Event]:
     replaced = sum(isinstance(step, ReplaceRule) for step in done.steps)
     if replaced:
         fields = {"rules": str(replaced)}
-        yield Event(INFO, "replaced gateway rules of an earlier version", fields)
+        yield Event(events.RULES_REPLACED, fields)
     for step in done.steps:
         yield from _step(step, recovering)
 
@@ -42,20 +42,20 @@ def _step(step: Step, recovering: bool) -> Iterator[Event]:
     match step:
         case MakeBus(port):
             if recovering:
-                yield Event(WARNING, "recreated bus interface", {"interface": port.name})
+                yield Event(events.BUS_RECREATED, {"interface": port.name})
             else:
-                yield Event(INFO, "created bus interface", {"interface": port.name})
+                yield Event(events.BUS_CREATED, {"interface": port.name})
         case Configure(link, setup) if asked := adapter.asked(setup):
             fields = {"interface": link.name, "setup": asked}
-            yield Event(INFO, "configured adapter", fields)
+            yield Event(events.ADAPTER_CONFIGURED, fields)
         case TakeDown(link):
-            yield Event(INFO, "took adapter down", {"interface": link.name})
+            yield Event(events.ADAPTER_TAKEN_DOWN, {"interface": link.name})
         case Rename(_, name):
-            yield Event(WARNING, "gave the adapter its name again", {"interface": name})
+            yield Event(events.ADAPTER_RENAMED, {"interface": name})
         case BringUp(_, link):
-            yield Event(WARNING, "brought interface up again", {"interface": link.name})
+            yield Event(events.INTERFACE_BROUGHT_UP, {"interface": link.name})
         case DeleteLink(link):
-            yield Event(INFO, "removed interface", {"interface": link.name})
+            yield Event(events.INTERFACE_REMOVED, {"interface": link.name})
         case DeleteRule():
             yield _removed(step)
 
@@ -63,10 +63,10 @@ def _step(step: Step, recovering: bool) -> Iterator[Event]:
 def _removed(step: DeleteRule) -> Event:
     fields = {"source": step.source, "destination": step.destination}
     if step.why == LEFT:
-        return Event(WARNING, "removed gateway rule of a renamed interface", fields)
+        return Event(events.RULE_LEFT_BEHIND, fields)
     if step.why == UNWANTED:
-        return Event(WARNING, "removed unwanted gateway rule", fields)
-    return Event(WARNING, "removed doubled gateway rule", fields)
+        return Event(events.RULE_UNWANTED, fields)
+    return Event(events.RULE_DOUBLED, fields)
 
 
 def created(
@@ -78,12 +78,12 @@ def created(
     `given` are all its options.
     """
     fields = {"network": network.id, "interface": network.settings.interface}
-    yield Event(INFO, "network created", fields)
+    yield Event(events.NETWORK_CREATED, fields)
     if kind == "virtual" and (idle := options.without_effect(given)):
         told = {**fields, "options": ", ".join(idle)}
-        yield Event(WARNING, "settings without effect on a virtual bus", told)
+        yield Event(events.SETTINGS_WITHOUT_EFFECT, told)
     if kind == "auto" and found is None and naming.is_hardware_like(fields["interface"]):
-        yield Event(WARNING, "the bus is virtual and has an adapter's name", fields)
+        yield Event(events.BUS_NAMED_LIKE_ADAPTER, fields)
 
 
 def ignored(network: str, given: Mapping[str, object], strange: Collection[str]) -> Iterator[Event]:
@@ -93,7 +93,7 @@ def ignored(network: str, given: Mapping[str, object], strange: Collection[str])
             "network": network,
             "options": ", ".join(f"{each}={given[each]}" for each in strange),
         }
-        yield Event(WARNING, "ignored unknown options of a network", fields)
+        yield Event(events.OPTIONS_IGNORED, fields)
 
 
 def absent(done: Plan, unjoined: Collection[str]) -> Iterator[Event]:
@@ -106,4 +106,4 @@ def absent(done: Plan, unjoined: Collection[str]) -> Iterator[Event]:
                 "endpoint": owner.endpoint,
                 "interface": port.name,
             }
-            yield Event(WARNING, "skipped an endpoint without interface", fields)
+            yield Event(events.ENDPOINT_SKIPPED, fields)

@@ -26,8 +26,8 @@ OPTIONS = (
     Option(
         "log-format",
         "text",
-        "one line an event: words for a person, or a JSON object with time, level, event and "
-        "fields for a machine",
+        "one line an event: words for a person, or a JSON object with time, level, id, event "
+        "and fields for a machine",
         choices=tuple(FORMS),
     ),
     Option(

@@ -15,8 +15,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from canwharf import jsontext
-from canwharf.bus import naming
-from canwharf.bus.events import ERROR
+from canwharf.bus import events, naming
 from canwharf.bus.maintain import Outcome
 from canwharf.bus.service import Service
 from canwharf.control import routes as control
@@ -52,11 +51,11 @@ class Calls:
         except RequestError as error:
             return 400, refusal(f"{path[1:]}: {error}")
         except CanwharfError as error:
-            self._service.say(ERROR, "refused a call", call=path[1:], error=str(error))
+            self._service.say(events.CALL_REFUSED, call=path[1:], error=str(error))
             return 200, refusal(naming.without_internal(str(error)))
         except Exception as error:  # noqa: BLE001
             # A mistake of ours must not take the bus away from all the other containers.
-            self._service.say(ERROR, "internal error", call=path[1:], error=repr(error))
+            self._service.say(events.INTERNAL, call=path[1:], error=repr(error))
             return 500, refusal(f"internal error in {path[1:]}: {error!r}")
 
 

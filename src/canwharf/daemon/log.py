@@ -4,7 +4,8 @@ Rules:
 
 - Under systemd a line begins with its level (`<4>`, sd-daemon(3)), which the journal takes off, and
   the journal adds the time. Elsewhere a line for a person begins with the time and the level.
-- A line for a machine is one JSON object: time (RFC 3339, UTC), level, event, fields. It is whole
+- A line for a machine is one JSON object: time (RFC 3339, UTC), level, id (of the table in
+  `bus.events`), event (its sentence), fields. It is whole
   at any length: a value that is too long is cut, the object never.
 - A line that cannot be written at once is lost: neither a full log disk nor a reader that has
   stopped reading stops a bus.
@@ -41,7 +42,8 @@ def reporter(lowest: str, form: str = "text") -> Report:
 
 
 def _words(event: Event) -> str:
-    return " ".join((event.what, *(f"{name}={_quoted(it)}" for name, it in event.fields.items())))
+    told = (f"{name}={_quoted(value)}" for name, value in event.fields.items())
+    return " ".join((event.type.sentence, *told))
 
 
 def _text(event: Event) -> str:
@@ -53,8 +55,8 @@ def _json(event: Event) -> str:
     at = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
     fields = dict(event.fields)
     while True:
-        told = {"time": at, "level": event.level, "event": event.what, "fields": fields}
-        line = json.dumps(told)
+        what = {"level": event.level, "id": event.type.id, "event": event.type.sentence}
+        line = json.dumps({"time": at, **what, "fields": fields})
         longest = max(fields, key=lambda name: len(fields[name]), default="")
         if len(line) < _ROOM or len(fields.get(longest, "")) < 2:
             return line

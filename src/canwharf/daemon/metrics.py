@@ -26,8 +26,8 @@ import time
 from collections.abc import Callable
 
 from canwharf import durable
-from canwharf.bus.events import ERROR, Event, Report
-from canwharf.bus.kinds import ERRORS, RECOVERIES
+from canwharf.bus import events
+from canwharf.bus.events import ERROR, Event, EventType, Report
 from canwharf.bus.service import Service
 from canwharf.daemon.server import Answer, Kind, Server
 from canwharf.docker.containers import Containers
@@ -83,10 +83,9 @@ class Metrics:
         self._registry = prometheus.CollectorRegistry()
         self._recoveries = self._counter("recoveries", "What was put right, by kind.", "kind")
         self._errors = self._counter("errors", "What could not be done, by kind.", "kind")
-        for kind in RECOVERIES.values():
-            self._recoveries.labels(kind)
-        for kind in ERRORS.values():
-            self._errors.labels(kind)
+        for row in events.TABLE:
+            if counter := self._counter_of(row):
+                counter.labels(row.id)
         self._calls = prometheus.Histogram(
             "canwharf_call_duration_seconds",
             "How long Docker's calls took, by name.",
@@ -104,12 +103,13 @@ class Metrics:
         gauge = prometheus.Gauge(f"canwharf_{name}_seconds", help, registry=self._registry)
         gauge.set(value)
 
+    def _counter_of(self, type: EventType) -> prometheus.Counter | None:
+        return self._recoveries if type.recovery else self._errors if type.level == ERROR else None
+
     def counting(self, event: Event) -> None:
         """Report an event, and count it."""
-        if event.what in RECOVERIES:
-            self._recoveries.labels(RECOVERIES[event.what]).inc()
-        elif event.level == ERROR:
-            self._errors.labels(ERRORS.get(event.what, "other")).inc()
+        if counter := self._counter_of(event.type):
+            counter.labels(event.type.id).inc()
         self._report(event)
 
     def timing(self, answer: Answer) -> Answer:
@@ -154,7 +154,7 @@ class Metrics:
             return 500, f"{error}\n".encode()
         except Exception as error:  # noqa: BLE001
             # A mistake in a figure must not take the driver away from Docker.
-            self._report(Event(ERROR, "internal error", {"error": repr(error)}))
+            self._report(Event(events.INTERNAL, {"error": repr(error)}))
             return 500, f"internal error: {error!r}\n".encode()
 
     def _text(self) -> bytes:
@@ -176,7 +176,7 @@ class Metrics:
             words = (error.strerror if isinstance(error, OSError) else None) or str(error)
             if not self._failed:  # once, not four times a minute
                 fields = {"file": self._path, "error": words}
-                self._report(Event(ERROR, "could not write the figures, trying again", fields))
+                self._report(Event(events.FIGURES_NOT_WRITTEN, fields))
             self._failed = True
 
 

@@ -19,7 +19,8 @@ import socket
 from contextlib import suppress
 
 from canwharf import __version__
-from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
+from canwharf.bus import events
+from canwharf.bus.events import Event, Report
 from canwharf.bus.maintain import Maintenance
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
@@ -73,7 +74,7 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         server.close()
         if not held:
             sockets.forget(path, listening)
-    report(Event(INFO, "ended, all interfaces and rules stay", {}))
+    report(Event(events.ENDED, {}))
 
 
 def _restored(
@@ -97,7 +98,7 @@ def _tell_start(state: State, report: Report) -> None:
         "endpoints": str(endpoints),
         "version": __version__,
     }
-    report(Event(INFO, "serving", fields))
+    report(Event(events.SERVING, fields))
     _notify("READY=1")
 
 
@@ -106,14 +107,14 @@ def _load(store: Store, driver: str, report: Report) -> State:
     try:
         state, left = store.load(driver)
     except StateError as error:
-        report(Event(ERROR, "the state is lost", {"error": str(error)}))
+        report(Event(events.STATE_LOST, {"error": str(error)}))
         try:
-            report(Event(WARNING, "set the state file aside", {"file": store.set_aside()}))
+            report(Event(events.STATE_SET_ASIDE, {"file": store.set_aside()}))
         except StateError as second:
-            report(Event(ERROR, "could not set the state file aside", {"error": str(second)}))
+            report(Event(events.STATE_NOT_SET_ASIDE, {"error": str(second)}))
         return State(driver, {}, complete=False)
     if left:
-        report(Event(INFO, "forgot endpoints of an earlier boot", {"endpoints": str(left)}))
+        report(Event(events.ENDPOINTS_FORGOTTEN, {"endpoints": str(left)}))
     return state
 
 
@@ -140,7 +141,7 @@ def _rebuild(service: Service, patience: float, inherited: Known) -> None:
     try:
         service.adopt_pairs(lost=True)
     except CanwharfError as error:
-        service.say(ERROR, "could not adopt what the kernel holds", error=str(error))
+        service.say(events.KERNEL_NOT_ADOPTED, error=str(error))
 
 
 def _notify(text: str) -> None:

@@ -22,8 +22,8 @@ import json
 from collections.abc import Mapping
 
 from canwharf import durable
-from canwharf.bus import naming
-from canwharf.bus.events import ERROR, INFO, Event, Report
+from canwharf.bus import events, naming
+from canwharf.bus.events import Event, Report
 
 FILES = {"rustyvxcan": "/var/lib/docker/network/files/rustycan4docker-networks.json"}
 _OPTIONS = {"device": "vxcan.dev", "canid": "vxcan.id", "peer": "vxcan.peer"}
@@ -43,9 +43,7 @@ def networks(
     except (OSError, ValueError, RecursionError) as error:
         words = (error.strerror if isinstance(error, OSError) else None) or str(error)
         fields = {"file": path, "error": words}
-        report(
-            Event(ERROR, "could not read the networks of the driver that was here before", fields)
-        )
+        report(Event(events.MIGRATION_NOT_READ, fields))
         return {}
     found: dict[str, dict[str, object]] = {}
     for id, value in content.items():
@@ -53,9 +51,9 @@ def networks(
             found[id] = _given(id, value)
         except ValueError as error:
             fields = {"network": id, "file": path, "error": str(error)}
-            report(Event(ERROR, "could not adopt a network", fields))
+            report(Event(events.NETWORK_NOT_ADOPTED, fields))
     fields = {"file": path, "networks": str(len(found))}
-    report(Event(INFO, "read the networks of the driver that was here before", fields))
+    report(Event(events.MIGRATION_READ, fields))
     return found
 
 

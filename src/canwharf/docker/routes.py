@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from canwharf.bus.events import WARNING
+from canwharf.bus import events
 from canwharf.bus.service import Service
 from canwharf.docker import api
 from canwharf.errors import ConflictError, NamespaceError
@@ -63,7 +63,7 @@ class Routes:
         self._service.create_network(request.network, request.options, request.unfit)
         if request.pool:
             fields = {"network": request.network, "pool": request.pool}
-            self._service.say(WARNING, "the network has IP addresses that nobody uses", **fields)
+            self._service.say(events.ADDRESSES_UNUSED, **fields)
         return {}
 
     def _delete_network(self, content: _Content) -> _Answer:
