@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from canwharf.kernel import gateway
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, FD, Rule
 from tests.frames import HOST, KINDS, Member, exchange
 from tests.kernel.world import LIMIT, Container, index_of, ip, make_vcans, requests, run
 
@@ -33,11 +33,11 @@ def mesh(*names: str) -> None:
     with requests() as netlink:
         netlink.batch(
             [
-                gateway.add(Rule(source, destination, fd), "")
+                gateway.add(Rule(source, destination, frames), "")
                 for source in indexes
                 for destination in indexes
                 if source != destination
-                for fd in (False, True)
+                for frames in (CLASSIC, FD)
             ]
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from canwharf.errors import KernelError
 from canwharf.kernel import gateway
-from canwharf.kernel.gateway import Entry, Rule
+from canwharf.kernel.gateway import CLASSIC, FD, Entry, Rule
 from canwharf.kernel.netlink import Netlink
 from tests import rules
 from tests.frames import HOST, Member, exchange
@@ -40,13 +40,13 @@ def two(_clean: None) -> tuple[int, int]:
 
 def plain(rule: Rule) -> Entry:
     """A rule of ours as it is listed: the first interface as destination, echo perhaps."""
-    return Entry(rule, plain=True, flags=0x4 | rule.echo | (0x8 if rule.fd else 0))
+    return Entry(rule, plain=True, flags=0x4 | rule.echo | (0x8 if rule.frames == FD else 0))
 
 
 def test_ours_are_listed_plain(netlink: Netlink, two: tuple[int, int]) -> None:
-    ours = [Rule(*two, fd) for fd in (False, True)]
+    ours = [Rule(*two, frames) for frames in (CLASSIC, FD)]
     netlink.batch([gateway.add(rule, "v0 -> v1") for rule in ours])
-    assert sorted(gateway.entries(netlink)) == [plain(rule) for rule in ours]
+    assert sorted(gateway.entries(netlink)) == sorted(plain(rule) for rule in ours)
     assert rules.parse(cangw_lines()) == (
         {("v0", "v1", "classic with echo"): 1, ("v0", "v1", "FD with echo"): 1},
         [],
@@ -58,9 +58,9 @@ def test_what_cangw_adds_in_our_form_is_plain(netlink: Netlink, two: tuple[int, 
     for options in ("-e -i", "-e -i -X", "-i -l 1"):
         run("cangw", "-A", "-s", "v0", "-d", "v1", *options.split())
     assert sorted(gateway.entries(netlink)) == [
-        plain(Rule(*two, fd=False, echo=False)),
-        plain(Rule(*two, fd=False, limited=False)),
-        plain(Rule(*two, fd=True, limited=False)),
+        plain(Rule(*two, FD, limited=False)),
+        plain(Rule(*two, CLASSIC, echo=False)),
+        plain(Rule(*two, CLASSIC, limited=False)),
     ]
 
 
@@ -69,8 +69,8 @@ def test_other_peoples_rules(netlink: Netlink, two: tuple[int, int], options: st
     """They are not plain, and a deletion of ours passes them by."""
     run("cangw", "-A", "-s", "v0", "-d", "v1", *options.split())
     [theirs] = gateway.entries(netlink)
-    ours = Rule(*two, fd="-X" in options)
-    assert theirs.rule[:4] == ours[:4]
+    ours = Rule(*two, FD if "-X" in options else CLASSIC)
+    assert theirs.rule == ours._replace(echo=theirs.rule.echo, limited=theirs.rule.limited)
     assert not theirs.plain
     before = cangw_lines()
     netlink.batch([gateway.delete(ours, "v0 -> v1")])  # there is none
@@ -82,7 +82,7 @@ def test_other_peoples_rules(netlink: Netlink, two: tuple[int, int], options: st
 def test_doubled_rules_are_seen_and_deleted_one_by_one(
     netlink: Netlink, two: tuple[int, int]
 ) -> None:
-    rule = Rule(*two, fd=False)
+    rule = Rule(*two, CLASSIC)
     netlink.batch([gateway.add(rule, "")] * 3)
     for left in (3, 2, 1, 0):
         assert [each.rule for each in gateway.entries(netlink)] == [rule] * left
@@ -90,13 +90,13 @@ def test_doubled_rules_are_seen_and_deleted_one_by_one(
 
 
 def test_counters(netlink: Netlink, two: tuple[int, int]) -> None:
-    netlink.batch([gateway.add(Rule(*two, fd), "") for fd in (False, True)])
-    netlink.batch([gateway.add(Rule(two[1], two[0], fd), "") for fd in (False, True)])
+    netlink.batch([gateway.add(Rule(*two, frames), "") for frames in (CLASSIC, FD)])
+    netlink.batch([gateway.add(Rule(two[1], two[0], frames), "") for frames in (CLASSIC, FD)])
     assert exchange([Member(HOST, "v0"), Member(HOST, "v1")], frames=3).faults == []
     handled = {each.rule: each.handled for each in gateway.entries(netlink)}
     # Four kinds of classic frames, three of each, and two end marks; two kinds of FD frames.
-    assert handled[Rule(*two, fd=False)] == 4 * 3 + 2
-    assert handled[Rule(*two, fd=True)] == 2 * 3
+    assert handled[Rule(*two, CLASSIC)] == 4 * 3 + 2
+    assert handled[Rule(*two, FD)] == 2 * 3
     assert all(each.dropped == 0 for each in gateway.entries(netlink))
 
 
@@ -105,21 +105,21 @@ def test_a_request_without_both_interfaces_is_never_made(indexes: tuple[int, int
     """The kernel would flush every rule of the machine."""
     for make in (gateway.add, gateway.delete):
         with pytest.raises(ValueError, match="two interfaces"):
-            make(Rule(*indexes, fd=False), "")
+            make(Rule(*indexes, CLASSIC), "")
 
 
 def test_a_rule_for_an_interface_that_went_away(netlink: Netlink, two: tuple[int, int]) -> None:
     ip("link delete v1")
     with pytest.raises(KernelError) as refused:
-        netlink.batch([gateway.add(Rule(*two, fd=False), "v0 -> v1")])
+        netlink.batch([gateway.add(Rule(*two, CLASSIC), "v0 -> v1")])
     assert refused.value.errno == errno.ENODEV
     assert "gateway rule v0 -> v1" in str(refused.value)
-    netlink.batch([gateway.delete(Rule(*two, fd=False), "v0 -> v1")])
+    netlink.batch([gateway.delete(Rule(*two, CLASSIC), "v0 -> v1")])
 
 
 def test_a_rule_for_an_interface_that_is_not_can(netlink: Netlink, two: tuple[int, int]) -> None:
     with pytest.raises(KernelError) as refused:
-        netlink.batch([gateway.add(Rule(two[0], index_of("lo"), fd=False), "v0 -> lo")])
+        netlink.batch([gateway.add(Rule(two[0], index_of("lo"), CLASSIC), "v0 -> lo")])
     assert refused.value.errno in (errno.ENODEV, errno.EINVAL)
 
 
@@ -128,11 +128,11 @@ def test_a_dump_of_five_thousand_rules(netlink: Netlink) -> None:
     make_vcans(*names)
     indexes = [index_of(name) for name in names]
     ours = [
-        Rule(source, destination, fd)
+        Rule(source, destination, frames)
         for source in indexes
         for destination in indexes
         if source != destination
-        for fd in (False, True)
+        for frames in (CLASSIC, FD)
     ]
     assert len(ours) == 5100
     netlink.batch([gateway.add(rule, "") for rule in ours])
@@ -147,6 +147,6 @@ def test_without_can_gw(netlink: Netlink, two: tuple[int, int]) -> None:
     assert run("ip", "-4", "route", "show", "table", "all") != ""
     assert gateway.entries(netlink) == []
     with pytest.raises(KernelError) as refused:
-        netlink.batch([gateway.add(Rule(*two, fd=False), "v0 -> v1")])
+        netlink.batch([gateway.add(Rule(*two, CLASSIC), "v0 -> v1")])
     assert refused.value.errno == errno.EOPNOTSUPP
     assert "modprobe can-gw" in str(refused.value)

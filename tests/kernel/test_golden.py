@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.kernel import gateway, link, message, uapi
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, Frames, Rule
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Netlink, Request
 from tests.kernel.world import GROUP, index_of, ip, run
@@ -115,13 +115,13 @@ def test_a_deletion_as_ip_does_it(tmp_path: Path) -> None:
     assert (kind, flags, (fixed, found)) == ours
 
 
-# As cangw's options: FD, error frames, echo, limited
-RULES = {
-    "-e -i -l 1": (False, False, True, True),
-    "-e -i -l 1 -X": (True, False, True, True),
-    "-i -l 1": (False, False, False, True),
-    "-i -l 1 -f 0:3FFFFFFF": (False, True, False, True),
-    "-e -i": (False, False, True, False),  # of an earlier version
+# As cangw's options: frames, echo, limited
+RULES: dict[str, tuple[Frames, bool, bool]] = {
+    "-e -i -l 1": (CLASSIC, True, True),
+    "-e -i -l 1 -X": (FD, True, True),
+    "-i -l 1": (CLASSIC, False, True),
+    "-i -l 1 -f 0:3FFFFFFF": (ERRORS, False, True),
+    "-e -i": (CLASSIC, True, False),  # of an earlier version
 }
 
 
@@ -140,7 +140,7 @@ def test_rules_as_cangw_makes_them(tmp_path: Path, options: str) -> None:
 def test_each_takes_away_what_the_other_made(netlink: Netlink) -> None:
     ip("link add v0 type vcan")
     ip("link add v1 type vcan")
-    rule = Rule(index_of("v0"), index_of("v1"), fd=True)
+    rule = Rule(index_of("v0"), index_of("v1"), FD)
     netlink.batch([gateway.add(rule, "")])
     words = ["-s", "v0", "-d", "v1", "-e", "-i", "-X", "-l", "1"]
     run("cangw", "-D", *words)

@@ -13,7 +13,7 @@ import pytest
 
 from canwharf.bus import events
 from canwharf.kernel import gateway
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, FD, Rule
 from tests.frames import exchange, raw_socket
 from tests.kernel.senders import Sender, heard
 from tests.kernel.wired import NAME, Plug, assert_on_the_wire, make
@@ -29,11 +29,11 @@ def age(ports: Sequence[str]) -> None:
     run("cangw", "-F")
     indexes = [index_of(name) for name in ports]
     old = [
-        Rule(source, destination, fd, limited=False)
+        Rule(source, destination, frames, limited=False)
         for source in indexes
         for destination in indexes
         if source != destination
-        for fd in (False, True)
+        for frames in (CLASSIC, FD)
     ]
     with requests() as netlink:
         netlink.batch([gateway.add(rule, "") for rule in old])

@@ -8,7 +8,7 @@ import pytest
 
 from canwharf.errors import KernelError
 from canwharf.kernel import gateway, link, message, uapi
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, FD, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from tests.adapter import Adapter
@@ -141,9 +141,9 @@ def test_delete_takes_both_ends_and_all_their_rules(netlink: Netlink) -> None:
     host, bus = index_of("host0"), index_of("vcan0")
     netlink.batch(
         [
-            gateway.add(Rule(source, destination, fd), "")
+            gateway.add(Rule(source, destination, frames), "")
             for source, destination in ((host, bus), (bus, host))
-            for fd in (False, True)
+            for frames in (CLASSIC, FD)
         ]
     )
     assert len(cangw_lines()) == 4
@@ -289,7 +289,7 @@ def test_a_batch_larger_than_one_send(netlink: Netlink) -> None:
     make_vcans("vcan0")
     index = index_of("vcan0")
     wanted = [link.claim(index, "vcan0", "x") for _ in range(3000)]
-    wanted[1500] = gateway.add(Rule(index, 999999, fd=False), "vcan0 -> vcan9")
+    wanted[1500] = gateway.add(Rule(index, 999999, CLASSIC), "vcan0 -> vcan9")
     assert len(b"".join(message.encode(0, 0, 0, each.body) for each in wanted)) > 64 * 1024
     with pytest.raises(KernelError, match="vcan0 -> vcan9"):
         netlink.batch(wanted)

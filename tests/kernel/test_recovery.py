@@ -14,7 +14,7 @@ import pytest
 from canwharf.bus import events
 from canwharf.errors import KernelError, UnknownNetworkError
 from canwharf.kernel import gateway
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, FD, Rule
 from canwharf.kernel.netlink import Netlink
 from tests.frames import exchange
 from tests.kernel.world import (
@@ -182,8 +182,8 @@ def test_doubled_and_missing_rules_are_put_right(site: Site, netlink: Netlink) -
     one, two = index_of(site.port(N, A)), index_of(site.port(N, B))
     netlink.batch(
         [
-            gateway.add(Rule(one, two, fd=False, echo=False), ""),
-            gateway.delete(Rule(two, one, fd=True, echo=False), ""),
+            gateway.add(Rule(one, two, CLASSIC, echo=False), ""),
+            gateway.delete(Rule(two, one, FD, echo=False), ""),
         ]
     )
     assert exchange(site.members(), limit=0.3).faults

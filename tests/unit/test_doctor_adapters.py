@@ -6,7 +6,7 @@ import pytest
 
 from canwharf.bus import events, words
 from canwharf.kernel import gateway
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import ERRORS, Rule
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN
 from tests.fake.daemon import Daemon
 from tests.unit.test_doctor import WELL, told
@@ -79,7 +79,7 @@ def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon
     daemon.run_container("n1", "e1")
     port = daemon.port("n1", "e1")
     ends = daemon.kernel.link(port).index, adapter.index
-    daemon.kernel.batch([gateway.add(Rule(*ends, fd=False, errors=True, echo=True), "")])
+    daemon.kernel.batch([gateway.add(Rule(*ends, ERRORS, echo=True), "")])
     status = seen(daemon)
     line = f"delete unwanted gateway rule {port} -> can0 (error frames)"
     assert words.steps(status.steps) == [line]

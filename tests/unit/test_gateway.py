@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from canwharf.errors import KernelError
 from canwharf.kernel import gateway
-from canwharf.kernel.gateway import Entry, Rule
+from canwharf.kernel.gateway import CLASSIC, FD, FRAMES, Entry, Frames, Rule
 from canwharf.kernel.message import Message
 from tests.fake import wire
 from tests.fake.kernel import FakeKernel
@@ -24,8 +24,8 @@ def kernel() -> FakeKernel:
     return kernel
 
 
-def rule(kernel: FakeKernel, source: str, destination: str, fd: bool = False) -> Rule:
-    return Rule(kernel.link(source).index, kernel.link(destination).index, fd)
+def rule(kernel: FakeKernel, source: str, destination: str, frames: Frames = CLASSIC) -> Rule:
+    return Rule(kernel.link(source).index, kernel.link(destination).index, frames)
 
 
 @pytest.mark.parametrize("ends", [(0, 0), (0, 5), (5, 0), (-1, 5), (5, -1)])
@@ -33,20 +33,19 @@ def test_a_rule_without_two_interfaces_is_never_sent(ends: tuple[int, int]) -> N
     """Both indexes 0 in a deletion would flush every rule of the host, other people's too."""
     for make in (gateway.add, gateway.delete):
         with pytest.raises(ValueError, match="needs two interfaces"):
-            make(Rule(*ends, fd=False), "a -> b")
+            make(Rule(*ends, CLASSIC), "a -> b")
 
 
 INDEXES = st.integers(1, 2**31 - 1)
-KINDS = st.sampled_from([(False, False), (True, False), (False, True)])  # FD, error frames
 FORMS = st.sampled_from([(True, True), (False, True), (True, False)])  # echo, limited
 
 
-@given(INDEXES, INDEXES, KINDS, FORMS)
+@given(INDEXES, INDEXES, st.sampled_from(FRAMES), FORMS)
 def test_a_rule_is_read_back_as_it_was_added(
-    source: int, destination: int, kind: tuple[bool, bool], form: tuple[bool, bool]
+    source: int, destination: int, frames: Frames, form: tuple[bool, bool]
 ) -> None:
     """Or the daemon would not know its own rules again and add them twice."""
-    wanted = Rule(source, destination, *kind, *form)
+    wanted = Rule(source, destination, frames, *form)
     sent = gateway.add(wanted, "a -> b")
     entry = gateway.parse(Message(sent.type, 0, 0, sent.body))
     assert (entry.rule, entry.plain) == (wanted, True)
@@ -67,8 +66,8 @@ OTHERS = st.sampled_from(
 
 
 RULES = st.builds(
-    lambda source, destination, kind, form: Rule(source, destination, *kind, *form),
-    *(INDEXES, INDEXES, KINDS, FORMS),
+    lambda source, destination, frames, form: Rule(source, destination, frames, *form),
+    *(INDEXES, INDEXES, st.sampled_from(FRAMES), FORMS),
 )
 
 
@@ -92,7 +91,9 @@ def test_the_quick_way_to_read_a_list_is_the_careful_one(
 
 def test_every_rule_forwards_once_and_allows_equal_indexes(kernel: FakeKernel) -> None:
     """Or frames multiply under can-gw's max_hops, and vanish where two indexes are equal."""
-    kernel.batch([gateway.add(rule(kernel, "a", "b", fd), "a -> b") for fd in (False, True)])
+    kernel.batch(
+        [gateway.add(rule(kernel, "a", "b", frames), "a -> b") for frames in (CLASSIC, FD)]
+    )
     assert [each.flags for each in kernel.rules] == [0xD, 0x5]
     assert [each.limit for each in kernel.rules] == [1, 1]
     assert kernel.deliveries("a") == {("b", "classic"): 1, ("b", "fd"): 1}
@@ -119,8 +120,10 @@ def test_a_rule_is_replaced_in_one_send(kernel: FakeKernel) -> None:
 
 def test_classic_and_fd_are_told_apart(kernel: FakeKernel) -> None:
     """Deleting the one must not delete the other."""
-    kernel.batch([gateway.add(rule(kernel, "a", "b", fd), "a -> b") for fd in (False, True)])
-    kernel.batch([gateway.delete(rule(kernel, "a", "b", fd=True), "a -> b")])
+    kernel.batch(
+        [gateway.add(rule(kernel, "a", "b", frames), "a -> b") for frames in (CLASSIC, FD)]
+    )
+    kernel.batch([gateway.delete(rule(kernel, "a", "b", FD), "a -> b")])
     assert kernel.deliveries("a") == {("b", "classic"): 1}
 
 
@@ -177,7 +180,7 @@ def test_a_rule_of_another_form_is_not_ours(kernel: FakeKernel, flags: int, more
     kernel.add_rule("a", "b", flags=flags, more=more)
     (entry,) = gateway.entries(kernel)
     assert not entry.plain
-    assert entry.rule[:4] == rule(kernel, "a", "b")[:4]
+    assert entry.rule._replace(echo=True, limited=True) == rule(kernel, "a", "b")
 
 
 def test_the_counters_are_read(kernel: FakeKernel) -> None:
@@ -198,7 +201,7 @@ def test_the_counters_are_read(kernel: FakeKernel) -> None:
 )
 def test_how_to_delete_a_rule(flags: int, more: tuple[tuple[int, bytes], ...], words: str) -> None:
     """In cangw's words, exactly that one."""
-    entry = Entry(Rule(1, 2, fd=False), plain=False, flags=flags, more=more)
+    entry = Entry(Rule(1, 2, CLASSIC), plain=False, flags=flags, more=more)
     assert gateway.deletion(entry, "a", "b") == f"cangw -D -s a -d b{words}"
     modifying = entry._replace(more=((4, b"x"),))
     assert gateway.deletion(modifying, "a", "b") == ""

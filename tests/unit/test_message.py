@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.kernel import gateway, link, message
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, Rule
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
 
@@ -77,7 +77,7 @@ GOLDENS: dict[str, tuple[Callable[[], Request], str]] = {
         ),  # IFLA_IFNAME "can0"
     ),
     "add a rule, classic": (
-        lambda: gateway.add(Rule(5, 9, fd=False), "a -> b"),
+        lambda: gateway.add(Rule(5, 9, CLASSIC), "a -> b"),
         (
             "2c000000 1800 0104 01000000 00000000"  # RTM_NEWROUTE, REQUEST|CREATE
             "1d 01 0500"  # struct rtcanmsg: AF_CAN, CGW_TYPE_CAN_CAN, ECHO|IIF_TX_OK
@@ -87,7 +87,7 @@ GOLDENS: dict[str, tuple[Callable[[], Request], str]] = {
         ),  # CGW_LIM_HOPS 1
     ),
     "add a rule, FD": (
-        lambda: gateway.add(Rule(9, 5, fd=True), "b -> a"),
+        lambda: gateway.add(Rule(9, 5, FD), "b -> a"),
         (
             "2c000000 1800 0104 01000000 00000000"
             "1d 01 0d00"  # ECHO|IIF_TX_OK|FD
@@ -97,7 +97,7 @@ GOLDENS: dict[str, tuple[Callable[[], Request], str]] = {
         ),
     ),
     "add a rule for error frames, without echo": (
-        lambda: gateway.add(Rule(9, 5, fd=False, errors=True, echo=False), "b -> a"),
+        lambda: gateway.add(Rule(9, 5, ERRORS, echo=False), "b -> a"),
         (
             "38000000 1800 0104 01000000 00000000"
             "1d 01 0400"  # IIF_TX_OK
@@ -108,7 +108,7 @@ GOLDENS: dict[str, tuple[Callable[[], Request], str]] = {
         ),  # CGW_FILTER: 0, CAN_ERR_FLAG | CAN_ERR_MASK
     ),
     "delete a rule": (
-        lambda: gateway.delete(Rule(5, 9, fd=False), "a -> b"),
+        lambda: gateway.delete(Rule(5, 9, CLASSIC), "a -> b"),
         (
             "2c000000 1900 0100 01000000 00000000"  # RTM_DELROUTE, REQUEST
             "1d 01 0500"

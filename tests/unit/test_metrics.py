@@ -136,8 +136,8 @@ def test_frames_by_bus_and_endpoint(
     index = {link.name: link.ifindex for link in view.links()}
     port = daemon.port("n1", "e1")
     rules = [
-        gateway.Entry(gateway.Rule(index["vcan0"], index[port], fd=False), True, 5, 1),
-        gateway.Entry(gateway.Rule(index[port], index["vcan0"], fd=True), True, 3, 0),
+        gateway.Entry(gateway.Rule(index["vcan0"], index[port], gateway.CLASSIC), True, 5, 1),
+        gateway.Entry(gateway.Rule(index[port], index["vcan0"], gateway.FD), True, 3, 0),
     ]
     monkeypatch.setattr(gateway, "entries", lambda _requests: rules)
     found = scraped.samples()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from canwharf.bus.observed import Observed
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, FD, Rule
 from canwharf.kernel.link import Link
 
 A, B, C = Link(1, "a"), Link(2, "b"), Link(3, "c")
-AB, BA, AB_FD = Rule(1, 2, fd=False), Rule(2, 1, fd=False), Rule(1, 2, fd=True)
+AB, BA, AB_FD = Rule(1, 2, CLASSIC), Rule(2, 1, CLASSIC), Rule(1, 2, FD)
 
 
 def test_links_are_found_by_name_and_by_index() -> None:
@@ -30,7 +30,7 @@ def test_equal_rules_are_counted() -> None:
 
 def test_the_rules_of_a_link_go_with_it_in_both_directions() -> None:
     """As in the kernel; or they would be missing when a link of that name comes back."""
-    other = Rule(1, 3, fd=False)
+    other = Rule(1, 3, CLASSIC)
     view = Observed([A, B, C], [AB, BA, AB_FD, other])
     assert view.drop(2) == B
     assert [view.rules(*ends) for ends in ((1, 2), (2, 1), (1, 3))] == [(), (), (other,)]

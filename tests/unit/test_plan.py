@@ -24,11 +24,10 @@ from canwharf.bus.plan import (
     is_ours,
     plan,
 )
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, FD, FRAMES, Rule
 from canwharf.kernel.link import Link
 
 DRIVER = "canwharf"
-KINDS = ((False, False), (True, False), (False, True))  # FD, error frames
 FORMS = ((True, False), (True, True), (False, True))  # echo, limited; the first is that of old
 
 
@@ -62,18 +61,20 @@ class Host(NamedTuple):
                     assert links[found.ifindex] == found
                     assert not (found.up and found.alias == port.alias)
                     links[found.ifindex] = found._replace(up=True, alias=port.alias)
-                case AddRule(source, destination, fd, errors, echo):
+                case AddRule(source, destination, frames, echo):
                     ends = host.named(source), host.named(destination)
                     assert ends[0] is not None
                     assert ends[1] is not None
-                    rules[Rule(ends[0].ifindex, ends[1].ifindex, fd, errors, echo)] += 1
+                    rules[Rule(ends[0].ifindex, ends[1].ifindex, frames, echo)] += 1
                 case ReplaceRule(rule, new):
                     assert rules[rule] > 0
-                    assert rule[:4] == new[:4], "the same frames, the same way"
+                    assert rule == new._replace(echo=rule.echo, limited=rule.limited)
                     rules[rule] -= 1
                     rules[new] += 1
                 case DeleteRule(rule):
-                    alike = sum(rules[Rule(*rule[:4], *form)] for form in FORMS)
+                    alike = sum(
+                        rules[rule._replace(echo=echo, limited=limited)] for echo, limited in FORMS
+                    )
                     assert rules[rule] > 0
                     assert alike > 1, "the last one"
                     rules[rule] -= 1
@@ -137,11 +138,11 @@ def cases(draw: st.DrawFn) -> Case:
             Link(len(links) + 1, f"orphan{len(links)}", up=draw(st.booleans()), alias=alias)
         )
     index = st.integers(1, len(links))
-    kind, form = st.sampled_from(KINDS), st.sampled_from(FORMS)
-    pairs = st.tuples(index, index, kind, form).filter(lambda ends: ends[0] != ends[1])
+    frames, form = st.sampled_from(FRAMES), st.sampled_from(FORMS)
+    pairs = st.tuples(index, index, frames, form).filter(lambda ends: ends[0] != ends[1])
     rules = Counter(
-        Rule(one, other, *kind, *form)
-        for one, other, kind, form in draw(st.lists(pairs, max_size=30))
+        Rule(one, other, frames, *form)
+        for one, other, frames, form in draw(st.lists(pairs, max_size=30))
     )
     joining = draw(st.sets(st.sampled_from(endpoints))) if endpoints else ()
     host = Host({link.ifindex: link for link in links}, rules)
@@ -155,11 +156,11 @@ def assert_meshed(case: Case, host: Host) -> None:
         ]
         for source, destination in permutations(members, 2):
             echo = destination.name == bus.interface.name
-            for fd, errors in KINDS:
-                if fd and not (source.fd and destination.fd):
+            for frames in FRAMES:
+                if frames == FD and not (source.fd and destination.fd):
                     continue
                 for form in FORMS:
-                    rule = Rule(source.ifindex, destination.ifindex, fd, errors, *form)
+                    rule = Rule(source.ifindex, destination.ifindex, frames, *form)
                     assert host.rules[rule] == (form == (echo, True)), rule
 
 
@@ -239,7 +240,7 @@ def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.Data
         if other is not None and other is not own:
             for source, destination in ((own, other), (other, own)):
                 echo = destination.name == bus.interface.name
-                rule = Rule(source.ifindex, destination.ifindex, fd=False, echo=echo)
+                rule = Rule(source.ifindex, destination.ifindex, CLASSIC, echo=echo)
                 assert after.rules[rule] == 1
 
 

@@ -31,7 +31,7 @@ from canwharf.cli import main, sync
 from canwharf.daemon import instance
 from canwharf.daemon.calls import front_ends
 from canwharf.kernel.can import CanSettings
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, Rule
 from canwharf.kernel.link import Link
 from tests.fake.daemon import Daemon
 
@@ -138,11 +138,11 @@ def test_a_failure_is_in_the_sum(
 def test_each_kind_of_step_is_in_the_sum() -> None:
     """One that is in none would be done and not counted."""
     port, found = Port("cwh1", "cwc1", ""), Link(3, "can0")
-    rule = Rule(1, 2, fd=False)
+    rule = Rule(1, 2, CLASSIC)
     steps: list[tuple[str, Step]] = [
         ("made", MakeBus(port)),
         ("made", MakePair(port)),
-        ("made", AddRule("a", "b", fd=False)),
+        ("made", AddRule("a", "b", CLASSIC)),
         ("removed", DeleteLink(found)),
         ("removed", DeleteRule(rule, "a", "b")),
         ("repaired", ReplaceRule(rule, rule, "a", "b")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from canwharf.bus.traffic import Count, Traffic
-from canwharf.kernel.gateway import Entry, Rule
+from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, Entry, Rule
 
 HOST, A, B = 1, 2, 3
 
@@ -11,7 +11,12 @@ HOST, A, B = 1, 2, 3
 def entry(
     source: int, destination: int, handled: int = 0, dropped: int = 0, *, fd: bool = False
 ) -> Entry:
-    return Entry(Rule(source, destination, fd), plain=True, handled=handled, dropped=dropped)
+    return Entry(
+        Rule(source, destination, FD if fd else CLASSIC),
+        plain=True,
+        handled=handled,
+        dropped=dropped,
+    )
 
 
 def test_a_frame_that_two_others_get_was_sent_once() -> None:
@@ -28,7 +33,7 @@ def test_a_frame_that_two_others_get_was_sent_once() -> None:
 def test_classic_and_fd_frames_are_frames() -> None:
     """And so are an adapter's error frames."""
     traffic = Traffic()
-    errors = Entry(Rule(HOST, A, fd=False, errors=True), plain=True, handled=4)
+    errors = Entry(Rule(HOST, A, ERRORS), plain=True, handled=4)
     traffic.update([entry(HOST, A, 5), entry(HOST, A, 3, fd=True), errors])
     assert traffic.counts[HOST].sent == traffic.counts[A].received == 12
 
@@ -75,7 +80,7 @@ def test_what_was_lost_was_lost_on_the_way_to_somebody() -> None:
 def test_rules_of_others_are_not_counted() -> None:
     """They may be anything: filters, modifications."""
     traffic = Traffic()
-    traffic.update([Entry(Rule(HOST, A, fd=False), plain=False, handled=9), entry(HOST, A, 1)])
+    traffic.update([Entry(Rule(HOST, A, CLASSIC), plain=False, handled=9), entry(HOST, A, 1)])
     assert traffic.counts[A].received == 1
     traffic.update([])
     assert traffic.counts == {}

@@ -49,7 +49,7 @@ from canwharf.bus.observed import Observed
 from canwharf.errors import ConflictError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
-from canwharf.kernel.gateway import Rule
+from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, FRAMES, Frames, Rule
 from canwharf.kernel.link import VIRTUAL, Link
 from canwharf.kernel.uapi import CAN_CTRLMODE_FD
 
@@ -104,15 +104,14 @@ class Rename(NamedTuple):
 
 
 class AddRule(NamedTuple):
-    """Forward classic, FD or error frames from one interface to another that may not exist yet.
+    """Forward frames from one interface to another that may not exist yet.
 
     `echo` says that programs on the host listen there.
     """
 
     source: str
     destination: str
-    fd: bool
-    errors: bool = False
+    frames: Frames
     echo: bool = False
 
 
@@ -332,7 +331,7 @@ def _left_behind(bus: Bus, members: list[_Member], view: Observed) -> Iterator[D
                 ((index, link.ifindex), (old.name, port.name)),
                 ((link.ifindex, index), (port.name, old.name)),
             ):
-                for rule in sorted(view.rules(*ends)):
+                for rule in sorted(view.rules(*ends), key=lambda rule: FRAMES.index(rule.frames)):
                     yield DeleteRule(rule, *names, LEFT)
 
 
@@ -380,22 +379,25 @@ def _exactly_one(
     if source.link is not None and destination.link is not None:
         there = view.rules(source.link.ifindex, destination.link.ifindex)
     echo = destination.port is bus.interface
-    for fd, errors, wanted in _kinds(bus, source, destination):
-        right = (fd, errors, echo, True)  # fd, errors, echo, limited
-        found = sorted(
-            (rule for rule in there if rule[2:4] == right[:2]), key=lambda rule: rule[2:] != right
-        )
-        if wanted and not found:
-            yield AddRule(*names, fd, errors, echo)
-        elif wanted and found[0][2:] != right:
-            yield ReplaceRule(found[0], Rule(*found[0][:2], *right), *names)
-        for surplus in found[wanted:]:
+    for frames, wanted in _frames(bus, source, destination):
+        rules = [rule for rule in there if rule.frames == frames]
+        rules.sort(key=lambda rule: not _is_current(rule, echo))
+        if wanted and not rules:
+            yield AddRule(*names, frames, echo)
+        elif wanted and not _is_current(rules[0], echo):
+            yield ReplaceRule(rules[0], rules[0]._replace(echo=echo, limited=True), *names)
+        for surplus in rules[wanted:]:
             yield DeleteRule(surplus, *names, DOUBLED if wanted else UNWANTED)
 
 
-def _kinds(bus: Bus, source: _Member, destination: _Member) -> Iterator[tuple[bool, bool, bool]]:
-    """The kinds of frames to be looked at: FD, errors, and whether they should be forwarded."""
-    yield False, False, True
+def _is_current(rule: Rule, echo: bool) -> bool:
+    """Whether a rule has the form that this version makes, not that of an earlier one."""
+    return rule.limited and rule.echo == echo
+
+
+def _frames(bus: Bus, source: _Member, destination: _Member) -> Iterator[tuple[Frames, bool]]:
+    """The frames to be looked at, and whether they should be forwarded."""
+    yield CLASSIC, True
     if source.fd and destination.fd:
-        yield True, False, True
-    yield False, True, (bus.adapter.errors if source.adapter else not bus.physical)
+        yield FD, True
+    yield ERRORS, (bus.adapter.errors if source.adapter else not bus.physical)

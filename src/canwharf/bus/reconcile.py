@@ -271,9 +271,9 @@ class Reconciler:
         removed: list[Rule] = []
         for step in sorted(steps, key=_newest_first):
             match step:
-                case AddRule(source, destination, fd, errors, echo):
+                case AddRule(source, destination, frames, echo):
                     ends = _index(view, source), _index(view, destination)
-                    added.append(Rule(*ends, fd, errors, echo))
+                    added.append(Rule(*ends, frames, echo))
                     batch.append(gateway.add(added[-1], f"{source} -> {destination}"))
                 case ReplaceRule(rule, new, source, destination):
                     removed.append(rule)

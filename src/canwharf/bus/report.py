@@ -18,7 +18,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -38,8 +38,7 @@ from canwharf.bus.plan import (
     plan,
 )
 from canwharf.bus.traffic import Count, Traffic
-from canwharf.bus.words import kind_of
-from canwharf.kernel.gateway import Entry
+from canwharf.kernel.gateway import FD, Entry
 from canwharf.kernel.link import VIRTUAL, Link
 
 # Why a member hears nobody: of all that hold, the first.
@@ -271,33 +270,25 @@ def _sorted(
         if within and entry.plain:
             ours.append(entry)
         elif indexes & ends.keys():
-            source, destination = (names.get(each, "") for each in entry.rule[:2])
-            others.append(Foreign(source, destination, within, entry))
+            source, destination = entry.rule.source, entry.rule.destination
+            others.append(Foreign(names.get(source, ""), names.get(destination, ""), within, entry))
     return ours, tuple(others)
 
 
 def _directions(rules: Iterable[Entry], names: Mapping[int, str]) -> tuple[Direction, ...]:
     between: dict[tuple[int, int], list[Entry]] = defaultdict(list)
     for entry in rules:
-        between[entry.rule[:2]].append(entry)
+        between[entry.rule.source, entry.rule.destination].append(entry)
     return tuple(
         Direction(
             names[source],
             names[destination],
-            _kinds(found),
+            Counter(each.rule.frames for each in found),
             sum(each.handled for each in found),
             sum(each.dropped for each in found),
         )
         for (source, destination), found in between.items()
     )
-
-
-def _kinds(rules: Iterable[Entry]) -> dict[str, int]:
-    kinds: dict[str, int] = {}
-    for rule, *_more in rules:
-        kind = kind_of(rule.fd, rule.errors)
-        kinds[kind] = kinds.get(kind, 0) + 1
-    return kinds
 
 
 def _gaps(
@@ -312,9 +303,8 @@ def _gaps(
                 yield Gap(member.interface, other.interface, "all", reason)
                 yield Gap(other.interface, member.interface, "all", reason)
             elif _lost_fd(member, other):
-                kind = kind_of(fd=True, errors=False)
-                yield Gap(member.interface, other.interface, kind, NO_FD)
-                yield Gap(other.interface, member.interface, kind, NO_FD)
+                yield Gap(member.interface, other.interface, FD, NO_FD)
+                yield Gap(other.interface, member.interface, FD, NO_FD)
     # A port is planned for by the name that it was made with.
     called = {each.name: (view.link(each.name) or each).name for each in bus.ports}
     well = {each.interface for each in there if not each.fault}
@@ -332,8 +322,7 @@ def _doubled(members: Iterable[Member], others: Iterable[Foreign]) -> Iterator[G
     well = {each.link.ifindex: each.interface for each in members if each.link and not each.fault}
     for rule in (each.entry.rule for each in others if each.within):
         if rule.source in well and rule.destination in well:
-            kind = kind_of(rule.fd, rule.errors)
-            yield Gap(well[rule.source], well[rule.destination], kind, DOUBLED)
+            yield Gap(well[rule.source], well[rule.destination], rule.frames, DOUBLED)
 
 
 def multiplies(step: Step, max_hops: int) -> bool:
@@ -348,8 +337,8 @@ def multiplies(step: Step, max_hops: int) -> bool:
 
 def _rule_gap(step: AddRule | DeleteRule | ReplaceRule, source: str, destination: str) -> Gap:
     if isinstance(step, AddRule):
-        return Gap(source, destination, kind_of(step.fd, step.errors), NO_RULE)
-    return Gap(source, destination, kind_of(step.rule.fd, step.rule.errors), DOUBLED)
+        return Gap(source, destination, step.frames, NO_RULE)
+    return Gap(source, destination, step.rule.frames, DOUBLED)
 
 
 def _lost_fd(*members: Member) -> bool:

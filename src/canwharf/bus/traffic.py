@@ -48,15 +48,15 @@ class Traffic:
     def update(self, entries: Iterable[Entry]) -> None:
         """Take in what the gateway's counters say now."""
         now: dict[Rule, tuple[int, int]] = {}
-        for rule, plain, handled, dropped, _flags, _more in entries:
-            if plain:
-                old = now.get(rule, (0, 0))
-                now[rule] = old[0] + handled, old[1] + dropped
+        for entry in entries:
+            if entry.plain:
+                old = now.get(entry.rule, (0, 0))
+                now[entry.rule] = old[0] + entry.handled, old[1] + entry.dropped
         sent: dict[int, Counter[int]] = {}  # source -> destination -> frames
         received: Counter[int] = Counter()
         lost: Counter[int] = Counter()
         for rule, counted in now.items():  # of a bus of 100 there are 30000
-            source, destination = rule[:2]
+            source, destination = rule.source, rule.destination
             before = self._seen.get(rule, (0, 0))
             grown = _grown(before[0], counted[0])
             to = sent.get(source) or sent.setdefault(source, Counter())

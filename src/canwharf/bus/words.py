@@ -99,13 +99,8 @@ def _verb(step: RuleStep) -> str:
 
 def _kinds(step: Step) -> list[str]:
     match step:
-        case AddRule(_, _, fd, errors):
-            return [kind_of(fd, errors)]
+        case AddRule():
+            return [step.frames]
         case ReplaceRule(rule) | DeleteRule(rule):
-            return [kind_of(rule.fd, rule.errors)]
+            return [rule.frames]
     return []
-
-
-def kind_of(fd: bool, errors: bool) -> str:
-    """The frames that a rule is for."""
-    return "error frames" if errors else "FD" if fd else "classic"

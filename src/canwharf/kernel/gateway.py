@@ -25,7 +25,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from canwharf.errors import KernelError, MessageError, no_module
 from canwharf.kernel import uapi
@@ -37,7 +37,7 @@ _RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, in
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
 _HOP = attribute(uapi.CGW_LIM_HOPS, b"\1")
 _FILTER = Struct("=II")  # struct can_filter: identifier, mask (linux/can.h)
-_ERRORS = _FILTER.pack(0, uapi.CAN_ERR_FLAG | uapi.CAN_ERR_MASK)  # every class of them
+_ALL_ERRORS = _FILTER.pack(0, uapi.CAN_ERR_FLAG | uapi.CAN_ERR_MASK)  # every class of them
 _OPTIONS = {  # of cangw(1)
     uapi.CGW_FLAGS_CAN_ECHO: "-e",
     uapi.CGW_FLAGS_CAN_SRC_TSTAMP: "-t",
@@ -49,18 +49,25 @@ _COUNTERS = frozenset({uapi.CGW_HANDLED, uapi.CGW_DROPPED, uapi.CGW_DELETED})
 _ENDS = frozenset({uapi.CGW_SRC_IF, uapi.CGW_DST_IF})
 _NO_MODULE = {errno.EOPNOTSUPP: no_module("can-gw")}
 
+# The frames that a rule carries, by the word that an operator reads. Literals, as they are checked
+# like an enum and hashed like the strings that they are: a bus of 100 has 30000 rules.
+Frames = Literal["classic", "FD", "error frames"]
+CLASSIC: Final = "classic"
+FD: Final = "FD"
+ERRORS: Final = "error frames"
+FRAMES: tuple[Frames, ...] = get_args(Frames)
+
 
 class Rule(NamedTuple):
     """Frames that arrive on the interface with index `source` go out on `destination`.
 
-    Classic ones, or FD frames, or error frames. `echo` says that programs on this host which listen
-    to the destination get them; `limited` that they are not forwarded again (hop limit 1).
+    `echo` says that programs on this host which listen to the destination get them; `limited` that
+    they are not forwarded again (hop limit 1).
     """
 
     source: int
     destination: int
-    fd: bool
-    errors: bool = False
+    frames: Frames
     echo: bool = True
     limited: bool = True
 
@@ -149,8 +156,8 @@ def _usual(body: bytes) -> Entry | None:
     form = _LISTED.get((words[0], *words[place:-4]))
     if form is None or (words[-4], words[-2]) != _TAIL:
         return None
-    flags, form_of = form
-    rule = Rule(words[-3], words[-1], *form_of)
+    flags, frames, echo, limited = form
+    rule = Rule(words[-3], words[-1], frames, echo, limited)
     return Entry(rule, True, counters[0], counters[1], flags)
 
 
@@ -160,17 +167,19 @@ def parse(message: Message) -> Entry:
         raise MessageError(f"a gateway rule of {len(message.body)} bytes")
     _family, _type, flags = _RTCAN.unpack_from(message.body)
     found = attributes(message.body, _RTCAN.size)
-    fd = bool(flags & uapi.CGW_FLAGS_CAN_FD)
-    errors = not fd and found.get(uapi.CGW_FILTER) == _ERRORS
+    frames: Frames = CLASSIC
+    if flags & uapi.CGW_FLAGS_CAN_FD:
+        frames = FD
+    elif found.get(uapi.CGW_FILTER) == _ALL_ERRORS:
+        frames = ERRORS
     rule = Rule(
         read_u32(found.get(uapi.CGW_SRC_IF, bytes(4))),
         read_u32(found.get(uapi.CGW_DST_IF, bytes(4))),
-        fd,
-        errors,
+        frames,
         bool(flags & uapi.CGW_FLAGS_CAN_ECHO),
         found.get(uapi.CGW_LIM_HOPS) == b"\1",
     )
-    known = _COUNTERS | _ENDS | ({uapi.CGW_FILTER} if errors else set())
+    known = _COUNTERS | _ENDS | ({uapi.CGW_FILTER} if frames == ERRORS else set())
     known |= {uapi.CGW_LIM_HOPS} if rule.limited else set()
     plain = flags == _flags(rule) and found.keys() <= known and (rule.limited or rule.echo)
     more = () if plain else tuple((k, found[k]) for k in sorted(found.keys() - _COUNTERS - _ENDS))
@@ -188,7 +197,8 @@ def deletion(entry: Entry, source: str, destination: str) -> str:
     """The `cangw` command that deletes this rule, and no other; empty if it modifies frames."""
     words = ["cangw", "-D", "-s", source, "-d", destination]
     words += [option for flag, option in _OPTIONS.items() if entry.flags & flag]
-    more = [(uapi.CGW_FILTER, _ERRORS)] if entry.plain and entry.rule.errors else []
+    errors = entry.plain and entry.rule.frames == ERRORS
+    more = [(uapi.CGW_FILTER, _ALL_ERRORS)] if errors else []
     more += [(uapi.CGW_LIM_HOPS, b"\1")] if entry.plain and entry.rule.limited else []
     for kind, value in entry.more or more:
         if kind == uapi.CGW_FILTER and len(value) == _FILTER.size:
@@ -204,7 +214,7 @@ def deletion(entry: Entry, source: str, destination: str) -> str:
 
 def is_there(netlink: Requests) -> bool:
     """Whether the kernel has a gateway: asked with a rule that cannot be. Raises KernelError."""
-    probe = add(Rule(_NOWHERE, _NOWHERE, fd=False), "for a try")
+    probe = add(Rule(_NOWHERE, _NOWHERE, CLASSIC), "for a try")
     try:
         netlink.batch([probe])
     except KernelError as error:
@@ -217,22 +227,23 @@ def is_there(netlink: Requests) -> bool:
 
 def _flags(rule: Rule) -> int:
     echo = uapi.CGW_FLAGS_CAN_ECHO if rule.echo else 0
-    return uapi.CGW_FLAGS_CAN_IIF_TX_OK | echo | (uapi.CGW_FLAGS_CAN_FD if rule.fd else 0)
+    fd = uapi.CGW_FLAGS_CAN_FD if rule.frames == FD else 0
+    return uapi.CGW_FLAGS_CAN_IIF_TX_OK | echo | fd
 
 
 def _words(data: bytes) -> tuple[int, ...]:
     return Struct(f"={len(data) // 4}I").unpack(data)
 
 
-def _listed() -> Iterator[tuple[tuple[int, ...], tuple[int, tuple[bool, bool, bool, bool]]]]:
+def _listed() -> Iterator[tuple[tuple[int, ...], tuple[int, Frames, bool, bool]]]:
     """Each form of ours as the words between counters and interfaces; its flags and what it is."""
-    for fd, errors in ((False, False), (True, False), (False, True)):
+    for frames in FRAMES:
         for echo, limited in ((True, True), (False, True), (True, False)):
-            flags = _flags(Rule(0, 0, fd, errors, echo, limited))
+            flags = _flags(Rule(0, 0, frames, echo, limited))
             data = _RTCAN.pack(uapi.AF_CAN, uapi.CGW_TYPE_CAN_CAN, flags)
             data += _HOP if limited else b""
-            data += attribute(uapi.CGW_FILTER, _ERRORS) if errors else b""
-            yield _words(data), (flags, (fd, errors, echo, limited))
+            data += attribute(uapi.CGW_FILTER, _ALL_ERRORS) if frames == ERRORS else b""
+            yield _words(data), (flags, frames, echo, limited)
 
 
 def _body(rule: Rule) -> bytes:
@@ -245,7 +256,7 @@ def _body(rule: Rule) -> bytes:
     )
     if rule.limited:
         body += _HOP
-    return body + attribute(uapi.CGW_FILTER, _ERRORS) if rule.errors else body
+    return body + attribute(uapi.CGW_FILTER, _ALL_ERRORS) if rule.frames == ERRORS else body
 
 
 # For `_usual`: headers of attributes of 32 bits, by the order in which the kernel lists them.
