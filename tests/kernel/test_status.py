@@ -44,7 +44,7 @@ def test_names_inside_the_containers_and_counters(
     assert host.frames.sent == one.frames.sent == two.frames.sent > 0
     assert host.frames.received == 2 * host.frames.sent
     assert host.frames.dropped == 0
-    assert {each.reason for each in bus.gaps} == {"not-taken"}
+    assert {each.reason for each in bus.gaps} == {"not-in-container"}
 
 
 def test_an_adapter_that_somebody_took_down(

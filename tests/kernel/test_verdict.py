@@ -15,7 +15,7 @@ from canwharf.docker.names import Names
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.doctor.checks import CHECKS, OK
 from canwharf.operator.doctor.facts import Facts
-from canwharf.operator.render.json import record
+from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status, collect
 from tests.frames import entered, exchange
 from tests.kernel.world import Container, Site, _move, index_of, ip, requests, run, wait_until
@@ -54,11 +54,11 @@ class Watched:
     def agree(self, whole: bool) -> bool:
         """Whether all who tell say this."""
         status = self.status()
-        (bus,) = json.loads(json.dumps(record(status)))["buses"]
+        (bus,) = json.loads(json.dumps(to_dict(status)))["buses"]
         levels = {
             each.level for each in CHECKS["members"](Facts("canwharf", SOCKET, status=status))
         }
-        assert {bus["whole"], not bus["gaps"], levels == {OK}} == {whole}
+        assert {bus["healthy"], not bus["delivery_errors"], levels == {OK}} == {whole}
         return True
 
 
@@ -88,7 +88,7 @@ Disturb = Callable[[Watched, Container], None]
         (_moved, "no-carrier"),
         (
             lambda watched, _other: watched.site.containers[N, "e1"].give_back("can0", "back0"),
-            "not-taken",
+            "not-in-container",
         ),
         (lambda watched, _other: ip(f"link set {watched.site.port(N, 'e1')} down"), "down"),
         (lambda watched, _other: ip(f"link delete {watched.site.port(N, 'e1')}"), "missing"),
@@ -124,7 +124,7 @@ def test_one_that_was_moved_and_brought_up_elsewhere(
     _moved(watched, container)
     with entered(container.path):
         ip("link set can0 up")
-    assert watched.faults() == ["", "moved-away", ""]
+    assert watched.faults() == ["", "wrong-namespace", ""]
     assert watched.agree(whole=False)
 
 
@@ -143,7 +143,7 @@ def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) 
     site.create(N, "e1")
     site.service.join(N, "e1")
     (report,) = collect(SOCKET, str(tmp_path / "state"), netlink).reports
-    assert [each.fault for each in report.members] == ["", "not-taken"]
+    assert [each.fault for each in report.members] == ["", "not-in-container"]
     assert not report.whole
 
 

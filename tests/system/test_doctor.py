@@ -72,7 +72,7 @@ def test_a_module_that_the_kernel_does_not_have(board: Board) -> None:
     )
     try:
         (finding,) = findings(board, "modules")
-        assert (finding["level"], finding["what"]) == ("failure", "vxcan is missing")
+        assert (finding["level"], finding["message"]) == ("failure", "vxcan is missing")
         assert finding["fix"]
         board.sh("echo /sbin/modprobe >/proc/sys/kernel/modprobe")
         # Now the kernel says that it does have it.
@@ -99,7 +99,7 @@ def test_the_daemon_and_its_state(busy: Board) -> None:
     assert the_mend(busy, "state") == "canwharf serve"
     busy.start_daemon()
     busy.daemon.wait_for("adopted network", 10)
-    for check in ("daemon", "ghosts"):
+    for check in ("daemon", "networks"):
         assert findings(busy, check) == []
     follow(busy, the_mend(busy, "state", "warning"))  # what was set aside
     assert findings(busy, "state") == []
@@ -125,7 +125,7 @@ def orphan(board: Board) -> None:
 
 WRONG: dict[str, Callable[[Board], None]] = {
     "differences": deleted_rules,
-    "doubled": doubled_rules,
+    "duplicates": doubled_rules,
     "foreign": foreign_rule,
     "orphans": orphan,
 }
@@ -149,7 +149,7 @@ def test_what_is_wrong_on_a_bus(busy: Board) -> None:
     busy.assert_exactly_once("host:vcan0", *members)
 
 
-def test_a_ghost(board: Board) -> None:
+def test_a_network_that_docker_does_not_know(board: Board) -> None:
     """A network that Docker forgot; one that it knows is not forgotten."""
     id = board.network()
     call = (
@@ -158,8 +158,8 @@ def test_a_ghost(board: Board) -> None:
         '{"com.docker.network.generic": {"can.interface": "vcan5"}}})'
     )
     board.sh(f"python3 -c '{call}'")
-    follow(board, the_mend(board, "ghosts", "warning"))
-    assert findings(board, "ghosts") == []
+    follow(board, the_mend(board, "networks", "warning"))
+    assert findings(board, "networks") == []
     assert "vcan5" not in board.interfaces()
     said = board.refused(f"python3 -m canwharf doctor --forget {id}")
     assert "'docker network rm bus0' removes it" in said

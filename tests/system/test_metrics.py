@@ -45,14 +45,14 @@ def test_asked_by_prometheus_and_in_a_file(board: Board) -> None:
     board.daemon.wait_for("restored rules", 10)
     board.sh("cansend vcan0 123#33")
     told = board.sh(f'python3 -c "{ASK}"')
-    assert figures(told, FRAMES, bus="vcan0", network=id) == [1]  # the others went with vcan0
+    assert figures(told, FRAMES, bus="vcan0", network_id=id) == [1]  # the others went with vcan0
     assert figures(told, "canwharf_recoveries_total", kind="bus-recreated") == [1]
     assert figures(told, "canwharf_call_duration_seconds_count", call="Join") == [1]
     assert figures(told, "canwharf_start_time_seconds")[0] > 0
     assert "_created" not in told
     start(board, FILE)
     board.sh(f"timeout 30 sh -c 'until test -e {FILE}; do :; done'")
-    assert figures(board.sh(f"cat {FILE}"), FRAMES, bus="vcan0", network=id) == [1]
+    assert figures(board.sh(f"cat {FILE}"), FRAMES, bus="vcan0", network_id=id) == [1]
     board.assert_exactly_once("host:vcan0", board.member("ecu1"))
     board.end_daemon("TERM")
     board.start_daemon()

@@ -23,21 +23,21 @@ def test_who_is_on_a_bus(board: Board) -> None:
     board.sh("docker network connect powertrain ecu2")
     board.assert_exactly_once("host:vcan0", board.member("ecu1"), board.member("ecu2"))
     status = told(board)
-    assert (status["daemon"]["running"], status["docker"]) == (True, True)
+    assert (status["daemon"]["running"], status["docker"]["reachable"]) == (True, True)
     first, second = status["buses"]
-    assert [(each["name"], each["inside"]) for each in first["members"]] == [
+    assert [(each["name"], each["container_interface"]) for each in first["members"]] == [
         ("host", None),
         ("ecu1", "can0"),
         ("ecu2", "can0"),
     ]
-    assert [(each["name"], each["inside"]) for each in second["members"]] == [
+    assert [(each["name"], each["container_interface"]) for each in second["members"]] == [
         ("host", None),
         ("ecu2", "drive0"),
     ]
-    assert (first["whole"], second["whole"], status["differences"]) == (True, True, [])
-    (sent,) = {each["sent"] for each in first["members"]}
+    assert (first["healthy"], second["healthy"], status["sync"]["changes"]) == (True, True, [])
+    (sent,) = {each["frames_sent"] for each in first["members"]}
     assert sent > 0
-    assert {each["received"] for each in first["members"]} == {2 * sent}
+    assert {each["frames_received"] for each in first["members"]} == {2 * sent}
     shown = board.sh("python3 -m canwharf status")
     assert "networks: bus0" in shown
     assert re.search(r"├── ecu1 +can0 +cwh\w+ +sent ", shown)

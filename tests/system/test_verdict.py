@@ -12,7 +12,7 @@ from tests.system.board import SOCKET, Board
 from tests.system.test_doctor import findings, follow, the_mend
 from tests.system.test_metrics import ASK, WHERE, figures, start
 
-CONNECTED, GAPS = "canwharf_member_connected", "canwharf_bus_gaps"
+CONNECTED, ERRORS = "canwharf_member_connected", "canwharf_bus_delivery_errors"
 INFO = "canwharf_endpoint_info"
 
 
@@ -25,9 +25,9 @@ def bus_of(board: Board) -> dict[str, Any]:
 def faults(board: Board) -> dict[str, str | None]:
     """By name; and nobody who tells says otherwise."""
     bus = bus_of(board)
-    found = {each["name"]: each["fault"] for each in bus["members"]}
+    found = {each["name"]: each["reason"] for each in bus["members"]}
     well = not any(found.values())
-    assert (bus["whole"], not bus["gaps"]) == (well, well)
+    assert (bus["healthy"], not bus["delivery_errors"]) == (well, well)
     assert ("all hear each other" in board.sh("python3 -m canwharf status")) == well
     assert (findings(board, "members") == []) == well
     return found
@@ -56,12 +56,12 @@ def test_an_interface_that_is_down_or_gone_in_its_container(busy: Board) -> None
     assert faults(busy) == {"host": None, "ecu1": "no-carrier", "ecu2": None}
     told = busy.sh(f'python3 -c "{ASK}"')
     assert sorted(figures(told, CONNECTED, bus="vcan0")) == [0, 1, 1]
-    assert figures(told, GAPS, reason="no-carrier") == [4]
+    assert figures(told, ERRORS, reason="no-carrier") == [4]
     end = monotonic() + 60
     while not all(figures(told, INFO, container=name) for name in ("ecu1", "ecu2")):
         assert monotonic() < end, told  # Docker is asked again after ten seconds
         told = busy.sh(f'python3 -c "{ASK}"')
-    assert figures(told, INFO, network_name="bus0") == [1, 1]
+    assert figures(told, INFO, network="bus0") == [1, 1]
     fix = the_mend(busy, "members")
     assert "ip link set can0 up" in fix
     follow(busy, fix)
@@ -75,7 +75,7 @@ def test_an_interface_that_is_down_or_gone_in_its_container(busy: Board) -> None
     busy.sh("ip netns add aside")
     inside(busy, "ecu1", "ip link set can0 netns aside")
     busy.sh("ip -n aside link set can0 up")
-    assert faults(busy) == {"host": None, "ecu1": "moved-away", "ecu2": None}
+    assert faults(busy) == {"host": None, "ecu1": "wrong-namespace", "ecu2": None}
     follow(busy, the_mend(busy, "members"))
     busy.sh("ip netns delete aside")
     assert not any(faults(busy).values())
@@ -88,7 +88,7 @@ def test_a_record_that_was_collected_while_its_container_runs(busy: Board) -> No
     """The daemon has forgotten it, Docker has not: it is missed all the same."""
     inside(busy, "ecu1", "ip link delete can0")
     (member,) = [each for each in bus_of(busy)["members"] if each["name"] == "ecu1"]
-    asked = {"NetworkID": member["network"], "EndpointID": member["endpoint"]}
+    asked = {"NetworkID": member["network_id"], "EndpointID": member["endpoint_id"]}
     code = f"call({SOCKET!r}, 'NetworkDriver.DeleteEndpoint', {asked})"
     busy.sh(f'python3 -c "from canwharf.control.client import call; {code}"')
     assert faults(busy) == {"host": None, "ecu1": "missing", "ecu2": None}
@@ -104,7 +104,7 @@ def test_a_host_end_that_is_renamed(busy: Board) -> None:
     busy.sh(f"ip link set {end} down; ip link set {end} name front && ip link set front up")
     busy.container("ecu3")
     assert not any(faults(busy).values())
-    assert bus_of(busy)["rules_of_others"] == []
+    assert bus_of(busy)["foreign_rules"] == []
     assert findings(busy, "foreign") == []
     members = [busy.member(name) for name in ("ecu1", "ecu2", "ecu3")]
     busy.assert_exactly_once("host:vcan0", *members)

@@ -56,7 +56,7 @@ def test_an_adapter_that_was_just_plugged_in() -> None:
 def test_an_adapter_that_is_off_the_bus() -> None:
     found = can.parse(BUS_OFF, COUNTED)
     assert (found.bitrate, found.state_name) == (500000, "BUS-OFF")
-    assert found.statistics == Statistics(passives=1, bus_offs=1)
+    assert found.statistics == Statistics(error_passive=1, bus_off=1)
     assert found.errors == (), "slcan has no counters to read"
 
 

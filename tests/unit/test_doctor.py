@@ -67,7 +67,7 @@ def test_units_that_came_with_a_package() -> None:
     """It is said; and those that `canwharf install` wrote before, and that stand before them."""
     facts = WELL._replace(packaged="/usr/lib/systemd/system/canwharf.service")
     (finding,) = told("units", facts)
-    assert finding.what.endswith("canwharf.service, canwharf.socket (a package's)")
+    assert finding.message.endswith("canwharf.service, canwharf.socket (a package's)")
     well, shadowed = told("units", facts._replace(shadowed=True))
     assert well.level == OK
     assert (shadowed.level, shadowed.fix) == (WARN, "/usr/bin/canwharf install")
@@ -76,7 +76,7 @@ def test_units_that_came_with_a_package() -> None:
 @pytest.mark.parametrize(
     ("check", "changes", "level", "fix"),
     [
-        ("rights", {"root": False}, WARN, "sudo canwharf doctor"),
+        ("privileges", {"root": False}, WARN, "sudo canwharf doctor"),
         ("boot", {"at_boot": False}, WARN, "canwharf install"),
         (
             "boot",
@@ -242,7 +242,7 @@ def disturbed(daemon: Daemon, disturb: Callable[[FakeKernel, str], object]) -> F
     [
         ("differences", lambda kernel, _port: kernel.rules.pop(), "add gateway rule"),
         (
-            "doubled",
+            "duplicates",
             lambda kernel, port: kernel.add_rule("vcan0", port),
             "by doubled rules (1): vcan0 -> ",
         ),
@@ -258,10 +258,10 @@ def test_what_synchronising_mends(
 ) -> None:
     """Each under its own check, and under no other."""
     facts = disturbed(busy, disturb)
-    for name in ("differences", "doubled", "orphans"):
+    for name in ("differences", "duplicates", "orphans"):
         assert one(name, facts) == ((FAILURE, "canwharf sync") if name == check else (OK, ""))
     (finding,) = told(check, facts)
-    assert words in finding.what
+    assert words in finding.message
     assert finding.safe
     busy.maintenance.sync()
     assert one(check, WELL._replace(status=seen(busy))) == (OK, "")
@@ -304,12 +304,12 @@ def test_adapters(daemon: Daemon, kernel: FakeKernel) -> None:
 def test_a_ghost(busy: Daemon) -> None:
     """A network that Docker does not know; where Docker does not answer, nobody can tell."""
     status = seen(busy, Names({}, {}))
-    facts = WELL._replace(status=status, ghosts=gather._ghosts(status))
-    assert one("ghosts", facts) == (WARN, "canwharf doctor --forget n1")
-    assert gather._ghosts(seen(busy)) == {}
+    facts = WELL._replace(status=status, unknown_networks=gather._unknown_networks(status))
+    assert one("networks", facts) == (WARN, "canwharf doctor --forget n1")
+    assert gather._unknown_networks(seen(busy)) == {}
     silent = seen(busy, None)
-    assert gather._ghosts(silent) == {}
-    assert told("ghosts", WELL._replace(status=silent)) == []
+    assert gather._unknown_networks(silent) == {}
+    assert told("networks", WELL._replace(status=silent)) == []
 
 
 @pytest.mark.parametrize(
@@ -359,14 +359,14 @@ def test_a_state_that_cannot_be_written_is_a_failure() -> None:
     """No container can start: that the file is readable is not all."""
     readable, fault = told("state", WELL._replace(write_fault="cannot write …: No space left"))
     assert (readable.level, fault.level) == (OK, FAILURE)
-    assert "No space left" in fault.what
+    assert "No space left" in fault.message
 
 
 def test_states_that_were_set_aside_are_told() -> None:
     """They would lie there for ever; the newest is the one to look at."""
     _ok, aside = told("state", WELL._replace(aside=("/s/state.json.1.bad", "/s/state.json.2.bad")))
     assert aside.level == WARN
-    assert "/s/state.json.2.bad (2)" in aside.what
+    assert "/s/state.json.2.bad (2)" in aside.message
     assert aside.fix == "rm -r /var/lib/canwharf/state.json.*.bad"
 
 
@@ -377,7 +377,7 @@ def test_containers_that_docker_could_not_start(daemon: Daemon) -> None:
     (finding,) = told("containers", facts)
     assert (finding.level, finding.fix) == (FAILURE, "docker start ecu1 ecu2")
     assert finding.safe
-    assert "(refused)" in finding.what
+    assert "(refused)" in finding.message
     assert told("containers", WELL._replace(status=seen(daemon, None))) == []
 
 

@@ -21,13 +21,13 @@ def test_a_vcan_in_an_adapters_place(daemon: Daemon) -> None:
     daemon.kernel.plug("can1")
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert finding.level == WARN
-    assert finding.what == (
+    assert finding.message == (
         "can0 is a vcan that canwharf made; the adapter can1 is on no bus: make the network anew, "
         "with can.interface=can1, or with can.type=physical if the adapter should be can0"
     )
     daemon.kernel.plug("can2")
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
-    assert "the adapters can1, can2 are on no bus" in finding.what
+    assert "the adapters can1, can2 are on no bus" in finding.message
 
 
 @pytest.mark.parametrize("name", ["vcan0", "drive"])
@@ -53,11 +53,11 @@ def test_a_lent_adapter_at_rest_is_well(daemon: Daemon) -> None:
     daemon.service.create_network("n1", given)
     link.up = link.carrier = False
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
-    assert (finding.level, finding.what) == (OK, "can0 is there")
+    assert (finding.level, finding.message) == (OK, "can0 is there")
     daemon.kernel.set_up("can0")
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert finding.level == FAILURE
-    assert "can0 has no carrier" in finding.what
+    assert "can0 has no carrier" in finding.message
 
 
 def test_a_vcan_of_ours_that_is_down_is_told_once(daemon: Daemon) -> None:
@@ -69,7 +69,7 @@ def test_a_vcan_of_ours_that_is_down_is_told_once(daemon: Daemon) -> None:
     assert [each.level for each in told("buses", facts)] == [OK]
     [finding] = told("differences", facts)
     assert (finding.level, finding.fix) == (FAILURE, "canwharf sync")
-    assert "bring up and name interface vcan0" in finding.what
+    assert "bring up and name interface vcan0" in finding.message
 
 
 def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon: Daemon) -> None:
@@ -85,10 +85,10 @@ def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon
     assert words.steps(status.steps) == [line]
     assert [each.whole for each in status.reports] == [True]
     facts = WELL._replace(status=status)
-    assert [each.level for each in told("doubled", facts)] == [OK]
+    assert [each.level for each in told("duplicates", facts)] == [OK]
     [finding] = told("differences", facts)
     assert (finding.level, finding.fix) == (FAILURE, "canwharf sync")
-    assert line in finding.what
+    assert line in finding.message
     daemon.maintenance.sync()
     [said] = daemon.said(events.RULE_UNWANTED)
     assert said.fields == {"source": port, "destination": "can0"}

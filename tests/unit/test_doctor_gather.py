@@ -125,7 +125,7 @@ def test_one_that_dies_now_and_then_is_not_well(
     assert (ago is None) == (not at)
     facts = WELL._replace(failed_ago=ago)
     last = told("daemon", facts)[-1]
-    assert (last.level, expected[1] in last.what) == (expected[0], True)
+    assert (last.level, expected[1] in last.message) == (expected[0], True)
     assert told("daemon", facts._replace(failed_ago=100_000.0))[-1].level == OK
 
 

@@ -14,7 +14,7 @@ from canwharf.kernel.modules import Parameters
 from canwharf.operator import foreign
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN
 from canwharf.operator.render import terminal, text
-from canwharf.operator.render.json import record
+from canwharf.operator.render.json import to_dict
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.unit.test_doctor import WELL
@@ -77,7 +77,8 @@ def test_a_rule_of_somebody_else_is_said_once_and_for_what_it_does(case: Case, t
     assert crossing.what == f"forwards {case.does}"
     (finding,) = CHECKS["foreign"](WELL._replace(status=status))
     assert finding.level == WARN
-    assert finding.what.startswith(f"a gateway rule of somebody else, {source} -> {destination}, ")
+    what = f"a gateway rule of somebody else, {source} -> {destination}, "
+    assert finding.message.startswith(what)
     assert finding.fix.count("cangw -D") == 2
     assert finding.fix.count("-l 1") == (2 if case.more else 0), "exactly that rule"
     assert text.render(status, terminal.plain).count(f"{source} -> {destination}") <= 2, (
@@ -89,13 +90,13 @@ def test_can_gw_loaded_with_more_hops_does_no_harm_and_is_said(two: Daemon) -> N
     status = seen(two)._replace(parameters=Parameters(3, vcan_echo=True))
     hops, echo = CHECKS["parameters"](WELL._replace(status=status))
     assert (hops.level, echo.level) == (OK, OK)
-    assert "max_hops=3" in hops.what
-    assert "echo=1" in echo.what
+    assert "max_hops=3" in hops.message
+    assert "echo=1" in echo.message
     shown = text.render(status, terminal.plain)
     assert "max_hops=3" in shown
-    assert json.loads(json.dumps(record(status)))["parameters"] == {
-        "max_hops": 3,
-        "vcan_echo": True,
+    assert json.loads(json.dumps(to_dict(status)))["module_parameters"] == {
+        "can_gw": {"max_hops": 3},
+        "vcan": {"echo": True},
     }
     assert "max_hops" not in text.render(seen(two), terminal.plain)
 
@@ -109,7 +110,7 @@ def test_rules_of_an_earlier_version_double_frames_where_can_gw_lets_them(
     status = seen(daemon)
     assert any(isinstance(step, ReplaceRule) for step in status.steps)
     facts = WELL._replace(status=status)
-    (doubled,) = CHECKS["doubled"](facts)
+    (doubled,) = CHECKS["duplicates"](facts)
     assert doubled.level == (FAILURE if hops > 1 else OK)
     assert doubled.fix == ("canwharf sync" if hops > 1 else "")
     (different,) = CHECKS["differences"](facts)

@@ -229,28 +229,27 @@ def test_a_container_that_hears_nobody_is_an_alarm(
     own = ("canwharf_member_connected", *labels("vcan0", "n1", "e1", port))
     host = ("canwharf_member_connected", *labels("vcan0", "", "", "vcan0"))
     found = scraped.samples()
-    gaps = {each: found["canwharf_bus_gaps", "vcan0", each] for each in REASONS}
+    gaps = {each: found["canwharf_bus_delivery_errors", "vcan0", each] for each in REASONS}
     assert (found[own], found[host], set(gaps.values())) == (1, 1, {0})
     kernel.link("can0", "e1").up = False
     found = scraped.samples()
     assert (found[own], found[host]) == (0, 1)
-    assert found["canwharf_bus_gaps", "vcan0", "no-carrier"] == 4
+    assert found["canwharf_bus_delivery_errors", "vcan0", "no-carrier"] == 4
     kernel.delete_link(port)
     kernel.rules.pop()
     found = scraped.samples()
     assert found[own] == 0
-    assert found["canwharf_bus_gaps", "vcan0", "missing"] == 4
-    assert found["canwharf_bus_gaps", "vcan0", "no-rule"] == 1
+    assert found["canwharf_bus_delivery_errors", "vcan0", "missing"] == 4
+    assert found["canwharf_bus_delivery_errors", "vcan0", "no-rule"] == 1
 
 
 def test_what_docker_calls_a_container(daemon: Daemon, scraped: Scraped, tmp_path: Path) -> None:
     """Its name is beside the ids as soon as Docker has told it, and the loop does not wait."""
     daemon.service.create_network("n1", {})
     daemon.run_container("n1", "e1")
-    own = ("canwharf_endpoint_info", "vcan0", "", "e1", daemon.port("n1", "e1"), "n1", "")
-    assert (
-        scraped.samples()[own] == 1
-    )  # sorted: bus, container, endpoint, interface, network(_name)
+    own = ("canwharf_endpoint_info", "vcan0", "", "e1", daemon.port("n1", "e1"), "", "n1")
+    # Sorted: bus, container, endpoint_id, interface, network, network_id
+    assert scraped.samples()[own] == 1
     networks = {"bus0": {"EndpointID": "e1"}, "other": {"EndpointID": ""}, "odd": None}
     listed = [{"Names": ["/ecu1"], "NetworkSettings": {"Networks": networks}}, None, {}]
     containers = scraped.metrics._containers
@@ -268,7 +267,7 @@ def test_what_docker_calls_a_container(daemon: Daemon, scraped: Scraped, tmp_pat
             assert scraped.samples()[own] == 1
             answering.send(told[40:])
         scraped.step()
-        named = ("canwharf_endpoint_info", "vcan0", "ecu1", *own[3:6], "bus0")
+        named = ("canwharf_endpoint_info", "vcan0", "ecu1", *own[3:5], "bus0", "n1")
         assert scraped.samples()[named] == 1
         docker.settimeout(0)
         with pytest.raises(BlockingIOError):  # not again so soon, however often somebody asks

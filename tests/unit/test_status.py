@@ -24,7 +24,7 @@ from canwharf.kernel.modules import Parameters
 from canwharf.kernel.netlink import Request
 from canwharf.operator import status as statuses
 from canwharf.operator.render import terminal, text
-from canwharf.operator.render.json import record
+from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status, _unused
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
@@ -297,20 +297,20 @@ def test_a_screen_that_is_too_small(busy: Daemon) -> None:
 
 def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
     """All of the same, and each direction with its counters."""
-    told = json.loads(json.dumps(record(seen(busy))))
-    assert told["daemon"] == {"running": True, "process": 412}
+    told = json.loads(json.dumps(to_dict(seen(busy))))
+    assert told["daemon"] == {"running": True, "pid": 412}
     (bus,) = told["buses"]
     assert bus["networks"] == [{"id": "n1", "name": "bus0"}]
-    assert bus["link"] == {"virtual": True, "up": True, "mtu": 72, "fd": True}
+    assert bus["link"] == {"kind": "vcan", "up": True, "mtu": 72, "fd": True}
     assert [each["name"] for each in bus["members"]] == ["host", "ecu1", "ecu2"]
-    assert bus["members"][1]["inside"] == "can0"
+    assert bus["members"][1]["container_interface"] == "can0"
     assert len(bus["directions"]) == 6
-    assert bus["directions"][0]["forwarded"] == 21
-    assert (bus["whole"], told["differences"]) == (True, [])
+    assert bus["directions"][0]["frames_forwarded"] == 21
+    assert (bus["healthy"], told["sync"]["changes"]) == (True, [])
     kernel.rules.clear()
-    told = record(seen(busy))
-    assert told["differences"]
-    assert len(told["buses"][0]["gaps"]) == 18  # type: ignore[index]
+    told = to_dict(seen(busy))
+    assert told["sync"]["changes"]  # type: ignore[index]
+    assert len(told["buses"][0]["delivery_errors"]) == 18  # type: ignore[index]
 
 
 def _fields(value: object) -> set[str]:
@@ -330,9 +330,9 @@ def test_what_machines_read_is_documented(busy: Daemon, kernel: FakeKernel) -> N
     kernel.add_rule("can0", "vcan0")
     kernel.rules.pop()
     status = seen(busy, NAMES, Controller(0), {"can0": ("mcp251xfd", "spi0.0")})
-    told = record(status)
+    told = to_dict(status)
     fields = _fields(told)
-    assert {"gaps", "heard", "within_the_bus", "device", "bus_offs"} <= fields
+    assert {"delivery_errors", "error", "within_bus", "device", "bus_off"} <= fields
     page = (Path(__file__).parents[2] / "docs/status.md").read_text(encoding="utf-8")
     missing = {each for each in fields if f"`{each}`" not in page}
     assert not missing
@@ -357,5 +357,5 @@ def test_a_state_that_cannot_be_written_is_told_at_once(busy: Daemon) -> None:
     fault = "cannot write /var/lib/canwharf/state.json: Read-only file system"
     status = seen(busy)._replace(write_fault=fault)
     assert shown(status).splitlines()[1] == fault
-    assert record(status)["write_fault"] == fault
-    assert record(seen(busy))["write_fault"] is None
+    assert to_dict(status)["state_write_error"] == fault
+    assert to_dict(seen(busy))["state_write_error"] is None

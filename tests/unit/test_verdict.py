@@ -13,7 +13,7 @@ from canwharf.docker.names import Names
 from canwharf.kernel.can import Controller
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, Finding
 from canwharf.operator.render import terminal, text
-from canwharf.operator.render.json import record
+from canwharf.operator.render.json import to_dict
 from canwharf.operator.render.layout import draw
 from canwharf.operator.status import Status
 from tests.fake import wire
@@ -69,7 +69,7 @@ def only(status: Status) -> BusReport:
         ),
         (deleted, "missing", "it has no interface", "docker restart ecu1"),
         (somebody_elses, "missing", "it has no interface", "docker restart ecu1"),
-        (given_back, "not-taken", "its interface is on the host", "docker restart ecu1"),
+        (given_back, "not-in-container", "its interface is on the host", "docker restart ecu1"),
         (host_end_down, "down", " is down", "canwharf sync"),
     ],
 )
@@ -85,17 +85,17 @@ def test_a_container_that_hears_nobody(
     (line,) = [each for each in told.splitlines() if "hears nobody" in each]
     assert line.startswith("  ecu1 hears nobody and is not heard: ")
     assert words in line
-    (bus,) = json.loads(json.dumps(record(status)))["buses"]
-    assert bus["whole"] is False
-    assert [each["fault"] for each in bus["members"]] == [None, fault, None]
+    (bus,) = json.loads(json.dumps(to_dict(status)))["buses"]
+    assert bus["healthy"] is False
+    assert [each["reason"] for each in bus["members"]] == [None, fault, None]
     others = {"vcan0", busy.port("n1", "e2")}
-    assert {(each["from"], each["to"]) for each in bus["gaps"]} == {
+    assert {(each["from"], each["to"]) for each in bus["delivery_errors"]} == {
         ends for other in others for ends in ((port, other), (other, port))
     }
-    assert {(each["reason"], each["heard"]) for each in bus["gaps"]} == {(fault, "not at all")}
+    assert {(each["reason"], each["error"]) for each in bus["delivery_errors"]} == {(fault, "lost")}
     (finding,) = findings("members", status)
     assert (finding.level, finding.fix) == (FAILURE, fix)
-    assert words in finding.what
+    assert words in finding.message
     assert finding.safe == (fault == "down")
     (drawn,) = draw(status).lines
     assert [plug.there for plug in drawn.plugs] == [False, True]
@@ -119,7 +119,7 @@ def test_without_docker_the_doctor_knows_no_command(busy: Daemon) -> None:
     busy.kernel.delete_link(busy.port("n1", "e1"))
     (finding,) = findings("members", seen(busy, None))
     assert (finding.level, finding.fix) == (FAILURE, "")
-    assert "endpoint e1 hears nobody" in finding.what
+    assert "endpoint e1 hears nobody" in finding.message
 
 
 def test_all_is_well(busy: Daemon) -> None:
@@ -148,8 +148,8 @@ def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon)
     told = text.render(status, terminal.plain)
     assert "all hear each other" in told
     assert "has ended" in told
-    (bus,) = json.loads(json.dumps(record(status)))["buses"]
-    assert [each["gone"] for each in bus["members"]] == [False, True, False]
+    (bus,) = json.loads(json.dumps(to_dict(status)))["buses"]
+    assert [each["orphaned"] for each in bus["members"]] == [False, True, False]
 
 
 def test_an_adapter_that_nobody_hears(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -185,7 +185,7 @@ def test_a_lent_adapter_that_nobody_took(daemon: Daemon, kernel: FakeKernel) -> 
     assert only(seen(daemon)).whole
     kernel.move("can0", "", "e1", "can0")
     status = seen(daemon)
-    assert only(status).members[0].fault == "not-taken"
+    assert only(status).members[0].fault == "not-in-container"
     assert "ecu1 hears nobody" in text.render(status, terminal.plain)
 
 
@@ -201,7 +201,7 @@ def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
     (gap,) = only(seen(busy)).gaps
     assert gap == ("vcan0", port, "FD", "no-rule")
     kernel.add_rule("vcan0", port)
-    assert {each.reason for each in only(seen(busy)).gaps} == {"no-rule", "doubled"}
+    assert {each.reason for each in only(seen(busy)).gaps} == {"no-rule", "duplicate-rule"}
 
 
 def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel) -> None:
@@ -211,23 +211,24 @@ def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel
     kernel.add_rule("vcan0", port, fd=True, flags=wire.ECHO)
     status = seen(busy)
     report = only(status)
-    assert report.gaps == tuple(("vcan0", port, kind, "doubled") for kind in ("FD", "classic"))
+    kinds = "FD", "classic"
+    assert report.gaps == tuple(("vcan0", port, kind, "duplicate-rule") for kind in kinds)
     told = text.render(status, terminal.plain)
     assert "all hear each other" not in told
     assert "  ecu1 hears host more than once (FD, classic)" in told
     assert "  a gateway rule of somebody else: vcan0 -> " in told
-    (bus,) = json.loads(json.dumps(record(status)))["buses"]
-    assert bus["whole"] is False
-    assert {each["heard"] for each in bus["gaps"]} == {"more than once"}
+    (bus,) = json.loads(json.dumps(to_dict(status)))["buses"]
+    assert bus["healthy"] is False
+    assert {each["error"] for each in bus["delivery_errors"]} == {"duplicated"}
     assert findings("members", status) == []
     assert [each.level for each in findings("foreign", status)] == [FAILURE]
     figures = {
         each.labels["reason"]: each.value
         for family in Buses(busy.service, kernel, dict).collect()
         for each in family.samples
-        if each.name == "canwharf_bus_gaps"
+        if each.name == "canwharf_bus_delivery_errors"
     }
-    assert figures == {each: 2 * (each == "doubled") for each in REASONS}
+    assert figures == {each: 2 * (each == "duplicate-rule") for each in REASONS}
     kernel.link(port).up = False  # nothing is heard there, so nothing twice
     assert {each.reason for each in only(seen(busy)).gaps} == {"down"}
 

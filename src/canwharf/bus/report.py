@@ -43,17 +43,17 @@ from canwharf.kernel.link import VIRTUAL, Link
 
 # Why a member hears nobody: of all that hold, the first.
 MISSING = "missing"  # it has no interface, or the adapter is not there
-NOT_TAKEN = "not-taken"  # no container has its interface: both ends are on the host
-MOVED = "moved-away"  # its interface is in another namespace than its container's
+NOT_IN_CONTAINER = "not-in-container"  # both ends of its pair are on the host
+WRONG_NAMESPACE = "wrong-namespace"  # its interface is in another than its container's
 DOWN = "down"  # its host-side interface is down
 BUS_OFF = "bus-off"  # the adapter has given up
 NO_CARRIER = "no-carrier"  # the container's end is down; the adapter has none
-FAULTS = (MISSING, NOT_TAKEN, MOVED, DOWN, BUS_OFF, NO_CARRIER)
+FAULTS = (MISSING, NOT_IN_CONTAINER, WRONG_NAMESPACE, DOWN, BUS_OFF, NO_CARRIER)
 # Why one does not hear another, beside these.
-NO_RULE = "no-rule"
-DOUBLED = "doubled"  # it hears frames more than once: a rule too many, ours or somebody else's
-NO_FD = "no-fd"  # somebody has made a host end that takes no CAN FD frames
-REASONS = (*FAULTS, NO_RULE, DOUBLED, NO_FD)
+NO_RULE = "no-rule"  # a gateway rule is missing
+DUPLICATE_RULE = "duplicate-rule"  # frames arrive more than once: a surplus rule, ours or foreign
+NO_FD = "no-fd"  # the MTU of a host end was changed: it takes no CAN FD frames
+REASONS = (*FAULTS, NO_RULE, DUPLICATE_RULE, NO_FD)
 
 Known = Mapping[str, Collection[str]]  # what the engine tells: network -> endpoints
 NOTHING_TOLD: Known = {}
@@ -227,7 +227,7 @@ def _endpoints(
         gone = known is not None and endpoint not in known
         if network.settings.adapter.moved:
             link = view.link(network.settings.interface)
-            fault = NOT_TAKEN if link and not gone else ""
+            fault = NOT_IN_CONTAINER if link and not gone else ""
             name = network.settings.interface
             yield Member(name, link, network.id, endpoint, fault=fault, gone=gone)
             continue
@@ -252,9 +252,9 @@ def _fault(link: Link | None, elsewhere: Collection[int]) -> str:
     if link is None:
         return MISSING
     if not link.peer_away:
-        return NOT_TAKEN
+        return NOT_IN_CONTAINER
     if link.ifindex in elsewhere:
-        return MOVED
+        return WRONG_NAMESPACE
     return DOWN if not link.up else "" if link.carrier else NO_CARRIER
 
 
@@ -322,7 +322,7 @@ def _doubled(members: Iterable[Member], others: Iterable[Foreign]) -> Iterator[G
     well = {each.link.ifindex: each.interface for each in members if each.link and not each.fault}
     for rule in (each.entry.rule for each in others if each.within):
         if rule.source in well and rule.destination in well:
-            yield Gap(well[rule.source], well[rule.destination], rule.frames, DOUBLED)
+            yield Gap(well[rule.source], well[rule.destination], rule.frames, DUPLICATE_RULE)
 
 
 def multiplies(step: Step, max_hops: int) -> bool:
@@ -338,7 +338,7 @@ def multiplies(step: Step, max_hops: int) -> bool:
 def _rule_gap(step: AddRule | DeleteRule | ReplaceRule, source: str, destination: str) -> Gap:
     if isinstance(step, AddRule):
         return Gap(source, destination, step.frames, NO_RULE)
-    return Gap(source, destination, step.rule.frames, DOUBLED)
+    return Gap(source, destination, step.rule.frames, DUPLICATE_RULE)
 
 
 def _lost_fd(*members: Member) -> bool:

@@ -60,8 +60,17 @@ def run(options: Mapping[str, str]) -> int:
         findings = _look(which) if fixes else findings
     failed = any(each.level == FAILURE for _check, each in findings)
     if options["json"]:
-        told = [{"check": check, **each._asdict()} for check, each in findings]
-        print(json.dumps({"ok": not failed, "findings": told}, indent=1))
+        fields = [
+            {
+                "check": check,
+                "level": finding.level,
+                "message": finding.message,
+                "fix": finding.fix or None,
+                "safe": finding.safe,
+            }
+            for check, finding in findings
+        ]
+        print(json.dumps({"ok": not failed, "findings": fields}, indent=1))
     else:
         _print(findings)
     return 1 if failed else 0
@@ -79,10 +88,10 @@ def _look(which: Instance) -> Sequence[tuple[str, Finding]]:
 def _print(findings: Sequence[tuple[str, Finding]]) -> None:
     color = terminal.color(sys.stdout.isatty(), os.environ)
     for check, finding in findings:
-        what, command = terminal.sanitize(finding.what), terminal.sanitize(finding.fix)
+        message, command = terminal.sanitize(finding.message), terminal.sanitize(finding.fix)
         fix = f"; fix it: {color(command, terminal.STRONG)}" if command else ""
         level = color(f"{finding.level:8}", _COLOURS[finding.level])
-        print(f"{level} {check + ':':13} {what}{fix}")
+        print(f"{level} {check + ':':13} {message}{fix}")
 
 
 def _run(command: str) -> None:

@@ -21,7 +21,7 @@ from canwharf.cli.options import JSON, Argument, Flag
 from canwharf.errors import NetlinkOverrunError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.render import terminal, text
-from canwharf.operator.render.json import record
+from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status, collect
 
 DESCRIPTION = (
@@ -72,7 +72,7 @@ def _look(options: Mapping[str, str], requests: Netlink) -> Status:
 
 def _shown(status: Status, options: Mapping[str, str]) -> str:
     if options["json"]:
-        return json.dumps(record(status), indent=None if options["watch"] else 1)
+        return json.dumps(to_dict(status), indent=None if options["watch"] else 1)
     attended = sys.stdout.isatty()
     # A file or another program gets whole lines, unless it says how wide it is, as watch(1) does.
     sized = attended or os.environ.get("COLUMNS", "").isdecimal()

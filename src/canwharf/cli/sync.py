@@ -57,7 +57,7 @@ def run(options: Mapping[str, str]) -> int:
     else:
         changes, faults = _alone(store, driver)
     if options["json"]:
-        print(json.dumps({"dry_run": dry, "changes": changes, "faults": faults}, indent=1))
+        print(json.dumps({"dry_run": dry, "changes": changes, "errors": faults}, indent=1))
     else:
         _print(changes, faults, dry=dry)
     return 1 if faults else _DIFFERENCES if dry and changes else 0

@@ -27,7 +27,7 @@ from canwharf.kernel import gateway, link, modules
 from canwharf.kernel.can import STATES
 from canwharf.kernel.netlink import Requests
 
-_MEMBER = ("bus", "network", "endpoint", "interface")
+_MEMBER = ("bus", "network_id", "endpoint_id", "interface")
 _FRAMES = {
     "sent": "Frames from this interface to the others of its bus.",
     "received": "Frames from the others of its bus to this interface.",
@@ -109,7 +109,7 @@ def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:
         labels=_MEMBER,
     )
     gaps = GaugeMetricFamily(
-        "canwharf_bus_gaps",
+        "canwharf_bus_delivery_errors",
         "Directions between two members in which frames do not arrive exactly once, by reason.",
         labels=("bus", "reason"),
     )
@@ -127,7 +127,7 @@ def _names(reports: Iterable[BusReport], container_names: Mapping[str, Container
     info = GaugeMetricFamily(
         "canwharf_endpoint_info",
         "What Docker calls the container and the network of an endpoint; empty until it has told.",
-        labels=(*_MEMBER, "container", "network_name"),
+        labels=(*_MEMBER, "container", "network"),
     )
     for report, member in _members(reports):
         if member.endpoint:

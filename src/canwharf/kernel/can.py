@@ -115,13 +115,13 @@ class CanSettings(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """How often something went wrong since the adapter was plugged in."""
+    """Counters since the adapter was plugged in; the names are those of struct can_device_stats."""
 
-    bus_errors: int = 0
-    warnings: int = 0
-    passives: int = 0
-    bus_offs: int = 0
-    arbitrations_lost: int = 0
+    bus_error: int = 0
+    error_warning: int = 0
+    error_passive: int = 0
+    bus_off: int = 0
+    arbitration_lost: int = 0
     restarts: int = 0
 
 

@@ -31,7 +31,7 @@ class Finding(NamedTuple):
     """What one line says: how grave, what about, and the command that fixes it, if one does."""
 
     level: str
-    what: str
+    message: str
     fix: str = ""
     safe: bool = False
 
@@ -44,7 +44,7 @@ def examine(facts: Facts) -> list[tuple[str, Finding]]:
     return [(name, finding) for name, check in CHECKS.items() for finding in check(facts)]
 
 
-def _rights(facts: Facts) -> Iterator[Finding]:
+def _privileges(facts: Facts) -> Iterator[Finding]:
     if facts.root:
         yield Finding(OK, "root")
     else:
@@ -297,7 +297,7 @@ def _differences(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "all is as it should be")
 
 
-def _doubled(facts: Facts) -> Iterator[Finding]:
+def _duplicates(facts: Facts) -> Iterator[Finding]:
     if facts.status is None:
         return
     hops = facts.status.parameters.max_hops
@@ -343,13 +343,13 @@ def _orphans(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "every interface of ours has an owner")
 
 
-def _ghosts(facts: Facts) -> Iterator[Finding]:
+def _networks(facts: Facts) -> Iterator[Finding]:
     if facts.status is None or facts.status.names is None:
         return
-    for network, interface in facts.ghosts.items():
+    for network, interface in facts.unknown_networks.items():
         what = f"Docker does not know the network {network[:12]} on {interface}"
         yield Finding(WARN, what, facts.canwharf(f"doctor --forget {network}"))
-    if not facts.ghosts:
+    if not facts.unknown_networks:
         yield Finding(OK, "Docker knows all our networks")
 
 
@@ -366,7 +366,7 @@ def _containers(facts: Facts) -> Iterator[Finding]:
 
 
 CHECKS: dict[str, Check] = {
-    "rights": _rights,
+    "privileges": _privileges,
     "modules": _modules,
     "parameters": _loaded,
     "boot": _boot,
@@ -378,9 +378,9 @@ CHECKS: dict[str, Check] = {
     "buses": _buses,
     "members": _members,
     "differences": _differences,
-    "doubled": _doubled,
+    "duplicates": _duplicates,
     "foreign": _foreign,
     "orphans": _orphans,
-    "ghosts": _ghosts,
+    "networks": _networks,
     "containers": _containers,
 }

@@ -34,20 +34,24 @@ class Program(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """A machine.
+    """What is known of a machine.
 
-    `modules` are states by name, `advice` says where a missing one is to be had, `at_boot` that
-    can-gw is loaded at each boot. `docker` is its version (empty: it does not answer), `plugin` the
-    managed plugin that is our driver, if one is. `listens` says that somebody listens on our socket
-    and its file is there, `refusal` why the daemon does not answer there. `units` are None where
-    systemd does not run, and `program` where they start none that can be tried; `version` is this
-    program's. `state_fault` says why the state cannot be read; then there is no `status`.
-    `write_fault` says why it cannot be written, `aside` are files that could not be read. `ghosts`
-    are networks that Docker does not know, with their interface, `stranded` containers that Docker
-    could not start, with its reason. `packaged` is a package's unit for the service, `shadowed`
-    that another one stands before it. `failed_ago` is how many seconds ago systemd had to start the
-    daemon again, if it had to since the boot. `where` are the options with which a command of ours
-    finds the same daemon and state, `serving` those of `canwharf serve`.
+    - `modules`: states by module; `advice`: where a missing module can be had; `at_boot`: can-gw is
+      loaded at each boot.
+    - `docker_there`: Docker's socket exists; `docker`: its version, empty if it does not answer.
+    - `plugin`: the managed plugin that is this driver, or empty.
+    - `process`: the daemon's process id (0: none runs); `listens`: the socket's file exists, and a
+      process listens on it; `refusal`: why the daemon does not answer there.
+    - `units`: None where systemd does not run; `program`: None where the units start none that can
+      be tried; `version`: this program's.
+    - `packaged`: a package's unit for the service; `shadowed`: another unit takes precedence.
+    - `state`: the directory; `state_fault`: why it cannot be read (then `status` is None);
+      `write_fault`: why it cannot be written; `aside`: files that could not be read.
+    - `unknown_networks`: the interface by the id of each network that Docker does not know.
+    - `stranded`: Docker's reason by the name of each container that it could not start.
+    - `failed_ago`: seconds since systemd restarted a failed daemon; None if it did not since boot.
+    - `where`: the options with which canwharf's commands find the same daemon and state; `serving`:
+      those of `canwharf serve`.
     """
 
     driver: str
@@ -66,7 +70,7 @@ class Facts(NamedTuple):
     state: str = ""
     state_fault: str = ""
     status: Status | None = None
-    ghosts: Mapping[str, str] = {}
+    unknown_networks: Mapping[str, str] = {}
     where: str = ""
     serving: str = ""
     program: Program | None = None

@@ -72,7 +72,7 @@ def gather(socket: str, directory: str, requests: Requests, advice: Callable[[st
         os.path.join(directory, "state.json"),
         fault,
         status,
-        _ghosts(status),
+        _unknown_networks(status),
         program=None if plugin else _program(usual.service),
         version=__version__,
         write_fault=store.write_fault() or told,
@@ -108,7 +108,7 @@ def _status(socket: str, directory: str, requests: Requests) -> tuple[Status | N
         return None, str(error)
 
 
-def _ghosts(status: Status | None) -> Mapping[str, str]:
+def _unknown_networks(status: Status | None) -> Mapping[str, str]:
     if status is None or status.names is None:
         return {}
     return {

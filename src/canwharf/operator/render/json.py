@@ -1,25 +1,40 @@
-"""A status as plain values for JSON. Pure."""
+"""A status as plain values for JSON; docs/status.md describes each field. Pure.
+
+Rules:
+
+- A field that does not apply is None; it is never left out.
+- Names are those of `ip -json`, Docker and the kernel; values that a program compares are
+  identifiers, not sentences.
+- An interface is named as on the host, except `container_interface`.
+"""
 
 from __future__ import annotations
 
-from canwharf.bus.report import DOUBLED, BusReport, Direction, Gap, Member, is_virtual
+from canwharf.bus.report import DUPLICATE_RULE, BusReport, Direction, Foreign, Gap, Member
+from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
 from canwharf.operator.status import Status
 
 Value = dict[str, object]
 
+# Frames that a rule carries, as the text output names them -> as JSON does
+_FRAMES = {"classic": "classic", "FD": "fd", "error frames": "error", "all": "all"}
 
-def record(status: Status) -> Value:
-    """All of it."""
+
+def to_dict(status: Status) -> Value:
+    """The whole status."""
+    loaded = status.parameters
     return {
-        "driver": status.driver,
-        "daemon": {"running": bool(status.process), "process": status.process or None},
-        "docker": status.names is not None,
-        "write_fault": status.write_fault or None,
+        "instance": status.driver,
+        "daemon": {"running": bool(status.process), "pid": status.process or None},
+        "docker": {"reachable": status.names is not None},
+        "state_write_error": status.write_fault or None,
+        "module_parameters": {
+            "can_gw": {"max_hops": loaded.max_hops},
+            "vcan": {"echo": loaded.vcan_echo},
+        },
         "buses": [_bus(status, report) for report in status.reports],
-        "differences": list(status.changes),
-        "faults": list(status.faults),
-        "parameters": status.parameters._asdict(),
+        "sync": {"changes": list(status.changes), "errors": list(status.faults)},
     }
 
 
@@ -27,54 +42,54 @@ def _bus(status: Status, report: BusReport) -> Value:
     driver, device = status.hardware.get(report.interface, ("", ""))
     return {
         "interface": report.interface,
-        "adapter": report.adapter,
+        "type": "physical" if report.adapter else "virtual",
+        "mode": "move" if report.moved else "share",
         "hardware": {"driver": driver, "device": device} if driver else None,
-        "made_by_us": report.ours,
-        "moved": report.moved,
+        "owned": report.ours,
         "link": _link(report.link),
         "networks": [{"id": each.id, "name": status.network(each.id)} for each in report.networks],
         "members": [_member(status, each) for each in report.members],
         "directions": [_direction(each) for each in report.directions],
-        "whole": report.whole,
-        "gaps": [_gap(each) for each in report.gaps],
-        "rules_of_others": [
-            {"from": each.source, "to": each.destination, "within_the_bus": each.within}
-            for each in report.others
-        ],
-        "problem": report.problem or None,
+        "healthy": report.whole,
+        "delivery_errors": [_delivery_error(each) for each in report.gaps],
+        "foreign_rules": [_foreign_rule(each) for each in report.others],
+        "warning": report.problem or None,
     }
 
 
 def _link(link: Link | None) -> Value | None:
     if link is None:
         return None
-    told: Value = {"virtual": is_virtual(link), "up": link.up, "mtu": link.mtu, "fd": link.fd}
-    if link.controller:
-        controller = link.controller
-        told |= {
-            "bitrate": controller.bitrate or None,
-            "dbitrate": controller.dbitrate or None,
-            "state": controller.state_name,
-            "errors": dict(zip(("sending", "receiving"), controller.errors, strict=False)),
-            "statistics": controller.statistics._asdict(),
-        }
-    return told
+    fields: Value = {"kind": link.kind or None, "up": link.up, "mtu": link.mtu, "fd": link.fd}
+    return fields | _controller(link.controller) if link.controller else fields
+
+
+def _controller(controller: Controller) -> Value:
+    counters = dict(zip(("tx", "rx"), controller.errors, strict=False))
+    return {
+        "bitrate": controller.bitrate or None,
+        "dbitrate": controller.dbitrate or None,
+        "state": controller.state_name,
+        "berr_counter": counters or None,
+        "statistics": controller.statistics._asdict(),
+    }
 
 
 def _member(status: Status, member: Member) -> Value:
     return {
         "name": status.member(member),
         "interface": member.interface,
+        "container_interface": member.inside.name if member.inside else None,
         "present": member.link is not None,
         "up": member.link.up if member.link else None,
-        "network": member.network or None,
-        "endpoint": member.endpoint or None,
-        "inside": member.inside.name if member.inside else None,
-        "fault": member.fault or None,
-        "gone": member.gone,
-        "sent": member.frames.sent,
-        "received": member.frames.received,
-        "dropped": member.frames.dropped,
+        "network_id": member.network or None,
+        "endpoint_id": member.endpoint or None,
+        "connected": not (member.fault or member.gone),
+        "reason": member.fault or None,
+        "orphaned": member.gone,
+        "frames_sent": member.frames.sent,
+        "frames_received": member.frames.received,
+        "frames_dropped": member.frames.dropped,
     }
 
 
@@ -82,13 +97,21 @@ def _direction(direction: Direction) -> Value:
     return {
         "from": direction.source,
         "to": direction.destination,
-        "rules": dict(direction.kinds),
-        "forwarded": direction.handled,
-        "dropped": direction.dropped,
+        "rules": {_FRAMES[frames]: number for frames, number in direction.kinds.items()},
+        "frames_forwarded": direction.handled,
+        "frames_dropped": direction.dropped,
     }
 
 
-def _gap(gap: Gap) -> Value:
-    told = "more than once" if gap.reason == DOUBLED else "not at all"
-    ends = {"from": gap.source, "to": gap.destination}
-    return {**ends, "frames": gap.kind, "heard": told, "reason": gap.reason}
+def _delivery_error(gap: Gap) -> Value:
+    return {
+        "from": gap.source,
+        "to": gap.destination,
+        "frames": _FRAMES[gap.kind],
+        "error": "duplicated" if gap.reason == DUPLICATE_RULE else "lost",
+        "reason": gap.reason,
+    }
+
+
+def _foreign_rule(rule: Foreign) -> Value:
+    return {"from": rule.source, "to": rule.destination, "within_bus": rule.within}

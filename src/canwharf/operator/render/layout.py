@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from canwharf.bus.report import (
     BUS_OFF,
-    DOUBLED,
     DOWN,
+    DUPLICATE_RULE,
     FAULTS,
     MISSING,
-    MOVED,
     NO_CARRIER,
-    NOT_TAKEN,
+    NOT_IN_CONTAINER,
+    WRONG_NAMESPACE,
     BusReport,
     Gap,
     Member,
@@ -37,8 +37,8 @@ _OF_HOST = {
 }
 _OF_CONTAINER = {
     MISSING: "it has no interface; somebody deleted it, or it was never made",
-    NOT_TAKEN: "its interface is on the host, and in no container",
-    MOVED: "its interface was moved into another network namespace",
+    NOT_IN_CONTAINER: "its interface is on the host, and in no container",
+    WRONG_NAMESPACE: "its interface was moved into another network namespace",
     DOWN: "{name} is down",
     NO_CARRIER: "{inside} is down in the container",
 }
@@ -147,7 +147,7 @@ def troubles(status: Status, report: BusReport) -> Iterator[str]:
 
 def _gap(gap: Gap, labels: dict[str, str]) -> str:
     source, destination = labels[gap.source], labels[gap.destination]
-    surplus = gap.reason == DOUBLED
+    surplus = gap.reason == DUPLICATE_RULE
     heard = f"hears {source} more than once" if surplus else f"does not hear {source}"
     return f"{destination} {heard}"
 
