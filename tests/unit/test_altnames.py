@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from canwharf.bus import events
+from canwharf.bus import adapter, events
 from canwharf.errors import ConflictError, KernelError, OptionError
 from canwharf.kernel import link
 from tests.fake.daemon import Daemon
@@ -55,7 +55,8 @@ def test_an_adapter_that_comes_under_another_name(daemon: Daemon) -> None:
     assert daemon.service.describe("n1", "e1") == {}
     bus = daemon.service.state.bus("motor")
     assert bus
-    assert daemon.reconciler.described(bus) == {"canwharf.adapter": "missing"}
+    found = daemon.reconciler.read("motor")
+    assert adapter.described(bus, found) == {"canwharf.adapter": "missing"}
 
 
 def test_a_lent_adapter_whose_name_was_given_away(daemon: Daemon) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canwharf.bus.interfaces import is_ours
 from canwharf.bus.model import Bus, Endpoint, Network, Settings, State
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
@@ -21,7 +22,6 @@ from canwharf.bus.plan import (
     Plan,
     ReplaceRule,
     Step,
-    is_ours,
     plan,
 )
 from canwharf.kernel.gateway import CLASSIC, FD, FRAMES, Rule

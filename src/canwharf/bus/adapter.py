@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from canwharf.bus import events
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Settings
+from canwharf.bus.naming import AdapterAlias, parse_alias
+from canwharf.bus.observed import Observed
 from canwharf.errors import OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
@@ -104,43 +106,67 @@ def _check_found(settings: Settings, found: Link) -> None:
         raise OptionError(option, value, f"{reason}; {hint}")
 
 
-def complaint(bus: Bus, found: Link | None, named: Link | None) -> Event | None:
-    """What an operator should know of the adapter of a bus; None if all is well.
+def link_of(bus: Bus, observed: Observed) -> Link | None:
+    """The adapter of a physical bus, if it is there: not what only bears its name."""
+    link = observed.link(bus.interface.name)
+    if link is None or not link.can or link.kind in VIRTUAL:
+        return None
+    owner = parse_alias(link.alias)
+    of_another = isinstance(owner, AdapterAlias) and owner.name not in ("", link.name)
+    return None if of_another else link
 
-    `found` is the adapter, `named` whatever has its name.
-    """
-    fields = {"interface": bus.interface.name}
+
+def complaint(bus: Bus, observed: Observed) -> Event | None:
+    """What an operator should know of the adapter of a bus; None if all is well."""
+    name = bus.interface.name
+    fields = {"interface": name}
     if not bus.physical:
         return None
-    if named is None:
+    if observed.link(name) is None:
         # One that is moved into a container is not on the host.
-        missing = Event(events.ADAPTER_MISSING, fields)
-        return None if bus.adapter.moved else missing
-    if found is None:
+        if bus.adapter.moved:
+            return None
+        if other := observed.other(name):
+            fields["altname_of"] = other.name
+        return Event(events.ADAPTER_MISSING, fields)
+    link = link_of(bus, observed)
+    if link is None:
         return Event(events.ADAPTER_NAME_TAKEN, fields)
-    if not found.up or found.controller is None or bus.adapter.force:
+    differences = _differences(bus, link)
+    if not differences:
         return None
-    setup = bus.adapter.setup
-    by_us = found.alias == bus.interface.alias
-    differs = can.differences(setup.sure if by_us else setup, found.controller, found.txqueuelen)
-    if not differs:
-        return None
-    fields["difference"] = ", ".join(differs)
+    fields["difference"] = differences
     return Event(events.ADAPTER_SET_UP_OTHERWISE, fields)
 
 
-def move_fault(bus: Bus, found: Link | None) -> str:
+def move_fault(bus: Bus, observed: Observed) -> str:
     """Why an adapter cannot be given to a container as it is; empty if it can."""
-    setup, controller = bus.adapter.setup, found.controller if found else None
-    if found is None:
+    link = link_of(bus, observed)
+    if link is None:
         return (
             "it is not there, and can.mode=move gives it to the container itself: "
             "plug it in and start the container again"
         )
-    if controller and not (setup.timed or controller.bitrate):
+    if link.controller and not (bus.adapter.setup.timed or link.controller.bitrate):
         return "it has no bit rate: give the network one with can.bitrate"
-    problem = complaint(bus, found, found)
-    return f"it is up with {problem.fields['difference']}" if problem else ""
+    differences = _differences(bus, link)
+    return f"it is up with {differences}" if differences else ""
+
+
+def _differences(bus: Bus, link: Link) -> str:
+    """What an adapter that is up has otherwise than its network asks, and should not have."""
+    if not link.up or link.controller is None or bus.adapter.force:
+        return ""
+    setup = bus.adapter.setup
+    by_us = link.alias == bus.interface.alias
+    wanted = setup.sure if by_us else setup
+    return ", ".join(can.differences(wanted, link.controller, link.txqueuelen))
+
+
+def is_moved(name: str, observed: Observed) -> bool:
+    """Whether the adapter is in a container, or on its way there; or unplugged."""
+    link = observed.link(name)
+    return link is None or link.ifindex in observed.moved
 
 
 def described(bus: Bus, found: Link | None) -> dict[str, str]:

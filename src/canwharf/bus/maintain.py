@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from canwharf.bus import events
+from canwharf.bus import adapter, events, interfaces
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus
 from canwharf.bus.plan import AddRule, Step
@@ -147,7 +147,9 @@ class Maintenance:
         buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
         wanted = {port.name for bus in buses for port in bus.ports}
         try:
-            nobodys = (self._reconciler.unused() | self._service.unfinished) - wanted
+            nobodys = (
+                interfaces.unused(self._reconciler.observe()) | self._service.unfinished
+            ) - wanted
             removed = self._service.change(state, targets=nobodys)
             done = done.plus(Outcome(steps=removed.steps))
         except CanwharfError as error:
@@ -208,7 +210,7 @@ class Maintenance:
     def _complain(self, bus: Bus) -> None:
         """Say what is wrong with an adapter, once. Raises KernelError."""
         interface = bus.interface.name
-        complaint = self._reconciler.complaint(bus)
+        complaint = adapter.complaint(bus, self._reconciler.observe())
         if complaint and self._complaints.get(interface) != complaint:
             self._service.say(complaint.type, **complaint.fields)
         self._complaints[interface] = complaint
@@ -226,7 +228,8 @@ class Maintenance:
     def _doubtful(self) -> frozenset[tuple[str, str, int]]:
         """Endpoints that may be abandoned: network, endpoint, index of the host end if any."""
         view = self._reconciler.observe()
-        held = {(owner.network, owner.endpoint): link for owner, link in self._reconciler.pairs()}
+        pairs = interfaces.pairs(view)
+        held = {(owner.network, owner.endpoint): link for owner, link in pairs}
         doubtful = set()
         for network in self._service.state.networks.values():
             for endpoint in network.endpoints:

@@ -37,7 +37,7 @@ class Observed:
         before: Observed | None = None,
         driver: str = "",
     ) -> None:
-        self._driver = driver
+        self.driver = driver
         self.seen_up: set[int] = set()
         self.moved: set[int] = set()
         self.former: dict[str, set[int]] = {}
@@ -70,6 +70,11 @@ class Observed:
         """The link of this index."""
         return self._links.get(index)
 
+    def names(self, link: Link) -> list[str]:
+        """The name of a link, and the one that a plan has for it, if that is another."""
+        made_as = naming.renamed_from(link.name, link.alias, self.driver)
+        return [link.name, made_as] if made_as else [link.name]
+
     def links(self) -> Iterable[Link]:
         """All links."""
         return self._links.values()
@@ -81,7 +86,7 @@ class Observed:
             self._forget_names(old)
         self._links[link.ifindex] = link
         self._names[link.name] = link.ifindex
-        if made_as := naming.renamed_from(link.name, link.alias, self._driver):
+        if made_as := naming.renamed_from(link.name, link.alias, self.driver):
             self._made_as[made_as] = link.ifindex
         self._remember(old, link)
         if link.up:
@@ -102,9 +107,13 @@ class Observed:
             destinations.pop(index, None)
         return gone
 
+    def mark_moved(self, name: str) -> None:
+        """The engine is told to move this link into a container; until it has, none else may."""
+        if link := self.link(name):
+            self.moved.add(link.ifindex)
+
     def _forget_names(self, link: Link) -> None:
-        made_as = naming.renamed_from(link.name, link.alias, self._driver)
-        for names, name in ((self._names, link.name), (self._made_as, made_as)):
+        for name, names in zip(self.names(link), (self._names, self._made_as), strict=False):
             if names.get(name) == link.ifindex:
                 del names[name]
 

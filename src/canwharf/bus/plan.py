@@ -43,14 +43,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from canwharf.bus import adapter
+from canwharf.bus.interfaces import is_ours, is_set_up
 from canwharf.bus.model import Bus, Port, Target
-from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
+from canwharf.bus.naming import AdapterAlias, parse_alias
 from canwharf.bus.observed import Observed
 from canwharf.errors import ConflictError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, FRAMES, Frames, Rule
-from canwharf.kernel.link import VIRTUAL, Link
+from canwharf.kernel.link import Link
 from canwharf.kernel.uapi import CAN_CTRLMODE_FD
 
 DOUBLED, LEFT, UNWANTED = "doubled", "left", "unwanted"  # why a rule is deleted
@@ -205,22 +207,6 @@ def plan(
     return Plan((*steps, *rules), tuple(absent))
 
 
-def is_ours(link: Link, driver: str) -> bool:
-    """Whether we made this link: only then may it be changed or deleted."""
-    if not link.alias:
-        return link.group == group_of(driver)
-    owner = parse_alias(link.alias)
-    return isinstance(owner, BusAlias | EndpointAlias) and owner.driver == driver
-
-
-def is_set_up(link: Link, driver: str) -> bool:
-    """Whether this is an adapter of somebody's that we set up, under its own name."""
-    owner = parse_alias(link.alias)
-    return (
-        isinstance(owner, AdapterAlias) and owner.driver == driver and owner.name in ("", link.name)
-    )
-
-
 def _members(
     driver: str, bus: Bus, view: Observed, targets: Collection[str], joining: Joining
 ) -> tuple[list[Step], list[_Member], list[Port]]:
@@ -229,9 +215,9 @@ def _members(
     members: list[_Member] = []
     absent: list[Port] = []
     if bus.physical:
-        steps, adapter = _adapter(bus, view, targets, joining)
-        members += [adapter] if adapter else []
-        absent += [] if adapter else [bus.interface]
+        steps, member = _adapter(bus, view, targets, joining)
+        members += [member] if member else []
+        absent += [] if member else [bus.interface]
     for port in bus.endpoints if bus.physical else bus.ports:
         link = view.link(port.name)
         ours = link is not None and is_ours(link, driver)
@@ -267,22 +253,12 @@ def _pair(port: Port, joining: Joining) -> MakePair:
     return MakePair(port, joining.get(port.name))
 
 
-def adapter_of(bus: Bus, view: Observed) -> Link | None:
-    """The adapter of a physical bus, if it is there: not what only bears its name."""
-    link = view.link(bus.interface.name)
-    if link is None or not link.can or link.kind in VIRTUAL:
-        return None
-    owner = parse_alias(link.alias)
-    lent_by_another = isinstance(owner, AdapterAlias) and owner.name not in ("", link.name)
-    return None if lent_by_another else link
-
-
 def _adapter(
     bus: Bus, view: Observed, targets: Collection[str], joining: Joining
 ) -> tuple[list[Step], _Member | None]:
     """The steps that set up the adapter of a physical bus, and its place in the mesh, if any."""
     port = bus.interface
-    link = adapter_of(bus, view)
+    link = adapter.link_of(bus, view)
     if link is None:
         return _back(bus, view), None
     setup = _setup(bus, link, view, port.name in joining) if port.name in targets else None

@@ -22,16 +22,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from canwharf.bus import adapter
-from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Port, Target
-from canwharf.bus.naming import (
-    AdapterAlias,
-    BusAlias,
-    EndpointAlias,
-    group_of,
-    parse_alias,
-    renamed_from,
-)
+from canwharf.bus.naming import AdapterAlias, group_of, parse_alias
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
     NOBODY,
@@ -48,8 +40,6 @@ from canwharf.bus.plan import (
     ReplaceRule,
     Step,
     TakeDown,
-    adapter_of,
-    is_ours,
     plan,
 )
 from canwharf.errors import KernelError, NetlinkOverrunError
@@ -160,109 +150,24 @@ class Reconciler:
             last.pop(index, None)
             if gone := view.drop(index):
                 # Even if it comes back under the same index: its rules do not.
-                self._changed.update(self._names(gone))
+                self._changed.update(view.names(gone))
         for message in last.values():
             view.put(link.parse(message))
         for index, old in before.items():
             new = view.at(index)
             if _as_planned(old) != _as_planned(new):
-                self._changed.update(*(self._names(each) for each in (old, new) if each))
+                self._changed.update(*(view.names(each) for each in (old, new) if each))
             match parse_alias(new.alias if new else ""):
                 case AdapterAlias(driver, name) if driver == self._driver:
                     self._changed.add(name)  # it is back, under whatever name
 
-    def _names(self, found: Link) -> list[str]:
-        """The name of a link, and the one that a plan has for it, if that is another."""
-        made_as = renamed_from(found.name, found.alias, self._driver)
-        return [found.name, made_as] if made_as else [found.name]
+    def read(self, name: str) -> Link | None:
+        """One link at this moment, with its counters, which nothing announces. Raises KernelError.
 
-    def unused(self) -> frozenset[str]:
-        """The names of all links of ours that are not in use by a container.
-
-        Adapters that we set up are among them, by their own name if that is not the one they have;
-        and what has no alias, wherever its other end is: the Join that made it did not come to its
-        end. Raises KernelError.
+        None if no link has this name.
         """
-        names = set()
-        for found in self.observe().links():
-            owner = parse_alias(found.alias)
-            if isinstance(owner, AdapterAlias) and owner.driver == self._driver:
-                names.add(owner.name or found.name)
-            elif is_ours(found, self._driver) and not (found.peer_away and found.alias):
-                names.update(self._names(found)[-1:])
-        return frozenset(names)
-
-    def pairs(self) -> list[tuple[EndpointAlias, Link]]:
-        """The host ends of all our pairs, and what their aliases say. Raises KernelError."""
-        told = ((parse_alias(found.alias), found) for found in self.observe().links())
-        return [
-            (alias, found)
-            for alias, found in told
-            if isinstance(alias, EndpointAlias) and alias.driver == self._driver
-        ]
-
-    def interface_fault(self, name: str) -> str:
-        """Why this host interface cannot be a bus; empty if it can (or can be made).
-
-        Raises KernelError.
-        """
-        view = self.observe()
-        found = view.link(name)
-        if found is None and (other := view.other(name)):
-            return f"it is another name (altname) of the interface {other.name}: give that one"
-        if found is not None and not found.can:
-            return "it exists and is not a CAN interface"
-        if found is not None and isinstance(parse_alias(found.alias), EndpointAlias):
-            return "it is the host end of a container's interface pair"
-        return ""
-
-    def complaint(self, bus: Bus) -> Event | None:
-        """What an operator should know of the adapter of a bus, if anything. Raises KernelError."""
-        view, name = self.observe(), bus.interface.name
-        complaint = adapter.complaint(bus, adapter_of(bus, view), view.link(name))
-        if complaint and view.link(name) is None and (other := view.other(name)):
-            fields = {**complaint.fields, "altname_of": other.name}
-            return complaint._replace(fields=fields)
-        return complaint
-
-    def described(self, bus: Bus) -> dict[str, str]:
-        """The adapter of a bus as it is at this moment, with its counters. Raises KernelError."""
-        if not bus.physical:
-            return {}
-        answers = map(link.parse, self._requests.batch([link.get(bus.interface.name)]))
-        found = next((each for each in answers if each.name == bus.interface.name), None)
-        return adapter.described(bus, found)
-
-    def move_fault(self, bus: Bus) -> str:
-        """Why the adapter cannot be given to a container now; or empty. Raises KernelError."""
-        return adapter.move_fault(bus, adapter_of(bus, self.observe()))
-
-    def move(self, name: str) -> None:
-        """The engine is told to take this adapter; until it has, nobody else is."""
-        view = self.observe()
-        if found := view.link(name):
-            view.moved.add(found.ifindex)
-
-    def is_moved(self, name: str) -> bool:
-        """Whether it is in a container, or on its way (or unplugged). Raises KernelError."""
-        view = self.observe()
-        found = view.link(name)
-        return found is None or found.ifindex in view.moved
-
-    def other_driver(self, name: str) -> str:
-        """The other daemon's driver that has a bus on this host interface; or empty.
-
-        Containers of two drivers would not hear each other. Raises KernelError.
-        """
-        for found in self.observe().links():
-            match parse_alias(found.alias):
-                case BusAlias(driver) | AdapterAlias(driver) if (
-                    found.name == name and driver != self._driver
-                ):
-                    return driver
-                case EndpointAlias(driver, bus=bus) if bus == name and driver != self._driver:
-                    return driver
-        return ""
+        answers = map(link.parse, self._requests.batch([link.get(name)]))
+        return next((each for each in answers if each.name == name), None)
 
     def _apply(self, steps: Sequence[Step], view: Observed) -> None:
         claims = self._make(steps, view)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from canwharf.bus import adapter, naming
 from canwharf.bus.events import Event
+from canwharf.bus.interfaces import is_ours
 from canwharf.bus.model import Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointAlias
 from canwharf.bus.observed import Observed
@@ -33,8 +34,6 @@ from canwharf.bus.plan import (
     DeleteRule,
     ReplaceRule,
     Step,
-    adapter_of,
-    is_ours,
     plan,
 )
 from canwharf.bus.traffic import Count, Traffic
@@ -163,8 +162,8 @@ def _picture(state: State, bus: Bus, view: Observed, kernel: Kernel, known: Know
     networks = tuple(
         each for each in state.networks.values() if each.settings.interface == interface
     )
-    link = adapter_of(bus, view) if bus.physical else view.link(interface)
-    problem = adapter.complaint(bus, link, view.link(interface))
+    link = adapter.link_of(bus, view) if bus.physical else view.link(interface)
+    problem = adapter.complaint(bus, view)
     members = [] if bus.adapter.moved else [_host(interface, link)]
     for network in networks:
         members += _endpoints(state, network, view, kernel, known.get(network.id))

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapter, events, options, telling
+from canwharf.bus import adapter, events, interfaces, options, telling
 from canwharf.bus.events import Event, EventType, Report
 from canwharf.bus.model import Endpoint, Network, Settings, State, Target
 from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
@@ -88,19 +88,19 @@ class Service:
         kind = options.parse_type(given)
         if unfit and known is None and not settings.name:
             raise ConflictError(unfit)
-        other = self._reconciler.other_driver(settings.interface)
+        observed = self._reconciler.observe()
+        other = interfaces.other_driver(settings.interface, observed)
         theirs = f"the driver {other} has its bus on it" if other else ""
-        if fault := self._reconciler.interface_fault(settings.interface) or theirs:
+        if fault := interfaces.bus_fault(settings.interface, observed) or theirs:
             raise options.refuse_interface(given, settings.interface, fault)
-        view = self._reconciler.observe()
-        found = view.link(settings.interface)
+        found = observed.link(settings.interface)
         if known is None:
             bus = self.state.bus(settings.interface)
             options.check_prefix(given)
             if given and bus is None and found is None:
                 from canwharf.bus import spelling  # noqa: PLC0415 (not at a boot)
 
-                spelling.check_network(given, settings, kind, view.links())
+                spelling.check_network(given, settings, kind, observed.links())
             settings = adapter.typed(settings, kind, found, bus)
             adapter.check(settings, kind, found, bus)
             new = self.state.with_network(Network(network, settings, {}))
@@ -152,8 +152,7 @@ class Service:
         """
         known = self._network(network)
         interface = known.settings.interface
-        fault = self._reconciler.interface_fault(interface)
-        if fault:
+        if fault := interfaces.bus_fault(interface, self._reconciler.observe()):
             raise ConflictError(f"cannot join the bus on {interface}: {fault}")
         if known.settings.adapter.moved:
             return self._move_adapter(known, endpoint)
@@ -181,7 +180,7 @@ class Service:
         self.unjoined.discard(endpoint)
         self._tell(telling.absent(done, self.unjoined))
         bus = new.bus(interface) if known.settings.physical else None
-        if bus and (complaint := self._reconciler.complaint(bus)):
+        if bus and (complaint := adapter.complaint(bus, self._reconciler.observe())):
             self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(events.ENDPOINT_JOINED, **fields, bus=interface, rules=str(rules))
@@ -194,10 +193,10 @@ class Service:
         if endpoint not in known.endpoints:
             new = new.with_endpoint(known.id, endpoint, Endpoint())
         bus = new.bus(interface)
-        if bus and (fault := self._reconciler.move_fault(bus)):
+        if bus and (fault := adapter.move_fault(bus, self._reconciler.observe())):
             raise ConflictError(f"cannot move the adapter {interface}: {fault}")
         self.change(new, interface, {interface}, {interface: None})
-        self._reconciler.move(interface)
+        self._reconciler.observe().mark_moved(interface)
         self.unjoined.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
         self.say(events.ADAPTER_MOVED, **fields)
@@ -211,7 +210,7 @@ class Service:
         state = self.state
         interface = known.settings.interface
         for other in known.endpoints.keys() - {endpoint}:
-            if other in self.unjoined or self._reconciler.is_moved(interface):
+            if other in self.unjoined or adapter.is_moved(interface, self._reconciler.observe()):
                 raise ConflictError(
                     f"the adapter {interface} is for endpoint {other} alone (can.mode=move): stop "
                     "that container, or make the network with can.mode=share"
@@ -256,7 +255,7 @@ class Service:
         there is taken for an adapter that is unplugged: a vcan does not go by itself. Raises
         KernelError.
         """
-        for owner, link in self._reconciler.pairs():
+        for owner, link in interfaces.pairs(self._reconciler.observe()):
             known = self.state.networks.get(owner.network)
             if known is not None and owner.endpoint in known.endpoints:
                 continue
@@ -312,7 +311,9 @@ class Service:
         name = interface if moved else self.state.port(known, endpoint).name
         told = {"canwharf.bus": interface, "canwharf.interface": name}
         bus = self.state.bus(interface)
-        return told | self._reconciler.described(bus) if bus else told
+        if bus is None or not bus.physical:
+            return told
+        return told | adapter.described(bus, self._reconciler.read(interface))
 
     def change(
         self,

@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from canwharf.bus import dryrun, words
+from canwharf.bus import dryrun, interfaces, words
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
@@ -149,7 +149,7 @@ def _refuse_in_use(instance: Instance) -> None:
     """Raises InstallError while a container is on a bus."""
     requests = Netlink()
     try:
-        pairs = dryrun.idle(requests, instance.name).pairs()
+        pairs = interfaces.pairs(dryrun.idle(requests, instance.name).observe())
     finally:
         requests.close()
     inside = [link for _alias, link in pairs if link.peer_away]
@@ -165,10 +165,10 @@ def _remove_interfaces(instance: Instance) -> Iterator[Act]:
     """As one act of several lines: they are removed in one send."""
     requests = Netlink()
     idle = dryrun.idle(requests, instance.name)
-    lines = "\n".join(words.steps(idle.bring([], idle.unused()).steps))
+    lines = "\n".join(words.steps(idle.bring([], interfaces.unused(idle.observe())).steps))
     real = Reconciler(requests, LinkEvents(), instance.name)
     if lines:
-        yield Act(lines, lines, lambda: real.bring([], real.unused()))
+        yield Act(lines, lines, lambda: real.bring([], interfaces.unused(real.observe())))
 
 
 def _remove_state(instance: Instance) -> Iterator[Act]:
