@@ -248,7 +248,7 @@ def test_a_pair_that_was_half_made_is_not_adopted(busy: Daemon) -> None:
 def test_nothing_to_adopt_writes_nothing(daemon: Daemon) -> None:
     """Or the next start would not ask the engine."""
     daemon.service.adopt_pairs(lost=True)
-    assert not daemon.service.unsaved
+    assert not daemon.service.pending.dirty
 
 
 # How the daemon's start tells that the state is lost.

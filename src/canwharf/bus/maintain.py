@@ -108,7 +108,7 @@ class Maintenance:
             self._service.save()
         except CanwharfError as error:
             self._service.say(events.STATE_NOT_WRITTEN, error=str(error))
-        return not self._service.unsaved
+        return not self._service.pending.dirty
 
     def repair(self) -> bool:
         """See to what changed behind our back; whether all is well."""
@@ -148,14 +148,14 @@ class Maintenance:
         wanted = {port.name for bus in buses for port in bus.ports}
         try:
             nobodys = (
-                interfaces.unused(self._reconciler.observe()) | self._service.unfinished
+                interfaces.unused(self._reconciler.observe()) | self._service.pending.removals
             ) - wanted
             removed = self._service.change(state, targets=nobodys)
             done = done.plus(Outcome(steps=removed.steps))
         except CanwharfError as error:
             self._service.say(events.LEFTOVERS_NOT_REMOVED, error=str(error))
             return done.plus(Outcome(faults=(str(error),)))
-        self._service.unfinished.clear()
+        self._service.pending.removals.clear()
         return done
 
     def resync(self) -> bool:

@@ -45,6 +45,16 @@ class Joined(NamedTuple):
     placed: bool = False
 
 
+class Pending:
+    """What is not finished yet: in memory only, beside the state."""
+
+    def __init__(self) -> None:
+        self.created: set[str] = set()  # endpoints that have not joined since their creation
+        self.removals: set[str] = set()  # names of interfaces that the kernel would not remove
+        self.provisional: set[str] = set()  # networks of which only a pair's alias is known
+        self.dirty = False  # the disk does not have the state
+
+
 Known = Mapping[str, Mapping[str, object]]  # network -> its options
 Ask = Callable[[], Known | None]  # the engine for its networks; None: it does not answer
 
@@ -53,9 +63,7 @@ class Service:
     """A container engine's networks, kept on disk and in the kernel.
 
     `ask` asks the engine for its networks, in a call about one that we do not know: it must not
-    take long. `unjoined` are the endpoints that a call created and that have not joined since;
-    `unsaved` says that the disk does not have the state yet; `unfinished` are the names of ports
-    that should be gone and that the kernel would not remove.
+    take long.
     """
 
     def __init__(
@@ -67,14 +75,11 @@ class Service:
         ask: Ask = lambda: None,
     ) -> None:
         self.state = state
-        self.unjoined: set[str] = set()
-        self.unsaved = False
-        self.unfinished: set[str] = set()
+        self.pending = Pending()
         self._store = store
         self._reconciler = reconciler
         self._report = report
         self._ask = ask
-        self._guessed: set[str] = set()  # networks of which we know nothing but a pair's alias
 
     def create_network(self, network: str, given: Mapping[str, object], unfit: str = "") -> None:
         """Make a network, and its bus interface if there is none. Raises CanwharfError.
@@ -121,7 +126,7 @@ class Service:
             return
         interface = known.settings.interface
         ports = {self.state.port(known, endpoint).name for endpoint in known.endpoints}
-        self.unjoined -= known.endpoints.keys()
+        self.pending.created -= known.endpoints.keys()
         self._remove(self.state.without_network(network), interface, {interface, *ports})
         self.say(events.NETWORK_REMOVED, network=network, interface=interface)
 
@@ -143,7 +148,7 @@ class Service:
         state = self._alone(known, endpoint) if known.settings.adapter.moved else self.state
         if known.endpoints.get(endpoint) != own:
             self.change(state.with_endpoint(network, endpoint, own))
-        self.unjoined.add(endpoint)
+        self.pending.created.add(endpoint)
 
     def join(self, network: str, endpoint: str, namespace: str = "") -> Joined:
         """Put an endpoint on its bus, making whatever is missing. Raises CanwharfError.
@@ -171,14 +176,14 @@ class Service:
         if endpoint not in known.endpoints:
             self.say(events.ENDPOINT_RECREATED, **fields)
             new = new.with_endpoint(network, endpoint, Endpoint())
-        self.unfinished.discard(port.name)
+        self.pending.removals.discard(port.name)
         made = target is not None or self._reconciler.observe().link(port.name) is None
         before = self.state.without_endpoint(network, endpoint) if made else self.state
         done = self.change(new, interface, {port.name}, {port.name: target}, before)
-        if made and endpoint not in self.unjoined:
+        if made and endpoint not in self.pending.created:
             self.say(events.PAIR_RECREATED, **fields)
-        self.unjoined.discard(endpoint)
-        self._tell(telling.absent(done, self.unjoined))
+        self.pending.created.discard(endpoint)
+        self._tell(telling.absent(done, self.pending.created))
         bus = new.bus(interface) if known.settings.physical else None
         if bus and (complaint := adapter.complaint(bus, self._reconciler.observe())):
             self._report(complaint)
@@ -197,7 +202,7 @@ class Service:
             raise ConflictError(f"cannot move the adapter {interface}: {fault}")
         self.change(new, interface, {interface}, {interface: None})
         self._reconciler.observe().mark_moved(interface)
-        self.unjoined.discard(endpoint)
+        self.pending.created.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
         self.say(events.ADAPTER_MOVED, **fields)
         return Joined(interface, new.networks[known.id].called(endpoint).prefix)
@@ -210,7 +215,9 @@ class Service:
         state = self.state
         interface = known.settings.interface
         for other in known.endpoints.keys() - {endpoint}:
-            if other in self.unjoined or adapter.is_moved(interface, self._reconciler.observe()):
+            if other in self.pending.created or adapter.is_moved(
+                interface, self._reconciler.observe()
+            ):
                 raise ConflictError(
                     f"the adapter {interface} is for endpoint {other} alone (can.mode=move): stop "
                     "that container, or make the network with can.mode=share"
@@ -226,7 +233,7 @@ class Service:
         """
         for network, given in known.items():
             old = self.state.networks.get(network)
-            if old is not None and network not in self._guessed:
+            if old is not None and network not in self.pending.provisional:
                 continue
             fields = {"network": network}
             try:
@@ -241,7 +248,7 @@ class Service:
                 settings = settings._replace(physical=True)
             new = Network(network, settings, {})
             new = new.with_called({id: old.called(id) for id in old.endpoints} if old else {})
-            self._guessed.discard(network)
+            self.pending.provisional.discard(network)
             self._adopt(self.state.with_network(new))
             self.say(events.NETWORK_ADOPTED, **fields, interface=settings.interface)
         self._adopt(self.state._replace(complete=complete or self.state.complete))
@@ -259,7 +266,7 @@ class Service:
             known = self.state.networks.get(owner.network)
             if known is not None and owner.endpoint in known.endpoints:
                 continue
-            if link.name in self.unfinished or not (link.peer_away or lost):
+            if link.name in self.pending.removals or not (link.peer_away or lost):
                 continue
             if known is None:
                 prefix = owner.prefix or options.DEFAULT_PREFIX
@@ -267,7 +274,7 @@ class Service:
                 kind = "auto" if there else "physical"
                 settings = self._typed(Settings(owner.bus, prefix, name=owner.name), kind)
                 known = Network(owner.network, settings, {})
-                self._guessed.add(owner.network)
+                self.pending.provisional.add(owner.network)
             called = {owner.endpoint: Endpoint(owner.prefix, owner.name)}
             self._adopt(self.state.with_network(known.with_called(called)))
             fields = {"network": owner.network, "endpoint": owner.endpoint}
@@ -276,13 +283,13 @@ class Service:
     def _adopt(self, new: State) -> None:
         if new != self.state:
             self.state = new
-            self.unsaved = True
+            self.pending.dirty = True
 
     def save(self) -> None:
         """Write down what could not be written when it happened. Raises StateError."""
-        if self.unsaved:
+        if self.pending.dirty:
             self._store.save(self.state)
-            self.unsaved = False
+            self.pending.dirty = False
 
     def leave(self, network: str, endpoint: str) -> None:
         """Nothing yet: the engine has still to move the container's end back to the host."""
@@ -294,7 +301,7 @@ class Service:
             return
         port = self.state.port(known, endpoint)
         new = self.state.without_endpoint(network, endpoint)
-        self.unjoined.discard(endpoint)
+        self.pending.created.discard(endpoint)
         self._remove(new, known.settings.interface, {port.name})
         moved = known.settings.adapter.moved
         interface = known.settings.interface if moved else port.name
@@ -347,11 +354,11 @@ class Service:
         could not be written is written later. Raises CanwharfError all the same, to be told.
         """
         self.state = new
-        self.unsaved = True
+        self.pending.dirty = True
         try:
             self._tell(telling.steps(self._bring(new, interface, targets), recovering=True))
         except Exception:
-            self.unfinished |= set(targets)
+            self.pending.removals |= set(targets)
             self.save()
             raise
         self.save()
@@ -362,9 +369,9 @@ class Service:
         try:
             self._store.save(new)
         except CanwharfError:
-            self.unsaved = True  # the very last step may have failed: write the old one back
+            self.pending.dirty = True  # the very last step may have failed: write the old one back
             raise
-        self.unsaved = False
+        self.pending.dirty = False
 
     def _understood(self, network: str, given: Mapping[str, object]) -> Mapping[str, object]:
         """The options of a network that is there already, but for those that nobody knows."""

@@ -96,11 +96,11 @@ def ignored(network: str, given: Mapping[str, object], strange: Collection[str])
         yield Event(events.OPTIONS_IGNORED, fields)
 
 
-def absent(done: Plan, unjoined: Collection[str]) -> Iterator[Event]:
+def absent(done: Plan, created: Collection[str]) -> Iterator[Event]:
     """The endpoints that a plan left out and that were once there: others have not joined yet."""
     for port in done.absent:
         owner = parse_alias(port.alias)
-        if isinstance(owner, EndpointAlias) and owner.endpoint not in unjoined:
+        if isinstance(owner, EndpointAlias) and owner.endpoint not in created:
             fields = {
                 "network": owner.network,
                 "endpoint": owner.endpoint,
