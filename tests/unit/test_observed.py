@@ -66,6 +66,9 @@ def test_a_name_that_passed_to_another_link_stays_with_it() -> None:
 def test_a_link_under_the_index_of_one_that_went_was_not_renamed() -> None:
     """Or rules of somebody else's would be deleted as left behind by a bus interface."""
     ours = Link(1, "vcan0", alias="canwharf canwharf bus")
-    assert Observed([Link(1, "can7")], before=Observed([ours])).former.get("vcan0", set()) == set()
-    renamed = Observed([ours._replace(name="old")], before=Observed([ours]))
+    observed = Observed([ours])
+    observed.renew([Link(1, "can7")], ())
+    assert observed.former.get("vcan0", set()) == set()
+    renamed = Observed([ours])
+    renamed.renew([ours._replace(name="old")], ())
     assert renamed.former["vcan0"] == {1}

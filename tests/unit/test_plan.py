@@ -21,6 +21,7 @@ from canwharf.bus.plan import (
     MakePair,
     Plan,
     ReplaceRule,
+    Scope,
     Step,
     plan,
 )
@@ -97,7 +98,7 @@ class Case(NamedTuple):
 
     def plan(self, host: Host, targets: set[str] | None = None) -> Plan:
         wanted = self.everything() if targets is None else targets
-        return plan(DRIVER, self.buses(), host.view(), wanted, self.joining)
+        return plan(DRIVER, self.buses(), host.view(), Scope(wanted, self.joining))
 
 
 @st.composite
@@ -219,7 +220,7 @@ def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.Data
         return
     joining = data.draw(st.sampled_from(endpoints)).name
     (bus,) = [bus for bus in case.buses() if joining in {port.name for port in bus.endpoints}]
-    planned = plan(DRIVER, [bus], case.host.view(), {joining}, {joining: None})
+    planned = plan(DRIVER, [bus], case.host.view(), Scope({joining}, {joining: None}))
     after = case.host.after(planned.steps)
     made = {step.port.name for step in planned.steps if isinstance(step, MakeBus | MakePair)}
     whole = bus.interface.name in made
@@ -232,7 +233,7 @@ def test_a_join_touches_only_what_begins_or_ends_at_it(case: Case, data: st.Data
             case _:
                 assert not isinstance(step, DeleteLink)
     assert made <= {joining, bus.interface.name}
-    assert plan(DRIVER, [bus], after.view(), {joining}, {joining: None}).steps == ()
+    assert plan(DRIVER, [bus], after.view(), Scope({joining}, {joining: None})).steps == ()
     own = after.named(joining)
     assert own is not None
     for port in (bus.interface, *bus.endpoints):

@@ -160,7 +160,7 @@ def test_each_kind_of_step_is_in_the_sum() -> None:
 
 def test_an_endpoint_that_the_state_forgot_is_taken_over(busy: Daemon) -> None:
     """And is on disk then."""
-    busy.service.change(busy.service.state.without_endpoint("n1", "e2"))
+    busy.service._write(busy.service.state.without_endpoint("n1", "e2"))
     assert words.changes(rehearsed(busy)) == ["take over endpoint e2"]
     assert "e2" not in busy.service.state.endpoints()
     assert synced(busy) == {"Changes": ["take over endpoint e2"], "Faults": []}

@@ -61,9 +61,7 @@ def dry_run(
     reconciler = _DryRunReconciler(requests, _Silence(), state.driver)
     reconciler.seen = seen
     if served:
-        before = Observed(seen.links)
-        before.seen_up.update(found.ifindex for found in before.links())
-        reconciler.remember(before)
+        reconciler.mark_seen_up()
     service = Service(state, store, reconciler, lambda _event: None)
     outcome = Maintenance(service, reconciler, lambda: None).sync()
     return DryRun(service.state, outcome)
@@ -84,11 +82,12 @@ class _DryRunReconciler(Reconciler):
     def _snapshot(self) -> Snapshot:
         return self.seen
 
-    def remember(self, view: Observed) -> None:
-        """What it should know from before."""
-        self._last = view
+    def mark_seen_up(self) -> None:
+        """Every link was up once: one that is down was taken down by somebody."""
+        observed = self.observe()
+        observed.seen_up.update(found.ifindex for found in observed.links())
 
-    def _apply(self, steps: Sequence[Step], view: Observed) -> None:
+    def _send_steps(self, steps: Sequence[Step], observed: Observed) -> None:
         pass
 
 

@@ -25,7 +25,8 @@ from typing import NamedTuple
 from canwharf.bus import adapter, events, interfaces
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus
-from canwharf.bus.plan import AddRule, Step
+from canwharf.bus.observed import Observed
+from canwharf.bus.plan import AddRule, Scope, Step
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Ask, Service
 from canwharf.errors import CanwharfError
@@ -147,10 +148,9 @@ class Maintenance:
         buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
         wanted = {port.name for bus in buses for port in bus.ports}
         try:
-            nobodys = (
-                interfaces.unused(self._reconciler.observe()) | self._service.pending.removals
-            ) - wanted
-            removed = self._service.change(state, targets=nobodys)
+            observed = self._reconciler.observe()
+            surplus = (interfaces.unused(observed) | self._service.pending.removals) - wanted
+            removed = self._service.change(state, observed, "", Scope(surplus))
             done = done.plus(Outcome(steps=removed.steps))
         except CanwharfError as error:
             self._service.say(events.LEFTOVERS_NOT_REMOVED, error=str(error))
@@ -194,9 +194,10 @@ class Maintenance:
         last = touched & {interface} if bus.physical else frozenset[str]()
         steps: list[Step] = []
         try:
+            observed = self._reconciler.observe()
             for targets in filter(None, (touched - last, last)):
-                steps += self._service.change(state, interface, targets).steps
-            self._complain(bus)
+                steps += self._service.change(state, observed, interface, Scope(targets)).steps
+            self._complain(bus, observed)
         except CanwharfError as error:
             fields = {"interface": interface, "error": str(error)}
             self._service.say(events.BUS_NOT_REPAIRED, **fields)
@@ -207,10 +208,10 @@ class Maintenance:
                 self._service.say(events.RULES_RESTORED, interface=interface, rules=str(added))
         return Outcome(steps=tuple(steps))
 
-    def _complain(self, bus: Bus) -> None:
-        """Say what is wrong with an adapter, once. Raises KernelError."""
+    def _complain(self, bus: Bus, observed: Observed) -> None:
+        """Say what is wrong with an adapter, once."""
         interface = bus.interface.name
-        complaint = adapter.complaint(bus, self._reconciler.observe())
+        complaint = adapter.complaint(bus, observed)
         if complaint and self._complaints.get(interface) != complaint:
             self._service.say(complaint.type, **complaint.fields)
         self._complaints[interface] = complaint

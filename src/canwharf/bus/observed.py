@@ -2,9 +2,9 @@
 
 Rules:
 
-- A view starts with a full look at the kernel and is then kept up to date: with what we applied
-  ourselves, and with the kernel's announcements. It is thrown away, and a new look taken, as
-  soon as there is doubt (a failed batch, lost announcements).
+- It starts with a full look at the kernel and is then kept up to date: with what we applied
+  ourselves, and with the kernel's announcements. After a failed batch or lost announcements it
+  is renewed by another full look.
 - Rules are told by interface index and go with either of their interfaces, as in the kernel.
 - It remembers which links it has seen up: an adapter that was up and is down now was taken down
   by somebody, one that never was waits for us. And which are about to move into a container.
@@ -26,16 +26,12 @@ class Observed:
     """Links by index and name, gateway rules with their number.
 
     `seen_up` are the indexes of links that were up, `moved` of those that an engine was told to
-    take and that have not left since, `former` of those that had a name once; all of them also
-    of earlier views.
+    take and that have not left since, `former` of those that had a name once: none of which the
+    kernel tells, so that they are kept when all else is renewed.
     """
 
     def __init__(
-        self,
-        links: Iterable[Link] = (),
-        rules: Iterable[Rule] = (),
-        before: Observed | None = None,
-        driver: str = "",
+        self, links: Iterable[Link] = (), rules: Iterable[Rule] = (), driver: str = ""
     ) -> None:
         self.driver = driver
         self.seen_up: set[int] = set()
@@ -46,17 +42,19 @@ class Observed:
         self._made_as: dict[str, int] = {}  # of host ends that have another name now
         # source -> destination -> the rules from one to the other, equal ones as often as they are
         self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
+        self.renew(links, rules)
+
+    def renew(self, links: Iterable[Link], rules: Iterable[Rule]) -> None:
+        """These are all links and rules that there are now."""
+        before = self._links
+        self._links, self._names, self._made_as, self._rules = {}, {}, {}, {}
         for link in links:
             self.put(link)
+            self._remember(before.get(link.ifindex), link)
         for rule in rules:
             self.add(rule)
-        if before is not None:
-            self.seen_up |= self._links.keys() & before.seen_up
-            self.moved |= self._links.keys() & before.moved
-            for name, indexes in before.former.items():
-                self.former[name] = indexes & self._links.keys()
-            for link in self._links.values():
-                self._remember(before.at(link.ifindex), link)
+        for indexes in (self.seen_up, self.moved, *self.former.values()):
+            indexes.intersection_update(self._links)
 
     def link(self, name: str) -> Link | None:
         """The link of this name."""

@@ -1,10 +1,10 @@
 """The difference between what should be and what is, as ordered steps. Pure.
 
-Theory of operation. A plan is always for a few ports, its focus: the endpoint that joins or
+Theory of operation. A plan is always for a few ports, its targets: the endpoint that joins or
 leaves, or all of them. Only they are made, brought up or deleted, and only rules that begin or
 end at one of them are looked at, so that a Join costs what its own endpoint costs, however
 large the bus. There is no other way to act: a call, its undoing and a recovery differ in
-nothing but the state and the focus that they plan for.
+nothing but the state and the targets that they plan for.
 
 Rules:
 
@@ -142,8 +142,17 @@ RuleStep = AddRule | ReplaceRule | DeleteRule
 Step = DeleteLink | MakeBus | MakePair | BringUp | Configure | TakeDown | Rename | RuleStep
 
 
-Joining = Mapping[str, Target | None]
-NOBODY: Joining = {}
+class Scope(NamedTuple):
+    """What a plan is about: all else is left as it is.
+
+    `targets` names the ports to look at. `pairs` names the endpoints' ports whose pair is to be
+    made if it is missing, and where its other end belongs if that is known. `adapter` is the one
+    that a call is about: it is set up although somebody took it down.
+    """
+
+    targets: Collection[str]
+    pairs: Mapping[str, Target | None] = {}
+    adapter: str = ""
 
 
 class Plan(NamedTuple):
@@ -172,19 +181,16 @@ def plan(
     driver: str,
     buses: Iterable[Bus],
     view: Observed,
-    targets: Collection[str],
-    joining: Joining = NOBODY,
+    scope: Scope,
 ) -> Plan:
     """What to do so that these buses are as they should be.
 
-    `focus` names the ports to look at; what is in the focus and on none of `buses` should not be
-    there. `joining` names the endpoints' ports whose pair is to be made if it is missing, and
-    where its other end belongs if that is known. Raises ConflictError.
+    A target that is on none of `buses` should not be there. Raises ConflictError.
     """
     buses = list(buses)
     wanted = {port.name for bus in buses for port in bus.ports}
     steps: list[Step] = []
-    for name in targets:
+    for name in scope.targets:
         link = view.link(name)
         if name in wanted:
             continue
@@ -197,25 +203,25 @@ def plan(
     absent: list[Port] = []
     rules: list[Step] = []
     for bus in buses:
-        made, members, missing = _members(driver, bus, view, targets, joining)
+        made, members, missing = _members(driver, bus, view, scope)
         steps += made
         absent += missing
         whole = any(isinstance(step, MakeBus) for step in made)
-        if bus.interface.name in targets:
+        if bus.interface.name in scope.targets:
             rules += _left_behind(bus, members, view)
-        rules += _mesh(bus, members, view, None if whole else targets)
+        rules += _mesh(bus, members, view, None if whole else scope.targets)
     return Plan((*steps, *rules), tuple(absent))
 
 
 def _members(
-    driver: str, bus: Bus, view: Observed, targets: Collection[str], joining: Joining
+    driver: str, bus: Bus, view: Observed, scope: Scope
 ) -> tuple[list[Step], list[_Member], list[Port]]:
     """The steps that make ports, the ports to be meshed, and those that are left out."""
     steps: list[Step] = []
     members: list[_Member] = []
     absent: list[Port] = []
     if bus.physical:
-        steps, member = _adapter(bus, view, targets, joining)
+        steps, member = _adapter(bus, view, scope)
         members += [member] if member else []
         absent += [] if member else [bus.interface]
     for port in bus.endpoints if bus.physical else bus.ports:
@@ -224,20 +230,24 @@ def _members(
         if port is bus.interface:
             usable, makeable = link is not None and link.can, link is None
         else:
-            usable, makeable = ours and _same(link, port), port.name in joining
+            usable, makeable = ours and _same(link, port), port.name in scope.pairs
             if link and makeable and not usable:
                 raise _taken(link)
-            if link and usable and joining.get(port.name):
+            if link and usable and scope.pairs.get(port.name):
                 steps.append(DeleteLink(link))
                 usable = False
         if not usable and not makeable:
             absent.append(port)
         elif not usable:
-            steps.append(MakeBus(port) if port is bus.interface else _pair(port, joining))
+            steps.append(
+                MakeBus(port)
+                if port is bus.interface
+                else MakePair(port, scope.pairs.get(port.name))
+            )
             members.append(_Member(port, None))
         else:
             members.append(_Member(port, link))
-            if link and ours and port.name in targets and not _as_wanted(link, port):
+            if link and ours and port.name in scope.targets and not _as_wanted(link, port):
                 steps.append(BringUp(port, link))
     return steps, members, absent
 
@@ -249,19 +259,14 @@ def _taken(link: Link) -> ConflictError:
     )
 
 
-def _pair(port: Port, joining: Joining) -> MakePair:
-    return MakePair(port, joining.get(port.name))
-
-
-def _adapter(
-    bus: Bus, view: Observed, targets: Collection[str], joining: Joining
-) -> tuple[list[Step], _Member | None]:
+def _adapter(bus: Bus, view: Observed, scope: Scope) -> tuple[list[Step], _Member | None]:
     """The steps that set up the adapter of a physical bus, and its place in the mesh, if any."""
     port = bus.interface
     link = adapter.link_of(bus, view)
     if link is None:
         return _back(bus, view), None
-    setup = _setup(bus, link, view, port.name in joining) if port.name in targets else None
+    requested = port.name == scope.adapter
+    setup = _setup(bus, link, view, requested) if port.name in scope.targets else None
     if setup is None:
         return [], _Member(port, link, adapter=True)
     ours = bus.adapter.moved or not link.alias  # an alias of somebody's is left on
@@ -269,20 +274,20 @@ def _adapter(
     return [step], _Member(port, link, True, setup)
 
 
-def _setup(bus: Bus, link: Link, view: Observed, asked: bool) -> CanSettings | None:
+def _setup(bus: Bus, link: Link, view: Observed, requested: bool) -> CanSettings | None:
     """What an adapter is to get now: settings, nothing but its alias, or None: leave it alone.
 
-    `asked` says that this is a call about the adapter itself.
+    `requested` says that this is a call about the adapter itself.
     """
     setup, moved = bus.adapter.setup, bus.adapter.moved
     if link.up:
         differs = link.controller and can.differences(setup.sure, link.controller, link.txqueuelen)
         wanted = bool(differs) and bus.adapter.force
     else:
-        wanted = asked or not (moved or link.ifindex in view.seen_up)
+        wanted = requested or not (moved or link.ifindex in view.seen_up)
     if wanted and setup != CanSettings():
         return setup
-    return CanSettings() if moved and asked and link.alias != bus.interface.alias else None
+    return CanSettings() if moved and requested and link.alias != bus.interface.alias else None
 
 
 def _back(bus: Bus, view: Observed) -> list[Step]:
@@ -334,7 +339,7 @@ def _as_wanted(link: Link, port: Port) -> bool:
 def _mesh(
     bus: Bus, members: list[_Member], view: Observed, targets: Collection[str] | None
 ) -> Iterator[RuleStep]:
-    """The rules that are missing or surplus, as far as the focus reaches (None: everywhere)."""
+    """The rules that are missing or surplus, of these targets (None: all)."""
     done: set[str] = set()  # every pair of members is looked at once, in both directions
     for member in members:
         if targets is not None and member.port.name not in targets:

@@ -1,16 +1,16 @@
 """Observe, plan, apply: the one way in which anything in the kernel is changed.
 
-Theory of operation. The first call takes a full look at the kernel; from then on the view is
-kept current by what is applied here and by the kernel's link announcements, which are taken
-before each plan. A plan is applied in two sends: one deletes and makes links, and its answers
-tell the indexes of what was made; the other brings those up, gives them their alias, and sets
-the rules.
+Theory of operation. A call observes once, asks its questions of what it has observed, and applies
+the plan that follows. The first time this is a full look at the kernel; from then on it is kept
+current by what is applied here and by the kernel's link announcements, which `observe` takes. A
+plan is applied in two sends: one deletes and makes links, and its answers tell the indexes of what
+was made; the other brings those up, gives them their alias, and sets the rules.
 
 Rules:
 
-- After any failure, and after lost announcements, the view is thrown away: the next call looks
-  again, and `changes` says that anything may have changed. Undoing is planning for the old state;
-  there is no undo list to get wrong.
+- After any failure, and after lost announcements, what was observed is in doubt: the next call
+  looks again, and `changes` says that anything may have changed. Undoing is planning for the old
+  state; there is no undo list to get wrong.
 - Where something went away between the look and the act (ENODEV), both are done once more.
 - Every step that was applied is reported to the caller; nothing is printed here.
 """
@@ -18,7 +18,7 @@ Rules:
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from canwharf.bus import adapter
@@ -26,18 +26,18 @@ from canwharf.bus.model import Bus, Port, Target
 from canwharf.bus.naming import AdapterAlias, group_of, parse_alias
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
-    NOBODY,
     AddRule,
     BringUp,
     Configure,
     DeleteLink,
     DeleteRule,
-    Joining,
     MakeBus,
     MakePair,
     Plan,
     Rename,
     ReplaceRule,
+    RuleStep,
+    Scope,
     Step,
     TakeDown,
     plan,
@@ -66,31 +66,37 @@ class Reconciler:
         self._requests = requests
         self._announcements = announcements
         self._driver = driver
-        self._view: Observed | None = None
+        self._observed = Observed(driver=driver)
+        self._current = False  # whether what is observed is true
         self._changed: set[str] = set()
-        self._doubt = True
-        self._last: Observed | None = None  # the last that there was
+        self._anything = True  # may have changed
 
-    def bring(
-        self,
-        buses: Iterable[Bus],
-        targets: Collection[str],
-        joining: Joining = NOBODY,
-    ) -> Plan:
-        """Make it so, as far as the focus reaches (see `bus.plan`); what was done.
+    def observe(self) -> Observed:
+        """The kernel as it is now; always the same object. Raises KernelError."""
+        self._catch_up()
+        if not self._current:
+            # Announcements that come during the look repeat what it finds, and do no harm.
+            links, entries = self._snapshot()
+            self._observed.renew(links, (entry.rule for entry in entries if entry.plain))
+            self._current = True
+        return self._observed
 
-        Raises KernelError, and some steps may have been applied by then; or ConflictError, and
-        none was.
+    def apply(self, buses: Iterable[Bus], observed: Observed, scope: Scope) -> Plan:
+        """Bring the kernel to where these buses should be, within the scope; what was done.
+
+        `observed` is what `observe` gave in this call. Raises KernelError, and some steps may have
+        been applied by then; or ConflictError, and none was.
         """
         buses = list(buses)
         for attempt in range(_ATTEMPTS):
-            view = self.observe()
-            planned = plan(self._driver, buses, view, targets, joining)
+            if not self._current:
+                observed = self.observe()
+            planned = plan(self._driver, buses, observed, scope)
             try:
-                self._apply(planned.steps, view)
+                self._send_steps(planned.steps, observed)
             except KernelError as error:
                 self.invalidate()
-                # Somebody else's container died between our look and our act: look again.
+                # A container ended between our look and our act: look again.
                 if error.errno == errno.ENODEV and attempt + 1 < _ATTEMPTS:
                     continue
                 raise
@@ -100,16 +106,6 @@ class Reconciler:
             break
         return planned
 
-    def observe(self) -> Observed:
-        """The kernel as it is now. Raises KernelError."""
-        self._catch_up()
-        if self._view is None:
-            # Announcements that come during the look repeat what it finds, and do no harm.
-            links, entries = self._snapshot()
-            rules = (entry.rule for entry in entries if entry.plain)
-            self._view = self._last = Observed(links, rules, self._last, self._driver)
-        return self._view
-
     def _snapshot(self) -> tuple[Iterable[Link], Iterable[Entry]]:
         return link.links(self._requests), gateway.entries(self._requests)
 
@@ -117,46 +113,46 @@ class Reconciler:
         """What changed in the kernel without our doing since this was last asked."""
         self._catch_up()
         names, self._changed = frozenset(self._changed), set()
-        anything, self._doubt = self._doubt, False
+        anything, self._anything = self._anything, False
         return Changed(names, anything)
 
     def invalidate(self) -> None:
         """Look at the kernel anew the next time: anything may have changed."""
-        self._view = None
-        self._doubt = True
+        self._current = False
+        self._anything = True
 
     def _catch_up(self) -> None:
-        """Take the kernel's announcements into the view."""
+        """Take the kernel's announcements into what is observed."""
         announced = None
         while announced is None:
             try:
                 announced = self._announcements.take()
             except NetlinkOverrunError:
                 self.invalidate()  # and take what is left, lest it be taken for news after the look
-        if self._view is not None:
-            self._fold(announced, self._view)
+        if self._current:
+            self._fold(announced, self._observed)
 
-    def _fold(self, announced: Iterable[Message], view: Observed) -> None:
+    def _fold(self, announced: Iterable[Message], observed: Observed) -> None:
         before: dict[int, Link | None] = {}
         last: dict[int, Message] = {}  # a link that is made or moved is announced several times
         for message in announced:
             index = link.announced(message)
             if not index:
                 continue
-            before.setdefault(index, view.at(index))
+            before.setdefault(index, observed.at(index))
             if message.type == uapi.RTM_NEWLINK:
                 last[index] = message
                 continue
             last.pop(index, None)
-            if gone := view.drop(index):
+            if gone := observed.drop(index):
                 # Even if it comes back under the same index: its rules do not.
-                self._changed.update(view.names(gone))
+                self._changed.update(observed.names(gone))
         for message in last.values():
-            view.put(link.parse(message))
+            observed.put(link.parse(message))
         for index, old in before.items():
-            new = view.at(index)
+            new = observed.at(index)
             if _as_planned(old) != _as_planned(new):
-                self._changed.update(*(view.names(each) for each in (old, new) if each))
+                self._changed.update(*(observed.names(each) for each in (old, new) if each))
             match parse_alias(new.alias if new else ""):
                 case AdapterAlias(driver, name) if driver == self._driver:
                     self._changed.add(name)  # it is back, under whatever name
@@ -169,16 +165,16 @@ class Reconciler:
         answers = map(link.parse, self._requests.batch([link.get(name)]))
         return next((each for each in answers if each.name == name), None)
 
-    def _apply(self, steps: Sequence[Step], view: Observed) -> None:
-        claims = self._make(steps, view)
-        batch = [link.claim(made.ifindex, made.name, port.alias) for port, made in claims]
+    def _send_steps(self, steps: Sequence[Step], observed: Observed) -> None:
+        ready = self._make_links(steps, observed)
+        indexes = _indexes(steps, observed)
+        batch = [link.claim(made.ifindex, made.name, port.alias) for port, made in ready]
         added: list[Rule] = []
         removed: list[Rule] = []
         for step in sorted(steps, key=_newest_first):
             match step:
                 case AddRule(source, destination, frames, echo):
-                    ends = _index(view, source), _index(view, destination)
-                    added.append(Rule(*ends, frames, echo))
+                    added.append(Rule(indexes[source], indexes[destination], frames, echo))
                     batch.append(gateway.add(added[-1], f"{source} -> {destination}"))
                 case ReplaceRule(rule, new, source, destination):
                     removed.append(rule)
@@ -189,42 +185,43 @@ class Reconciler:
                     batch.append(gateway.delete(rule, f"{source} -> {destination}"))
         if batch:
             self._requests.batch(batch)
-        for port, made in claims:
-            now = view.at(made.ifindex) or made
-            view.put(now._replace(up=True, alias=port.alias))
+        for port, made in ready:
+            now = observed.at(made.ifindex) or made
+            observed.put(now._replace(up=True, alias=port.alias))
         for rule in removed:
-            view.remove(rule)
+            observed.remove(rule)
         for rule in added:
-            view.add(rule)
+            observed.add(rule)
 
-    def _make(self, steps: Sequence[Step], view: Observed) -> list[tuple[Port, Link]]:
+    def _make_links(self, steps: Sequence[Step], observed: Observed) -> list[tuple[Port, Link]]:
         """Delete, make and set up links; those that are now to be brought up and given an alias."""
         group = group_of(self._driver)
         batch: list[Request] = []
         names: list[str] = []  # of the links to be looked at afterwards
         for step in steps:
-            asked, touched = _making(step, group)
-            batch += asked
-            names += touched
-        claims = [(step.port, step.link) for step in steps if isinstance(step, BringUp)]
+            if not isinstance(step, RuleStep):
+                requests, touched = _making(step, group)
+                batch += requests
+                names += touched
+        ready = [(step.port, step.link) for step in steps if isinstance(step, BringUp)]
         if not batch:
-            return claims
+            return ready
         answers = self._requests.batch(batch + [link.get(name) for name in names])
         gone = [step.link for step in steps if isinstance(step, DeleteLink)]
         for found in gone:
-            view.drop(found.ifindex)
+            observed.drop(found.ifindex)
         if gone and names:
             # What was made may have the index of what went: its end must not be taken for news
             # when there are rules again.
             self._catch_up()
         for answer in answers:
-            view.put(link.parse(answer))
+            observed.put(link.parse(answer))
         made = [
-            (step.port, view.link(step.port.name))
+            (step.port, observed.link(step.port.name))
             for step in steps
             if isinstance(step, MakeBus | MakePair)
         ]
-        return claims + [(port, new) for port, new in made if new is not None]
+        return ready + [(port, new) for port, new in made if new is not None]
 
 
 def _as_planned(found: Link | None) -> Link | None:
@@ -273,9 +270,14 @@ def _newest_first(step: Step) -> int:
     return -max(step.rule[:2]) if isinstance(step, ReplaceRule) else 0
 
 
-def _index(view: Observed, name: str) -> int:
-    found = view.link(name)
-    if found is None:
-        reason = "it went away while its gateway rules were being made"
-        raise KernelError("find", f"interface {name}", errno.ENODEV, reason)
-    return found.ifindex
+def _indexes(steps: Iterable[Step], observed: Observed) -> dict[str, int]:
+    """The indexes of the interfaces that rules are to be added to. Raises KernelError."""
+    indexes = {}
+    rules = [step for step in steps if isinstance(step, AddRule)]
+    for name in {name: None for rule in rules for name in (rule.source, rule.destination)}:
+        found = observed.link(name)
+        if found is None:
+            reason = "it went away while its gateway rules were being made"
+            raise KernelError("find", f"interface {name}", errno.ENODEV, reason)
+        indexes[name] = found.ifindex
+    return indexes

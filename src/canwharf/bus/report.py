@@ -33,6 +33,7 @@ from canwharf.bus.plan import (
     AddRule,
     DeleteRule,
     ReplaceRule,
+    Scope,
     Step,
     plan,
 )
@@ -307,7 +308,8 @@ def _gaps(
     # A port is planned for by the name that it was made with.
     called = {each.name: (view.link(each.name) or each).name for each in bus.ports}
     well = {each.interface for each in there if not each.fault}
-    for step in plan(driver, [bus], view, [each.name for each in bus.ports]).steps:
+    scope = Scope([each.name for each in bus.ports])
+    for step in plan(driver, [bus], view, scope).steps:
         missing = isinstance(step, AddRule)
         surplus = isinstance(step, DeleteRule | ReplaceRule) and multiplies(step, max_hops)
         if isinstance(step, AddRule | DeleteRule | ReplaceRule) and (missing or surplus):

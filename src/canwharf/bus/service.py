@@ -28,7 +28,8 @@ from typing import NamedTuple
 from canwharf.bus import adapter, events, interfaces, options, telling
 from canwharf.bus.events import Event, EventType, Report
 from canwharf.bus.model import Endpoint, Network, Settings, State, Target
-from canwharf.bus.plan import NOBODY, AddRule, Joining, Plan
+from canwharf.bus.observed import Observed
+from canwharf.bus.plan import AddRule, Plan, Scope
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
@@ -114,8 +115,9 @@ class Service:
         else:
             raise ConflictError(f"network {network} exists with other options")
         # An adapter that somebody took down is set up all the same: that is what was asked for.
-        asked: Joining = {settings.interface: None} if found and not found.up else NOBODY
-        self.change(new, settings.interface, {settings.interface}, asked)
+        requested = settings.interface if found and not found.up else ""
+        scope = Scope({settings.interface}, adapter=requested)
+        self.change(new, observed, settings.interface, scope)
         if known is None:
             self._tell(telling.created(new.networks[network], kind, found, given))
 
@@ -145,9 +147,11 @@ class Service:
             raise options.refuse_name(own.name)
         if unfit and not (own if own != Endpoint() else known.usual).name:
             raise ConflictError(unfit)
-        state = self._alone(known, endpoint) if known.settings.adapter.moved else self.state
+        state = self.state
+        if known.settings.adapter.moved:
+            state = self._alone(known, endpoint, self._reconciler.observe())
         if known.endpoints.get(endpoint) != own:
-            self.change(state.with_endpoint(network, endpoint, own))
+            self._write(state.with_endpoint(network, endpoint, own))
         self.pending.created.add(endpoint)
 
     def join(self, network: str, endpoint: str, namespace: str = "") -> Joined:
@@ -157,18 +161,23 @@ class Service:
         """
         known = self._network(network)
         interface = known.settings.interface
-        if fault := interfaces.bus_fault(interface, self._reconciler.observe()):
+        observed = self._reconciler.observe()
+        if fault := interfaces.bus_fault(interface, observed):
             raise ConflictError(f"cannot join the bus on {interface}: {fault}")
         if known.settings.adapter.moved:
-            return self._move_adapter(known, endpoint)
+            return self._move_adapter(known, endpoint, observed)
         called = known.called(endpoint)
         if not (called.name or self.state.has_exact(called.prefix)):
-            return self._join(known, endpoint)
-        from canwharf.bus import target  # noqa: PLC0415 (not for who gives no exact names)
+            return self._join(known, endpoint, observed)
+        from canwharf.bus import target  # noqa: PLC0415 (not where no exact name is given)
 
-        return target.target(called, namespace, lambda at: self._join(known, endpoint, at))
+        return target.target(
+            called, namespace, lambda at: self._join(known, endpoint, observed, at)
+        )
 
-    def _join(self, known: Network, endpoint: str, target: Target | None = None) -> Joined:
+    def _join(
+        self, known: Network, endpoint: str, observed: Observed, target: Target | None = None
+    ) -> Joined:
         network, interface = known.id, known.settings.interface
         port = self.state.port(known, endpoint)
         fields = {"network": network, "endpoint": endpoint, "interface": port.name}
@@ -177,47 +186,47 @@ class Service:
             self.say(events.ENDPOINT_RECREATED, **fields)
             new = new.with_endpoint(network, endpoint, Endpoint())
         self.pending.removals.discard(port.name)
-        made = target is not None or self._reconciler.observe().link(port.name) is None
+        made = target is not None or observed.link(port.name) is None
         before = self.state.without_endpoint(network, endpoint) if made else self.state
-        done = self.change(new, interface, {port.name}, {port.name: target}, before)
+        scope = Scope({port.name}, {port.name: target})
+        done = self.change(new, observed, interface, scope, before)
         if made and endpoint not in self.pending.created:
             self.say(events.PAIR_RECREATED, **fields)
         self.pending.created.discard(endpoint)
         self._tell(telling.absent(done, self.pending.created))
         bus = new.bus(interface) if known.settings.physical else None
-        if bus and (complaint := adapter.complaint(bus, self._reconciler.observe())):
+        if bus and (complaint := adapter.complaint(bus, observed)):
             self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(events.ENDPOINT_JOINED, **fields, bus=interface, rules=str(rules))
         return Joined(port.container, new.networks[network].called(endpoint).prefix, bool(target))
 
-    def _move_adapter(self, known: Network, endpoint: str) -> Joined:
+    def _move_adapter(self, known: Network, endpoint: str, observed: Observed) -> Joined:
         """Give the adapter itself to an endpoint. Raises CanwharfError."""
         interface = known.settings.interface
-        new = self._alone(known, endpoint)
+        new = self._alone(known, endpoint, observed)
         if endpoint not in known.endpoints:
             new = new.with_endpoint(known.id, endpoint, Endpoint())
         bus = new.bus(interface)
-        if bus and (fault := adapter.move_fault(bus, self._reconciler.observe())):
+        if bus and (fault := adapter.move_fault(bus, observed)):
             raise ConflictError(f"cannot move the adapter {interface}: {fault}")
-        self.change(new, interface, {interface}, {interface: None})
-        self._reconciler.observe().mark_moved(interface)
+        self.change(new, observed, interface, Scope({interface}, adapter=interface))
+        observed.mark_moved(interface)
         self.pending.created.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
         self.say(events.ADAPTER_MOVED, **fields)
         return Joined(interface, new.networks[known.id].called(endpoint).prefix)
 
-    def _alone(self, known: Network, endpoint: str) -> State:
-        """The state in which nobody else has the adapter. Raises ConflictError, KernelError.
+    def _alone(self, known: Network, endpoint: str, observed: Observed) -> State:
+        """The state in which no other endpoint has the adapter. Raises ConflictError.
 
-        Who has joined has it until it is back on the host: what an engine forgot is no claim.
+        An endpoint that has joined has it until it is back on the host: what an engine forgot is
+        no claim.
         """
         state = self.state
         interface = known.settings.interface
         for other in known.endpoints.keys() - {endpoint}:
-            if other in self.pending.created or adapter.is_moved(
-                interface, self._reconciler.observe()
-            ):
+            if other in self.pending.created or adapter.is_moved(interface, observed):
                 raise ConflictError(
                     f"the adapter {interface} is for endpoint {other} alone (can.mode=move): stop "
                     "that container, or make the network with can.mode=share"
@@ -325,26 +334,25 @@ class Service:
     def change(
         self,
         new: State,
-        interface: str = "",
-        targets: Collection[str] = (),
-        joining: Joining = NOBODY,
+        observed: Observed,
+        interface: str,
+        scope: Scope,
         before: State | None = None,
     ) -> Plan:
         """Go to a new state, in the kernel and on disk, or stay with the old one in both.
 
-        `interface` is the bus that this is about; `before` what the kernel held, where that is
-        not what the old state says. Raises CanwharfError.
+        `interface` is the bus that this is about, empty if it is none; `before` what the kernel
+        held, if that is not what the old state says. Raises CanwharfError.
         """
+        old = self.state
         try:
-            done = self._bring(new, interface, targets, joining)
+            done = self._apply(new, observed, interface, scope)
             self._write(new)
         except Exception:
-            if before is not None or new is not self.state:
-                self._undo(before or self.state, interface, targets)
+            if before is not None or new is not old:
+                self._undo(before or old, observed, interface, scope)
             raise
-        recovering = interface in self.state.interfaces()
-        self.state = new
-        self._tell(telling.steps(done, recovering))
+        self._tell(telling.steps(done, recovering=interface in old.interfaces()))
         return done
 
     def _remove(self, new: State, interface: str, targets: Collection[str]) -> None:
@@ -356,7 +364,9 @@ class Service:
         self.state = new
         self.pending.dirty = True
         try:
-            self._tell(telling.steps(self._bring(new, interface, targets), recovering=True))
+            observed = self._reconciler.observe()
+            done = self._apply(new, observed, interface, Scope(targets))
+            self._tell(telling.steps(done, recovering=True))
         except Exception:
             self.pending.removals |= set(targets)
             self.save()
@@ -364,6 +374,7 @@ class Service:
         self.save()
 
     def _write(self, new: State) -> None:
+        """Take a new state as ours, once it is on disk. Raises StateError."""
         if new is self.state:
             return
         try:
@@ -372,6 +383,7 @@ class Service:
             self.pending.dirty = True  # the very last step may have failed: write the old one back
             raise
         self.pending.dirty = False
+        self.state = new
 
     def _understood(self, network: str, given: Mapping[str, object]) -> Mapping[str, object]:
         """The options of a network that is there already, but for those that nobody knows."""
@@ -407,17 +419,15 @@ class Service:
             raise UnknownNetworkError(network, self._store.path, answered=True)
         return self.state.networks[network]
 
-    def _bring(
-        self, state: State, interface: str, targets: Collection[str], joining: Joining = NOBODY
-    ) -> Plan:
-        if not targets:
+    def _apply(self, state: State, observed: Observed, interface: str, scope: Scope) -> Plan:
+        if not scope.targets:
             return Plan((), ())
         bus = state.bus(interface)
-        return self._reconciler.bring([bus] if bus else [], targets, joining)
+        return self._reconciler.apply([bus] if bus else [], observed, scope)
 
-    def _undo(self, state: State, interface: str, targets: Collection[str]) -> None:
+    def _undo(self, state: State, observed: Observed, interface: str, scope: Scope) -> None:
         """Bring the kernel back; what cannot be undone is said, the first error goes on."""
         try:
-            self._bring(state, interface, targets)
+            self._apply(state, observed, interface, Scope(scope.targets))
         except CanwharfError as error:
             self.say(events.CALL_NOT_UNDONE, interface=interface, error=str(error))

@@ -20,6 +20,7 @@ from functools import partial
 from typing import NamedTuple
 
 from canwharf.bus import dryrun, interfaces, words
+from canwharf.bus.plan import Plan, Scope
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
 from canwharf.cli.options import Flag
@@ -164,11 +165,15 @@ def _refuse_in_use(instance: Instance) -> None:
 def _remove_interfaces(instance: Instance) -> Iterator[Act]:
     """As one act of several lines: they are removed in one send."""
     requests = Netlink()
-    idle = dryrun.idle(requests, instance.name)
-    lines = "\n".join(words.steps(idle.bring([], interfaces.unused(idle.observe())).steps))
+    lines = "\n".join(words.steps(_without_unused(dryrun.idle(requests, instance.name)).steps))
     real = Reconciler(requests, LinkEvents(), instance.name)
     if lines:
-        yield Act(lines, lines, lambda: real.bring([], interfaces.unused(real.observe())))
+        yield Act(lines, lines, lambda: _without_unused(real))
+
+
+def _without_unused(reconciler: Reconciler) -> Plan:
+    observed = reconciler.observe()
+    return reconciler.apply([], observed, Scope(interfaces.unused(observed)))
 
 
 def _remove_state(instance: Instance) -> Iterator[Act]:
