@@ -1,6 +1,6 @@
 """Random walks on the real kernel: the sequences that nobody thought of.
 
-The vocabulary is that of tests/unit/test_machine.py, which walks much further on a fake kernel.
+The vocabulary is that of tests/unit/bus/test_machine.py, which walks much further on a fake kernel.
 Each walk is told by its seed; after each step, all buses are whole and nothing is left over.
 """
 

@@ -56,7 +56,7 @@ LEFT_OUT = {
     r"can-utils (candump|cansend)|^docker logs ecu1": "needs the image; test_readme.py",
     r"can.ifname=can0": "needs Docker 28; tests/system/test_names.py",
     r"--driver-name rustyvxcan": "needs a second daemon; tests/system/test_systemd.py",
-    r"^bitbake-layers|local.conf$": "needs Yocto; tests/unit/test_packaging.py",
+    r"^bitbake-layers|local.conf$": "needs Yocto; tests/unit/packaging/test_files.py",
     r"^ip .*type can( |$)|^ip link set can0 down$": "needs an adapter; see test_adapters.py",
 }
 # Before a block runs, all is removed, and these are made: by the block's first line.

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
-# Examples that hypothesis tries for a test (tests/unit/test_machine.py takes twice as many lives of
-# a host): few after each edit; more where CI=true, which `make test` sets; thousands on request,
-# which takes half an hour: `HYPOTHESIS_PROFILE=large make unit`.
+# Examples that hypothesis tries for a test (the machine of bus/test_machine.py twice as many):
+# few after each edit; more where CI=true, which `make test` sets; thousands on request, which
+# takes half an hour: `HYPOTHESIS_PROFILE=large make unit`.
 EXAMPLES = {"small": 50, "ci": 300, "large": 5000}
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(

@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 from canwharf import __version__
+from tests import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 
 

@@ -13,8 +13,8 @@ from canwharf.bus.model import Endpoint, Network, Settings, State
 from canwharf.bus.store import Store
 from canwharf.kernel.can import CanSettings
 from canwharf.operator.doctor.checks import CHECKS
+from tests import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text()
 PATHS = set(re.findall(r"[`(]([\w./-]+(?:/|\.(?:md|py|toml|lock|yml)))[`)#]", PAGE))
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import REPOSITORY
 from tests.runner import __main__ as runner
 from tests.runner import covered, progress
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT = 60.0
 
 VERBOSE = """\

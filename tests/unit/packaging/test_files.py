@@ -17,8 +17,9 @@ from canwharf.cli.options import Argument, Option
 from canwharf.daemon.instance import usual
 from canwharf.kernel.modules import NEEDED
 from canwharf.operator.service.units import files as unit_files
+from tests import REPOSITORY
 
-PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+PACKAGING = REPOSITORY / "packaging"
 PROGRAM = "/usr/bin/canwharf"
 RECIPE = PACKAGING / f"yocto/recipes-containers/canwharf/canwharf_{__version__}.bb"
 # What of the standard library is not in Yocto's python3-core (its python3-manifest.json).

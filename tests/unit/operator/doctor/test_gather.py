@@ -17,7 +17,7 @@ from canwharf.kernel import modules
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import OK, WARN
 from tests.fake.kernel import FakeKernel
-from tests.unit.test_doctor import WELL, told
+from tests.unit.operator.doctor.test_checks import WELL, told
 
 
 def test_where_modules_stand(tmp_path: Path) -> None:
@@ -108,17 +108,18 @@ def test_a_wrapper_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "expected"),
+    ("seconds_ago", "expected"),
     [
-        (monotonic() - 600, (WARN, "failed and was started again 10 minutes ago")),
+        (600, (WARN, "failed and was started again 10 minutes ago")),
         (0, (OK, "the daemon runs")),
         (None, (OK, "the daemon runs")),
     ],
 )
 def test_one_that_dies_now_and_then_is_not_well(
-    at: float | None, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    seconds_ago: float | None, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It runs whenever somebody looks, and Docker's calls in between fail."""
+    at = seconds_ago and monotonic() - seconds_ago
     shown = {} if at is None else {"InactiveExitTimestampMonotonic": f"{at * 1e6:.0f}"}
     monkeypatch.setattr(gather, "_shown", lambda *_words: shown)
     ago = gather._failed_ago(usual("canwharf"))

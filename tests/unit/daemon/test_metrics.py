@@ -31,6 +31,7 @@ from canwharf.errors import KernelError, StartError
 from canwharf.kernel import gateway
 from canwharf.kernel.can import Controller, Statistics
 from canwharf.kernel.link import Link
+from tests import REPOSITORY
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -187,7 +188,7 @@ def test_recoveries_and_errors_by_kind(scraped: Scraped) -> None:
 
 def test_every_warning_but_those_about_options_is_a_recovery() -> None:
     """What is put right by itself is a warning in the log; docs/metrics.md names the others."""
-    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/metrics.md").read_text(encoding="utf-8")
     counted = re.search(r"what the daemon put right by itself: (.*?) and every\s+warning but", page)
     others = page.partition("warning but")[2].partition(", which are about")[0]
     assert counted
@@ -201,7 +202,7 @@ def test_every_figure_is_documented(daemon: Daemon, scraped: Scraped, kernel: Fa
     kernel.plug("can0")
     daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
     daemon.run_container("n1", "e1")
-    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/metrics.md").read_text(encoding="utf-8")
     _status, _head, body = scraped.ask()
     families = [  # whoever loads the library before the daemon's module gets these as well
         each for each in text_string_to_metric_families(body) if not each.name.endswith("_created")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from bench.page import HEADLINE, headline, written
+from tests import REPOSITORY
 
-PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
 
 
 def table(text: str) -> list[tuple[str, str, str]]:

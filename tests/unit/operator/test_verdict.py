@@ -19,8 +19,8 @@ from canwharf.operator.status import Status
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-from tests.unit.test_doctor import WELL
-from tests.unit.test_status import NAMES, busy, seen
+from tests.unit.operator.doctor.test_checks import WELL
+from tests.unit.operator.test_status import NAMES, busy, seen
 
 __all__ = ["busy"]
 

@@ -21,7 +21,7 @@ from canwharf.operator.doctor.facts import Facts, Program, Unit
 from canwharf.operator.status import Status
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-from tests.unit.test_status import seen
+from tests.unit.operator.test_status import seen
 
 WELL = Facts(
     "canwharf",
@@ -268,7 +268,7 @@ def test_what_synchronising_mends(
 
 
 def test_rules_of_others(busy: Daemon) -> None:
-    """Within a bus they double frames; others do what they say (tests/unit/test_foreign.py)."""
+    """Within a bus they double frames; others do what they say (operator/test_foreign.py)."""
     port = busy.port("n1", "e1")
 
     def disturb(kernel: FakeKernel, port: str) -> None:

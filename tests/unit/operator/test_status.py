@@ -26,6 +26,7 @@ from canwharf.operator import status as statuses
 from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status, _unused
+from tests import REPOSITORY
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -333,7 +334,7 @@ def test_what_machines_read_is_documented(busy: Daemon, kernel: FakeKernel) -> N
     told = to_dict(status)
     fields = _fields(told)
     assert {"delivery_errors", "error", "within_bus", "device", "bus_off"} <= fields
-    page = (Path(__file__).parents[2] / "docs/status.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/status.md").read_text(encoding="utf-8")
     missing = {each for each in fields if f"`{each}`" not in page}
     assert not missing
 

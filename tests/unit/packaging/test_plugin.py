@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from canwharf.docker import engine
+from tests import REPOSITORY
 
-CONFIG = json.loads((Path(__file__).parents[2] / "packaging/plugin/config.json").read_text())
+CONFIG = json.loads((REPOSITORY / "packaging/plugin/config.json").read_text())
 # On every Linux, before Docker starts.
 ALWAYS_THERE = {"/run", "/var/lib"}
 

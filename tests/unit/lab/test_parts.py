@@ -14,8 +14,7 @@ from lab import cache
 from lab.channel import Channel
 from lab.errors import CommandFailed, CommandTimeout, GuestDied, LabError
 from lab.suites import FALLBACK_MIRROR, mirror, suite_named
-
-ROOT = Path(__file__).parents[2]
+from tests import REPOSITORY
 
 DEB822 = """\
 # a comment
@@ -37,7 +36,9 @@ def line() -> Iterator[tuple[Channel, socket.socket]]:
     """A channel to an agent in a process of its own, and the agent's end of the line."""
     here, there = socket.socketpair()
     code = f"from lab.agent import Agent; Agent({there.fileno()}).serve()"
-    agent = subprocess.Popen([sys.executable, "-c", code], pass_fds=[there.fileno()], cwd=ROOT)
+    agent = subprocess.Popen(
+        [sys.executable, "-c", code], pass_fds=[there.fileno()], cwd=REPOSITORY
+    )
     channel = Channel(here, lambda when: GuestDied(f"died {when}"))
     assert channel.ready(10)
     yield channel, there

@@ -1,6 +1,6 @@
 """Whatever bytes arrive, the daemon goes on and the next caller is answered.
 
-The corpus in tests/unit/corpus/ is what the fuzzing starts from: requests of every sort, whole and
+The fuzzing starts from the files in tests/unit/daemon/corpus/: requests of every sort, whole and
 broken. An input that ever ended the daemon is added there, one file each.
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from canwharf.docker.stranded import _ASLEEP, stranded
 from canwharf.errors import UnknownNetworkError
-from tests.unit.test_engine_names import engine
+from tests.unit.docker.test_names import engine
 
 LIST = f"/containers/json?all=1&filters={_ASLEEP}"
 REFUSED = "failed to create endpoint ecu1 on network bus0: canwharf.service does not start"

@@ -15,7 +15,7 @@ from canwharf.operator.render import mermaid, svg
 from canwharf.operator.render.layout import Drawing, Line, Plug, draw
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-from tests.unit.test_status import busy, seen
+from tests.unit.operator.test_status import busy, seen
 
 __all__ = ["busy"]
 

@@ -14,6 +14,7 @@ from canwharf.kernel.modules import NEEDED
 from lab.errors import LabError
 from lab.kernel import FRAGMENT, STEPS
 from lab.root import follow
+from tests import REPOSITORY
 
 LINES = [line for line in FRAGMENT.read_text().splitlines() if line and not line.startswith("# ")]
 
@@ -63,7 +64,7 @@ follow(["sh", "-c", "trap '' INT; echo $$; exec sleep 600"], "failed", tell)
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=60,

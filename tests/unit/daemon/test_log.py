@@ -17,9 +17,10 @@ from canwharf.bus import events
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, EventType
 from canwharf.daemon import log
 from canwharf.daemon.log import reporter
+from tests import REPOSITORY
 
 SOURCE = Path(canwharf.__file__).parent
-PAGE = Path(__file__).parents[2] / "docs/logs.md"
+PAGE = REPOSITORY / "docs/logs.md"
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Our own calls to the daemon."""

@@ -1,0 +1,1 @@
+"""The daemon's loop, sockets, HTTP server, log and metrics."""

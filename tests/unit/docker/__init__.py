@@ -1,0 +1,1 @@
+"""Docker's protocol and its engine's API."""

@@ -1,0 +1,1 @@
+"""Messages and answers, byte for byte, over scripted sockets."""

@@ -1,0 +1,1 @@
+"""The doctor: the facts that it gathers, and the checks on them."""

@@ -1,0 +1,1 @@
+"""The systemd units and the program that they start."""
