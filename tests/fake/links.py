@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 from tests.fake import wire
 
+HOST = ""  # the host's namespace
+
 
 class Refusal(Exception):  # noqa: N818 - not an error yet: the request may call it harmless
     """A message that is not applied: the errno, and the extended acknowledgement's text."""

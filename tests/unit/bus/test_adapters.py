@@ -12,10 +12,11 @@ from canwharf.bus import events
 from canwharf.bus.maintain import GRACE
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
 from tests.fake import wire
+from tests.fake.answers import Crash
 from tests.fake.controllers import FakeController
 from tests.fake.daemon import Daemon
-from tests.fake.kernel import HOST, Crash, FakeKernel
-from tests.fake.links import FakeLink
+from tests.fake.kernel import FakeKernel
+from tests.fake.links import HOST, FakeLink
 
 GIVEN = {"can.interface": "can0", "can.name": "can", "can.bitrate": "500000"}
 PHYSICAL = {**GIVEN, "can.type": "physical"}

@@ -17,8 +17,9 @@ from canwharf.errors import ConflictError, KernelError, NamespaceError, OptionEr
 from canwharf.kernel import namespace
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
+from tests.fake.answers import Crash
 from tests.fake.daemon import Daemon
-from tests.fake.kernel import Crash, FakeKernel
+from tests.fake.kernel import FakeKernel
 
 IFNAME = "com.docker.network.endpoint.ifname"
 IDS = {"NetworkID": "n1", "EndpointID": "e1"}

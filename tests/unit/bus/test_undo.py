@@ -14,8 +14,9 @@ from canwharf.bus.maintain import GRACE
 from canwharf.errors import CanwharfError, KernelError, StateError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
+from tests.fake.answers import Crash
 from tests.fake.daemon import Daemon
-from tests.fake.kernel import HOST, Crash
+from tests.fake.links import HOST
 
 CALLS: dict[str, Callable[[Daemon], object]] = {
     "create_network": lambda daemon: daemon.service.create_network("n2", {"vxcan.id": "2"}),

@@ -18,8 +18,8 @@ from canwharf.operator.render.json import to_dict
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.unit.bus.test_upgrade import aged
-from tests.unit.operator.doctor.test_checks import WELL
-from tests.unit.operator.test_status import seen
+from tests.unit.operator.doctor.well import WELL
+from tests.unit.operator.seen import seen
 
 LIMIT = wire.attribute(wire.LIM_HOPS, b"\1")
 

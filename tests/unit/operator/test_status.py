@@ -4,76 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from canwharf.bus.dryrun import dry_run
-from canwharf.bus.report import Kernel, bus_reports
-from canwharf.bus.words import changes
 from canwharf.cli import main
 from canwharf.docker import names
-from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
-from canwharf.kernel import gateway, hardware, link, uapi
+from canwharf.kernel import hardware, uapi
 from canwharf.kernel.can import Controller
-from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
-from canwharf.kernel.modules import Parameters
 from canwharf.kernel.netlink import Request
 from canwharf.operator import status as statuses
 from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
-from canwharf.operator.status import Status, _unused
+from canwharf.operator.status import Status
 from tests import REPOSITORY
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-
-NAMES = Names({"n1": "bus0", "n2": "powertrain"}, {"e1": "ecu1", "e2": "ecu2"})
-
-
-def seen(
-    daemon: Daemon,
-    names: Names | None = NAMES,
-    controller: Controller | None = None,
-    devices: Mapping[str, tuple[str, str]] = {},
-) -> Status:
-    """As `status.collect` gathers it, of the fake kernel."""
-    kernel = daemon.kernel
-    links = [
-        each._replace(controller=controller) if each.name == "can0" else each
-        for each in link.links(kernel)
-    ]
-    away = {each.ifindex: Link(3, "can0") for each in links if each.peer_away}
-    state, done = dry_run(daemon.service.state, daemon.store, kernel, served=True)
-    held = Kernel(links, gateway.entries(kernel), away, kernel.max_hops)
-    reports = bus_reports(state, held, names.members if names else {})
-    return Status(
-        "canwharf",
-        412,
-        names=names,
-        reports=tuple(reports),
-        hardware=devices,
-        unused=_unused(links, reports),
-        steps=done.steps,
-        changes=tuple(changes(done)),
-        faults=done.faults,
-        parameters=Parameters(kernel.max_hops),
-    )
+from tests.unit.operator.seen import NAMES, seen
 
 
 def shown(status: Status) -> str:
     return text.render(status, terminal.plain)
-
-
-@pytest.fixture
-def busy(daemon: Daemon) -> Daemon:
-    """Two containers on one bus."""
-    daemon.service.create_network("n1", {"can.interface": "vcan0", "can.name": "can"})
-    daemon.run_container("n1", "e1")
-    daemon.run_container("n1", "e2")
-    return daemon
 
 
 def test_a_bus_as_a_picture(busy: Daemon) -> None:

@@ -19,10 +19,8 @@ from canwharf.operator.status import Status
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-from tests.unit.operator.doctor.test_checks import WELL
-from tests.unit.operator.test_status import NAMES, busy, seen
-
-__all__ = ["busy"]
+from tests.unit.operator.doctor.well import WELL
+from tests.unit.operator.seen import NAMES, seen
 
 SANDBOX = "$(docker inspect -f '{{.NetworkSettings.SandboxKey}}' ecu1)"
 Disturb = Callable[[FakeKernel, str], object]

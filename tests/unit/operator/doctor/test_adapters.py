@@ -9,8 +9,8 @@ from canwharf.kernel import gateway
 from canwharf.kernel.gateway import ERRORS, Rule
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN
 from tests.fake.daemon import Daemon
-from tests.unit.operator.doctor.test_checks import WELL, told
-from tests.unit.operator.test_status import seen
+from tests.unit.operator.doctor.well import WELL, told
+from tests.unit.operator.seen import seen
 
 
 def test_a_vcan_in_an_adapters_place(daemon: Daemon) -> None:

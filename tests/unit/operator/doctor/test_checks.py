@@ -17,35 +17,17 @@ from canwharf.kernel import modules
 from canwharf.kernel.can import Controller
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN, Finding, examine
-from canwharf.operator.doctor.facts import Facts, Program, Unit
+from canwharf.operator.doctor.facts import Facts, Program
 from canwharf.operator.status import Status
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-from tests.unit.operator.test_status import seen
+from tests.unit.operator.doctor.well import WELL, told
+from tests.unit.operator.seen import seen
 
-WELL = Facts(
-    "canwharf",
-    "/run/docker/plugins/canwharf.sock",
-    modules=dict.fromkeys(modules.NEEDED, modules.LOADED),
-    docker="28.5.2",
-    process=412,
-    listens=True,
-    units=(
-        Unit("canwharf.service", there=True, enabled=True, before_docker=True),
-        Unit("canwharf.socket", there=True, enabled=True, before_docker=True),
-    ),
-    state="/var/lib/canwharf/state.json",
-    program=Program("/usr/local/bin/canwharf", "1.0"),
-    version="1.0",
-)
 SERVICE, HELD = WELL.units or ()
 UNHELD = (SERVICE, HELD._replace(active=False))
 FAILING = (SERVICE._replace(failing="exit-code: No module named 'canwharf'"), UNHELD[1])
 NONE = tuple(unit._replace(there=False, enabled=False) for unit in WELL.units or ())
-
-
-def told(check: str, facts: Facts) -> list[Finding]:
-    return list(CHECKS[check](facts))
 
 
 def one(check: str, facts: Facts) -> tuple[str, str]:

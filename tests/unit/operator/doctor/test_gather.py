@@ -17,7 +17,7 @@ from canwharf.kernel import modules
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import OK, WARN
 from tests.fake.kernel import FakeKernel
-from tests.unit.operator.doctor.test_checks import WELL, told
+from tests.unit.operator.doctor.well import WELL, told
 
 
 def test_where_modules_stand(tmp_path: Path) -> None:

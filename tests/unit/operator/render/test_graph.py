@@ -15,9 +15,7 @@ from canwharf.operator.render import mermaid, svg
 from canwharf.operator.render.layout import Drawing, Line, Plug, draw
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
-from tests.unit.operator.test_status import busy, seen
-
-__all__ = ["busy"]
+from tests.unit.operator.seen import seen
 
 SPACE = "{http://www.w3.org/2000/svg}"
 NAMES = Names({"n1": "bus0", "n2": "bus1"}, {"e1": "ecu1", "e2": 'a <"&#> b', "e3": "ecu1"})

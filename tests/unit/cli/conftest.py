@@ -1,0 +1,34 @@
+"""Root's machine with systemd."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from canwharf.cli import install, uninstall
+from canwharf.operator.service import modules, package, portable, program, units
+from tests.unit.cli.machine import System
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
+    """Root's machine with systemd; its files are below tmp_path."""
+    made = System()
+    for module in (install, uninstall, modules):
+        monkeypatch.setattr(module, "run" if module is modules else "command", made.run)
+    monkeypatch.setattr(install, "succeeds", made.succeeds)
+    monkeypatch.setattr(install, "_BOOTED", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(modules, "FILE", str(tmp_path / "modules" / "canwharf.conf"))
+    monkeypatch.setattr(units, "_DIRECTORY", str(tmp_path / "units"))
+    monkeypatch.setattr(package, "_DIRECTORIES", ())
+    monkeypatch.setattr(portable, "wanted", lambda: False)
+    monkeypatch.setattr(portable, "FILE", str(tmp_path / "lib" / "canwharf.pyz"))
+    monkeypatch.setattr(install, "call", made.call)
+    monkeypatch.setattr(install, "_is_socket", lambda _path: made.file)
+    monkeypatch.setattr(program, "check", lambda _words: None)
+    monkeypatch.setattr(program, "words", lambda: ["/opt/canwharf/bin/canwharf"])
+    (tmp_path / "units").mkdir()
+    return made

@@ -1,0 +1,48 @@
+"""The status of a daemon over the fake kernel, as `status.collect` gathers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from canwharf.bus.dryrun import dry_run
+from canwharf.bus.report import Kernel, bus_reports
+from canwharf.bus.words import changes
+from canwharf.docker.names import Names
+from canwharf.kernel import gateway, link
+from canwharf.kernel.can import Controller
+from canwharf.kernel.link import Link
+from canwharf.kernel.modules import Parameters
+from canwharf.operator.status import Status, _unused
+from tests.fake.daemon import Daemon
+
+NAMES = Names({"n1": "bus0", "n2": "powertrain"}, {"e1": "ecu1", "e2": "ecu2"})
+
+
+def seen(
+    daemon: Daemon,
+    names: Names | None = NAMES,
+    controller: Controller | None = None,
+    devices: Mapping[str, tuple[str, str]] = {},
+) -> Status:
+    """As `status.collect` gathers it, of the fake kernel."""
+    kernel = daemon.kernel
+    links = [
+        each._replace(controller=controller) if each.name == "can0" else each
+        for each in link.links(kernel)
+    ]
+    away = {each.ifindex: Link(3, "can0") for each in links if each.peer_away}
+    state, done = dry_run(daemon.service.state, daemon.store, kernel, served=True)
+    held = Kernel(links, gateway.entries(kernel), away, kernel.max_hops)
+    reports = bus_reports(state, held, names.members if names else {})
+    return Status(
+        "canwharf",
+        412,
+        names=names,
+        reports=tuple(reports),
+        hardware=devices,
+        unused=_unused(links, reports),
+        steps=done.steps,
+        changes=tuple(changes(done)),
+        faults=done.faults,
+        parameters=Parameters(kernel.max_hops),
+    )
