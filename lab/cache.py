@@ -55,7 +55,7 @@ def entry(name: str, what: str, make: Callable[[Path], None], report: Report) ->
     done = folder() / name
     if done.exists():
         return done
-    with _locked(done.with_name(f"{name}.lock"), what, report):
+    with locked(done.with_name(f"{name}.lock"), what, report):
         if done.exists():
             return done
         begun = time.monotonic()
@@ -73,13 +73,13 @@ def entry(name: str, what: str, make: Callable[[Path], None], report: Report) ->
 
 
 @contextmanager
-def _locked(path: Path, what: str, report: Report) -> Iterator[None]:
+def locked(path: Path, what: str, report: Report) -> Iterator[None]:
     """Hold the lock file; the kernel lets go of it when the process ends, however it ends."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report(f"waiting for another process that is making {what}")
+            report(f"waiting for another process that writes {what}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -6,12 +6,9 @@ default bridge) and nothing else that changes how it treats a network driver.
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
-from lab.machine import BOOTED, Machine
+from lab.machine import Machine
 
 IMAGE = "ecu"
 
@@ -40,10 +37,7 @@ class Docker:
         """Start it; returns when it serves. CommandFailed carries its log if it does not."""
         flags = [*FLAGS, *(["--live-restore"] if self.live_restore else []), *self.flags]
         version = self._do("start", f"{timeout:g}", *flags, timeout=timeout + 15)
-        if path := os.environ.get(BOOTED):
-            row = {"suite": self.guest.suite.name, "docker": version.strip()}
-            with Path(path).open("a") as file:  # one short write, as in lab.machine
-                file.write(json.dumps(row) + "\n")
+        self.guest.write_down(docker=version.strip())
 
     def kill(self) -> None:
         """A crash: SIGKILL to the daemon, and to nothing else."""

@@ -161,7 +161,9 @@ class Machine:
         begun = time.monotonic()
         while (left := begun + boot.limit - time.monotonic()) > 0 and channel.alive:
             if channel.ready(min(left, SILENCE)):
-                self._write_down(boot, channel.greeting)
+                self.write_down(
+                    boot=boot.name, suites_kernel=boot.suites_kernel, **channel.greeting
+                )
                 return None
             if channel.alive:
                 passed = time.monotonic() - begun
@@ -170,15 +172,10 @@ class Machine:
         self.power_cut()
         return Failure(boot, died, self.console)
 
-    def _write_down(self, boot: Boot, greeting: Mapping[str, str]) -> None:
+    def write_down(self, **facts: str | bool) -> None:
         """Add a line to the list of what booted, from which a test run says what it covered."""
         if path := os.environ.get(BOOTED):
-            row = {
-                "suite": self.suite.name,
-                "boot": boot.name,
-                "suites_kernel": boot.suites_kernel,
-                **greeting,
-            }
+            row = {"suite": self.suite.name, **facts}
             with Path(path).open("a") as file:  # one short write: lines of two processes do not mix
                 file.write(json.dumps(row) + "\n")
 

@@ -96,12 +96,14 @@ def candidates(suite: Suite) -> list[Boot]:
 
 def remember(suite: Suite, boot: Boot, report: Report) -> None:
     """Keep what came up on this machine, and say so; that it cannot be kept is only told."""
-    kept = {**_recall(), _key(suite): boot.name}
     path = _file()
     aside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        aside.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-        aside.rename(path)
+        # Two machines that come up at once must both be kept.
+        with cache.locked(path.with_name(f"{path.name}.lock"), path.name, report):
+            kept = {**_recall(), _key(suite): boot.name}
+            aside.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+            aside.rename(path)
     except OSError as error:
         report(f"{suite.name}: it boots by {boot.what}; that cannot be kept: {error}")
     else:

@@ -88,7 +88,7 @@ def qemu_command(wiring: Wiring, accelerator: tuple[str, ...], report: Report) -
         *("-kernel", str(kernel / "vmlinuz"), "-initrd", str(kernel / "initrd")),
         *("-append", " ".join(words)),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
-        *_drive("root", f"file={ensure_image(wiring.root, report)},readonly=on"),
+        *_drive("root", f"file={_value(ensure_image(wiring.root, report))},readonly=on"),
         *_drive("disk", f"file=/proc/self/fd/{wiring.disk}"),
         *("-chardev", f"socket,id=line,fd={wiring.line}", "-device", "virtio-serial-pci"),
         *("-device", "virtconsole,chardev=line"),
@@ -99,6 +99,11 @@ def qemu_command(wiring: Wiring, accelerator: tuple[str, ...], report: Report) -
     ]
 
 
+def _value(path: Path) -> str:
+    """A path within a list of options, where a comma ends a value and two are one of it."""
+    return str(path).replace(",", ",,")
+
+
 def _drive(name: str, options: str) -> Iterator[str]:
     yield from ("-drive", f"if=none,id={name},format=raw,{options}")
     yield from ("-device", f"virtio-blk-pci,drive={name}")
@@ -106,7 +111,7 @@ def _drive(name: str, options: str) -> Iterator[str]:
 
 def _folder(tag: str, path: Path, *options: str) -> Iterator[str]:
     how = ",".join(("security_model=none", "multidevs=remap", *options))
-    yield from ("-fsdev", f"local,id={tag},path={path},{how}")
+    yield from ("-fsdev", f"local,id={tag},path={_value(path)},{how}")
     yield from ("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}")
 
 

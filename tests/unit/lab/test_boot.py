@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from lab import cache
 from lab.boot import Boot, Nic, Wiring, choose
 from lab.boot.death import Failure, diagnosis
 from lab.boot.uml import Uml
@@ -215,6 +218,28 @@ def test_a_cache_that_cannot_be_written_costs_no_guest(
     machine = Machine()
     assert machine.boot() == "two"
     assert "that cannot be kept" in machine.told[-1]
+
+
+def test_machines_that_come_up_at_once_are_all_kept(
+    have: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second waits until the first has written, and adds to what is there by then."""
+    strategies(have, Strategy("one"))
+    waits, told = threading.Event(), []
+
+    def report(text: str) -> None:
+        told.append(text)
+        waits.set()
+
+    with cache.locked(tmp_path / "boots.json.lock", "boots.json", print):
+        second = threading.Thread(target=choose.remember, args=(SID, Strategy("one"), report))
+        second.start()
+        assert waits.wait(10)
+        assert told == ["waiting for another process that writes boots.json"]
+        (tmp_path / "boots.json").write_text('{"trixie here": "two"}')
+    second.join(10)
+    kept = json.loads((tmp_path / "boots.json").read_text())
+    assert kept == {"trixie here": "two", choose._key(SID): "one"}
 
 
 def test_what_is_out_of_the_question_is_not_tried(have: pytest.MonkeyPatch) -> None:

@@ -131,3 +131,18 @@ def test_a_guest_with_a_cable_has_an_interface(
     assert "virtio-net-pci,netdev=nic,mac=02:00:00:00:09:01,romfile=" in command
     words = command[command.index("-append") + 1].split()
     assert {"lab_nic=eth0", "lab_address=10.9.0.1/24", "lab_host=a"} <= {*words}
+
+
+def test_a_comma_in_a_path_is_part_of_the_path(
+    wiring: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU reads `,` as the end of a value, and `,,` as a comma."""
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(qemu, "ensure_image", lambda *_: Path("/a,b/image"))
+    monkeypatch.setattr(qemu, "ensure_kernel", lambda *_: Path("/a,b/kernel"))
+    there = replace(wiring, repository=Path("/r,s"), share=Path("/t,u"))
+    command = Emulation().command(there, lambda _: None)
+    options = " ".join(command)
+    for path in ("file=/a,,b/image", "path=/r,,s", "path=/t,,u", "path=/a,,b/kernel/modules"):
+        assert f"{path}," in options
+    assert "/a,b/kernel/vmlinuz" in command  # no list of options
