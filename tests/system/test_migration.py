@@ -72,6 +72,7 @@ def test_containers_running_meanwhile(board: Board) -> None:
     """They go on as they were, and are canwharf's when they are started again."""
     with cleared(board):
         ancestor = start_ancestor(board, RUSTY, STATE)
+        board.docker.restart()  # another test may have served this name: see test_going_back
         board.sh(f"docker network create -d {RUSTY} --ipam-driver null {OPTIONS} old")
         board.container("ecu1", "old")
         board.container("ecu2", "old")
