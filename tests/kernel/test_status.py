@@ -56,7 +56,8 @@ def test_an_adapter_that_somebody_took_down(
     site.start(N)
     ip(f"link set {adapter.name} down")
     status = seen(tmp_path, netlink)
-    assert status.changes == (f"set adapter {adapter.name} up: can.bitrate=500000",)
+    line = f"set adapter {adapter.name} up: can.bitrate=500000"
+    assert [each.line for each in status.changes] == [line]
     told = text.render(status, terminal.plain)
     assert f"{adapter.name}  adapter, driver unknown, down, classic CAN, 500000 bit/s" in told
     assert "STOPPED" in told

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from canwharf.bus import adapter, events, interfaces
+from canwharf.bus import adapter, describe, events, interfaces
+from canwharf.bus.describe import Change
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus
 from canwharf.bus.observed import Observed
@@ -43,6 +44,11 @@ class Outcome(NamedTuple):
     adopted: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> list[Change]:
+        """What was done, a line each."""
+        return describe.changes(self.adopted, self.steps)
 
     def plus(self, more: Outcome) -> Outcome:
         """Both."""

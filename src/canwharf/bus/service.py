@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapter, events, interfaces, options, telling
+from canwharf.bus import adapter, describe, events, interfaces, options
 from canwharf.bus.events import Event, EventType, Report
 from canwharf.bus.model import Endpoint, Network, Settings, State, Target
 from canwharf.bus.observed import Observed
@@ -119,7 +119,7 @@ class Service:
         scope = Scope({settings.interface}, adapter=requested)
         self.change(new, observed, settings.interface, scope)
         if known is None:
-            self._tell(telling.created(new.networks[network], kind, found, given))
+            self._tell(describe.created(new.networks[network], kind, found, given))
 
     def delete_network(self, network: str) -> None:
         """Remove a network with all that is left of it. Raises CanwharfError."""
@@ -193,7 +193,7 @@ class Service:
         if made and endpoint not in self.pending.created:
             self.say(events.PAIR_RECREATED, **fields)
         self.pending.created.discard(endpoint)
-        self._tell(telling.absent(done, self.pending.created))
+        self._tell(describe.absent(done, self.pending.created))
         bus = new.bus(interface) if known.settings.physical else None
         if bus and (complaint := adapter.complaint(bus, observed)):
             self._report(complaint)
@@ -352,7 +352,7 @@ class Service:
             if before is not None or new is not old:
                 self._undo(before or old, observed, interface, scope)
             raise
-        self._tell(telling.steps(done, recovering=interface in old.interfaces()))
+        self._tell(describe.applied(done, recovering=interface in old.interfaces()))
         return done
 
     def _remove(self, new: State, interface: str, targets: Collection[str]) -> None:
@@ -366,7 +366,7 @@ class Service:
         try:
             observed = self._reconciler.observe()
             done = self._apply(new, observed, interface, Scope(targets))
-            self._tell(telling.steps(done, recovering=True))
+            self._tell(describe.applied(done, recovering=True))
         except Exception:
             self.pending.removals |= set(targets)
             self.save()
@@ -388,7 +388,7 @@ class Service:
     def _understood(self, network: str, given: Mapping[str, object]) -> Mapping[str, object]:
         """The options of a network that is there already, but for those that nobody knows."""
         strange = options.unknown(given)
-        self._tell(telling.ignored(network, given, strange))
+        self._tell(describe.ignored(network, given, strange))
         return {option: value for option, value in given.items() if option not in strange}
 
     def _typed(self, settings: Settings, kind: str) -> Settings:

@@ -11,10 +11,12 @@ Rules:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
-from canwharf.bus import words
+from canwharf.bus.describe import SORTS, Change
 from canwharf.bus.dryrun import dry_run
 from canwharf.bus.events import Event
 from canwharf.bus.maintain import Maintenance
@@ -26,7 +28,7 @@ from canwharf.cli import selection
 from canwharf.cli.options import JSON, Flag
 from canwharf.control.client import call
 from canwharf.daemon import instance
-from canwharf.errors import StateError
+from canwharf.errors import CallError, StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.render.terminal import sanitize
 
@@ -39,6 +41,7 @@ DESCRIPTION = (
 EXAMPLE = "sudo canwharf sync --dry-run"
 OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, *selection.WHICH)
 _DIFFERENCES = 3  # the exit status
+_CALL = "Canwharf.Sync"
 
 
 def run(options: Mapping[str, str]) -> int:
@@ -50,20 +53,31 @@ def run(options: Mapping[str, str]) -> int:
     served = bool(instance.process_of(driver))
     if dry:
         _state, done = dry_run(_load(store, driver), store, Netlink(), served=served)
-        changes, faults = words.changes(done), list(done.faults)
+        changes, faults = done.changes, list(done.faults)
     elif served:
-        answer = call(which.socket, "Canwharf.Sync")
-        changes, faults = _texts(answer, "Changes"), _texts(answer, "Faults")
+        changes, faults = _served(which.socket)
     else:
         changes, faults = _alone(store, driver)
     if options["json"]:
-        print(json.dumps({"dry_run": dry, "changes": changes, "errors": faults}, indent=1))
+        lines = [each.line for each in changes]
+        print(json.dumps({"dry_run": dry, "changes": lines, "errors": faults}, indent=1))
     else:
         _print(changes, faults, dry=dry)
     return 1 if faults else _DIFFERENCES if dry and changes else 0
 
 
-def _alone(store: Store, driver: str) -> tuple[list[str], list[str]]:
+def _served(socket: str) -> tuple[list[Change], list[str]]:
+    """Have the daemon do it. Raises CallError."""
+    answer: Any = call(socket, _CALL)
+    try:
+        changes = [Change(each["sort"], each["line"]) for each in answer["Changes"]]
+        return changes, list(answer["Faults"])
+    except (KeyError, TypeError) as error:
+        reason = "it was done by a daemon of another version, which answers otherwise; restart it"
+        raise CallError(_CALL, socket, reason) from error
+
+
+def _alone(store: Store, driver: str) -> tuple[list[Change], list[str]]:
     """Do it here, as no daemon runs."""
     said: list[Event] = []
     with instance.reserve(driver), ExitStack() as open_now:
@@ -76,7 +90,7 @@ def _alone(store: Store, driver: str) -> tuple[list[str], list[str]]:
         service = Service(state, store, reconciler, said.append)
         done = Maintenance(service, reconciler, lambda: None).sync()
         service.save()
-    return words.changes(done), list(done.faults)
+    return done.changes, list(done.faults)
 
 
 def _load(store: Store, driver: str) -> State:
@@ -89,24 +103,21 @@ def _load(store: Store, driver: str) -> State:
     return state
 
 
-def _print(changes: list[str], faults: list[str], *, dry: bool) -> None:
-    for line in map(sanitize, changes):
+def _print(changes: list[Change], faults: list[str], *, dry: bool) -> None:
+    for change in changes:
+        line = sanitize(change.line)
         print(f"would {line}" if dry else line)
     for line in map(sanitize, faults):
         print(f"failed: {line}")
     print(_summary(changes, faults, dry=dry))
 
 
-def _summary(changes: list[str], faults: list[str], *, dry: bool) -> str:
+def _summary(changes: list[Change], faults: list[str], *, dry: bool) -> str:
     """The last line: how much it was."""
     if not changes and not faults:
         return "nothing to do: all is as it should be"
-    done = [f"{number} {sort}" for sort, number in words.counts(changes).items() if number]
+    numbers = Counter(each.sort for each in changes)
+    done = [f"{numbers[sort]} {sort}" for sort in SORTS if numbers[sort]]
     would = "it would be: " if dry else ""
     done += [f"{len(faults)} failed"] if faults else []
     return would + ", ".join(done)
-
-
-def _texts(answer: Mapping[str, object], field: str) -> list[str]:
-    told = answer.get(field)
-    return [str(each) for each in told] if isinstance(told, list) else []

@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from canwharf.bus import dryrun, interfaces, words
+from canwharf.bus import describe, dryrun, interfaces
 from canwharf.bus.plan import Plan, Scope
 from canwharf.bus.reconcile import Reconciler
 from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
@@ -165,7 +165,8 @@ def _refuse_in_use(instance: Instance) -> None:
 def _remove_interfaces(instance: Instance) -> Iterator[Act]:
     """As one act of several lines: they are removed in one send."""
     requests = Netlink()
-    lines = "\n".join(words.steps(_without_unused(dryrun.idle(requests, instance.name)).steps))
+    planned = _without_unused(dryrun.idle(requests, instance.name)).steps
+    lines = "\n".join(each.line for each in describe.changes((), planned))
     real = Reconciler(requests, LinkEvents(), instance.name)
     if lines:
         yield Act(lines, lines, lambda: _without_unused(real))

@@ -21,11 +21,10 @@ def table(
     """
 
     def synchronize(_content: Mapping[str, object]) -> dict[str, object]:
-        from canwharf.bus import words  # noqa: PLC0415 (Docker never asks for this)
-
         done = sync()
         service.save()
-        return {"Changes": words.changes(done), "Faults": list(done.faults)}
+        changes = [each._asdict() for each in done.changes]
+        return {"Changes": changes, "Faults": list(done.faults)}
 
     return {
         "/Canwharf.Sync": synchronize,

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import dryrun, words
+from canwharf.bus import describe, dryrun
+from canwharf.bus.describe import Change
 from canwharf.bus.model import State
 from canwharf.bus.naming import EndpointAlias, parse_alias
 from canwharf.bus.plan import Step
@@ -36,9 +37,9 @@ class Status(NamedTuple):
     `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `write_fault`
     why it could not be written now (empty if it could), `names` None where Docker does not answer;
     `hardware` is driver and device of each adapter's interface; `unused` are the adapters that are
-    on no bus; `steps` are what a recovery would do, `changes` the same in words; `parameters` are
-    those of the kernel's modules; `where` are the options with which a command of ours finds the
-    same daemon and state.
+    on no bus; `adopted` are the endpoints that a recovery would adopt, `steps` what it would do,
+    `faults` what it could not do; `parameters` are those of the kernel's modules; `where` are the
+    options with which a command of ours finds the same daemon and state.
     """
 
     driver: str
@@ -48,8 +49,8 @@ class Status(NamedTuple):
     reports: tuple[BusReport, ...] = ()
     hardware: Mapping[str, tuple[str, str]] = {}
     unused: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
-    changes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     write_fault: str = ""
     parameters: Parameters = Parameters()
@@ -81,8 +82,13 @@ class Status(NamedTuple):
             there = ", ".join(each.interface for each in self.reports) or "none"
             raise CanwharfError(f"there is no bus {bus}; there are: {there}")
         names = {each.interface for report in found for each in report.members}
-        steps = tuple(each for each in self.steps if words.touched(each) & names)
-        return self._replace(reports=found, steps=steps, changes=tuple(words.steps(steps)))
+        steps = tuple(each for each in self.steps if describe.touched(each) & names)
+        return self._replace(reports=found, adopted=(), steps=steps)
+
+    @property
+    def changes(self) -> list[Change]:
+        """What a recovery would change, in lines."""
+        return describe.changes(self.adopted, self.steps)
 
     @property
     def blind(self) -> bool:
@@ -129,8 +135,8 @@ def collect(socket: str, directory: str, requests: Requests) -> Status:
             each.interface: hardware.driver_of(each.interface) for each in reports if each.adapter
         },
         unused=_unused(held.links, reports),
+        adopted=outcome.adopted,
         steps=outcome.steps,
-        changes=tuple(words.changes(outcome)),
         faults=outcome.faults,
     )
 

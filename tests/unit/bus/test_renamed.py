@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from canwharf.bus import events, words
+from canwharf.bus import events
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -89,7 +89,7 @@ def test_a_sync_does_not_call_a_rule_doubled_that_was_left_behind(daemon: Daemon
     daemon.run_container("n1", "e1")
     daemon.maintenance.repair()
     rename(kernel, "can0", "can7")
-    told = words.changes(daemon.maintenance.sync())
+    told = [each.line for each in daemon.maintenance.sync().changes]
     port = daemon.port("n1", "e1")
     line = f"delete a renamed interface's gateway rule can7 -> {port} (classic, error frames)"
     assert line in told

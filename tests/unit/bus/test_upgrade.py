@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus import events, words
+from canwharf.bus import events
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
@@ -61,7 +61,7 @@ def test_an_upgrade_that_was_cut_off_goes_on(tmp_path: Path) -> None:
 
 def test_who_asks_first_is_told_what_they_are(tmp_path: Path) -> None:
     daemon = aged(tmp_path)
-    told = words.changes(daemon.maintenance.sync())
+    told = [each.line for each in daemon.maintenance.sync().changes]
     port = daemon.port("n1", "e1")
     line = f"replace an earlier version's gateway rule vcan0 -> {port} (classic, FD)"
     assert line in told

@@ -82,10 +82,10 @@ def test_the_command_that_is_named_is_for_the_same_driver(
 
     def look(socket: str, state: str, _requests: object) -> Status:
         asked.append((socket, state))
-        return Status("rusty", changes=("make bus interface vcan0",))
+        return Status("rusty", adopted=("e1",))
 
     monkeypatch.setattr(status, "collect", look)
     assert main(["status", "--driver-name", "rusty"]) == 0
     assert "'canwharf sync --driver-name rusty' would:" in capsys.readouterr().out
     assert asked == [("/run/docker/plugins/rusty.sock", "/var/lib/canwharf-rusty")]
-    assert "'canwharf sync' would:" in text.render(Status("x", changes=("y",)), terminal.plain)
+    assert "'canwharf sync' would:" in text.render(Status("x", adopted=("e1",)), terminal.plain)

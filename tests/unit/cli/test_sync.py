@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterable
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
-from canwharf.bus import words
+from canwharf.bus.describe import SORTS, Change, changes, touched
 from canwharf.bus.dryrun import dry_run
 from canwharf.bus.maintain import Outcome
 from canwharf.bus.model import Port
@@ -50,12 +51,22 @@ def rehearsed(daemon: Daemon, *, served: bool = True) -> Outcome:
     return dry_run(daemon.service.state, daemon.store, daemon.kernel, served=served).outcome
 
 
-def synced(daemon: Daemon) -> dict[str, list[str]]:
+def answered(daemon: Daemon) -> dict[str, list[Any]]:
     """As `canwharf sync` asks for it."""
     status, body = front_ends(daemon.service, daemon.maintenance.sync).answer("/Canwharf.Sync", b"")
     assert status == 200
-    answer: dict[str, list[str]] = json.loads(body)
+    answer: dict[str, list[Any]] = json.loads(body)
     return answer
+
+
+def lines(changes: Iterable[Change]) -> list[str]:
+    return [each.line for each in changes]
+
+
+def synced(daemon: Daemon) -> tuple[list[str], list[str]]:
+    """The lines about changes and about faults."""
+    answer = answered(daemon)
+    return [each["line"] for each in answer["Changes"]], answer["Faults"]
 
 
 def disturb(daemon: Daemon) -> list[str]:
@@ -79,17 +90,17 @@ def disturb(daemon: Daemon) -> list[str]:
 
 def test_nothing_to_do(busy: Daemon) -> None:
     assert rehearsed(busy) == Outcome()
-    assert synced(busy) == {"Changes": [], "Faults": []}
+    assert synced(busy) == ([], [])
 
 
 def test_the_rehearsal_says_what_sync_does_and_changes_nothing(busy: Daemon) -> None:
     """Rules that were deleted or doubled by hand are not announced: only a look finds them."""
     expected = disturb(busy)
     before, applied = busy.kernel.snapshot(), len(busy.kernel.applied)
-    assert words.changes(rehearsed(busy)) == expected
+    assert lines(rehearsed(busy).changes) == expected
     assert busy.kernel.snapshot() == before
     assert len(busy.kernel.applied) == applied
-    assert synced(busy) == {"Changes": expected, "Faults": []}
+    assert synced(busy) == (expected, [])
     busy.assert_exactly_once("vcan1")
     assert "vcan8" not in busy.kernel.names()
     assert rehearsed(busy) == Outcome()
@@ -104,8 +115,8 @@ def test_the_last_line_sums_up(
 ) -> None:
     """After hundreds of lines about rules, how much it was, and whether all of it went well."""
 
-    def ask(_socket: str, _call: str) -> dict[str, list[str]]:
-        return synced(busy)
+    def ask(_socket: str, _call: str) -> dict[str, list[Any]]:
+        return answered(busy)
 
     monkeypatch.setattr(sync, "call", ask)
     monkeypatch.setattr(sync, "Netlink", lambda: busy.kernel)
@@ -114,10 +125,10 @@ def test_the_last_line_sums_up(
     words = ["sync", *["--dry-run"] * dry]
     assert main(words) == 0
     assert capsys.readouterr().out == "nothing to do: all is as it should be\n"
-    lines = disturb(busy)
+    expected = disturb(busy)
     assert main(words) == (3 if dry else 0)
     assert capsys.readouterr().out.splitlines() == [
-        *(f"would {line}" if dry else line for line in lines),
+        *(f"would {line}" if dry else line for line in expected),
         f"{'it would be: ' if dry else ''}1 made, 2 removed, 1 repaired",
     ]
 
@@ -127,7 +138,7 @@ def test_a_failure_is_in_the_sum(
 ) -> None:
     busy.kernel.delete_link("vcan1")
     busy.kernel.refuse(1, errno.ENOMEM)
-    monkeypatch.setattr(sync, "call", lambda _socket, _call: synced(busy))
+    monkeypatch.setattr(sync, "call", lambda _socket, _call: answered(busy))
     monkeypatch.setattr(instance, "process_of", lambda _driver: 412)
     assert main(["sync", "--state-dir", os.path.dirname(busy.store.path)]) == 1
     first, last = capsys.readouterr().out.splitlines()
@@ -135,7 +146,20 @@ def test_a_failure_is_in_the_sum(
     assert last == "1 failed"
 
 
-def test_each_kind_of_step_is_in_the_sum() -> None:
+def test_a_daemon_of_another_version_is_told(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not a summary of nothing: one before 0.2 answers with the lines alone."""
+    answer = {"Changes": ["make bus interface vcan1"], "Faults": []}
+    monkeypatch.setattr(sync, "call", lambda _socket, _call: answer)
+    monkeypatch.setattr(instance, "process_of", lambda _driver: 412)
+    assert main(["sync", "--state-dir", os.path.dirname(busy.store.path)]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "a daemon of another version" in told.err
+
+
+def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
     """One that is in none would be done and not counted."""
     port, found = Port("cwh1", "cwc1", ""), Link(3, "can0")
     rule = Rule(1, 2, CLASSIC)
@@ -153,17 +177,19 @@ def test_each_kind_of_step_is_in_the_sum() -> None:
     ]
     assert {type(step) for _sort, step in steps} == set(get_args(Step))
     for sort, step in steps:
-        counted = words.counts(words.steps([step]))
-        assert counted == {each: int(each == sort) for each in ("made", "removed", "repaired")}
-    assert words.counts(words.changes(Outcome(adopted=("e1",))))["repaired"] == 1
+        [change] = changes((), [step])
+        assert change.sort == sort
+        assert sort in SORTS
+        assert any(name in change.line for name in touched(step))
+    assert [each.sort for each in Outcome(adopted=("e1",)).changes] == ["repaired"]
 
 
 def test_an_endpoint_that_the_state_forgot_is_taken_over(busy: Daemon) -> None:
     """And is on disk then."""
     busy.service._write(busy.service.state.without_endpoint("n1", "e2"))
-    assert words.changes(rehearsed(busy)) == ["take over endpoint e2"]
+    assert lines(rehearsed(busy).changes) == ["take over endpoint e2"]
     assert "e2" not in busy.service.state.endpoints()
-    assert synced(busy) == {"Changes": ["take over endpoint e2"], "Faults": []}
+    assert synced(busy) == (["take over endpoint e2"], [])
     state, _left = busy.store.load("canwharf")
     assert state.endpoints() == {"e1", "e2"}
 
@@ -172,10 +198,10 @@ def test_what_could_not_be_put_right_is_told(busy: Daemon) -> None:
     """With what the kernel said; the daemon tries again by itself."""
     busy.kernel.delete_link("vcan1")
     busy.kernel.refuse(1, errno.ENOMEM)
-    answer = synced(busy)
-    assert answer["Changes"] == []
-    assert "Cannot allocate memory" in answer["Faults"][0]
-    assert synced(busy)["Changes"][0] == "make bus interface vcan1"
+    changes, faults = synced(busy)
+    assert changes == []
+    assert "Cannot allocate memory" in faults[0]
+    assert synced(busy)[0][0] == "make bus interface vcan1"
     busy.assert_exactly_once("vcan1")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from canwharf.bus.dryrun import dry_run
 from canwharf.bus.report import Kernel, bus_reports
-from canwharf.bus.words import changes
 from canwharf.docker.names import Names
 from canwharf.kernel import gateway, link
 from canwharf.kernel.can import Controller
@@ -42,7 +41,7 @@ def seen(
         hardware=devices,
         unused=_unused(links, reports),
         steps=done.steps,
-        changes=tuple(changes(done)),
+        adopted=done.adopted,
         faults=done.faults,
         parameters=Parameters(kernel.max_hops),
     )

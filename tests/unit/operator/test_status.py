@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus.model import Port
+from canwharf.bus.plan import MakeBus
 from canwharf.cli import main
 from canwharf.docker import names
 from canwharf.errors import CanwharfError
@@ -134,8 +136,10 @@ def test_one_bus_of_several(busy: Daemon, kernel: FakeKernel) -> None:
     for name in ("vcan1", "powertrain", "n2"):
         (report,) = status.only(name).reports
         assert report.interface == "vcan1"
-    assert status.only("vcan1").changes == ("bring up and name interface vcan1",)
-    assert status.only("bus0").changes == ()
+    assert [each.line for each in status.only("vcan1").changes] == [
+        "bring up and name interface vcan1"
+    ]
+    assert status.only("bus0").changes == []
     with pytest.raises(CanwharfError, match=r"no bus nope; there are: vcan0, vcan1"):
         status.only("nope")
 
@@ -163,9 +167,9 @@ def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None
         if each.inside
     ]
     hostile = report._replace(members=(report.members[0], *members))
-    told = shown(seen(busy)._replace(reports=(hostile,), changes=("add a\nb",)))
+    told = shown(seen(busy)._replace(reports=(hostile,), steps=(MakeBus(Port("a\nb", "", "")),)))
     assert "├── ecu1  a?[2J?  cwh" in told
-    assert "  add a?b" in told
+    assert "  make bus interface a?b" in told
     assert all(each.isprintable() or each == "\n" for each in told)
     text.ascii_only("\ufffd").encode("ascii")
 

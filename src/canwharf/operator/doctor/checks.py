@@ -16,7 +16,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from canwharf.bus import naming, words
+from canwharf.bus import describe, naming
 from canwharf.bus.plan import DeleteLink, DeleteRule
 from canwharf.bus.report import DOWN, NO_CARRIER, BusReport, Member, multiplies
 from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED, Parameters
@@ -287,8 +287,8 @@ def _differences(facts: Facts) -> Iterator[Finding]:
         for each in facts.status.steps
         if not (isinstance(each, DeleteLink) or multiplies(each, hops))
     ]
-    told = [each for each in facts.status.changes if each.startswith("take over")]
-    told += [*words.steps(others), *facts.status.faults]
+    told = [each.line for each in describe.changes(facts.status.adopted, others)]
+    told += facts.status.faults
     if told:
         more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
         what = f"differs from what should be: {told[0]}{more}"

@@ -34,7 +34,10 @@ def to_dict(status: Status) -> Value:
             "vcan": {"echo": loaded.vcan_echo},
         },
         "buses": [_bus(status, report) for report in status.reports],
-        "sync": {"changes": list(status.changes), "errors": list(status.faults)},
+        "sync": {
+            "changes": [each.line for each in status.changes],
+            "errors": list(status.faults),
+        },
     }
 
 

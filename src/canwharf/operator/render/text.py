@@ -143,7 +143,7 @@ def _hearing(status: Status, report: BusReport, paint: Color) -> Iterator[str]:
 def _differences(status: Status, paint: Color) -> Iterator[str]:
     words = f"differs from what should be; 'canwharf sync{status.where}' would:"
     yield paint(words, DOUBTFUL)
-    for line in map(sanitize, status.changes):
-        yield f"  {line}"
+    for change in status.changes:
+        yield f"  {sanitize(change.line)}"
     for line in map(sanitize, status.faults):
         yield f"  {paint(f'fail: {line}', BAD)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from canwharf.bus import events, words
+from canwharf.bus import events
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import ERRORS, Rule
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN
@@ -82,7 +82,7 @@ def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon
     daemon.kernel.batch([gateway.add(Rule(*ends, ERRORS, echo=True), "")])
     status = seen(daemon)
     line = f"delete unwanted gateway rule {port} -> can0 (error frames)"
-    assert words.steps(status.steps) == [line]
+    assert [each.line for each in status.changes] == [line]
     assert [each.whole for each in status.reports] == [True]
     facts = WELL._replace(status=status)
     assert [each.level for each in told("duplicates", facts)] == [OK]

@@ -1,0 +1,258 @@
+"""What is said of steps and of what was done: one table for the log and a dry run. Pure.
+
+A new step is a row of `_TABLE`, beside its place in `bus.plan` and `bus.reconcile`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from canwharf.bus import adapter, events, naming, options
+from canwharf.bus.events import Event, EventType
+from canwharf.bus.model import Network
+from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.plan import (
+    DOUBLED,
+    LEFT,
+    UNWANTED,
+    AddRule,
+    BringUp,
+    Configure,
+    DeleteLink,
+    DeleteRule,
+    MakeBus,
+    MakePair,
+    Plan,
+    Rename,
+    ReplaceRule,
+    Step,
+    TakeDown,
+)
+from canwharf.kernel.link import Link
+
+MADE, REMOVED, REPAIRED = SORTS = ("made", "removed", "repaired")  # in the order of a summary
+_S = TypeVar("_S", bound=Step)
+
+
+class Change(NamedTuple):
+    """A line about what `sync` does, or would do: its sort is one of SORTS."""
+
+    sort: str
+    line: str
+
+
+class _Row:
+    """One kind of step; no named tuple, whose making costs a start ten times as much.
+
+    `line` is for a dry run, in the imperative; `interfaces` are the names of those that the step
+    touches, `frames` those that its rule carries. `event` makes the event of a step that was done,
+    and is told whether what was made had been there before; `counted` is the one event for all
+    such steps of a plan, with their number. A step without either is not worth a line of the log.
+    """
+
+    sort: str
+    line: Callable[[Any], str]
+    interfaces: Callable[[Any], tuple[str, ...]]
+    event: Callable[[Any, bool], Event | None] | None
+    frames: Callable[[Any], str] | None
+    counted: EventType | None
+
+
+def _row(
+    step: type[_S],
+    sort: str,
+    line: Callable[[_S], str],
+    interfaces: Callable[[_S], tuple[str, ...]],
+    *,
+    event: Callable[[_S, bool], Event | None] | None = None,
+    frames: Callable[[_S], str] | None = None,
+    counted: EventType | None = None,
+) -> tuple[type[object], _Row]:
+    """A row, whose functions are about this kind of step."""
+    row = _Row()
+    row.sort, row.line, row.interfaces = sort, line, interfaces
+    row.event, row.frames, row.counted = event, frames, counted
+    return step, row
+
+
+def _made_bus(step: MakeBus, recovering: bool) -> Event:
+    made = events.BUS_RECREATED if recovering else events.BUS_CREATED
+    return Event(made, {"interface": step.port.name})
+
+
+def _configured(step: Configure, _recovering: bool) -> Event | None:
+    if asked := adapter.asked(step.setup):
+        return Event(events.ADAPTER_CONFIGURED, {"interface": step.link.name, "setup": asked})
+    return None
+
+
+# Why a rule is deleted -> its event, and the words before "gateway rule" in a dry run.
+_WHY = {
+    DOUBLED: (events.RULE_DOUBLED, "doubled"),
+    LEFT: (events.RULE_LEFT_BEHIND, "a renamed interface's"),
+    UNWANTED: (events.RULE_UNWANTED, "unwanted"),
+}
+
+
+def _deleted_rule(step: DeleteRule, _recovering: bool) -> Event:
+    return Event(_WHY[step.why][0], {"source": step.source, "destination": step.destination})
+
+
+def _between(step: AddRule | ReplaceRule | DeleteRule) -> str:
+    return f"gateway rule {step.source} -> {step.destination}"
+
+
+def _ends(step: AddRule | ReplaceRule | DeleteRule) -> tuple[str, str]:
+    return step.source, step.destination
+
+
+_TABLE = dict(
+    (
+        _row(
+            MakeBus,
+            MADE,
+            lambda step: f"make bus interface {step.port.name}",
+            lambda step: (step.port.name,),
+            event=_made_bus,
+        ),
+        _row(
+            MakePair,
+            MADE,
+            lambda step: f"make interface pair {step.port.name}",
+            lambda step: (step.port.name,),
+        ),
+        _row(
+            AddRule,
+            MADE,
+            lambda step: f"add {_between(step)}",
+            _ends,
+            frames=lambda step: step.frames,
+        ),
+        _row(
+            DeleteLink,
+            REMOVED,
+            lambda step: f"delete interface {step.link.name}, which nobody owns",
+            lambda step: (step.link.name,),
+            event=lambda step, _: Event(events.INTERFACE_REMOVED, {"interface": step.link.name}),
+        ),
+        _row(
+            DeleteRule,
+            REMOVED,
+            lambda step: f"delete {_WHY[step.why][1]} {_between(step)}",
+            _ends,
+            event=_deleted_rule,
+            frames=lambda step: step.rule.frames,
+        ),
+        _row(
+            ReplaceRule,
+            REPAIRED,
+            lambda step: f"replace an earlier version's {_between(step)}",
+            _ends,
+            frames=lambda step: step.rule.frames,
+            counted=events.RULES_REPLACED,
+        ),
+        _row(
+            BringUp,
+            REPAIRED,
+            lambda step: f"bring up and name interface {step.link.name}",
+            lambda step: (step.link.name, step.port.name),
+            event=lambda step, _: Event(events.INTERFACE_BROUGHT_UP, {"interface": step.link.name}),
+        ),
+        _row(
+            Configure,
+            REPAIRED,
+            lambda step: (
+                f"set adapter {step.link.name} up: {adapter.asked(step.setup) or 'only its alias'}"
+            ),
+            lambda step: (step.link.name,),
+            event=_configured,
+        ),
+        _row(
+            TakeDown,
+            REPAIRED,
+            lambda step: f"take adapter {step.link.name} down, which no network wants",
+            lambda step: (step.link.name,),
+            event=lambda step, _: Event(events.ADAPTER_TAKEN_DOWN, {"interface": step.link.name}),
+        ),
+        _row(
+            Rename,
+            REPAIRED,
+            lambda step: f"rename adapter {step.link.name} to {step.name}",
+            lambda step: (step.link.name, step.name),
+            event=lambda step, _: Event(events.ADAPTER_RENAMED, {"interface": step.name}),
+        ),
+    )
+)
+
+
+def changes(adopted: Iterable[str], steps: Iterable[Step]) -> list[Change]:
+    """The lines about endpoints that are adopted and steps, in the order of the steps.
+
+    Those about rules from one interface to another for several kinds of frames share a line.
+    """
+    told = [Change(REPAIRED, f"take over endpoint {endpoint}") for endpoint in sorted(adopted)]
+    frames: dict[Change, dict[str, None]] = {}  # those of a line about rules, in their order
+    for step in steps:
+        row = _TABLE[type(step)]
+        found = frames.setdefault(Change(row.sort, row.line(step)), {})
+        if row.frames:
+            found[row.frames(step)] = None
+    for change, kinds in frames.items():
+        line = f"{change.line} ({', '.join(kinds)})" if kinds else change.line
+        told.append(change._replace(line=line))
+    return told
+
+
+def touched(step: Step) -> set[str]:
+    """The names of the interfaces that a step is about."""
+    return set(_TABLE[type(step)].interfaces(step))
+
+
+def applied(done: Plan, recovering: bool) -> Iterator[Event]:
+    """The events of a plan that was applied; `recovering`: what was made had been there once."""
+    for kind, number in Counter(map(type, done.steps)).items():
+        if counted := _TABLE[kind].counted:
+            yield Event(counted, {"rules": str(number)})
+    for step in done.steps:
+        event = _TABLE[type(step)].event
+        if event and (told := event(step, recovering)):
+            yield told
+
+
+def created(
+    network: Network, kind: str, found: Link | None, given: Mapping[str, object]
+) -> Iterator[Event]:
+    """The events of a new network, and of what may not be as it was meant.
+
+    `kind` is what it says of its interface (can.type), `found` the interface that was there,
+    `given` are all its options.
+    """
+    fields = {"network": network.id, "interface": network.settings.interface}
+    yield Event(events.NETWORK_CREATED, fields)
+    if kind == "virtual" and (idle := options.without_effect(given)):
+        told = {**fields, "options": ", ".join(idle)}
+        yield Event(events.SETTINGS_WITHOUT_EFFECT, told)
+    if kind == "auto" and found is None and naming.is_hardware_like(fields["interface"]):
+        yield Event(events.BUS_NAMED_LIKE_ADAPTER, fields)
+
+
+def ignored(network: str, given: Mapping[str, object], unknown: Collection[str]) -> Iterator[Event]:
+    """The event of a network's options that are unknown, if there are any."""
+    if unknown:
+        told = ", ".join(f"{each}={given[each]}" for each in unknown)
+        yield Event(events.OPTIONS_IGNORED, {"network": network, "options": told})
+
+
+def absent(done: Plan, created: Collection[str]) -> Iterator[Event]:
+    """The endpoints that a plan left out and that were once there: others have not joined yet."""
+    for port in done.absent:
+        owner = parse_alias(port.alias)
+        if isinstance(owner, EndpointAlias) and owner.endpoint not in created:
+            fields = {
+                "network": owner.network,
+                "endpoint": owner.endpoint,
+                "interface": port.name,
+            }
+            yield Event(events.ENDPOINT_SKIPPED, fields)
