@@ -166,7 +166,7 @@ class DeleteEndpoint(Operation):
     def give_up(self, site: Site) -> None:
         """Docker logs the error and forgets the endpoint: it is for us to collect."""
         if C in site.known(N):
-            site.daemon.wait_for("collecting an endpoint without container")
+            site.daemon.wait_for("garbage collecting an endpoint without container")
             site.daemon.wait_for("endpoint removed")
 
 

@@ -131,6 +131,6 @@ def test_an_endpoint_that_docker_forgot_is_collected_in_time(board: Board) -> No
         'client.call("Join", body)\''
     )
     assert len(board.interfaces()) == len(NAMES) + 3
-    board.daemon.wait_for("collecting an endpoint without container", 3 * REAL_PATIENCE)
+    board.daemon.wait_for("garbage collecting an endpoint without container", 3 * REAL_PATIENCE)
     board.daemon.wait_for("endpoint removed")
     whole(board, *NAMES)

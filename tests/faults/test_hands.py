@@ -81,7 +81,7 @@ def test_a_deleted_pair_is_made_again_with_its_container(broken: Board) -> None:
     assert len(alive) == 1
     whole(broken, *alive)
     [dead] = set(NAMES) - set(alive)
-    broken.daemon.wait_for("collecting an endpoint without container", 10 * PATIENCE)
+    broken.daemon.wait_for("garbage collecting an endpoint without container", 10 * PATIENCE)
     broken.sh(f"docker restart -t 0 {dead}")
     whole(broken, *NAMES)
 

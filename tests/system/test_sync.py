@@ -40,7 +40,7 @@ def test_with_the_daemon_and_without_it(board: Board) -> None:
         assert dry.status == 3, dry
         told = json.loads(dry.stdout)
         assert (told["dry_run"], told["errors"]) == (True, [])
-        assert "delete interface vcan9, which nobody owns" in told["changes"]
+        assert "delete unowned interface vcan9" in told["changes"]
         assert len(board.rules()) == 14
         done = json.loads(board.sh("python3 -m canwharf sync --json"))
         assert done == {"dry_run": False, "changes": told["changes"], "errors": []}

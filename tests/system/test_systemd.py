@@ -304,7 +304,7 @@ def test_uninstalled(machine: Installed) -> None:
         for line in told
         if line.startswith(("remove", "delete"))
     }
-    assert "delete interface vcan0, which nobody owns" in told
+    assert "delete unowned interface vcan0" in told
     assert "removed /var/lib/canwharf" in told
     assert (machine.interfaces(), machine.rules(), machine.traces()) == ([], [], [])
     again = machine.canwharf("uninstall --purge")

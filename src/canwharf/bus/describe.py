@@ -133,7 +133,7 @@ _TABLE = dict(
         _row(
             DeleteLink,
             REMOVED,
-            lambda step: f"delete interface {step.link.name}, which nobody owns",
+            lambda step: f"delete unowned interface {step.link.name}",
             lambda step: (step.link.name,),
             event=lambda step, _: Event(events.INTERFACE_REMOVED, {"interface": step.link.name}),
         ),
@@ -192,7 +192,7 @@ def changes(adopted: Iterable[str], steps: Iterable[Step]) -> list[Change]:
 
     Those about rules from one interface to another for several kinds of frames share a line.
     """
-    told = [Change(REPAIRED, f"take over endpoint {endpoint}") for endpoint in sorted(adopted)]
+    told = [Change(REPAIRED, f"adopt endpoint {endpoint}") for endpoint in sorted(adopted)]
     frames: dict[Change, dict[str, None]] = {}  # those of a line about rules, in their order
     for step in steps:
         row = _TABLE[type(step)]

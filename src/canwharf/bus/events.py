@@ -75,7 +75,7 @@ ADAPTER_RENAMED = EventType(
 BUS_RECREATED = EventType("bus-recreated", WARNING, "recreated bus interface", recovery=True)
 ENDPOINT_ADOPTED = EventType("endpoint-adopted", WARNING, "adopted endpoint", recovery=True)
 ENDPOINT_COLLECTED = EventType(
-    "endpoint-collected", WARNING, "collecting an endpoint without container", recovery=True
+    "endpoint-collected", WARNING, "garbage collecting an endpoint without container", recovery=True
 )
 ENDPOINT_RECREATED = EventType(
     "endpoint-recreated", WARNING, "endpoint not found, recreating", recovery=True
@@ -99,9 +99,7 @@ RULE_UNWANTED = EventType("rule-unwanted", WARNING, "removed unwanted gateway ru
 STATE_SET_ASIDE = EventType("state-set-aside", WARNING, "set the state file aside", recovery=True)
 
 # What may not be what was meant.
-ADDRESSES_UNUSED = EventType(
-    "addresses-unused", WARNING, "the network has IP addresses that nobody uses"
-)
+ADDRESSES_UNUSED = EventType("addresses-unused", WARNING, "the network has unused IP addresses")
 BUS_NAMED_LIKE_ADAPTER = EventType(
     "bus-named-like-adapter", WARNING, "the bus is virtual and has an adapter's name"
 )
@@ -112,7 +110,7 @@ SETTINGS_WITHOUT_EFFECT = EventType(
 
 # What could not be done.
 ADAPTER_SET_UP_OTHERWISE = EventType(
-    "adapter-set-up-otherwise", ERROR, "somebody set the adapter up otherwise"
+    "adapter-set-up-otherwise", ERROR, "the adapter's settings are not those of its network"
 )
 ANNOUNCEMENTS_NOT_READ = EventType(
     "announcements-not-read", ERROR, "could not read link announcements"
@@ -120,7 +118,9 @@ ANNOUNCEMENTS_NOT_READ = EventType(
 BUS_NOT_REPAIRED = EventType("bus-not-repaired", ERROR, "could not repair a bus")
 CALL_NOT_UNDONE = EventType("call-not-undone", ERROR, "could not undo a failed call")
 CALL_REFUSED = EventType("call-refused", ERROR, "refused a call")
-ENDPOINT_NOT_COLLECTED = EventType("endpoint-not-collected", ERROR, "could not collect an endpoint")
+ENDPOINT_NOT_COLLECTED = EventType(
+    "endpoint-not-collected", ERROR, "could not garbage collect an endpoint"
+)
 ENDPOINTS_NOT_LOOKED_FOR = EventType(
     "endpoints-not-looked-for", ERROR, "could not look for abandoned endpoints"
 )
@@ -130,7 +130,7 @@ FIGURES_NOT_WRITTEN = EventType(
 INTERNAL = EventType("internal", ERROR, "internal error")
 KERNEL_NOT_ADOPTED = EventType("kernel-not-adopted", ERROR, "could not adopt what the kernel holds")
 LEFTOVERS_NOT_REMOVED = EventType(
-    "leftovers-not-removed", ERROR, "could not remove what nobody owns"
+    "leftovers-not-removed", ERROR, "could not remove unowned interfaces"
 )
 MIGRATION_NOT_READ = EventType(
     "migration-not-read",

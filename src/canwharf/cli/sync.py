@@ -33,10 +33,10 @@ from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.render.terminal import sanitize
 
 DESCRIPTION = (
-    "Put right what differs from what should be: bus interfaces, gateway rules, interfaces that "
-    "nobody owns. Prints what was done, one line each, and at last how "
-    "much was made, removed and repaired. Exit status: 0 if all is as it should be "
-    "now, 1 if something could not be put right; with --dry-run, 3 if there are differences."
+    "Put right what differs from what should be: bus interfaces, gateway rules, unowned "
+    "interfaces. Prints what was done, one line each, and at last how much was made, "
+    "removed and repaired. Exit status: 0 if all is as it should be now, 1 if something could not "
+    "be put right; with --dry-run, 3 if there are differences."
 )
 EXAMPLE = "sudo canwharf sync --dry-run"
 OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, *selection.WHICH)

@@ -84,7 +84,7 @@ def disturb(daemon: Daemon) -> list[str]:
         f"bring up and name interface {two}",
         f"delete doubled gateway rule {two} -> vcan1 (FD)",
         f"add gateway rule {one} -> {two} (classic, FD, error frames)",
-        "delete interface vcan8, which nobody owns",
+        "delete unowned interface vcan8",
     ]
 
 
@@ -187,9 +187,9 @@ def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
 def test_an_endpoint_that_the_state_forgot_is_taken_over(busy: Daemon) -> None:
     """And is on disk then."""
     busy.service._write(busy.service.state.without_endpoint("n1", "e2"))
-    assert lines(rehearsed(busy).changes) == ["take over endpoint e2"]
+    assert lines(rehearsed(busy).changes) == ["adopt endpoint e2"]
     assert "e2" not in busy.service.state.endpoints()
-    assert synced(busy) == (["take over endpoint e2"], [])
+    assert synced(busy) == (["adopt endpoint e2"], [])
     state, _left = busy.store.load("canwharf")
     assert state.endpoints() == {"e1", "e2"}
 
