@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.spread import spread
-from tests.frames import HOST, Member, raw_socket
+from tests.world.member import HOST, Member, raw_socket
 
 _ROUNDS = 9  # of each way in turn, as a machine's speed changes while it works
 _CHUNK = 100  # frames between two turns; what a receiver's buffer holds with ease

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.system.board import UP, Board
+from tests.world.board import UP, Board
 
 STATE = "/var/lib/canwharf/state.json"
 PATIENCE = 3.0  # seconds of an impatient daemon
@@ -32,7 +32,7 @@ def restart_daemon(board: Board) -> None:
 def wait_interfaces(board: Board, number: int, limit: float) -> None:
     """Wait until there are so many CAN interfaces on the host."""
     board.sh(
-        "python3 -c 'from tests.faults.world import *; "
+        "python3 -c 'from tests.world.host import *; "
         f"wait_until(lambda: len(can_interfaces()) == {number}, {limit})'",
         timeout=limit + 30,
     )

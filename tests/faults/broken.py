@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lab.guest import Guest
-from tests.system.installed import PROGRAM, Installed
+from tests.world.installed import PROGRAM, Installed
 
 STATE = "/var/lib/canwharf"
 VENV = "/opt/canwharf"

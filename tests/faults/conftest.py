@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.guest import Guest
-from tests.system.fixtures import board, fresh, pytest_runtest_makereport, shared
+from tests.world.fixtures import board, fresh, pytest_runtest_makereport, shared
 
 __all__ = ["board", "fresh", "pytest_runtest_makereport", "shared"]
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lab import plugin
 from lab.guest import Guest
-from tests.system.board import Board
+from tests.world.board import Board
 
 NAME = "canwharf:latest"
 PROCESS = "pgrep -f '^/usr/bin/python3 -I -m canwharf serve'"

@@ -1,5 +1,7 @@
 """A machine without Docker: its calls over the real socket, namespaces as containers.
 
+Not the `Site` of the kernel tests, whose daemon is in their process: this one can be killed.
+
 Runs in the guest. What is asserted comes from `cangw`, `ip`, sysfs or real frames.
 """
 
@@ -16,17 +18,20 @@ from typing import Any, Self
 
 from canwharf.bus import naming
 from tests.faults.dying import LIMIT, Daemon, Fuse
-from tests.faults.world import (
-    Container,
+from tests.world.container import Container
+from tests.world.frames import exchange
+from tests.world.host import (
     can_interfaces,
+    cangw_lines,
     gateway_rules,
     ip,
+    other_rules,
     wait_for_carrier,
     wait_until,
     wipe,
 )
-from tests.frames import HOST, Member, exchange
-from tests.rules import full_mesh
+from tests.world.member import HOST, Member
+from tests.world.rules import full_mesh
 
 __all__ = ["Gone", "Refused", "Site", "ip", "wait_until", "wipe"]
 
@@ -214,6 +219,7 @@ class Site:
         assert found == wanted, f"interfaces {found}, right are {wanted}"
         mesh = sum((full_mesh(each) for each in ports.values()), start=full_mesh([]))
         assert gateway_rules() == mesh, "the rules are not exactly one of each"
+        assert other_rules() == []
         assert set(self.known()) == set(self.networks), f"networks on disk: {set(self.known())}"
         if interfaces:
             self.assert_talking(*([Member(HOST, n), *self.inside(n)] for n in interfaces))
@@ -225,4 +231,4 @@ class Site:
         for network in list(self.networks):
             self.remove(network)
         assert can_interfaces() == set()
-        assert not gateway_rules()
+        assert cangw_lines() == []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.faults.conftest import Keep
-from tests.system.board import Board
 from tests.system.test_adapters import NAME, OPTIONS, replug, started
+from tests.world.board import Board
 
 TIMES = 100
 

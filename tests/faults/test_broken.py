@@ -14,8 +14,8 @@ import pytest
 from lab.guest import Guest
 from tests.faults.broken import BACK, NAMES, READ_ONLY, REFUSED, UNUSABLE, VENV, Machine
 from tests.faults.conftest import Keep
-from tests.system.installed import PROGRAM
-from tests.system.test_power import wait_running
+from tests.world.board import wait_running
+from tests.world.installed import PROGRAM
 
 # A program whose daemon never comes to the end of a CreateNetwork.
 HANGING = f"""set -e

@@ -20,8 +20,7 @@ from tests.faults.bench import (
     whole,
 )
 from tests.faults.conftest import SUITE
-from tests.system.board import SOCKET, Board
-from tests.system.test_power import wait_running
+from tests.world.board import SOCKET, Board, wait_running
 
 NAMES = ("ecu1", "ecu2", "ecu3")
 

@@ -16,7 +16,7 @@ from tests.faults.bench import (
     whole,
 )
 from tests.faults.conftest import Keep
-from tests.system.board import Board
+from tests.world.board import Board
 
 NAMES = ("ecu1", "ecu2")
 

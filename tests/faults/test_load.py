@@ -6,7 +6,7 @@ import pytest
 
 from lab.guest import Guest
 from tests.faults.bench import PATIENCE, start_all, start_impatient, wait_interfaces, whole
-from tests.system.board import Board
+from tests.world.board import Board
 
 
 @pytest.mark.short

@@ -6,8 +6,8 @@ What needs no systemd is in tests/system/test_migration.py.
 from __future__ import annotations
 
 from tests.faults.plugged import PluginBoard, machine
-from tests.system.installed import PROGRAM
-from tests.system.test_power import wait_running
+from tests.world.board import wait_running
+from tests.world.installed import PROGRAM
 
 NAME = "wsovalle/vxcan:latest"  # docker-vxcan's; ours stands in for it
 ECUS = ("ecu1", "ecu2")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.faults.bench import restart_daemon, whole
-from tests.system.board import Board
+from tests.world.board import Board
 
 LOADER = "/proc/sys/kernel/modprobe"
 CREATE = "docker network create -d canwharf --ipam-driver null -o can.name=can bus0"

@@ -10,8 +10,7 @@ import json
 import pytest
 
 from tests.faults.bench import wait_interfaces
-from tests.system.board import Board
-from tests.system.test_power import wait_running
+from tests.world.board import Board, wait_running
 
 FILE = "/repo/examples/two-buses/compose.yaml"
 EXAMPLE = f"docker-compose -f {FILE}"

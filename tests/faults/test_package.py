@@ -9,7 +9,7 @@ import pytest
 from canwharf import __version__
 from lab import deb
 from lab.guest import Guest
-from tests.system.packaged import NAMES, Packaged, talk
+from tests.world.packaged import NAMES, Packaged, talk
 
 
 @pytest.fixture(scope="module")

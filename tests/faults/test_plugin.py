@@ -14,7 +14,7 @@ import pytest
 from lab import plugin
 from tests.faults.plugged import NAME, PROCESS, PluginBoard, machine
 from tests.system.test_names import in_time
-from tests.system.test_power import wait_running
+from tests.world.board import wait_running
 
 ECUS = ("ecu1", "ecu2")
 TASKS = "docker ps -q --filter label=com.docker.swarm.service.name=ecu"

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.conftest import Keep
-from tests.system.board import Board
-from tests.system.test_power import wait_running
+from tests.world.board import Board, wait_running
 
 LONGEST = 9.0  # seconds from the workload's beginning to the cut; a turn takes about three
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.bench import start_daemon_as, whole
-from tests.system.board import Board
+from tests.world.board import Board
 
 CAP_NET_ADMIN = 1 << 12  # linux/capability.h
 FEW = ("setpriv", "--bounding-set=-all,+net_admin", "--no-new-privs")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.faults.bench import STATE, start_all, whole
-from tests.system.board import Board
+from tests.world.board import Board
 
 NAMES = ("ecu1", "ecu2")
 DAMAGE = {

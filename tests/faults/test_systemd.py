@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lab.guest import Guest
-from tests.system.installed import Installed
-from tests.system.test_power import wait_running
+from tests.world.board import wait_running
+from tests.world.installed import Installed
 
 ECUS = ("ecu1", "ecu2")
 

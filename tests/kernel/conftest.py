@@ -14,10 +14,12 @@ from types import FrameType
 import pytest
 
 from canwharf.kernel.netlink import Netlink
-from tests.adapter import Adapter
 from tests.kernel.loaded import echoing, hops, unload
+from tests.kernel.site import Site
 from tests.kernel.wired import _never_virtual, ears, plug
-from tests.kernel.world import Container, Site, cangw_lines, run, wipe
+from tests.world.adapter import Adapter
+from tests.world.container import Container
+from tests.world.host import cangw_lines, run, wipe
 
 __all__ = ["_never_virtual", "ears", "echoing", "hops", "plug"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel.world import run, wipe
+from tests.world.host import run, wipe
 
 
 def unload(module: str) -> None:

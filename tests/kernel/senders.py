@@ -15,7 +15,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Self
 
-from tests.frames import Member, raw_socket
+from tests.world.member import Member, raw_socket
 
 MOST = 3000  # frames; what a listener's buffer holds of two senders
 LIMIT = 5.0  # seconds

@@ -9,7 +9,7 @@ import pytest
 
 from canwharf.bus import events
 from canwharf.errors import KernelError, OptionError
-from tests.adapter import RATES
+from tests.kernel.site import Site, shown
 from tests.kernel.wired import (
     NAME,
     UP,
@@ -19,11 +19,8 @@ from tests.kernel.wired import (
     make,
     settings,
 )
-from tests.kernel.world import (
-    Site,
-    ip,
-    shown,
-)
+from tests.world.adapter import RATES
+from tests.world.host import ip
 
 
 def test_an_adapter_is_set_up_with_its_network(site: Site, plug: Plug) -> None:

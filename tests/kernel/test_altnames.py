@@ -7,8 +7,9 @@ import pytest
 from canwharf.bus import events
 from canwharf.errors import ConflictError, OptionError
 from canwharf.kernel import link
+from tests.kernel.site import Site, make_vcans
 from tests.kernel.wired import N
-from tests.kernel.world import Site, can_interfaces, ip, make_vcans, requests
+from tests.world.host import can_interfaces, ip, requests
 
 
 def test_whose_a_name_is(site: Site) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.frames import exchange
+from tests.kernel.site import Site
 from tests.kernel.wired import (
     NAME,
     RATE,
@@ -17,13 +17,9 @@ from tests.kernel.wired import (
     error_rules,
     make,
 )
-from tests.kernel.world import (
-    Site,
-    gateway_rules,
-    run,
-    wait_until,
-)
-from tests.rules import adapter_mesh
+from tests.world.frames import exchange
+from tests.world.host import gateway_rules, run, wait_until
+from tests.world.rules import adapter_mesh
 
 
 @pytest.mark.parametrize("errors", ["", "on", "off"])

@@ -11,15 +11,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.frames import HOST, Member, exchange, raw_socket
-from tests.kernel.world import (
-    Site,
-    can_interfaces,
-    cangw_lines,
-    gateway_rules,
-    run,
-)
-from tests.rules import full_mesh
+from tests.kernel.site import Site
+from tests.world.frames import exchange
+from tests.world.host import can_interfaces, cangw_lines, gateway_rules, run
+from tests.world.member import HOST, Member, raw_socket
+from tests.world.rules import full_mesh
 
 N = "n" * 64
 

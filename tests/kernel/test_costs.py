@@ -20,7 +20,7 @@ from statistics import median
 import pytest
 
 from canwharf.kernel import message, uapi
-from tests.kernel.world import Site
+from tests.kernel.site import Site
 
 N = "n" * 64
 ENTRY = "import sys; from canwharf.cli import main; sys.exit(main())"  # as pip writes it

@@ -11,13 +11,8 @@ from canwharf.bus import events, naming
 from canwharf.errors import ConflictError, KernelError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
-from tests.kernel.world import (
-    Site,
-    can_interfaces,
-    cangw_lines,
-    ip,
-    shown,
-)
+from tests.kernel.site import Site, shown
+from tests.world.host import can_interfaces, cangw_lines, ip
 
 N = "n" * 64
 A, B, C, D = (letter * 64 for letter in "abcd")

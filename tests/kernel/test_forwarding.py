@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.frames import exchange
-from tests.kernel.world import Container, Site, run
+from tests.kernel.site import Site
+from tests.world.container import Container
+from tests.world.frames import exchange
+from tests.world.host import run
 
 N, M = "n" * 64, "m" * 64
 

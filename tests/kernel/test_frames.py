@@ -13,8 +13,11 @@ import pytest
 
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import CLASSIC, FD, Rule
-from tests.frames import HOST, KINDS, Member, exchange
-from tests.kernel.world import LIMIT, Container, index_of, ip, make_vcans, requests, run
+from tests.kernel.site import make_vcans
+from tests.world.container import Container
+from tests.world.frames import KINDS, exchange
+from tests.world.host import LIMIT, index_of, ip, requests, run
+from tests.world.member import HOST, Member
 
 A, B, C = (Member(HOST, name) for name in ("v0", "v1", "v2"))
 
@@ -167,7 +170,7 @@ def test_the_command(container: Container, stack: ExitStack) -> None:
 def command(*members: str) -> tuple[int, dict[str, object]]:
     """The command's status, and what it printed but the matrix."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.frames", "--members", *members],
+        [sys.executable, "-m", "tests.world.frames", "--members", *members],
         capture_output=True,
         text=True,
         timeout=LIMIT,

@@ -10,9 +10,11 @@ from canwharf.errors import KernelError
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import CLASSIC, FD, Entry, Rule
 from canwharf.kernel.netlink import Netlink
-from tests import rules
-from tests.frames import HOST, Member, exchange
-from tests.kernel.world import cangw_lines, index_of, ip, make_vcans, run
+from tests.kernel.site import make_vcans
+from tests.world import rules
+from tests.world.frames import exchange
+from tests.world.host import cangw_lines, index_of, ip, run
+from tests.world.member import HOST, Member
 
 # What others may put between the same two interfaces, as cangw's options.
 FOREIGN = {

@@ -16,7 +16,8 @@ from canwharf.kernel import gateway, link, message, uapi
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, Frames, Rule
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Netlink, Request
-from tests.kernel.world import GROUP, index_of, ip, run
+from tests.kernel.site import GROUP
+from tests.world.host import index_of, ip, run
 
 IFINFO, RTCAN = 16, 4  # bytes before the attributes: struct ifinfomsg, struct rtcanmsg
 DUMP = re.compile(r"^ \| [0-9a-f]{5}  (.{48}) ", re.MULTILINE)

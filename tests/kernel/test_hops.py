@@ -14,11 +14,13 @@ import pytest
 from canwharf.bus import events
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import CLASSIC, FD, Rule
-from tests.frames import exchange, raw_socket
 from tests.kernel.senders import Sender, heard
+from tests.kernel.site import Site
 from tests.kernel.wired import NAME, Plug, assert_on_the_wire, make
-from tests.kernel.world import Site, can_interfaces, gateway_rules, index_of, requests, run
-from tests.rules import full_mesh
+from tests.world.frames import exchange
+from tests.world.host import can_interfaces, gateway_rules, index_of, requests, run
+from tests.world.member import raw_socket
+from tests.world.rules import full_mesh
 
 N = "n" * 64
 GAPS = 5  # frames a member may miss while twelve rules are exchanged; seen: 0 mostly, once 1

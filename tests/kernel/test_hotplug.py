@@ -8,7 +8,7 @@ import pytest
 
 from canwharf.bus import events
 from canwharf.errors import OptionError
-from tests.frames import exchange
+from tests.kernel.site import Daemon, Site, shown
 from tests.kernel.wired import (
     NAME,
     UP,
@@ -21,17 +21,9 @@ from tests.kernel.wired import (
     never_virtual,
     settings,
 )
-from tests.kernel.world import (
-    Daemon,
-    Site,
-    can_interfaces,
-    cangw_lines,
-    gateway_rules,
-    index_of,
-    ip,
-    shown,
-)
-from tests.rules import adapter_mesh
+from tests.world.frames import exchange
+from tests.world.host import can_interfaces, cangw_lines, gateway_rules, index_of, ip
+from tests.world.rules import adapter_mesh
 
 
 @pytest.mark.parametrize("name", ["", NAME], ids=["under its name", "renamed by udev"])

@@ -10,20 +10,12 @@ import pytest
 
 from canwharf.bus import events
 from canwharf.errors import ConflictError, KernelError, OptionError
-from tests.adapter import Adapter
-from tests.frames import exchange, raw_socket
-from tests.kernel.world import (
-    Daemon,
-    Site,
-    can_interfaces,
-    cangw_lines,
-    gateway_rules,
-    index_of,
-    ip,
-    run,
-    shown,
-)
-from tests.rules import adapter_mesh, full_mesh
+from tests.kernel.site import Daemon, Site, shown
+from tests.world.adapter import Adapter
+from tests.world.frames import exchange
+from tests.world.host import can_interfaces, cangw_lines, gateway_rules, index_of, ip, run
+from tests.world.member import raw_socket
+from tests.world.rules import adapter_mesh, full_mesh
 
 N = "n" * 64
 

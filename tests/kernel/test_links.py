@@ -11,19 +11,10 @@ from canwharf.kernel import gateway, link, message, uapi
 from canwharf.kernel.gateway import CLASSIC, FD, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.netlink import LinkEvents, Netlink
-from tests.adapter import Adapter
-from tests.kernel.world import (
-    GROUP,
-    SYS_NET,
-    Container,
-    can_interfaces,
-    cangw_lines,
-    index_of,
-    ip,
-    make_pair,
-    make_vcans,
-    shown,
-)
+from tests.kernel.site import GROUP, make_pair, make_vcans, shown
+from tests.world.adapter import Adapter
+from tests.world.container import Container
+from tests.world.host import SYS_NET, can_interfaces, cangw_lines, index_of, ip
 
 ALIAS = "canwharf canwharf endpoint " + 64 * "a" + " " + 64 * "b" + " vcan0 can"
 

@@ -6,6 +6,7 @@ import pytest
 
 from canwharf.bus import events
 from canwharf.errors import CanwharfError, ConflictError, OptionError
+from tests.kernel.site import Site, shown
 from tests.kernel.wired import (
     NAME,
     UP,
@@ -17,14 +18,7 @@ from tests.kernel.wired import (
     never_virtual,
     settings,
 )
-from tests.kernel.world import (
-    Site,
-    can_interfaces,
-    cangw_lines,
-    ip,
-    shown,
-    wait_until,
-)
+from tests.world.host import can_interfaces, cangw_lines, ip, wait_until
 
 
 def move(site: Site, endpoint: str = "e1", prefix: str = "can") -> None:

@@ -15,22 +15,22 @@ from canwharf.bus import naming
 from canwharf.errors import CanwharfError, KernelError, NamespaceError
 from canwharf.kernel.message import Message
 from canwharf.kernel.netlink import Request
-from tests.frames import HOST, exchange
-from tests.kernel.world import (
+from tests.kernel.site import Site, shown
+from tests.world.container import Container
+from tests.world.frames import exchange
+from tests.world.host import (
     SYS_NET,
-    Container,
-    Site,
     can_interfaces,
     cangw_lines,
     gateway_rules,
     index_of,
     ip,
     run,
-    shown,
     wait_for_carrier,
     wait_until,
 )
-from tests.rules import full_mesh
+from tests.world.member import HOST
+from tests.world.rules import full_mesh
 
 N, M = "n" * 64, "m" * 64
 A, B, C = (letter * 64 for letter in "abc")
@@ -363,7 +363,7 @@ def test_rules_that_cannot_be_made_leave_nothing_in_the_container(
 
 JOIN = """
 import sys
-from tests.kernel.world import Daemon
+from tests.kernel.site import Daemon
 daemon = Daemon(sys.argv[1])
 daemon.service.create_network("n", {"can.interface": "vcan0", "can.ifname": "can1"})
 assert daemon.service.join("n", "e", sys.argv[2]).placed

@@ -20,8 +20,10 @@ from multiprocessing.synchronize import Barrier, Event
 
 import pytest
 
-from tests.frames import BRS, CANFD_MTU, EFF, FDF, HOST, Member, raw_socket
-from tests.kernel.world import LIMIT, Site
+from tests.kernel.site import Site
+from tests.world.frames import BRS, CANFD_MTU, EFF, FDF
+from tests.world.host import LIMIT
+from tests.world.member import HOST, Member, raw_socket
 
 N = "n" * 64
 FRAMES = 1000  # of a sender; the listeners' buffers take them all

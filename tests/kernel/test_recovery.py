@@ -16,18 +16,10 @@ from canwharf.errors import KernelError, UnknownNetworkError
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import CLASSIC, FD, Rule
 from canwharf.kernel.netlink import Netlink
-from tests.frames import exchange
-from tests.kernel.world import (
-    Site,
-    can_interfaces,
-    cangw_lines,
-    gateway_rules,
-    index_of,
-    ip,
-    run,
-    shown,
-)
-from tests.rules import full_mesh
+from tests.kernel.site import Site, shown
+from tests.world.frames import exchange
+from tests.world.host import can_interfaces, cangw_lines, gateway_rules, index_of, ip, run
+from tests.world.rules import full_mesh
 
 N = "n" * 64
 A, B, C, D = (letter * 64 for letter in "abcd")

@@ -9,21 +9,20 @@ import pytest
 from canwharf.bus import events, naming
 from canwharf.errors import NetlinkOverrunError
 from canwharf.kernel.netlink import LinkEvents
-from tests.adapter import Adapter
-from tests.frames import exchange
-from tests.kernel.world import (
-    Container,
-    Site,
+from tests.kernel.site import Site, shown
+from tests.world.adapter import Adapter
+from tests.world.container import Container
+from tests.world.frames import exchange
+from tests.world.host import (
     can_interfaces,
     cangw_lines,
     gateway_rules,
     index_of,
     ip,
     run,
-    shown,
     wait_until,
 )
-from tests.rules import adapter_mesh
+from tests.world.rules import adapter_mesh
 
 N = "n" * 64
 A, B, C, D = (letter * 64 for letter in "abcd")

@@ -13,7 +13,8 @@ import pytest
 from canwharf.errors import KernelError
 from canwharf.kernel import link, netlink
 from canwharf.kernel.netlink import LinkEvents, Netlink
-from tests.kernel.world import Site, can_interfaces, cangw_lines
+from tests.kernel.site import Site
+from tests.world.host import can_interfaces, cangw_lines
 
 N = "n" * 64
 

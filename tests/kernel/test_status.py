@@ -11,9 +11,10 @@ from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.render import svg, terminal, text
 from canwharf.operator.render.layout import draw
 from canwharf.operator.status import Status, collect
-from tests.adapter import Adapter
-from tests.frames import entered
-from tests.kernel.world import Site, ip, run, wait_until
+from tests.kernel.site import Site
+from tests.world.adapter import Adapter
+from tests.world.host import ip, run, wait_until
+from tests.world.member import entered
 
 N = "n" * 64
 SOCKET = "/nowhere/canwharf.sock"

@@ -6,8 +6,9 @@ import socket
 
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.kernel import gateway
-from tests.frames import HOST, entered
-from tests.kernel.world import Site, index_of, ip, wait_until
+from tests.kernel.site import Site
+from tests.world.host import index_of, ip, wait_until
+from tests.world.member import HOST, entered
 
 N = "n" * 64
 CLASSIC = bytes(16)  # struct can_frame: identifier 0, no data

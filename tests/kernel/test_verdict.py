@@ -17,8 +17,11 @@ from canwharf.operator.doctor.checks import CHECKS, OK
 from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status, collect
-from tests.frames import entered, exchange
-from tests.kernel.world import Container, Site, _move, index_of, ip, requests, run, wait_until
+from tests.kernel.site import Site
+from tests.world.container import Container, _move
+from tests.world.frames import exchange
+from tests.world.host import index_of, ip, requests, run, wait_until
+from tests.world.member import entered
 
 N = "n" * 64
 SOCKET = "/nowhere/canwharf.sock"

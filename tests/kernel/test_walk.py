@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.frames import exchange
-from tests.kernel.world import Site, can_interfaces, gateway_rules, index_of, ip, run
-from tests.rules import full_mesh
+from tests.kernel.site import Site
+from tests.world.frames import exchange
+from tests.world.host import can_interfaces, gateway_rules, index_of, ip, run
+from tests.world.rules import full_mesh
 
 STEPS = 30
 BUSES = ("vcan0", "vcan1")

@@ -15,15 +15,11 @@ import pytest
 
 from canwharf.kernel import uapi
 from canwharf.kernel.netlink import LinkEvents
-from tests.adapter import Adapter
-from tests.frames import Member, raw_socket
-from tests.kernel.world import (
-    LIMIT,
-    Site,
-    cangw_lines,
-    shown,
-)
-from tests.plugging import Wire, virtual
+from tests.kernel.site import Site, shown
+from tests.world.adapter import Adapter
+from tests.world.host import LIMIT, cangw_lines
+from tests.world.member import Member, raw_socket
+from tests.world.plugging import Wire, virtual
 
 N, M = "n" * 64, "m" * 64
 NAME = "motor"  # none that the kernel gives

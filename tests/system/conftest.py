@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.system.fixtures import board, fresh, pytest_runtest_makereport, shared
+from tests.world.fixtures import board, fresh, pytest_runtest_makereport, shared
 
 __all__ = ["board", "fresh", "pytest_runtest_makereport", "shared"]
 

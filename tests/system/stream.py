@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.system.board import UP, Board
+from tests.world.board import UP, Board
 
 _LISTENS = (
     "timeout 20 sh -c 'until grep -q can0 /proc/$(docker inspect -f {{{{.State.Pid}}}} {0})"

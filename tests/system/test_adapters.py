@@ -1,4 +1,4 @@
-"""A real adapter with real Docker: late, pulled out, moved. The adapter is tests/adapter.py."""
+"""A real adapter with real Docker: late, pulled out, moved (by tests/world/adapter.py)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab.channel import Process
-from tests.system.board import Board
-from tests.system.test_power import wait_running
+from tests.world.board import Board, wait_running
 
 NAME = "motor"  # what udev would call it
 OPTIONS = f"-o can.interface={NAME} -o can.name=can -o can.bitrate=500000"
@@ -19,7 +18,9 @@ HERE = f"test -e /sys/class/net/{NAME}"
 @contextmanager
 def plugged(board: Board) -> Iterator[Process]:
     """An adapter that is there; its input is the wire."""
-    process = board.guest.start(["python3", "-m", "tests.adapter", "--name", NAME], input=True)
+    process = board.guest.start(
+        ["python3", "-m", "tests.world.adapter", "--name", NAME], input=True
+    )
     process.wait_for(f"plugged {NAME}")
     yield process
     pull(process)
@@ -37,7 +38,7 @@ def replug(board: Board, times: int, *names: str) -> dict[str, object]:
     members = [board.member(name) for name in names]
     done = board.guest.run(
         [
-            *("python3", "-m", "tests.plugging", "--interface", NAME, "--times", str(times)),
+            *("python3", "-m", "tests.world.plugging", "--interface", NAME, "--times", str(times)),
             *("--members", *members),
         ],
         check=False,

@@ -7,7 +7,7 @@ import pytest
 from lab.boot import choose
 from lab.errors import GuestDied
 from lab.guest import Guest
-from tests.system.board import Board
+from tests.world.board import Board
 
 FALLBACK = choose.BOOTS["uml-sid"]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.system.board import Board
+from tests.world.board import Board
 
 ANCESTORS_OPTIONS = "-o vxcan.dev=vcan -o vxcan.id=0 -o vxcan.peer=can"
 

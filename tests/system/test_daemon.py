@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from time import monotonic
 
-from tests.system.board import SOCKET, Board
+from tests.world.board import SOCKET, Board
 
 
 def test_killed_with_containers_running(board: Board) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.system.board import SOCKET, Board
+from tests.world.board import SOCKET, Board
 
 STATE = "/var/lib/canwharf/state.json"
 RULES = "cangw -L | sed -n 's/.*cangw -A \\(.*\\) # .*/\\1/p'"

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from tests.system.board import Board
+from tests.world.board import Board
 
 EXAMPLES = Path("/repo/examples")
 IMAGE = "canwharf-can-utils"
@@ -103,7 +103,7 @@ def test_a_gateway_between_two_buses(example: Example) -> None:
 @pytest.mark.parametrize("example", ["adapter"], indirect=True)
 def test_a_board_with_a_real_adapter(example: Example) -> None:
     """It is plugged in later, set to the right bit rate, and unplugged and plugged in again."""
-    plug = ["python3", "-m", "tests.adapter", "--name", "can0", "--bitrate", "500000"]
+    plug = ["python3", "-m", "tests.world.adapter", "--name", "can0", "--bitrate", "500000"]
     for frame in ("BEEF", "CAFE"):
         adapter = example.board.guest.start(plug, input=True)
         adapter.wait_for("plugged can0")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.system.board import Board
-from tests.system.test_power import wait_running
+from tests.world.board import Board, wait_running
 
 STATE = "/var/lib/canwharf/state.json"
 

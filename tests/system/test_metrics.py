@@ -8,7 +8,7 @@ import prometheus_client
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.machine import REPOSITORY
-from tests.system.board import UP, Board
+from tests.world.board import UP, Board
 
 WHERE = "127.0.0.1:9273"
 FILE = "/run/canwharf/canwharf.prom"

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab.channel import Process
-from tests.system.board import UP, Board
-from tests.system.test_power import wait_running
+from tests.world.board import UP, Board, wait_running
 
 PLUGINS = "/run/docker/plugins"
 RUSTY = "rustyvxcan"

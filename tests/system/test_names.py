@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from tests.system.board import Board
+from tests.world.board import Board
 
 # What the refusal must tell a person who has never heard of any of this
 WORDS = ("cannot make interface can7", "No such file", "from version 28 on", "can.name instead")

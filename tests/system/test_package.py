@@ -15,11 +15,10 @@ import pytest
 from canwharf import __version__
 from canwharf.kernel.modules import NEEDED
 from lab.guest import Guest
-from tests.system.board import SOCKET
-from tests.system.installed import OLD, PROGRAM
-from tests.system.packaged import NAMES, Packaged, build, talk
 from tests.system.stream import Stream
-from tests.system.test_power import wait_running
+from tests.world.board import SOCKET, wait_running
+from tests.world.installed import OLD, PROGRAM
+from tests.world.packaged import NAMES, Packaged, build, talk
 
 UNITS = "canwharf.socket canwharf.service"
 

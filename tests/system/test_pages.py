@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.board import Board
+from tests.world.board import Board
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from tests.system.board import Board
-
-
-def wait_running(board: Board, *names: str) -> None:
-    """Docker starts restart-policy containers in the background after it serves."""
-    for name in names:
-        board.sh(
-            f"timeout 60 sh -c 'until docker ps -q -f status=running -f name={name} | grep -q .; "
-            f"do :; done'"
-        )
+from tests.world.board import Board, wait_running
 
 
 def test_everything_is_back_after_a_power_cut(fresh: Board) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from tests.system.board import Board
+from tests.world.board import Board
 
 
 def told(board: Board) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.system.board import Board
+from tests.world.board import Board
 
 
 def disturb(board: Board) -> None:

@@ -15,10 +15,9 @@ from canwharf import __version__
 from canwharf.daemon.instance import usual
 from canwharf.kernel.modules import NEEDED
 from lab.guest import Guest
-from tests.system.board import SOCKET
-from tests.system.installed import OLD, PROGRAM, Installed
 from tests.system.stream import Stream
-from tests.system.test_power import wait_running
+from tests.world.board import SOCKET, wait_running
+from tests.world.installed import OLD, PROGRAM, Installed
 
 FIRST_BUS = "docker network create -d canwharf --ipam-driver null -o can.name=can bus0"
 

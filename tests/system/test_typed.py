@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.board import Board
 from tests.system.test_examples import IMAGE, STAND_IN
+from tests.world.board import Board
 
 MAC = "02:42:ac:11:00:09"
 COMPOSE = f"""

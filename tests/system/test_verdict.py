@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.system.board import SOCKET, Board
 from tests.system.test_doctor import findings, follow, the_mend
 from tests.system.test_metrics import ASK, WHERE, figures, start
+from tests.world.board import SOCKET, Board
 
 CONNECTED, ERRORS = "canwharf_member_connected", "canwharf_bus_delivery_errors"
 INFO = "canwharf_endpoint_info"

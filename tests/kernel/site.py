@@ -1,32 +1,16 @@
-"""What the kernel tests are made of.
+"""A machine for the kernel tests: a daemon in this process, and containers that come and go.
 
-Namespaces as containers, a daemon without Docker, and the kernel's state as the field's own
-tools tell it.
-
-Rules:
-
-- What is asserted about the kernel comes from `cangw`, `ip`, sysfs or real frames, not from the
-  code under test.
-- A container is a network namespace that lives as long as a descriptor of ours; interfaces are
-  moved into it and named there as Docker does.
-- Every wait is for an event and has a limit.
+It looks like tests/faults/site.py and differs on purpose: there the daemon is a process that can be
+killed, asked over its socket; here a test reaches into it, which is fast, and sees its errors.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import json
 import os
-import select
-import socket
-import subprocess
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 from canwharf.bus import naming
 from canwharf.bus.events import Event, EventType
@@ -36,127 +20,32 @@ from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Service
 from canwharf.bus.store import Store
 from canwharf.errors import StateError
-from canwharf.kernel import link, message, uapi
-from canwharf.kernel.netlink import LinkEvents, Netlink, Request
-from tests import rules
-from tests.frames import HOST, Member, Report, entered, exchange
-from tests.rules import Rules, full_mesh
+from canwharf.kernel import link
+from canwharf.kernel.netlink import LinkEvents, Netlink
+from tests.world.container import Container
+from tests.world.frames import Report, exchange
+from tests.world.host import (
+    SYS_NET,
+    gateway_rules,
+    index_of,
+    requests,
+    run,
+    wait_for_carrier,
+    wait_until,
+    wipe,
+)
+from tests.world.member import HOST, Member
+from tests.world.rules import full_mesh
 
-LIMIT = 20.0  # seconds: nothing here takes one
 DRIVER = "canwharf"
 GROUP = naming.group_of(DRIVER)
 PREFIX = "can"
-SYS_NET = Path("/sys/class/net")
-
-_CLONE_NEWNET = 0x40000000
-_IFLA_OPERSTATE, _IFLA_NET_NS_FD, _IFLA_CARRIER = 16, 28, 33
-_IF_OPER_UP = b"\6"
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def run(*words: str, input: str = "", check: bool = True) -> str:
-    """What a program prints; a failure is an error with its words."""
-    done = subprocess.run(
-        words, input=input, capture_output=True, text=True, timeout=LIMIT, check=False
-    )
-    if check and done.returncode:
-        raise AssertionError(f"{' '.join(words)}: status {done.returncode}: {done.stderr}")
-    return done.stdout
-
-
-def ip(words: str) -> str:
-    """Run `ip`, with the words as on a command line."""
-    return run("ip", *words.split())
 
 
 def shown(name: str) -> dict[str, Any]:
     """What `ip` says of an interface of the host."""
     answer: list[dict[str, Any]] = json.loads(run("ip", "-d", "-j", "link", "show", name))
     return answer[0]
-
-
-def can_interfaces() -> set[str]:
-    """The names of the host's CAN interfaces."""
-    return {path.name for path in SYS_NET.iterdir() if _hardware(path) == str(uapi.ARPHRD_CAN)}
-
-
-def _hardware(path: Path) -> str:
-    try:
-        return (path / "type").read_text().strip()
-    except OSError:  # it went away with a dying namespace
-        return ""
-
-
-def index_of(name: str) -> int:
-    """An interface's index."""
-    return socket.if_nametoindex(name)
-
-
-def cangw_lines() -> list[str]:
-    """The gateway's rules in cangw's words, without their counters."""
-    listed = run("cangw", "-L", check=False)  # its status says nothing
-    return [line.split("#")[0].strip() for line in listed.splitlines() if "cangw -A" in line]
-
-
-def gateway_rules() -> Rules:
-    """The gateway's rules of our form, and how often each is there."""
-    return rules.parse(cangw_lines())[0]
-
-
-def wipe() -> None:
-    """Delete every CAN interface of the host, and with them every gateway rule."""
-    names = can_interfaces()
-    if names:
-        with requests() as netlink:
-            netlink.batch([_delete(name) for name in names])  # of a pair one end is gone by then
-    assert can_interfaces() == set()
-
-
-def wait_until(done: Callable[[], bool], limit: float = LIMIT) -> None:
-    """Wait for link announcements until something has become true."""
-    events = LinkEvents()
-    try:
-        deadline = monotonic() + limit
-        while not done():
-            left = deadline - monotonic()
-            assert left > 0, "waited in vain"
-            # Some things are not announced, or elsewhere, so look again now and then.
-            select.select([events], [], [], min(left, 0.01))
-            events.take()
-    finally:
-        events.close()
-
-
-def wait_for_carrier(*namespaces: str) -> None:
-    """Wait until all pairs there let frames through.
-
-    When one end comes up, the kernel opens the other for sending a little later (linkwatch), and
-    drops what is sent to it until then. The operational state tells when it has.
-    """
-    wait_until(lambda: all(_carrying(namespace) for namespace in namespaces))
-
-
-def _carrying(namespace: str) -> bool:
-    with entered(namespace), requests() as netlink:
-        ask = Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, link._info(), "list", "links")
-        for answer in netlink.dump(ask):
-            told = message.attributes(answer.body, 16)  # behind struct ifinfomsg
-            carrier, state = told.get(_IFLA_CARRIER), told.get(_IFLA_OPERSTATE)
-            one = link.parse(answer)
-            if one.kind == "vxcan" and one.up and carrier == b"\1" and state != _IF_OPER_UP:
-                return False
-    return True
-
-
-@contextmanager
-def requests() -> Iterator[Netlink]:
-    """A netlink socket of this thread's namespace."""
-    netlink = Netlink()
-    try:
-        yield netlink
-    finally:
-        netlink.close()
 
 
 def make_vcans(*names: str, alias: str = "x") -> None:
@@ -171,67 +60,6 @@ def make_pair(host: str, container: str, alias: str = "x") -> None:
     with requests() as netlink:
         netlink.batch([link.make_pair(host, container, GROUP)])
         netlink.batch([link.claim(index_of(host), host, alias)])
-
-
-class Container:
-    """A network namespace with no process in it."""
-
-    def __init__(self) -> None:
-        made: list[int] = []
-
-        def make() -> None:
-            if _libc.unshare(_CLONE_NEWNET) == 0:  # of this thread alone
-                made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-
-        thread = threading.Thread(target=make)
-        thread.start()
-        thread.join()
-        [self._fd] = made
-        self.path = f"/proc/{os.getpid()}/fd/{self._fd}"
-
-    def take(self, interface: str, name: str) -> None:
-        """Move an interface of the host in here, name it, and bring it up, as Docker does."""
-        index = index_of(interface)
-        with requests() as netlink:
-            netlink.batch([_move(index, self._fd, name)])
-        with entered(self.path), requests() as netlink:
-            netlink.batch([_set_up(index_of(name), name)])
-        wait_for_carrier(HOST, self.path)
-
-    def give_back(self, name: str, interface: str) -> None:
-        """Move an interface to the host under another name, as Docker does after Leave."""
-        host = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with entered(self.path), requests() as netlink:
-                netlink.batch([_move(index_of(name), host, interface)])
-        finally:
-            os.close(host)
-
-    def index_of(self, name: str) -> int:
-        """An interface's index in here."""
-        with entered(self.path):
-            return index_of(name)
-
-    def links(self) -> dict[str, link.Link]:
-        """The interfaces in here."""
-        with entered(self.path), requests() as netlink:
-            return {each.name: each for each in link.links(netlink)}
-
-    def member(self, name: str) -> Member:
-        """An interface in here as a member of a bus."""
-        return Member(self.path, name)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the namespace; the kernel removes its interfaces a little later."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 class Daemon:
@@ -406,22 +234,3 @@ class Site:
         self.daemon.close()
         for container in self.containers.values():
             container.close()
-
-
-def _delete(name: str) -> Request:
-    body = link._info() + message.attribute(uapi.IFLA_IFNAME, message.text(name))
-    gone = frozenset({errno.ENODEV})
-    return Request(uapi.RTM_DELLINK, uapi.NLM_F_REQUEST, body, "delete", name, gone)
-
-
-def _set_up(index: int, name: str) -> Request:
-    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, link._info(index, up=True), "up", name)
-
-
-def _move(index: int, namespace: int, name: str) -> Request:
-    body = (
-        link._info(index)
-        + message.attribute(_IFLA_NET_NS_FD, message.u32(namespace))
-        + message.attribute(uapi.IFLA_IFNAME, message.text(name))
-    )
-    return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "move", name)

@@ -1,6 +1,6 @@
 """Real frames between the members of a CAN bus, counted one by one.
 
-    python3 -m tests.frames --members host:vcan0 PID:can0 PID:can0 [--members … another bus …]
+    python3 -m tests.world.frames --members host:vcan0 PID:can0 PID:can0 [--members … another bus …]
 
 A member is an interface in a network namespace: `host` (ours), a process id, a path, or a name
 under /run/netns. Runs in the guest as root, from Python 3.11 on, with the standard library only.
@@ -27,9 +27,7 @@ Rules:
 from __future__ import annotations
 
 import argparse
-import ctypes
 import errno
-import fcntl
 import itertools
 import json
 import os
@@ -38,31 +36,23 @@ import socket
 import struct
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from time import monotonic
 from typing import NamedTuple
 
-HOST = "host"
+from tests.world.member import Member, mtu, raw_socket
+
 LIMIT = 3.0  # seconds until frames that have not come are missing
 FRAMES = 3  # of each kind, from each speaker
 
 # linux/can.h
 EFF, RTR, ERR = 0x80000000, 0x40000000, 0x20000000
-_EVERY_ERROR = 0x1FFFFFFF
-_CAN_RAW_ERR_FILTER = 2  # linux/can/raw.h
 BRS, FDF = 0x01, 0x04
 CAN_MTU, CANFD_MTU = 16, 72
 _HEADER = struct.Struct("=IBBBB")  # id, length, flags, two reserved
 _FLAGS = 5  # where the flags stand
-
-_CLONE_NEWNET = 0x40000000
-_SIOCGIFMTU = 0x8921
-_SO_RCVBUFFORCE = 33
-_RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes: a few thousand frames
 _MOST_MEMBERS, _MOST_FRAMES = 128, 16  # 7 and 4 bits of an 11 bit id
-
-_libc = ctypes.CDLL(None, use_errno=True)
 _runs = itertools.count(os.getpid())
 
 
@@ -84,24 +74,6 @@ KINDS = (
 )
 ERROR = Kind("error", ERR | 0x4)  # CAN_ERR_CRTL: one without a class is heard by nobody
 MARK = Kind("end", EFF)
-
-
-class Member(NamedTuple):
-    """An interface in a network namespace."""
-
-    namespace: str
-    interface: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}:{self.interface}"
-
-    @classmethod
-    def parse(cls, text: str) -> Member:
-        """From `NAMESPACE:INTERFACE`. Raises ValueError."""
-        namespace, colon, interface = text.rpartition(":")
-        if not (namespace and colon and interface):
-            raise ValueError(f"{text!r} is not NAMESPACE:INTERFACE")
-        return cls(namespace, interface)
 
 
 class Frame(NamedTuple):
@@ -126,52 +98,6 @@ class Report(NamedTuple):
     def exactly_once(self) -> bool:
         """Whether all was as it should be on a bus."""
         return not self.faults
-
-
-@contextmanager
-def entered(namespace: str) -> Iterator[None]:
-    """This thread in another network namespace. Raises OSError where there is no such one."""
-    if namespace == HOST:
-        yield
-        return
-    with ExitStack() as stack:
-        back = _opened(stack, "/proc/thread-self/ns/net")
-        _setns(_opened(stack, namespace_path(namespace)))
-        try:
-            yield
-        finally:
-            _setns(back)
-
-
-def namespace_path(namespace: str) -> str:
-    """The file that stands for a namespace given as a process id, a path or a name."""
-    if namespace.isdecimal():
-        return f"/proc/{namespace}/ns/net"
-    return namespace if "/" in namespace else f"/run/netns/{namespace}"
-
-
-def raw_socket(member: Member, fd: bool = True) -> socket.socket:
-    """A raw CAN socket that stays in the member's namespace; the caller closes it."""
-    with entered(member.namespace):
-        opened = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-            every = struct.pack("=I", _EVERY_ERROR)
-            opened.setsockopt(socket.SOL_CAN_RAW, _CAN_RAW_ERR_FILTER, every)
-            if fd:
-                opened.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
-            opened.bind((member.interface,))
-        except OSError as error:
-            opened.close()
-            raise OSError(error.errno, f"{member}: {error.strerror}") from error
-        opened.setblocking(False)
-        return opened
-
-
-def mtu(opened: socket.socket, interface: str) -> int:
-    """The MTU of an interface in a socket's namespace, in bytes."""
-    request = struct.pack("16si12x", interface.encode(), 0)
-    return int(struct.unpack("16si12x", fcntl.ioctl(opened, _SIOCGIFMTU, request))[1])
 
 
 def exchange(
@@ -364,21 +290,11 @@ def _normal(data: bytes) -> bytes:
     return data[:_FLAGS] + bytes([data[_FLAGS] | FDF]) + data[_FLAGS + 1 :]
 
 
-def _opened(stack: ExitStack, path: str) -> int:
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    stack.callback(os.close, number)
-    return number
-
-
-def _setns(number: int) -> None:
-    # os.setns is there from Python 3.12 on.
-    if _libc.setns(number, _CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns: " + os.strerror(ctypes.get_errno()))
-
-
 def main(arguments: Sequence[str]) -> int:
     """Print the report as JSON; 0: exactly once everywhere, 1: not so, 2: could not try."""
-    parser = argparse.ArgumentParser("python3 -m tests.frames", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        "python3 -m tests.world.frames", description=__doc__.split("\n")[0]
+    )
     parser.add_argument(
         "--members",
         action="append",
@@ -396,7 +312,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         report = exchange(*options.members, frames=options.frames, limit=options.limit)
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"tests.frames: {error}\n")
+        sys.stderr.write(f"tests.world.frames: {error}\n")
         return 2
     json.dump(
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.guest import Guest
-from tests.system.board import SOCKET, Board
+from tests.world.board import SOCKET, Board
 
 PROGRAM = "/usr/local/bin/canwharf"
 OLD = "0.0.9"  # a version before this one

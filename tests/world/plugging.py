@@ -1,6 +1,6 @@
 """An adapter that is pulled out and plugged in again and again, in the middle of traffic.
 
-    python3 -m tests.plugging --interface can0 --members PID:can0 PID:can0 [--times 100]
+    python3 -m tests.world.plugging --interface can0 --members PID:can0 PID:can0 [--times 100]
 
 Runs in the guest, beside a daemon whose network is on the adapter; `--members` are the containers'
 interfaces. Prints what was done, and all that was wrong, as JSON.
@@ -27,8 +27,8 @@ from typing import NamedTuple, Self
 
 from canwharf.kernel import link, uapi
 from canwharf.kernel.netlink import LinkEvents
-from tests.adapter import LIMIT, Adapter
-from tests.frames import Member, raw_socket
+from tests.world.adapter import LIMIT, Adapter
+from tests.world.member import Member, raw_socket
 
 WIRE = 0  # the sender's number; the containers have those from 1 on
 _BURST = 20  # frames of each sender while the plug is pulled
@@ -176,7 +176,7 @@ def _line(number: int) -> str:
 
 def main() -> int:
     """Print a report; 0: nothing was wrong."""
-    parser = argparse.ArgumentParser("python3 -m tests.plugging")
+    parser = argparse.ArgumentParser("python3 -m tests.world.plugging")
     parser.add_argument("--interface", required=True, help="what udev calls the adapter")
     parser.add_argument("--members", required=True, nargs="+", type=Member.parse)
     parser.add_argument("--times", type=int, default=10)

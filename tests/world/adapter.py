@@ -1,6 +1,6 @@
 """A real CAN adapter without the hardware: slcan on a pseudo-terminal, played by a thread.
 
-    python3 -m tests.adapter [--name NAME] [--bitrate RATE]
+    python3 -m tests.world.adapter [--name NAME] [--bitrate RATE]
 
 The kernel's slcan makes a real `can_dev` of a serial line: bit rates, states, error frames, MTU 16.
 Here is what sits at the other end of the line. As a program it is plugged in while it runs: it
@@ -167,7 +167,7 @@ def _ip(*words: str) -> None:
 
 def main() -> int:
     """Be an adapter until the input ends, or this program."""
-    parser = argparse.ArgumentParser("python3 -m tests.adapter")
+    parser = argparse.ArgumentParser("python3 -m tests.world.adapter")
     parser.add_argument("--name", default="", help="what udev would call it")
     parser.add_argument("--bitrate", type=int, default=0, help="of the wire it is on")
     options = parser.parse_args()

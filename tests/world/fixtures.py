@@ -16,7 +16,7 @@ import pytest
 
 from lab.errors import CommandError, CommandTimeout, LabError
 from lab.guest import Guest
-from tests.system.board import Board
+from tests.world.board import Board
 
 # What tells why a board hangs; each for itself, as any may hang too.
 QUESTIONS = (

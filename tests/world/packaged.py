@@ -8,7 +8,7 @@ from pathlib import Path
 from canwharf import __version__
 from lab import deb
 from lab.guest import Guest
-from tests.system.installed import OLD, Booted
+from tests.world.installed import OLD, Booted
 
 NAMES = ("ecu1", "ecu2")
 

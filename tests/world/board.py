@@ -78,14 +78,14 @@ class Board:
         return self.sh(f"docker run -d --network {network} --name {name} {more} ecu sleep 100000")
 
     def member(self, container: str, interface: str = "can0") -> str:
-        """A container's interface in the words of tests.frames."""
+        """A container's interface in the words of tests.world.frames."""
         pid = self.sh(f"docker inspect -f '{{{{.State.Pid}}}}' {container}")
         return f"{pid}:{interface}"
 
     def assert_exactly_once(self, *members: str) -> None:
         """Real frames, from each member to each other one: each arrives exactly once."""
         done = self.guest.run(
-            ["python3", "-m", "tests.frames", "--members", *members], check=False, timeout=120
+            ["python3", "-m", "tests.world.frames", "--members", *members], check=False, timeout=120
         )
         assert done.status == 0, f"{done.stdout}\n{done.stderr}\n{self.state()}"
 
@@ -108,3 +108,12 @@ class Board:
         """Remove all containers and networks of a test."""
         self.sh("docker ps -aq | xargs -r docker rm -f")
         self.sh(f"docker network ls -q --filter driver={self.driver} | xargs -r docker network rm")
+
+
+def wait_running(board: Board, *names: str) -> None:
+    """Docker starts restart-policy containers in the background after it serves."""
+    for name in names:
+        board.sh(
+            f"timeout 60 sh -c 'until docker ps -q -f status=running -f name={name} | grep -q .; "
+            f"do :; done'"
+        )
