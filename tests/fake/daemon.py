@@ -10,10 +10,11 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from canwharf.bus.adopt import Known
 from canwharf.bus.events import Event, EventType
 from canwharf.bus.maintain import Maintenance
 from canwharf.bus.reconcile import Reconciler
-from canwharf.bus.service import Joined, Known, Service
+from canwharf.bus.service import Joined, Service
 from canwharf.bus.store import Store
 from canwharf.errors import NetlinkOverrunError
 from tests.fake.kernel import FakeKernel

@@ -34,7 +34,7 @@ LIBRARY = {
     # These by the others, in one Python version or another.
     *("annotationlib", "ast", "errno", "io", "warnings"),
 }
-OURS = 45  # modules of ours until the first Join; one more must be worth its time at every boot
+OURS = 46  # modules of ours until the first Join; one more must be worth its time at every boot
 # Of a Join: 31 or 32, by the suite. Three set and clear the alarm that ends a daemon that hangs.
 SYSTEM_CALLS = 32
 

@@ -238,9 +238,9 @@ def created(
         yield Event(events.BUS_NAMED_LIKE_ADAPTER, fields)
 
 
-def ignored(network: str, given: Mapping[str, object], unknown: Collection[str]) -> Iterator[Event]:
+def ignored(network: str, given: Mapping[str, object]) -> Iterator[Event]:
     """The event of a network's options that are unknown, if there are any."""
-    if unknown:
+    if unknown := options.unknown(given):
         told = ", ".join(f"{each}={given[each]}" for each in unknown)
         yield Event(events.OPTIONS_IGNORED, {"network": network, "options": told})
 

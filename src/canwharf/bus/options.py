@@ -142,6 +142,12 @@ def unknown(options: Mapping[str, object]) -> list[str]:
     return [each for each in options if each not in NETWORK_OPTIONS and not _is_engines(each)]
 
 
+def without_unknown(options: Mapping[str, object]) -> Mapping[str, object]:
+    """A network's options but for those that nobody knows."""
+    strange = unknown(options)
+    return {option: value for option, value in options.items() if option not in strange}
+
+
 def without_effect(options: Mapping[str, object]) -> list[str]:
     """The settings of an adapter that a network has given that says that it is virtual."""
     return [f"{option}={options[option]}" for option in options if option in _ADAPTER_OPTIONS]

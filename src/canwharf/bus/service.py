@@ -25,9 +25,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapter, describe, events, interfaces, options
+from canwharf.bus import adapter, adopt, describe, events, interfaces, options
+from canwharf.bus.adopt import Adopted, Known
 from canwharf.bus.events import Event, EventType, Report
-from canwharf.bus.model import Endpoint, Network, Settings, State, Target
+from canwharf.bus.model import Endpoint, Network, State, Target
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import AddRule, Plan, Scope
 from canwharf.bus.reconcile import Reconciler
@@ -52,11 +53,10 @@ class Pending:
     def __init__(self) -> None:
         self.created: set[str] = set()  # endpoints that have not joined since their creation
         self.removals: set[str] = set()  # names of interfaces that the kernel would not remove
-        self.provisional: set[str] = set()  # networks of which only a pair's alias is known
+        self.provisional = frozenset[str]()  # networks of which only a pair's alias is known
         self.dirty = False  # the disk does not have the state
 
 
-Known = Mapping[str, Mapping[str, object]]  # network -> its options
 Ask = Callable[[], Known | None]  # the engine for its networks; None: it does not answer
 
 
@@ -89,7 +89,8 @@ class Service:
         """
         known = self.state.networks.get(network)
         if known is not None:
-            given = self._understood(network, given)
+            self._tell(describe.ignored(network, given))
+            given = options.without_unknown(given)
         settings = options.parse_network(given)
         kind = options.parse_type(given)
         if unfit and known is None and not settings.name:
@@ -235,64 +236,29 @@ class Service:
         return state
 
     def adopt_networks(self, known: Known, complete: bool = True) -> None:
-        """Take over networks that we do not know; `complete` says that these are all there are.
-
-        They are in memory then, and on disk as soon as it can be written. One that was known by
-        its pairs alone gets its own settings; who is on it is called there as before.
-        """
-        for network, given in known.items():
-            old = self.state.networks.get(network)
-            if old is not None and network not in self.pending.provisional:
-                continue
-            fields = {"network": network}
-            try:
-                understood = self._understood(network, given)
-                settings = options.parse_network(understood)
-                kind = options.parse_type(understood)
-                settings = self._typed(settings, kind)
-            except CanwharfError as error:
-                self.say(events.NETWORK_NOT_ADOPTED, **fields, error=str(error))
-                continue
-            if old and old.settings.physical and kind != "virtual":
-                settings = settings._replace(physical=True)
-            new = Network(network, settings, {})
-            new = new.with_called({id: old.called(id) for id in old.endpoints} if old else {})
-            self.pending.provisional.discard(network)
-            self._adopt(self.state.with_network(new))
-            self.say(events.NETWORK_ADOPTED, **fields, interface=settings.interface)
-        self._adopt(self.state._replace(complete=complete or self.state.complete))
+        """Take over networks that we do not know; `complete` says that these are all there are."""
+        provisional = self.pending.provisional
+        self._take(adopt.networks(self.state, provisional, known, self._reconciler.observe))
+        if complete and not self.state.complete:
+            self.state = self.state._replace(complete=True)
+            self.pending.dirty = True
 
     def adopt_pairs(self, lost: bool = False) -> None:
         """Take over endpoints that the kernel holds and we do not know, and their networks.
 
-        The alias of a pair says all but its network's other settings, of which the endpoint's
-        are taken until the engine tells its own. Only pairs that are in a container, unless all
-        was `lost`: one of whose ends nobody has taken is a leftover. A bus interface that is not
-        there is taken for an adapter that is unplugged: a vcan does not go by itself. Raises
-        KernelError.
+        Only pairs that are in a container, unless all was `lost`. Raises KernelError.
         """
-        for owner, link in interfaces.pairs(self._reconciler.observe()):
-            known = self.state.networks.get(owner.network)
-            if known is not None and owner.endpoint in known.endpoints:
-                continue
-            if link.name in self.pending.removals or not (link.peer_away or lost):
-                continue
-            if known is None:
-                prefix = owner.prefix or options.DEFAULT_PREFIX
-                there = self._reconciler.observe().link(owner.bus) or self.state.bus(owner.bus)
-                kind = "auto" if there else "physical"
-                settings = self._typed(Settings(owner.bus, prefix, name=owner.name), kind)
-                known = Network(owner.network, settings, {})
-                self.pending.provisional.add(owner.network)
-            called = {owner.endpoint: Endpoint(owner.prefix, owner.name)}
-            self._adopt(self.state.with_network(known.with_called(called)))
-            fields = {"network": owner.network, "endpoint": owner.endpoint}
-            self.say(events.ENDPOINT_ADOPTED, **fields, interface=link.name)
+        observed, pending = self._reconciler.observe(), self.pending
+        self._take(
+            adopt.pairs(self.state, pending.provisional, observed, pending.removals, lost=lost)
+        )
 
-    def _adopt(self, new: State) -> None:
-        if new != self.state:
-            self.state = new
+    def _take(self, adopted: Adopted) -> None:
+        if adopted.state != self.state:
+            self.state = adopted.state
             self.pending.dirty = True
+        self.pending.provisional = adopted.provisional
+        self._tell(adopted.events)
 
     def save(self) -> None:
         """Write down what could not be written when it happened. Raises StateError."""
@@ -384,16 +350,6 @@ class Service:
             raise
         self.pending.dirty = False
         self.state = new
-
-    def _understood(self, network: str, given: Mapping[str, object]) -> Mapping[str, object]:
-        """The options of a network that is there already, but for those that nobody knows."""
-        strange = options.unknown(given)
-        self._tell(describe.ignored(network, given, strange))
-        return {option: value for option, value in given.items() if option not in strange}
-
-    def _typed(self, settings: Settings, kind: str) -> Settings:
-        found = self._reconciler.observe().link(settings.interface)
-        return adapter.typed(settings, kind, found, self.state.bus(settings.interface))
 
     def say(self, type: EventType, **fields: str) -> None:
         """Report what happened."""

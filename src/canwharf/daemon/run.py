@@ -20,11 +20,12 @@ from contextlib import suppress
 
 from canwharf import __version__
 from canwharf.bus import events
+from canwharf.bus.adopt import Known
 from canwharf.bus.events import Event, Report
 from canwharf.bus.maintain import Maintenance
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
-from canwharf.bus.service import Known, Service
+from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.daemon import calls, instance, loop, sockets
 from canwharf.daemon.server import Answer, Server

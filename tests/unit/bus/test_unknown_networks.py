@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.bus.adopt import Known
 from canwharf.bus.maintain import GRACE
-from canwharf.bus.service import Known
 from canwharf.errors import UnknownNetworkError
 from tests.fake.daemon import Daemon
 
