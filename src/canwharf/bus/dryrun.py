@@ -7,8 +7,8 @@ what would be done.
 Rules:
 
 - Nothing is written, neither to the kernel nor to the disk, and nothing is reported.
-- While a daemon serves this state, an adapter that is down was taken down by somebody, and is left
-  alone: the daemon would have brought it up.
+- While a daemon serves this state, an adapter that is down was taken down by an operator, and is
+  left alone: the daemon would have brought it up.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def dry_run(
 ) -> DryRun:
     """What a recovery would do now. Raises CanwharfError.
 
-    `served` says that a daemon serves this state; `seen` is what the kernel holds, if somebody has
-    looked.
+    `served` says that a daemon serves this state; `seen` is what the kernel holds, if that is
+    known already.
     """
     seen = seen or snapshot(requests)
-    reconciler = _DryRunReconciler(requests, _Silence(), state.driver)
+    reconciler = _DryRunReconciler(requests, _NoAnnouncements(), state.driver)
     reconciler.seen = seen
     if served:
         reconciler.mark_seen_up()
@@ -67,11 +67,11 @@ def dry_run(
     return DryRun(service.state, outcome)
 
 
-def idle(requests: Requests, driver: str) -> Reconciler:
+def planner(requests: Requests, driver: str) -> Reconciler:
     """A reconciler that plans and does not act. Raises KernelError."""
-    made = _DryRunReconciler(requests, _Silence(), driver)
-    made.seen = snapshot(requests)
-    return made
+    planner = _DryRunReconciler(requests, _NoAnnouncements(), driver)
+    planner.seen = snapshot(requests)
+    return planner
 
 
 class _DryRunReconciler(Reconciler):
@@ -91,7 +91,7 @@ class _DryRunReconciler(Reconciler):
         pass
 
 
-class _Silence:
+class _NoAnnouncements:
     """No announcements: there is one look."""
 
     def take(self) -> list[Message]:

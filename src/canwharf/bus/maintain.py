@@ -1,21 +1,22 @@
-"""What happens without a call: recovery after a start, repair behind our back, collection.
+"""What happens without a call: recovery after a start, repair, garbage collection.
 
 Rules:
 
 - Recovery adopts what the kernel holds, makes bus interfaces and rules that are missing, removes
   what is ours and has no record. A pair in a container is never removed, even if we know nothing
   of it: its record was lost, and it is adopted. No pair is made: that is for Join, when there is
-  somebody to take it.
+  a container to take it.
 - A bus that cannot be repaired is reported and does not keep the others from it. It is tried
   again, at growing intervals.
-- The kernel announces links, not rules. So some time after anything happened there is one full
-  look, which finds rules that somebody deleted or doubled by hand. After that, nothing wakes us.
+- The kernel announces links, not rules. So some time after anything happened there is one resync,
+  a full look at the kernel, which finds rules that were deleted or doubled by hand. After that,
+  nothing wakes us.
 - While the state is incomplete the engine is asked what it knows, at growing intervals and at each
-  look: it may not have been running when we started.
-- An endpoint is in doubt when its pair is missing, or has both its ends on the host; one to which
-  an adapter was moved, when that is on the host. One that is
-  found in the same doubt twice, a grace period apart, has no container: the engine has forgotten
-  it (it never mentions those of a crash again), and it is collected.
+  resync: it may not have been running when we started.
+- An endpoint is an orphan candidate when its pair is missing or has both its ends on the host; one
+  to which an adapter was moved, when that is on the host. A candidate that two resyncs find
+  unchanged, a grace period apart, has no container: the engine has forgotten it (it never mentions
+  those of a crash again), and it is garbage-collected.
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ class Outcome(NamedTuple):
         )
 
 
+class _Orphan(NamedTuple):
+    """An endpoint that may have no container; `ifindex` is that of its host end, or 0."""
+
+    network: str
+    endpoint: str
+    ifindex: int
+
+
 class Maintenance:
     """Keeps the kernel as the service's state wants it. Raises nothing, reports instead.
 
@@ -68,8 +77,8 @@ class Maintenance:
         self._reconciler = reconciler
         self._ask = ask
         self._complaints: dict[str, Event | None] = {}  # about adapters, as last told
-        self._suspects: frozenset[tuple[str, str, int]] = frozenset()
-        self._first = True  # what was left by an earlier life of the daemon is looked at, too
+        self._candidates: frozenset[_Orphan] = frozenset()
+        self._first = True  # the first run also looks for what an earlier one left
         self._resync_at: float | None = None
         self._retry_at: float | None = None
         self._retry_after = _FIRST_RETRY
@@ -165,28 +174,30 @@ class Maintenance:
         return done
 
     def resync(self) -> bool:
-        """A full look at the kernel, and at who is abandoned; whether to look again later."""
+        """A full look at the kernel and for orphans; whether to look again later."""
         if not self._service.state.complete and (known := self._ask()) is not None:
             self._service.adopt_networks(known)
         self._reconciler.invalidate()
         self.repair()
         try:
-            doubtful = self._doubtful()
+            candidates = self._orphan_candidates()
         except CanwharfError as error:
             self._service.say(events.ENDPOINTS_NOT_LOOKED_FOR, error=str(error))
             return True
-        collected = set()
-        for suspect in doubtful & self._suspects:
-            network, endpoint, _index = suspect
-            fields = {"network": network, "endpoint": endpoint}
-            try:
-                self._service.say(events.ENDPOINT_COLLECTED, **fields)
-                self._service.delete_endpoint(network, endpoint)
-                collected.add(suspect)
-            except CanwharfError as error:
-                self._service.say(events.ENDPOINT_NOT_COLLECTED, **fields, error=str(error))
-        self._suspects = doubtful - collected
-        return bool(self._suspects)
+        collected = {each for each in candidates & self._candidates if self._collect(each)}
+        self._candidates = candidates - collected
+        return bool(self._candidates)
+
+    def _collect(self, orphan: _Orphan) -> bool:
+        """Remove an endpoint without container; whether it is gone."""
+        fields = {"network": orphan.network, "endpoint": orphan.endpoint}
+        try:
+            self._service.say(events.ENDPOINT_COLLECTED, **fields)
+            self._service.delete_endpoint(orphan.network, orphan.endpoint)
+        except CanwharfError as error:
+            self._service.say(events.ENDPOINT_NOT_COLLECTED, **fields, error=str(error))
+            return False
+        return True
 
     def _repair(self, interface: str, names: frozenset[str] = frozenset()) -> Outcome:
         """Bring one bus to where it should be, or what of it has these names."""
@@ -232,19 +243,20 @@ class Maintenance:
             and not names.isdisjoint(port.name for port in bus.ports)
         ]
 
-    def _doubtful(self) -> frozenset[tuple[str, str, int]]:
-        """Endpoints that may be abandoned: network, endpoint, index of the host end if any."""
-        view = self._reconciler.observe()
-        pairs = interfaces.pairs(view)
+    def _orphan_candidates(self) -> frozenset[_Orphan]:
+        """The endpoints that may have no container. Raises KernelError."""
+        observed = self._reconciler.observe()
+        pairs = interfaces.pairs(observed)
         held = {(owner.network, owner.endpoint): link for owner, link in pairs}
-        doubtful = set()
+        candidates = set()
         for network in self._service.state.networks.values():
             for endpoint in network.endpoints:
                 link = held.get((network.id, endpoint))
                 at_work = link is not None and link.peer_away
                 if network.settings.adapter.moved:
-                    link = view.link(network.settings.interface)
+                    link = observed.link(network.settings.interface)
                     at_work = link is None
                 if not at_work:
-                    doubtful.add((network.id, endpoint, link.ifindex if link else 0))
-        return frozenset(doubtful)
+                    index = link.ifindex if link else 0
+                    candidates.add(_Orphan(network.id, endpoint, index))
+        return frozenset(candidates)

@@ -150,7 +150,7 @@ def _refuse_in_use(instance: Instance) -> None:
     """Raises InstallError while a container is on a bus."""
     requests = Netlink()
     try:
-        pairs = interfaces.pairs(dryrun.idle(requests, instance.name).observe())
+        pairs = interfaces.pairs(dryrun.planner(requests, instance.name).observe())
     finally:
         requests.close()
     inside = [link for _alias, link in pairs if link.peer_away]
@@ -165,7 +165,7 @@ def _refuse_in_use(instance: Instance) -> None:
 def _remove_interfaces(instance: Instance) -> Iterator[Act]:
     """As one act of several lines: they are removed in one send."""
     requests = Netlink()
-    planned = _without_unused(dryrun.idle(requests, instance.name)).steps
+    planned = _without_unused(dryrun.planner(requests, instance.name)).steps
     lines = "\n".join(each.line for each in describe.changes((), planned))
     real = Reconciler(requests, LinkEvents(), instance.name)
     if lines:
