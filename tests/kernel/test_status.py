@@ -88,7 +88,7 @@ def test_the_doctors_advice_brings_an_adapter_back(
     wait_until(lambda: controller_is("BUS-OFF"))
     told = text.render(seen(tmp_path, netlink), terminal.plain)
     assert f"nothing goes to or from {adapter.name}: it is BUS-OFF" in told
-    assert "all hear each other" not in told
+    assert "all members are connected" not in told
     run("sh", "-ec", finding().fix)
     assert controller_is("ERROR-ACTIVE")
     ip(f"link set {adapter.name} down")

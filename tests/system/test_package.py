@@ -105,7 +105,7 @@ def test_the_package_takes_over_from_an_earlier_install(installed: Packaged) -> 
     said = installed.install()
     assert "'/usr/bin/canwharf install' changes that" in said
     told = installed.sh("env -u PYTHONPATH /usr/bin/canwharf doctor", check=False)
-    assert "/etc/systemd/system stand before the package's" in told
+    assert "/etc/systemd/system override the package's" in told
     assert "upgrade the package" in installed.refused(f"env -u PYTHONPATH {PROGRAM} install")
     told = installed.sh("env -u PYTHONPATH /usr/bin/canwharf install")
     unit = "/etc/systemd/system/canwharf.service"

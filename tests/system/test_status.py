@@ -59,7 +59,7 @@ def test_without_root_ids_are_shown(board: Board) -> None:
     board.container("ecu1")
     shown = board.sh("su nobody -s /bin/sh -c 'cd /repo && python3 -m canwharf status'")
     assert "root sees the names in the containers" in shown
-    assert "all hear each other" in shown
+    assert "all members are connected" in shown
 
 
 def test_watching(board: Board) -> None:

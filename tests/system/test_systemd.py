@@ -154,7 +154,7 @@ def test_killed_it_is_back_and_no_call_is_lost(talking: Installed) -> None:
     assert talking.property("canwharf.service", "MainPID") not in ("0", before)
     talking.container("ecu3")
     talking.assert_exactly_once("host:vcan0", *(talking.member(name) for name in (*NAMES, "ecu3")))
-    told = [line for line in talking.canwharf("doctor") if "failed and was started again" in line]
+    told = [line for line in talking.canwharf("doctor") if "failed and was restarted" in line]
     assert [line.split()[0] for line in told] == ["warning"], "it runs, and is not well"
 
 

@@ -28,7 +28,7 @@ def faults(board: Board) -> dict[str, str | None]:
     found = {each["name"]: each["reason"] for each in bus["members"]}
     well = not any(found.values())
     assert (bus["healthy"], not bus["delivery_errors"]) == (well, well)
-    assert ("all hear each other" in board.sh("python3 -m canwharf status")) == well
+    assert ("all members are connected" in board.sh("python3 -m canwharf status")) == well
     assert (findings(board, "members") == []) == well
     return found
 

@@ -145,7 +145,7 @@ class BusReport(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether all hear each other exactly once."""
+        """Whether all members are connected exactly once."""
         return not self.gaps and not any(each.fault for each in self.members)
 
 

@@ -42,7 +42,7 @@ OPTIONS = (
     JSON,
     *selection.WHICH,
 )
-_COLOURS = {OK: terminal.GOOD, WARN: terminal.DOUBTFUL, FAILURE: terminal.BAD}
+_COLORS = {OK: terminal.GOOD, WARN: terminal.DOUBTFUL, FAILURE: terminal.BAD}
 
 
 def run(options: Mapping[str, str]) -> int:
@@ -90,7 +90,7 @@ def _print(findings: Sequence[tuple[str, Finding]]) -> None:
     for check, finding in findings:
         message, command = terminal.sanitize(finding.message), terminal.sanitize(finding.fix)
         fix = f"; fix it: {color(command, terminal.STRONG)}" if command else ""
-        level = color(f"{finding.level:8}", _COLOURS[finding.level])
+        level = color(f"{finding.level:8}", _COLORS[finding.level])
         print(f"{level} {check + ':':13} {message}{fix}")
 
 

@@ -1,9 +1,9 @@
-"""What a gateway rule of somebody else does to buses, in words. Pure.
+"""What a foreign gateway rule (one that canwharf did not make) does to buses, as sentences. Pure.
 
-Theory of operation. Every rule of ours has hop limit 1, so a frame that came over a bus is not
-forwarded again from the bus's interface, by nobody's rule: from there a rule of somebody else takes
-only what enters the bus there. Towards a bus interface, what it forwards has had a hop: rules of
-ours take it on to the containers only where can-gw allows a second one.
+Theory of operation. Each of canwharf's rules has hop limit 1. So a frame that was forwarded over a
+bus is not forwarded again, by any rule: a foreign rule from a bus interface forwards only frames
+that enter the bus there. A frame that a foreign rule forwards to a bus interface has had one hop:
+canwharf's rules forward it to the containers only if can-gw allows a second hop (max_hops).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from canwharf.operator.status import Status
 
 
 class Crossing(NamedTuple):
-    """All rules of somebody else from one interface to another, as one thing.
+    """All foreign rules from one interface to another.
 
-    `within` names the bus on which both are, `what` says what the rules do, `fix` is the command
-    that deletes them.
+    `within` is the bus that both interfaces are on, or empty; `what` says what the rules do, `fix`
+    is the command that deletes them.
     """
 
     source: str
@@ -31,25 +31,25 @@ class Crossing(NamedTuple):
 
 
 def crossings(status: Status) -> Iterator[Crossing]:
-    """Each once, however many buses and kinds of frames it concerns."""
-    found: dict[tuple[str, str], dict[Foreign, None]] = {}
+    """One for each pair of interfaces, for any number of buses and kinds of frames."""
+    rules_between: dict[tuple[str, str], dict[Foreign, None]] = {}
     within: dict[tuple[str, str], str] = {}
     for report in status.reports:
         for rule in report.others:
             ends = rule.source, rule.destination
-            found.setdefault(ends, {})[rule] = None
+            rules_between.setdefault(ends, {})[rule] = None
             within.setdefault(ends, report.interface if rule.within else "")
-    for ends, rules in found.items():
+    for ends, rules in rules_between.items():
         commands = [gateway.deletion(each.entry, *ends) for each in rules]
         fix = " && ".join(commands) if all(commands) else "cangw -L"
         bus = within[ends]
-        what = "" if bus else f"forwards {_taken(status, ends[0])}: {_given(status, rules)}"
+        what = "" if bus else f"forwards {_forwarded(status, ends[0])}: {_receivers(status, rules)}"
         yield Crossing(*ends, bus, what, fix)
 
 
-def _taken(status: Status, source: str) -> str:
-    """What a rule from this interface gets to see."""
-    report, name = _place(status, source)
+def _forwarded(status: Status, source: str) -> str:
+    """The frames that a rule from this interface forwards."""
+    report, name = _bus_of(status, source)
     if report is None:
         return f"what arrives on {source}"
     if name:
@@ -58,10 +58,10 @@ def _taken(status: Status, source: str) -> str:
     return f"what {wire}programs on the host send, not what containers do"
 
 
-def _given(status: Status, rules: dict[Foreign, None]) -> str:
-    """Who gets what the rules forward; they have both ends in common."""
+def _receivers(status: Status, rules: dict[Foreign, None]) -> str:
+    """The receivers of the frames; all rules have the same two interfaces."""
     destination = next(iter(rules)).destination
-    report, name = _place(status, destination)
+    report, name = _bus_of(status, destination)
     if report is None:
         return f"to {destination}"
     if name:
@@ -72,20 +72,20 @@ def _given(status: Status, rules: dict[Foreign, None]) -> str:
     receivers += ["programs on the host"] if echo else []
     receivers += ["containers"] if again else []
     if not receivers:
-        return "to nobody, as it does not echo (-e)"
+        return "to no program, as it does not echo (-e)"
     return f"to {' and '.join(receivers)}" + ("" if again else ", not to containers")
 
 
 def _hops(rule: Foreign, most: int) -> int:
-    """How often a frame may be forwarded that this rule forwards first."""
+    """The number of hops of a frame that this rule forwards first."""
     if rule.entry.rule.limited:
         return 1
     limit = dict(rule.entry.more).get(uapi.CGW_LIM_HOPS, b"")
     return limit[0] if limit else most
 
 
-def _place(status: Status, interface: str) -> tuple[BusReport | None, str]:
-    """The bus that an interface is on, and the container whose it is; empty for the host's."""
+def _bus_of(status: Status, interface: str) -> tuple[BusReport | None, str]:
+    """The bus of an interface, and its container; empty for the host's interface."""
     for report in status.reports:
         for member in report.members:
             if member.interface == interface:

@@ -1,6 +1,7 @@
-"""What a service said at last, from systemd's journal: for whoever must know why it fails.
+"""The last line of a service in systemd's journal: the reason why it fails.
 
-Rule: the program's own words come first, or those of the system that could not start it.
+Rule: a line of the program comes before systemd's own. Without one, it is the line of the process
+that could not execute the program.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from canwharf.operator.command import run
 
 _LINES = "50"
 _LIMIT = 10.0  # seconds
-_MANAGER = "1"  # systemd's process: it says only that the unit failed
+_MANAGER = "1"  # process id of systemd, which says only that the unit failed
 
 
 def last_line(unit: str, invocation: str = "") -> str:
-    """The last line of a unit in one of its lives (InvocationID=), else of all; empty if none.
+    """The last line of a unit, in one invocation (InvocationID=) if given; empty if there is none.
 
     Raises nothing.
     """
@@ -26,11 +27,11 @@ def last_line(unit: str, invocation: str = "") -> str:
         else ("--unit", unit)
     )
     try:
-        told = run(
+        output = run(
             *("journalctl", "--quiet", "--output", "json", "--lines", _LINES), *which, limit=_LIMIT
         )
-        entries = [json.loads(line) for line in told.splitlines()]
+        entries = [json.loads(line) for line in output.splitlines()]
     except (InstallError, ValueError):
         return ""
-    said = [each.get("MESSAGE") for each in entries if each.get("_PID") != _MANAGER]
-    return next((each.strip() for each in reversed(said) if isinstance(each, str)), "")
+    messages = [each.get("MESSAGE") for each in entries if each.get("_PID") != _MANAGER]
+    return next((each.strip() for each in reversed(messages) if isinstance(each, str)), "")

@@ -1,10 +1,10 @@
-"""All that `canwharf status` and `canwharf graph` show, gathered once.
+"""The data of `canwharf status`, `graph` and `doctor`, read once.
 
 Rules:
 
-- No daemon is needed, and none is asked or started: the state on disk and the kernel tell.
-- What Docker does not tell in time is left out.
-- Nothing is written anywhere.
+- It is read from the state on disk and the kernel. The daemon is neither called nor started.
+- If Docker does not answer in time, ids stand in place of names.
+- Nothing is written.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ _SHORT = 12  # digits of an id, as Docker shows them
 
 
 class Status(NamedTuple):
-    """What there is to see.
+    """An instance, its buses, and what `sync` would change.
 
-    `process` is the daemon's (0: none runs), `stored` whether a state was ever kept, `write_fault`
-    why it could not be written now (empty if it could), `names` None where Docker does not answer;
-    `hardware` is driver and device of each adapter's interface; `unused` are the adapters that are
-    on no bus; `adopted` are the endpoints that a recovery would adopt, `steps` what it would do,
-    `faults` what it could not do; `parameters` are those of the kernel's modules; `where` are the
-    options with which a command of ours finds the same daemon and state.
+    - `process`: the daemon's process id (0: none runs).
+    - `stored`: a state file exists; `write_fault`: why it could not be written now, or empty.
+    - `names`: Docker's names; None if Docker does not answer.
+    - `hardware`: driver and device by adapter; `unused`: the adapters that are on no bus.
+    - `adopted`: the endpoints that a resync would adopt; `steps`: what it would do; `faults`: what
+      it could not do.
+    - `parameters`: those of the kernel modules.
+    - `where`: the options with which canwharf's commands find the same daemon and state.
     """
 
     driver: str
@@ -58,77 +60,77 @@ class Status(NamedTuple):
 
     def network(self, id: str) -> str:
         """A network's name, or its id."""
-        known = self.names.networks if self.names else {}
-        return known.get(id) or id[:_SHORT]
+        networks = self.names.networks if self.names else {}
+        return networks.get(id) or id[:_SHORT]
 
     def member(self, member: Member) -> str:
         """A container's name, or its endpoint's id; `host` for the host."""
         if not member.endpoint:
             return "host"
-        known = self.names.containers if self.names else {}
-        return known.get(member.endpoint) or f"endpoint {member.endpoint[:_SHORT]}"
+        containers = self.names.containers if self.names else {}
+        return containers.get(member.endpoint) or f"endpoint {member.endpoint[:_SHORT]}"
 
     def labels(self, report: BusReport) -> dict[str, str]:
-        """What to call the members of a bus, by their host-side interface."""
+        """The names of a bus's members by their interface on the host."""
         return {each.interface: self.member(each) for each in report.members}
 
     def only(self, bus: str) -> Status:
-        """The same with one bus, told by its interface, or a network's name or id.
+        """The same with one bus: by its interface, or a network's name or id.
 
-        Raises CanwharfError.
+        Raises CanwharfError if there is none.
         """
-        found = tuple(each for each in self.reports if bus in self._calls(each))
-        if not found:
-            there = ", ".join(each.interface for each in self.reports) or "none"
-            raise CanwharfError(f"there is no bus {bus}; there are: {there}")
-        names = {each.interface for report in found for each in report.members}
+        reports = tuple(each for each in self.reports if bus in self._names(each))
+        if not reports:
+            buses = ", ".join(each.interface for each in self.reports) or "none"
+            raise CanwharfError(f"there is no bus {bus}; there are: {buses}")
+        names = {each.interface for report in reports for each in report.members}
         steps = tuple(each for each in self.steps if describe.touched(each) & names)
-        return self._replace(reports=found, adopted=(), steps=steps)
+        return self._replace(reports=reports, adopted=(), steps=steps)
 
     @property
     def changes(self) -> list[Change]:
-        """What a recovery would change, in lines."""
+        """The changes that a resync would make, as lines."""
         return describe.changes(self.adopted, self.steps)
 
     @property
-    def blind(self) -> bool:
-        """Whether what is inside containers was not told: that is for root."""
+    def names_hidden(self) -> bool:
+        """Whether the names of interfaces in containers are missing: only root can read them."""
         members = [each for report in self.reports for each in report.members]
         return any(each.link and each.link.peer_away and not each.inside for each in members)
 
-    def _calls(self, report: BusReport) -> set[str]:
+    def _names(self, report: BusReport) -> set[str]:
         ids = {each.id for each in report.networks}
         return {report.interface, *ids, *(id[:_SHORT] for id in ids), *map(self.network, ids)}
 
 
 def collect(socket: str, directory: str, requests: Requests) -> Status:
-    """Look at everything. Raises CanwharfError."""
+    """Read state, kernel and names. Raises CanwharfError."""
     driver = instance.name_of(socket)
     store = Store(directory)
     state, _left = store.load(driver)
     process = instance.process_of(driver)
     held = dryrun.snapshot(requests)
-    told = names.ask(driver)
+    docker_names = names.ask(driver)
     loaded = modules.parameters()
     kernel = Kernel(
         *held,
         inside.ends(requests, held.links),
         loaded.max_hops,
-        _elsewhere(held.links, driver, told, requests),
+        _elsewhere(held.links, driver, docker_names, requests),
     )
     status = Status(
         driver,
         process,
         store.exists(),
-        told,
+        docker_names,
         write_fault=store.write_fault(),
         parameters=loaded,
     )
     if not status.stored:
         return status
     seen, outcome = dryrun.dry_run(state, store, requests, served=bool(process), seen=held)
-    known = told.members if told else {}
-    reports = tuple(bus_reports(_sorted(seen), kernel, known))
+    members = docker_names.members if docker_names else {}
+    reports = tuple(bus_reports(_sorted(seen), kernel, members))
     return status._replace(
         reports=reports,
         hardware={
@@ -142,10 +144,10 @@ def collect(socket: str, directory: str, requests: Requests) -> Status:
 
 
 def _elsewhere(
-    links: Iterable[Link], driver: str, told: Names | None, requests: Requests
+    links: Iterable[Link], driver: str, docker_names: Names | None, requests: Requests
 ) -> Collection[int]:
-    """The host ends whose other end is in another namespace than their container's."""
-    if told is None:
+    """The host ends whose peer is in a namespace other than their container's."""
+    if docker_names is None:
         return ()
     owners = ((each.ifindex, parse_alias(each.alias)) for each in links if each.peer_away)
     away = {
@@ -153,15 +155,15 @@ def _elsewhere(
         for index, owner in owners
         if isinstance(owner, EndpointAlias) and owner.driver == driver
     }
-    ids = {endpoint: id for endpoint, id in told.ids.items() if endpoint in away}
+    ids = {endpoint: id for endpoint, id in docker_names.ids.items() if endpoint in away}
     paths = names.sandboxes(ids)
     return inside.elsewhere(requests, {away[each]: path for each, path in paths.items()})
 
 
 def _unused(links: Iterable[Link], reports: Iterable[BusReport]) -> tuple[str, ...]:
     buses = {each.interface for each in reports}
-    found = (each.name for each in links if each.can and not is_virtual(each))
-    return tuple(name for name in found if name not in buses)
+    adapters = (each.name for each in links if each.can and not is_virtual(each))
+    return tuple(name for name in adapters if name not in buses)
 
 
 def _sorted(state: State) -> State:

@@ -54,7 +54,7 @@ CASES = (
     Case("vcan0", "vcan1", f"{HOST}: {LOCAL}"),
     Case("vcan0", "vcan1", f"{HOST}: to programs on the host and containers", hops=2),
     Case("vcan0", "vcan1", f"{HOST}: {LOCAL}", more=LIMIT, hops=2),
-    Case("vcan0", "vcan1", f"{HOST}: to nobody, as it does not echo (-e)", flags=0, hops=2),
+    Case("vcan0", "vcan1", f"{HOST}: to no program, as it does not echo (-e)", flags=0, hops=2),
     Case("vcan0", "vcan9", f"{HOST}: to vcan9"),
     Case("vcan9", "vcan0", f"what arrives on vcan9: {LOCAL}"),
     Case("can0", "vcan0", f"{HOST.replace('what ', 'what the wire and ', 1)}: {LOCAL}"),
@@ -77,7 +77,7 @@ def test_a_rule_of_somebody_else_is_said_once_and_for_what_it_does(case: Case, t
     assert crossing.what == f"forwards {case.does}"
     (finding,) = CHECKS["foreign"](WELL._replace(status=status))
     assert finding.level == WARN
-    what = f"a gateway rule of somebody else, {source} -> {destination}, "
+    what = f"a foreign gateway rule, {source} -> {destination}, "
     assert finding.message.startswith(what)
     assert finding.fix.count("cangw -D") == 2
     assert finding.fix.count("-l 1") == (2 if case.more else 0), "exactly that rule"
@@ -105,7 +105,7 @@ def test_can_gw_loaded_with_more_hops_does_no_harm_and_is_said(two: Daemon) -> N
 def test_rules_of_an_earlier_version_double_frames_where_can_gw_lets_them(
     tmp_path: Path, hops: int
 ) -> None:
-    """Then status does not say that all hear each other, and the doctor says what helps."""
+    """Then status does not say that all members are connected, and the doctor says what helps."""
     daemon = aged(tmp_path, hops)
     status = seen(daemon)
     assert any(isinstance(step, ReplaceRule) for step in status.steps)

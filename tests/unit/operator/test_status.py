@@ -42,7 +42,7 @@ def test_a_bus_as_a_picture(busy: Daemon) -> None:
         "  ├── host  vcan0                   sent 21  received 42  dropped 0\n"
         f"  ├── ecu1  can0   {one}  sent 21  received 42  dropped 0\n"
         f"  └── ecu2  can0   {two}  sent 21  received 42  dropped 0\n"
-        "  all hear each other"
+        "  all members are connected"
     )
 
 
@@ -74,15 +74,15 @@ def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel
     kernel.add_rule("can7", "vcan0", flags=0)
     told = shown(seen(busy)).splitlines()
     assert told[-7:] == [
-        "  ecu2 hears host more than once (classic)",
-        "  ecu2 does not hear ecu1 (classic, FD, error frames)",
-        "  a gateway rule of somebody else: can7 -> vcan0",
+        "  ecu2 receives frames from host more than once (classic)",
+        "  ecu2 receives no frames from ecu1 (classic, FD, error frames)",
+        "  a foreign gateway rule: can7 -> vcan0",
         "",
         "differs from what should be; 'canwharf sync' would:",
         f"  delete doubled gateway rule vcan0 -> {two} (classic)",
         f"  add gateway rule {one} -> {two} (classic, FD, error frames)",
     ]
-    assert "all hear each other" not in told
+    assert "all members are connected" not in told
 
 
 def test_containers_that_have_no_interface_yet(busy: Daemon, kernel: FakeKernel) -> None:
@@ -93,8 +93,8 @@ def test_containers_that_have_no_interface_yet(busy: Daemon, kernel: FakeKernel)
     three = busy.port("n1", "e3" * 32)
     assert f"  └── endpoint {('e3' * 32)[:12]}  no interface  {three}\n" in told
     assert "ecu2                   no interface" in told
-    assert "all hear each other" not in told
-    assert "ecu2 hears nobody and is not heard: it has no interface" in told
+    assert "all members are connected" not in told
+    assert "ecu2 is not connected: it has no interface" in told
 
 
 def test_an_adapter(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -111,7 +111,7 @@ def test_an_adapter(daemon: Daemon, kernel: FakeKernel) -> None:
         "ERROR-PASSIVE, errors: sending 128, receiving 3"
     )
     daemon.run_container("n2", "e1")
-    assert "  all hear each other" in shown(seen(daemon, None, controller))
+    assert "  all members are connected" in shown(seen(daemon, None, controller))
     off = shown(seen(daemon, None, Controller(3)))
     assert off.endswith("  nothing goes to or from can0: it is BUS-OFF")
     kernel.set_up("can0", up=False)
@@ -125,7 +125,7 @@ def test_an_adapter(daemon: Daemon, kernel: FakeKernel) -> None:
 def test_nothing_there(daemon: Daemon) -> None:
     assert shown(seen(daemon)) == "canwharf: the daemon runs (process 412); there is no bus"
     lost = Status("canwharf", stored=False, names=NAMES)
-    assert shown(lost) == ("canwharf: the daemon does not run; no network was ever kept here")
+    assert shown(lost) == ("canwharf: the daemon does not run; no network was ever created here")
 
 
 def test_one_bus_of_several(busy: Daemon, kernel: FakeKernel) -> None:
@@ -148,7 +148,7 @@ def test_colours_say_what_the_words_say(busy: Daemon) -> None:
     """Without them it is the same text."""
     status = seen(busy)
     colours = text.render(status, terminal.colored)
-    assert "\033[32mall hear each other\033[0m" in colours
+    assert "\033[32mall members are connected\033[0m" in colours
     for code in (terminal.GOOD, terminal.BAD, terminal.DOUBTFUL, terminal.STRONG, terminal.FAINT):
         colours = colours.replace(f"\033[{code}m", "")
     assert colours.replace("\033[0m", "") == shown(status)
@@ -223,7 +223,7 @@ def test_a_member_on_40_columns(busy: Daemon) -> None:
         "  │     sent 21  received 42  dropped 0\n"
         f"  └── ecu2  can0  {two}\n"
         "        sent 21  received 42  dropped 0\n"
-        "  all hear each other"
+        "  all members are connected"
     )
 
 

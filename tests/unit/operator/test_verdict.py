@@ -79,9 +79,9 @@ def test_a_container_that_hears_nobody(
     disturb(busy.kernel, port)
     status = seen(busy)
     told = text.render(status, terminal.plain)
-    assert "all hear each other" not in told
-    (line,) = [each for each in told.splitlines() if "hears nobody" in each]
-    assert line.startswith("  ecu1 hears nobody and is not heard: ")
+    assert "all members are connected" not in told
+    (line,) = [each for each in told.splitlines() if "is not connected" in each]
+    assert line.startswith("  ecu1 is not connected: ")
     assert words in line
     (bus,) = json.loads(json.dumps(to_dict(status)))["buses"]
     assert bus["healthy"] is False
@@ -95,8 +95,8 @@ def test_a_container_that_hears_nobody(
     assert (finding.level, finding.fix) == (FAILURE, fix)
     assert words in finding.message
     assert finding.safe == (fault == "down")
-    (drawn,) = draw(status).lines
-    assert [plug.there for plug in drawn.plugs] == [False, True]
+    (drawn,) = draw(status).buses
+    assert [each.connected for each in drawn.connections] == [False, True]
 
 
 def test_the_command_of_a_container_with_a_hostile_interface(busy: Daemon) -> None:
@@ -117,12 +117,12 @@ def test_without_docker_the_doctor_knows_no_command(busy: Daemon) -> None:
     busy.kernel.delete_link(busy.port("n1", "e1"))
     (finding,) = findings("members", seen(busy, None))
     assert (finding.level, finding.fix) == (FAILURE, "")
-    assert "endpoint e1 hears nobody" in finding.message
+    assert "endpoint e1 is not connected" in finding.message
 
 
 def test_all_is_well(busy: Daemon) -> None:
     (finding,) = findings("members", seen(busy))
-    assert finding == Finding(OK, "all on vcan0 hear each other")
+    assert finding == Finding(OK, "all members of vcan0 are connected")
 
 
 def test_a_container_that_only_docker_knows(busy: Daemon) -> None:
@@ -131,9 +131,7 @@ def test_a_container_that_only_docker_knows(busy: Daemon) -> None:
     known = NAMES._replace(members={"n1": {"e1", "e2", "not an id"}})
     status = seen(busy, known)
     assert not only(status).whole
-    assert "ecu1 hears nobody and is not heard: it has no interface" in text.render(
-        status, terminal.plain
-    )
+    assert "ecu1 is not connected: it has no interface" in text.render(status, terminal.plain)
     assert findings("members", status)[0].fix == "docker restart ecu1"
 
 
@@ -144,7 +142,7 @@ def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon)
     status = seen(busy, NAMES._replace(members={"n1": {"e2"}}))
     assert only(status).whole
     told = text.render(status, terminal.plain)
-    assert "all hear each other" in told
+    assert "all members are connected" in told
     assert "has ended" in told
     (bus,) = json.loads(json.dumps(to_dict(status)))["buses"]
     assert [each["orphaned"] for each in bus["members"]] == [False, True, False]
@@ -184,7 +182,7 @@ def test_a_lent_adapter_that_nobody_took(daemon: Daemon, kernel: FakeKernel) -> 
     kernel.move("can0", "", "e1", "can0")
     status = seen(daemon)
     assert only(status).members[0].fault == "not-in-container"
-    assert "ecu1 hears nobody" in text.render(status, terminal.plain)
+    assert "ecu1 is not connected" in text.render(status, terminal.plain)
 
 
 def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
@@ -203,7 +201,7 @@ def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
 
 
 def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel) -> None:
-    """It doubles frames: nobody is told both that and that all hear each other exactly once."""
+    """It duplicates frames, and no output says that all members are connected."""
     port = busy.port("n1", "e1")
     kernel.add_rule("vcan0", port, flags=wire.ECHO)
     kernel.add_rule("vcan0", port, fd=True, flags=wire.ECHO)
@@ -212,9 +210,9 @@ def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel
     kinds = "FD", "classic"
     assert report.gaps == tuple(("vcan0", port, kind, "duplicate-rule") for kind in kinds)
     told = text.render(status, terminal.plain)
-    assert "all hear each other" not in told
-    assert "  ecu1 hears host more than once (FD, classic)" in told
-    assert "  a gateway rule of somebody else: vcan0 -> " in told
+    assert "all members are connected" not in told
+    assert "  ecu1 receives frames from host more than once (FD, classic)" in told
+    assert "  a foreign gateway rule: vcan0 -> " in told
     (bus,) = json.loads(json.dumps(to_dict(status)))["buses"]
     assert bus["healthy"] is False
     assert {each["error"] for each in bus["delivery_errors"]} == {"duplicated"}
@@ -252,7 +250,7 @@ def test_a_renamed_host_end_is_told_by_its_alias(busy: Daemon, kernel: FakeKerne
     assert [each.interface for each in report.members][1] == "front"
     assert {each.source for each in report.directions} >= {"front"}
     assert report.others == ()
-    assert "all hear each other" in text.render(status, terminal.plain)
+    assert "all members are connected" in text.render(status, terminal.plain)
     assert {each.level for each in findings("foreign", status)} == {OK}
     rule = kernel.rules.pop()
     assert "front" in only(seen(busy)).gaps[0][:2] or rule.source != kernel.link("front").index

@@ -2,12 +2,11 @@
 
 Rules:
 
-- A check says one line for each thing that it looks at, the good ones too.
-- A failure is what keeps frames, or a container's start, from working, now or after the next boot;
-  it names the command that fixes it. A warning need not be fixed.
-- A command is `safe` if it can do no harm, whatever is wrong: those are what --fix runs.
-- What cannot be known is not guessed: where the state cannot be read, nothing is said about what
-  follows from it.
+- A check has a finding for each thing that it checks, also if that is all right.
+- A failure stops frames or a container's start, now or after the next boot. It names the command
+  that fixes it. A warning need not be fixed.
+- A command is `safe` if it can do no harm in any state of the machine: --fix runs these.
+- Nothing is guessed: if the state cannot be read, the checks that need it have no finding.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from canwharf.bus.report import DOWN, NO_CARRIER, BusReport, Member, multiplies
 from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED, Parameters
 from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts, Unit
-from canwharf.operator.render.layout import ailing
+from canwharf.operator.render.layout import member_problem
 
 OK, WARN, FAILURE = "ok", "warning", "failure"
 
 
 class Finding(NamedTuple):
-    """What one line says: how grave, what about, and the command that fixes it, if one does."""
+    """One line: a level, a message, and the command that fixes it (empty: there is none)."""
 
     level: str
     message: str
@@ -48,7 +47,7 @@ def _privileges(facts: Facts) -> Iterator[Finding]:
     if facts.root:
         yield Finding(OK, "root")
     else:
-        what = "not root: what only root sees is not looked at"
+        what = "not root: some checks need root and are left out"
         yield Finding(WARN, what, "sudo canwharf doctor")
 
 
@@ -71,7 +70,7 @@ def _loaded(facts: Facts) -> Iterator[Finding]:
     for note in loaded.notes:
         yield Finding(OK, note)
     if not loaded.notes:
-        yield Finding(OK, "can-gw and vcan were loaded as usual")
+        yield Finding(OK, "can-gw and vcan have their usual parameters")
 
 
 def _boot(facts: Facts) -> Iterator[Finding]:
@@ -88,7 +87,7 @@ def _docker(facts: Facts) -> Iterator[Finding]:
     if facts.docker:
         yield Finding(OK, f"Docker {facts.docker}")
     elif not facts.root:
-        yield Finding(WARN, "Docker's socket is not for us", "sudo canwharf doctor")
+        yield Finding(WARN, "only root can use Docker's socket", "sudo canwharf doctor")
     elif facts.docker_there:
         fix = "dockerd" if facts.units is None else "systemctl restart docker"
         yield Finding(FAILURE, "Docker does not answer", fix)
@@ -97,7 +96,7 @@ def _docker(facts: Facts) -> Iterator[Finding]:
         yield Finding(FAILURE, "Docker does not run, or is not installed", fix)
 
 
-# What became of a unit's file, and the command for an operator who changed it.
+# systemd's LoadState= of a unit that it cannot start -> the command for the operator
 _UNUSABLE = {
     "masked": "systemctl unmask {}",
     "bad-setting": "systemctl edit {}",
@@ -105,22 +104,22 @@ _UNUSABLE = {
 }
 
 
-_LATELY = 3600  # seconds: one that dies again and again runs whenever it is looked at
+_LATELY = 3600  # seconds: a daemon that fails again and again runs most of the time
 
 
 def _daemon(facts: Facts) -> Iterator[Finding]:
-    whose = f"the managed plugin {facts.plugin}" if facts.plugin else "the daemon"
+    subject = f"the managed plugin {facts.plugin}" if facts.plugin else "the daemon"
     failing = facts.service.failing if facts.service and not facts.plugin else ""
     held = facts.rebind != facts.restart
     if facts.process and not facts.listens and not facts.plugin:
-        what = f"the daemon runs (process {facts.process}), and nobody listens on {facts.socket}"
+        what = f"the daemon runs (process {facts.process}), without listening on {facts.socket}"
         yield Finding(FAILURE, what, facts.rebind, safe=held)
     elif facts.refusal:
-        yield Finding(FAILURE, f"{whose} does not answer: {facts.refusal}", facts.restart)
+        yield Finding(FAILURE, f"{subject} does not answer: {facts.refusal}", facts.restart)
     elif facts.process:
-        yield Finding(OK, f"{whose} runs (process {facts.process})")
+        yield Finding(OK, f"{subject} runs (process {facts.process})")
         if facts.failed_ago is not None and facts.failed_ago < _LATELY and facts.service:
-            what = f"it failed and was started again {facts.failed_ago / 60:.0f} minutes ago"
+            what = f"the daemon failed and was restarted {facts.failed_ago / 60:.0f} minutes ago"
             yield Finding(WARN, f"{what}; why: journalctl -u {facts.service.name}")
     elif facts.service and facts.service.load in _UNUSABLE and not facts.plugin:
         name, load = facts.service.name, facts.service.load
@@ -132,14 +131,14 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         else:
             yield Finding(FAILURE, what, facts.restart, safe=True)
     elif held and not facts.listens:
-        what = f"Docker does not find the driver: systemd listens, and {facts.socket} is gone"
+        what = f"Docker does not find the driver: systemd listens, but {facts.socket} is gone"
         yield Finding(FAILURE, what, facts.rebind, safe=True)
     elif facts.listens:
         what = "the daemon does not run; systemd starts it at Docker's first call"
         yield Finding(WARN, what, facts.start, safe=True)
     else:
         safe = facts.start.startswith("systemctl")
-        yield Finding(FAILURE, f"{whose} does not run", facts.start, safe)
+        yield Finding(FAILURE, f"{subject} does not run", facts.start, safe)
 
 
 def _program(facts: Facts) -> Iterator[Finding]:
@@ -149,12 +148,12 @@ def _program(facts: Facts) -> Iterator[Finding]:
     if fault and facts.root:
         yield Finding(FAILURE, f"the service's program does not start: {fault}", facts.install)
     elif fault:
-        yield Finding(WARN, f"cannot see whether {path} starts: {fault}", "sudo canwharf doctor")
+        yield Finding(WARN, f"cannot check whether {path} starts: {fault}", "sudo canwharf doctor")
     elif version != facts.version:
-        what = f"the service's program {path} is {version}, and this one {facts.version}"
+        what = f"the service's program {path} is version {version}, this program is {facts.version}"
         yield Finding(WARN, what, facts.install)
     else:
-        yield Finding(OK, f"{path} is {version}, as this one")
+        yield Finding(OK, f"{path} is version {version}, as this program")
 
 
 def _units(facts: Facts) -> Iterator[Finding]:
@@ -162,9 +161,9 @@ def _units(facts: Facts) -> Iterator[Finding]:
     if facts.plugin:
         yield Finding(OK, "Docker starts its managed plugins itself")
     elif facts.units is None:
-        yield Finding(OK, "no systemd here: have canwharf started before Docker")
+        yield Finding(OK, "systemd does not run here: start canwharf before Docker at each boot")
     elif not units:
-        yield Finding(FAILURE, "no systemd unit starts canwharf at a boot", facts.install)
+        yield Finding(FAILURE, "no systemd unit starts canwharf at boot", facts.install)
     else:
         yield from _enabled(units, facts)
 
@@ -175,14 +174,14 @@ def _enabled(units: list[Unit], facts: Facts) -> Iterator[Finding]:
     if not enabled:
         yield Finding(FAILURE, f"not enabled: {names}", f"systemctl enable {names}")
     elif not any(unit.before_docker for unit in enabled):
-        what = "Docker may start first at a boot, and leave its containers dead"
+        what = "Docker may start first at boot, and then cannot start the containers"
         yield Finding(FAILURE, what, facts.install)
     else:
-        told = ", ".join(unit.name for unit in enabled)
+        listed = ", ".join(unit.name for unit in enabled)
         origin = " (a package's)" if facts.packaged and not facts.shadowed else ""
-        yield Finding(OK, f"enabled, and before Docker at a boot: {told}{origin}")
+        yield Finding(OK, f"enabled, and before Docker at boot: {listed}{origin}")
     if facts.shadowed:
-        what = f"units in /etc/systemd/system stand before the package's {facts.packaged}"
+        what = f"units in /etc/systemd/system override the package's {facts.packaged}"
         yield Finding(WARN, what, "/usr/bin/canwharf install")
 
 
@@ -193,7 +192,7 @@ def _state(facts: Facts) -> Iterator[Finding]:
         # A daemon sets aside what it cannot read, and rebuilds it from the kernel and Docker.
         yield Finding(FAILURE, facts.state_fault, facts.restart)
     elif facts.status and not facts.status.stored:
-        yield Finding(OK, f"no network was ever kept in {facts.state}")
+        yield Finding(OK, f"no network was ever created: there is no {facts.state}")
     else:
         yield Finding(OK, f"{facts.state} is readable")
     if facts.write_fault:
@@ -213,14 +212,14 @@ def _buses(facts: Facts) -> Iterator[Finding]:
 def _bus(report: BusReport, unused: Sequence[str]) -> Finding:
     name, link = report.interface, report.link
     if link is None:
-        return _gone(report)
+        return _missing(report)
     if not link.up and not report.ours and not report.moved:
-        what = f"{name} is down: nothing is heard or sent there"
+        what = f"{name} is down: no frame is sent or received there"
         return Finding(FAILURE, what, f"ip link set {name} up{_rate(report)}")
     off = link.controller is not None and link.controller.state_name == "BUS-OFF"
-    if off or (link.up and not link.carrier):  # what is down has none, and is told as such
-        why = "has no carrier: nothing is heard or sent there"
-        why = "is BUS-OFF: it has given up after too many errors on the wire" if off else why
+    if off or (link.up and not link.carrier):  # one that is down has none
+        why = "has no carrier: no frame is sent or received there"
+        why = "is BUS-OFF: it stopped after too many errors on the wire" if off else why
         # Not `type can restart`: the kernel refuses that under restart-ms, and serial adapters do.
         restart = f"ip link set {name} down && ip link set {name} up"
         return Finding(FAILURE, f"{name} {why}", restart)
@@ -230,29 +229,29 @@ def _bus(report: BusReport, unused: Sequence[str]) -> Finding:
         adapters = f"adapter{'s' if len(unused) > 1 else ''} {', '.join(unused)}"
         verb = "are" if len(unused) > 1 else "is"
         what = f"{name} is a vcan that canwharf made; the {adapters} {verb} on no bus: "
-        what += f"make the network anew, with can.interface={unused[0]}, or with "
+        what += f"create the network again, with can.interface={unused[0]}, or with "
         return Finding(WARN, f"{what}can.type=physical if the adapter should be {name}")
-    return Finding(OK, f"{name} is {'up' if link.up else 'there'}")
+    return Finding(OK, f"{name} is {'up' if link.up else 'present'}")
 
 
 def _members(facts: Facts) -> Iterator[Finding]:
     for report in facts.status.reports if facts.status else ():
-        ill = [each for each in report.members if each.fault and each.endpoint]
-        for member in ill:
+        faulty = [each for each in report.members if each.fault and each.endpoint]
+        for member in faulty:
             yield _member(facts, report, member)
         if report.whole:
-            yield Finding(OK, f"all on {report.interface} hear each other")
+            yield Finding(OK, f"all members of {report.interface} are connected")
 
 
 def _member(facts: Facts, report: BusReport, member: Member) -> Finding:
-    """A container that hears nobody, and what brings it back."""
+    """A container that is not connected, and the command that connects it again."""
     label = facts.status.member(member) if facts.status else ""
-    what = f"on {report.interface}, {ailing(member, label)}"
+    what = f"on {report.interface}, {member_problem(member, label)}"
     if member.fault == DOWN:
         return Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
-    named = facts.status and facts.status.names
-    if not named or member.endpoint not in named.containers:
-        return Finding(FAILURE, f"{what}; a restart of the container brings it back")
+    names = facts.status and facts.status.names
+    if not names or member.endpoint not in names.containers:
+        return Finding(FAILURE, f"{what}; restart the container")
     if member.fault == NO_CARRIER and member.inside:
         sandbox = f"$(docker inspect -f '{{{{.NetworkSettings.SandboxKey}}}}' {label})"
         name = shlex.quote(member.inside.name)
@@ -261,21 +260,21 @@ def _member(facts: Facts, report: BusReport, member: Member) -> Finding:
 
 
 def _rate(report: BusReport) -> str:
-    """What an adapter wants to hear, too, that was never told its bit rate."""
+    """The words that set the bit rate of an adapter that has none yet."""
     controller = report.link.controller if report.link else None
     if controller is None or controller.bitrate:
         return ""
-    given = (each.settings.adapter.given.get("can.bitrate") for each in report.networks)
-    return f" type can bitrate {next(filter(None, given), 'RATE')}"
+    rates = (each.settings.adapter.given.get("can.bitrate") for each in report.networks)
+    return f" type can bitrate {next(filter(None, rates), 'RATE')}"
 
 
-def _gone(report: BusReport) -> Finding:
+def _missing(report: BusReport) -> Finding:
     name = report.interface
     if report.moved and any(each.endpoint for each in report.members):
         return Finding(OK, f"{name} is in its container")
     if report.adapter:
         return Finding(WARN, f"{name}: {report.problem or 'the adapter is missing'}")
-    return Finding(OK, f"{name} is not there (see differences)")
+    return Finding(OK, f"{name} does not exist (see differences)")
 
 
 def _differences(facts: Facts) -> Iterator[Finding]:
@@ -306,14 +305,14 @@ def _duplicates(facts: Facts) -> Iterator[Finding]:
     old = len(many) - len(surplus)
     if old:
         what = f"frames arrive more than once: can-gw was loaded with max_hops={hops}, "
-        what += f"and {old} rules of an earlier version have no limit of their own"
+        what += f"and {old} rules of an earlier version have no hop limit"
         yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
     if surplus:
         first = f"{surplus[0].source} -> {surplus[0].destination}"
-        what = f"frames arrive more than once, by doubled rules ({len(surplus)}): {first}"
+        what = f"frames arrive more than once, by duplicate rules ({len(surplus)}): {first}"
         yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
     if not (old or surplus):
-        yield Finding(OK, "no frame arrives twice by rules of ours")
+        yield Finding(OK, "canwharf has no duplicate rules")
 
 
 def _foreign(facts: Facts) -> Iterator[Finding]:
@@ -323,13 +322,13 @@ def _foreign(facts: Facts) -> Iterator[Finding]:
     for each in others:
         ends = f"{each.source} -> {each.destination}"
         if each.within:
-            what = f"a gateway rule of somebody else doubles frames on {each.within}: {ends}"
+            what = f"a foreign gateway rule duplicates frames on {each.within}: {ends}"
             yield Finding(FAILURE, what, each.fix)
         else:
-            what = f"a gateway rule of somebody else, {ends}, {each.what}"
+            what = f"a foreign gateway rule, {ends}, {each.what}"
             yield Finding(WARN, what, each.fix)
     if not others:
-        yield Finding(OK, "no rules of others on our interfaces")
+        yield Finding(OK, "no foreign rules at canwharf's interfaces")
 
 
 def _orphans(facts: Facts) -> Iterator[Finding]:
@@ -337,10 +336,10 @@ def _orphans(facts: Facts) -> Iterator[Finding]:
         return
     found = [each.link.name for each in facts.status.steps if isinstance(each, DeleteLink)]
     for name in found:
-        what = f"{name} is ours and belongs to no network"
+        what = f"{name} was made by canwharf and belongs to no network"
         yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
     if not found:
-        yield Finding(OK, "every interface of ours has an owner")
+        yield Finding(OK, "each interface of canwharf belongs to a network")
 
 
 def _networks(facts: Facts) -> Iterator[Finding]:
@@ -350,7 +349,7 @@ def _networks(facts: Facts) -> Iterator[Finding]:
         what = f"Docker does not know the network {network[:12]} on {interface}"
         yield Finding(WARN, what, facts.canwharf(f"doctor --forget {network}"))
     if not facts.unknown_networks:
-        yield Finding(OK, "Docker knows all our networks")
+        yield Finding(OK, "Docker knows all networks of this driver")
 
 
 def _containers(facts: Facts) -> Iterator[Finding]:
@@ -359,10 +358,10 @@ def _containers(facts: Facts) -> Iterator[Finding]:
     if facts.stranded:
         names = " ".join(map(shlex.quote, facts.stranded))
         reason = next(iter(facts.stranded.values()))
-        what = f"should run, and Docker could not start: {names} ({reason})"
+        what = f"should run, but Docker could not start: {names} ({reason})"
         yield Finding(FAILURE, what, f"docker start {names}", safe=True)
     else:
-        yield Finding(OK, "none was kept from starting")
+        yield Finding(OK, "Docker could start all containers")
 
 
 CHECKS: dict[str, Check] = {

@@ -1,10 +1,11 @@
-"""What a drawing of buses consists of: containers, buses, and who is plugged in where. Pure.
+"""What a drawing consists of: containers, buses and the connections between them. Pure.
 
 Rules:
 
-- A container that is on several buses is one box with several plugs.
-- A plug says that its container hears all others on the bus, and is heard by them. What is not so
-  is said below the bus: a line for each member that hears nobody, and one for each pair beside.
+- A container on several buses is one box with several connections.
+- A connection means that frames go to and from all other members of the bus. Exceptions are
+  `problems` of the bus: a line for each member that is not connected, and one for each direction
+  in which frames are lost or duplicated.
 """
 
 from __future__ import annotations
@@ -36,35 +37,35 @@ _OF_HOST = {
     NO_CARRIER: "has no carrier",
 }
 _OF_CONTAINER = {
-    MISSING: "it has no interface; somebody deleted it, or it was never made",
+    MISSING: "it has no interface; it was deleted, or never made",
     NOT_IN_CONTAINER: "its interface is on the host, and in no container",
-    WRONG_NAMESPACE: "its interface was moved into another network namespace",
+    WRONG_NAMESPACE: "its interface is in another network namespace",
     DOWN: "{name} is down",
     NO_CARRIER: "{inside} is down in the container",
 }
 
 
-class Plug(NamedTuple):
-    """A container (by its box's number) on a bus, and the name of its interface there."""
+class Connection(NamedTuple):
+    """A container (by the number of its box) on a bus, and the name of its interface there."""
 
     box: int
     interface: str
     frames: str
-    there: bool
+    connected: bool
 
 
-class Line(NamedTuple):
-    """A bus: what carries it, who is plugged in, what is wrong; the host is always on it.
+class Bus(NamedTuple):
+    """A bus: its host interface, connections and problems. The host is always a member.
 
-    `networks` are the names by which Docker knows it.
+    `networks` are Docker's names of its networks.
     """
 
     interface: str
     about: str
     frames: str
     up: bool
-    plugs: tuple[Plug, ...]
-    troubles: tuple[str, ...]
+    connections: tuple[Connection, ...]
+    problems: tuple[str, ...]
     networks: tuple[str, ...] = ()
 
 
@@ -72,7 +73,7 @@ class Drawing(NamedTuple):
     """Containers by name, and buses."""
 
     boxes: tuple[str, ...]
-    lines: tuple[Line, ...]
+    buses: tuple[Bus, ...]
 
 
 def draw(status: Status) -> Drawing:
@@ -84,12 +85,12 @@ def draw(status: Status) -> Drawing:
         if member.endpoint
     }
     numbers = {name: number for number, name in enumerate(boxes)}
-    return Drawing(tuple(boxes), tuple(_line(status, each, numbers) for each in status.reports))
+    return Drawing(tuple(boxes), tuple(_bus(status, each, numbers) for each in status.reports))
 
 
-def _line(status: Status, report: BusReport, numbers: dict[str, int]) -> Line:
-    plugs = tuple(
-        Plug(
+def _bus(status: Status, report: BusReport, numbers: dict[str, int]) -> Bus:
+    connections = tuple(
+        Connection(
             numbers[sanitize(status.member(each))],
             _inside(report, each),
             _frames(each),
@@ -102,27 +103,27 @@ def _line(status: Status, report: BusReport, numbers: dict[str, int]) -> Line:
     host = next((_frames(each) for each in report.members if not each.endpoint), "")
     up = link is not None and link.up
     networks = tuple(sanitize(status.network(each.id)) for each in report.networks)
-    wrong = tuple(troubles(status, report))
-    return Line(report.interface, _about(report), host, up, plugs, wrong, networks)
+    wrong = tuple(problems(status, report))
+    return Bus(report.interface, _about(report), host, up, connections, wrong, networks)
 
 
 def _about(report: BusReport) -> str:
     link = report.link
     if link is None:
         return "moved into its container" if report.moved else "missing"
-    told = "virtual" if is_virtual(link) else "adapter"
+    text = "virtual" if is_virtual(link) else "adapter"
     if link.controller and link.controller.bitrate:
-        told += f", {link.controller.bitrate} bit/s"
-    return told if link.up else f"{told}, down"
+        text += f", {link.controller.bitrate} bit/s"
+    return text if link.up else f"{text}, down"
 
 
 def _inside(report: BusReport, member: Member) -> str:
     if member.inside:
         return sanitize(member.inside.name)
-    return report.interface if report.moved else "?" if _there(member) else "no interface"
+    return report.interface if report.moved else "?" if _in_container(member) else "no interface"
 
 
-def _there(member: Member) -> bool:
+def _in_container(member: Member) -> bool:
     return member.link is not None and member.link.peer_away
 
 
@@ -130,16 +131,16 @@ def _frames(member: Member) -> str:
     return f"sent {member.frames.sent}, received {member.frames.received}"
 
 
-def troubles(status: Status, report: BusReport) -> Iterator[str]:
-    """Who does not hear whom, or more than once: one line a member with a fault, one a pair."""
+def problems(status: Status, report: BusReport) -> Iterator[str]:
+    """A line for each member with a fault, and for each other direction with delivery errors."""
     labels = status.labels(report)
     for member in report.members:
         if member.fault:
-            yield sanitize(ailing(member, labels[member.interface]))
+            yield sanitize(member_problem(member, labels[member.interface]))
     kinds: dict[str, dict[str, None]] = {}
     for gap in report.gaps:
         if gap.reason in FAULTS:
-            continue  # said above, once
+            continue  # has its line above
         kinds.setdefault(_gap(gap, labels), {})[gap.kind] = None
     for words, frames in kinds.items():
         yield sanitize(f"{words} ({', '.join(frames)})")
@@ -147,16 +148,16 @@ def troubles(status: Status, report: BusReport) -> Iterator[str]:
 
 def _gap(gap: Gap, labels: dict[str, str]) -> str:
     source, destination = labels[gap.source], labels[gap.destination]
-    surplus = gap.reason == DUPLICATE_RULE
-    heard = f"hears {source} more than once" if surplus else f"does not hear {source}"
-    return f"{destination} {heard}"
+    if gap.reason == DUPLICATE_RULE:
+        return f"{destination} receives frames from {source} more than once"
+    return f"{destination} receives no frames from {source}"
 
 
-def ailing(member: Member, label: str) -> str:
-    """What a member's fault is, in words."""
+def member_problem(member: Member, label: str) -> str:
+    """A sentence that says why this member is not connected."""
     name = member.interface
     if not member.endpoint:
         return f"nothing goes to or from {name}: it {_OF_HOST[member.fault]}"
     inside = member.inside.name if member.inside else "its interface"
     why = _OF_CONTAINER[member.fault].format(name=name, inside=inside)
-    return f"{label} hears nobody and is not heard: {why}"
+    return f"{label} is not connected: {why}"

@@ -10,7 +10,7 @@ _ENTITIES = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;",
 
 
 def render(drawing: Drawing) -> str:
-    """Its text, to be put into a ```mermaid block."""
+    """The flowchart's text, for a ```mermaid block."""
     return "\n".join(_lines(drawing))
 
 
@@ -18,22 +18,22 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     yield "flowchart TB"
     for number, name in enumerate(drawing.boxes):
         yield f"    c{number}[{_quoted(name)}]"
-    for number, line in enumerate(drawing.lines):
-        networks = f"networks: {', '.join(line.networks)}" if line.networks else ""
-        host = f"host: {line.frames}" if line.frames else ""
-        about = _quoted(line.interface, line.about, networks, host)
+    for number, bus in enumerate(drawing.buses):
+        networks = f"networks: {', '.join(bus.networks)}" if bus.networks else ""
+        host = f"host: {bus.frames}" if bus.frames else ""
+        about = _quoted(bus.interface, bus.about, networks, host)
         yield f"    b{number}([{about}])"
-        for plug in line.plugs:
-            arrow = "<-->" if plug.there else "-.-"
-            label = _quoted(plug.interface, plug.frames if plug.there else "")
-            yield f"    c{plug.box} {arrow}|{label}| b{number}"
-        if line.troubles:
-            yield f"    t{number}[{_quoted(*line.troubles)}] --- b{number}"
+        for connection in bus.connections:
+            arrow = "<-->" if connection.connected else "-.-"
+            label = _quoted(connection.interface, connection.frames if connection.connected else "")
+            yield f"    c{connection.box} {arrow}|{label}| b{number}"
+        if bus.problems:
+            yield f"    t{number}[{_quoted(*bus.problems)}] --- b{number}"
             yield f"    style t{number} stroke:#c00,color:#c00,fill:#fff"
-        if not line.up:
+        if not bus.up:
             yield f"    style b{number} stroke:#c00,stroke-dasharray:4"
 
 
 def _quoted(*lines: str) -> str:
-    """Text in which nothing is syntax."""
+    """Lines as one label, with Mermaid's special characters escaped."""
     return '"' + "<br/>".join(each.translate(_ENTITIES) for each in lines if each) + '"'

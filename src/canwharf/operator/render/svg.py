@@ -1,14 +1,13 @@
-"""A drawing as SVG: containers in rows, buses as lines below, a dot where one is plugged in. Pure.
+"""A drawing as SVG: containers in rows, buses as lines below, a dot for each connection. Pure.
 
-Theory of operation. Containers that do not fit beside each other go on in the next row. Below each
-row are the buses that somebody in it is on; a bus that comes once more is the same bus, as it says.
+Theory of operation. Containers that do not fit into a row continue in the next row. Below each row
+are the buses of its containers. A bus that is drawn again is labeled `the same bus`.
 
 Rules:
 
-- It is no wider than WIDEST, whatever the names: what is longer goes on in the next line, and
-  nothing is left out.
-- It stands for itself: no script, no font of its own, a background, legible in black and white.
-- Nothing is measured: a character of the monospaced font is taken for WIDE units.
+- It is at most WIDEST wide. A longer text continues in the next line; none is cut.
+- It is self-contained: no script, no font, a background. It is readable in black and white.
+- Texts are not measured: each character of the monospaced font counts as WIDE units.
 """
 
 from __future__ import annotations
@@ -18,60 +17,60 @@ from html import escape
 from textwrap import wrap
 from typing import NamedTuple
 
-from canwharf.operator.render.layout import Drawing, Line, Plug
+from canwharf.operator.render.layout import Bus, Connection, Drawing
 
-WIDEST = 1600.0  # units: an A4 page on its side, and a screen, show it legibly
+WIDEST = 1600.0  # units: readable on a screen and on an A4 page in landscape
 WIDE = 7.3  # units a character of 12 units' height takes at most
 _MARGIN, _GAP = 20.0, 24.0
 _TEXT = 15.0  # a line of text
-_ABOVE, _BELOW = 26.0, 44.0  # a bus: from what is above to its line, and from there to the next
+_ABOVE, _BELOW = 26.0, 44.0  # a bus: space above its line, and below it
 _ROOM = 28.0  # between two rows
 _LABEL, _NAME = 34, 32  # characters of a line about a bus, and of one in a container's box
 _GOOD, _BAD, _FAINT = "#1a7f37", "#c1121f", "#666"
-# A text keeps a white edge around it, where a stem crosses.
+# A white edge around each text, where a stem crosses it.
 _STYLE = "text{font:12px monospace;fill:#111;stroke:#fff;stroke-width:3;paint-order:stroke}"
 _STYLE += ".faint{fill:#666}.bad{fill:#c1121f}"
 
 
 class _Label(NamedTuple):
-    """A line of text at a bus, and its class."""
+    """A line of text beside a bus, and its CSS class."""
 
     text: str
     kind: str = ""
 
 
-class _Bus(NamedTuple):
-    """A bus below one row: the height of its line, and what stands beside and below it."""
+class _PlacedBus(NamedTuple):
+    """A bus below one row: the y of its line, the labels beside it, the problems below it."""
 
-    line: Line
+    bus: Bus
     level: float
     labels: tuple[_Label, ...]
-    troubles: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 class _Row(NamedTuple):
-    """Containers beside each other: their left edges and widths, by number; and their buses."""
+    """A row of containers (left edges and widths by number), and the buses below it."""
 
     top: float
     deep: float
     starts: dict[int, float]
     widths: dict[int, float]
-    buses: tuple[_Bus, ...]
+    buses: tuple[_PlacedBus, ...]
     end: float
 
-    def centre(self, box: int) -> float:
+    def center(self, box: int) -> float:
         return self.starts[box] + self.widths[box] / 2
 
 
 def render(drawing: Drawing) -> str:
-    """The whole document."""
-    labels = [_labels(line) for line in drawing.lines]
+    """The SVG document."""
+    labels = [_labels(bus) for bus in drawing.buses]
     widest = max((len(each.text) for label in labels for each in label), default=0)
     left = _MARGIN + WIDE * widest
     rows = list(_rows(drawing, labels, left))
-    troubles = [text for row in rows for bus in row.buses for text in bus.troubles]
+    problems = [text for row in rows for placed in row.buses for text in placed.problems]
     ends = [start + row.widths[box] + _GAP for row in rows for box, start in row.starts.items()]
-    ends += [_MARGIN + WIDE * len(text) for text in troubles]
+    ends += [_MARGIN + WIDE * len(text) for text in problems]
     wide = max([*ends, left + _GAP]) + _MARGIN
     size = f"{wide:.0f} {rows[-1].end + _MARGIN if rows else 2 * _MARGIN:.0f}"
     width, height = size.split()
@@ -83,37 +82,37 @@ def render(drawing: Drawing) -> str:
     return "\n".join([*parts, "</svg>"])
 
 
-def _labels(line: Line) -> tuple[_Label, ...]:
-    """What stands at the left of a bus."""
-    networks = f"networks: {', '.join(line.networks)}" if line.networks else ""
-    texts = (line.interface, ""), (line.about, "" if line.up else "bad"), (networks, "")
+def _labels(bus: Bus) -> tuple[_Label, ...]:
+    """The texts at the left of a bus."""
+    networks = f"networks: {', '.join(bus.networks)}" if bus.networks else ""
+    texts = (bus.interface, ""), (bus.about, "" if bus.up else "bad"), (networks, "")
     return tuple(
         _Label(part, kind)
-        for text, kind in (*texts, (line.frames, "faint"))
+        for text, kind in (*texts, (bus.frames, "faint"))
         for part in wrap(text, _LABEL, break_on_hyphens=False)
     )
 
 
 def _rows(drawing: Drawing, labels: Sequence[tuple[_Label, ...]], left: float) -> Iterator[_Row]:
     """All rows, from top to bottom."""
-    plugs = [{plug.box: plug for plug in line.plugs} for line in drawing.lines]
-    widths = [_width(drawing, box, plugs) for box in range(len(drawing.boxes))]
+    connections = [{each.box: each for each in bus.connections} for bus in drawing.buses]
+    widths = [_width(drawing, box, connections) for box in range(len(drawing.boxes))]
     top, shown = _MARGIN, set[int]()
     for boxes in _split(widths, WIDEST - _MARGIN - left) or [[]]:
         deep = max((len(_parts(drawing.boxes[box])) for box in boxes), default=0)
         high = deep * _TEXT + 16 if boxes else 0.0
         level = top + high
         buses = []
-        for number, line in enumerate(drawing.lines):
-            here = any(box in plugs[number] for box in boxes)
-            if not here and (plugs[number] or number in shown):
+        for number, bus in enumerate(drawing.buses):
+            here = any(box in connections[number] for box in boxes)
+            if not here and (connections[number] or number in shown):
                 continue
             again = number in shown
-            texts = (_Label(line.interface), _Label("the same bus")) if again else labels[number]
-            troubles = () if again else tuple(_troubles(line))
+            texts = (_Label(bus.interface), _Label("the same bus")) if again else labels[number]
+            problems = () if again else tuple(_problems(bus))
             level += _ABOVE
-            buses.append(_Bus(line, level, texts, troubles))
-            level += max(_BELOW, _TEXT * (len(texts) - 1)) + _TEXT * len(troubles)
+            buses.append(_PlacedBus(bus, level, texts, problems))
+            level += max(_BELOW, _TEXT * (len(texts) - 1)) + _TEXT * len(problems)
             shown.add(number)
         starts: dict[int, float] = {}
         at = left + _GAP
@@ -126,7 +125,7 @@ def _rows(drawing: Drawing, labels: Sequence[tuple[_Label, ...]], left: float) -
 
 
 def _split(widths: Sequence[float], room: float) -> list[list[int]]:
-    """The containers of each row; one at least."""
+    """The containers of each row, at least one."""
     rows: list[list[int]] = []
     left = 0.0
     for box, width in enumerate(widths):
@@ -138,11 +137,12 @@ def _split(widths: Sequence[float], room: float) -> list[list[int]]:
     return rows
 
 
-def _width(drawing: Drawing, box: int, plugs: Iterable[dict[int, Plug]]) -> float:
+def _width(drawing: Drawing, box: int, connections: Iterable[dict[int, Connection]]) -> float:
     texts = [*_parts(drawing.boxes[box])]
-    for each in plugs:
-        if plug := each.get(box):
-            texts += [2 * plug.interface, *_counts(plug)]  # the name stands right of the centre
+    for each in connections:
+        if connection := each.get(box):
+            # The name stands right of the center.
+            texts += [2 * connection.interface, *_counts(connection)]
     return WIDE * max(map(len, texts)) + _GAP
 
 
@@ -151,32 +151,35 @@ def _parts(name: str) -> list[str]:
     return [name[place : place + _NAME] for place in range(0, len(name), _NAME)]
 
 
-def _troubles(line: Line) -> Iterator[str]:
-    for each in line.troubles:
+def _problems(bus: Bus) -> Iterator[str]:
+    for each in bus.problems:
         yield from wrap(each, int((WIDEST - 2 * _MARGIN) / WIDE), break_on_hyphens=False)
 
 
 def _row(drawing: Drawing, row: _Row, left: float, right: float) -> Iterator[str]:
     for box, start in row.starts.items():
-        yield from _stem(box, row)  # what follows lies on it
+        yield from _stem(box, row)  # first, as later elements cover it
         yield from _box(drawing.boxes[box], start, row.widths[box], row)
-    for bus in row.buses:
-        yield from _bus(bus, left, right)
-        for plug in bus.line.plugs:
-            if plug.box in row.starts:
-                yield from _plug(plug, row.centre(plug.box), bus.level)
+    for placed in row.buses:
+        yield from _bus(placed, left, right)
+        for connection in placed.bus.connections:
+            if connection.box in row.starts:
+                yield from _connection(connection, row.center(connection.box), placed.level)
 
 
 def _stem(box: int, row: _Row) -> Iterator[str]:
     """From a container down to the last bus that it is on."""
-    centre = row.centre(box)
+    center = row.center(box)
     reached = [
-        (bus.level, plug.there) for bus in row.buses for plug in bus.line.plugs if plug.box == box
+        (placed.level, each.connected)
+        for placed in row.buses
+        for each in placed.bus.connections
+        if each.box == box
     ]
-    for level, there in reached[-1:]:
-        dashes = "" if there else ' stroke-dasharray="4"'
+    for level, connected in reached[-1:]:
+        dashes = "" if connected else ' stroke-dasharray="4"'
         yield (
-            f'<line x1="{centre:.1f}" y1="{row.top:.1f}" x2="{centre:.1f}" y2="{level:.1f}" '
+            f'<line x1="{center:.1f}" y1="{row.top:.1f}" x2="{center:.1f}" y2="{level:.1f}" '
             f'stroke="{_FAINT}" stroke-width="1.5"{dashes}/>'
         )
 
@@ -190,31 +193,31 @@ def _box(name: str, start: float, width: float, row: _Row) -> Iterator[str]:
         yield _text(part, start + width / 2, row.top + 20 + _TEXT * number, anchor="middle")
 
 
-def _bus(bus: _Bus, left: float, right: float) -> Iterator[str]:
-    line, level = bus.line, bus.level
-    colour = _GOOD if line.up else _BAD
-    dashes = "" if line.up else ' stroke-dasharray="8"'
+def _bus(placed: _PlacedBus, left: float, right: float) -> Iterator[str]:
+    bus, level = placed.bus, placed.level
+    color = _GOOD if bus.up else _BAD
+    dashes = "" if bus.up else ' stroke-dasharray="8"'
     yield (
         f'<line x1="{left + 6:.1f}" y1="{level:.1f}" x2="{right:.1f}" y2="{level:.1f}" '
-        f'stroke="{colour}" stroke-width="4"{dashes}/>'
+        f'stroke="{color}" stroke-width="4"{dashes}/>'
     )
-    for number, label in enumerate(bus.labels):
+    for number, label in enumerate(placed.labels):
         yield _text(label.text, _MARGIN, level - 10 + _TEXT * number, label.kind)
-    below = level + max(_BELOW, _TEXT * (len(bus.labels) - 1)) + 4
-    for number, trouble in enumerate(bus.troubles):
-        yield _text(trouble, _MARGIN, below + _TEXT * number, "bad")
+    below = level + max(_BELOW, _TEXT * (len(placed.labels) - 1)) + 4
+    for number, problem in enumerate(placed.problems):
+        yield _text(problem, _MARGIN, below + _TEXT * number, "bad")
 
 
-def _plug(plug: Plug, centre: float, level: float) -> Iterator[str]:
-    fill = "#111" if plug.there else "#fff"
-    yield f'<circle cx="{centre:.1f}" cy="{level:.1f}" r="5" fill="{fill}" stroke="#111"/>'
-    yield _text(plug.interface, centre + 8, level - 8)
-    for number, part in enumerate(_counts(plug)):
-        yield _text(part, centre, level + 20 + _TEXT * number, "faint", "middle")
+def _connection(connection: Connection, center: float, level: float) -> Iterator[str]:
+    fill = "#111" if connection.connected else "#fff"
+    yield f'<circle cx="{center:.1f}" cy="{level:.1f}" r="5" fill="{fill}" stroke="#111"/>'
+    yield _text(connection.interface, center + 8, level - 8)
+    for number, part in enumerate(_counts(connection)):
+        yield _text(part, center, level + 20 + _TEXT * number, "faint", "middle")
 
 
-def _counts(plug: Plug) -> list[str]:
-    return plug.frames.split(", ") if plug.there else []
+def _counts(connection: Connection) -> list[str]:
+    return connection.frames.split(", ") if connection.connected else []
 
 
 def _text(words: str, x: float, y: float, kind: str = "", anchor: str = "") -> str:

@@ -1,10 +1,10 @@
-"""Words for a terminal, in colour where it knows any. Pure.
+"""Text for a terminal: color, width, and names without control characters. Pure.
 
 Rules:
 
-- A colour only repeats what the words say.
-- A name that others chose (a container may rename its interface) is made legible first: no
-  character of it moves the cursor, or is anything but seen.
+- A color only repeats what the text says.
+- A name from outside (a container can rename its interface) is sanitized first: none of its
+  characters moves the cursor or is invisible.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from collections.abc import Callable, Iterator, Mapping
 
 GOOD, BAD, DOUBTFUL, STRONG, FAINT = "32", "31", "33", "1", "2"  # ECMA-48, SGR
 
-GLUE = "\N{NO-BREAK SPACE}"  # a space at which no line is broken; `legible` lets none in
-NARROWEST = 24  # columns; a narrower terminal breaks the lines by itself
+GLUE = "\N{NO-BREAK SPACE}"  # a space at which no line is broken; `sanitize` removes it from names
+NARROWEST = 24  # columns; a narrower terminal breaks lines by itself
 
 _CODE = re.compile("\033\\[\\d*m")
 _LEAD = re.compile("[ ├└─]*")
-_ON = str.maketrans({"├": "│", "└": " ", "─": " "})  # a branch goes on beside its own lines
+_ON = str.maketrans({"├": "│", "└": " ", "─": " "})  # the branch beside continued lines
 
 Color = Callable[[str, str], str]
 
 
-def plain(words: str, _colour: str) -> str:
-    """No colour."""
+def plain(words: str, _color: str) -> str:
+    """The text without color."""
     return words
 
 
-def colored(words: str, colour: str) -> str:
-    """In this colour."""
-    return f"\033[{colour}m{words}\033[0m" if words else words
+def colored(words: str, color: str) -> str:
+    """The text in this color."""
+    return f"\033[{color}m{words}\033[0m" if words else words
 
 
 def moves(terminal: bool, environment: Mapping[str, str]) -> bool:
-    """Whether this output obeys control sequences: no file does, and no dumb terminal."""
+    """Whether this output obeys control sequences; a file and a dumb terminal do not."""
     return terminal and environment.get("TERM") != "dumb"
 
 
 def color(terminal: bool, environment: Mapping[str, str]) -> Color:
-    """What to paint with on this output (https://no-color.org)."""
+    """The function that colors text for this output (https://no-color.org)."""
     wanted = moves(terminal, environment) and not environment.get("NO_COLOR")
     return colored if wanted else plain
 
 
 def sanitize(words: str) -> str:
-    """The same with `?` for what cannot be seen."""
+    """The text with `?` for each character that is not printable."""
     return "".join(each if each.isprintable() else "?" for each in words)
 
 
 def fold(words: str, columns: int) -> str:
-    """The same in lines of so many columns at most, broken between words where they are not longer.
+    """The text in lines of at most `columns` characters, broken between words where possible.
 
-    What goes on is indented, and keeps the branch that it belongs to.
+    Continued lines are indented, and keep the branch that they belong to.
     """
     columns = max(columns, NARROWEST)
     lines = (part for line in words.split("\n") for part in _folded(line, columns))
@@ -82,7 +82,7 @@ def _width(words: str) -> int:
 
 
 def _place(words: str, columns: int) -> int:
-    """Where so many columns end."""
+    """The index at which this many columns end."""
     shown = 0
     for found in re.finditer(f"{_CODE.pattern}|.", words):
         shown += not _CODE.fullmatch(found[0])
@@ -92,7 +92,7 @@ def _place(words: str, columns: int) -> int:
 
 
 def fit(words: str, columns: int, rows: int) -> str:
-    """What a screen of this size shows of it, and how many lines are left out."""
+    """The lines that fit on a screen of this size, and how many more there are."""
     lines = words.split("\n")
     heights = [max(1, -(-_width(line) // columns)) for line in lines]
     if sum(heights) <= rows:

@@ -22,8 +22,8 @@ def test_a_vcan_in_an_adapters_place(daemon: Daemon) -> None:
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert finding.level == WARN
     assert finding.message == (
-        "can0 is a vcan that canwharf made; the adapter can1 is on no bus: make the network anew, "
-        "with can.interface=can1, or with can.type=physical if the adapter should be can0"
+        "can0 is a vcan that canwharf made; the adapter can1 is on no bus: create the network "
+        "again, with can.interface=can1, or with can.type=physical if the adapter should be can0"
     )
     daemon.kernel.plug("can2")
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
@@ -53,7 +53,7 @@ def test_a_lent_adapter_at_rest_is_well(daemon: Daemon) -> None:
     daemon.service.create_network("n1", given)
     link.up = link.carrier = False
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
-    assert (finding.level, finding.message) == (OK, "can0 is there")
+    assert (finding.level, finding.message) == (OK, "can0 is present")
     daemon.kernel.set_up("can0")
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
     assert finding.level == FAILURE

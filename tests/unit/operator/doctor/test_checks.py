@@ -226,12 +226,12 @@ def disturbed(daemon: Daemon, disturb: Callable[[FakeKernel, str], object]) -> F
         (
             "duplicates",
             lambda kernel, port: kernel.add_rule("vcan0", port),
-            "by doubled rules (1): vcan0 -> ",
+            "by duplicate rules (1): vcan0 -> ",
         ),
         (
             "orphans",
             lambda kernel, _port: kernel.add_link("vcan8", "vcan", alias="canwharf canwharf bus"),
-            "vcan8 is ours and belongs to no network",
+            "vcan8 was made by canwharf and belongs to no network",
         ),
     ],
 )

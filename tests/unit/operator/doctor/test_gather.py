@@ -110,7 +110,7 @@ def test_a_wrapper_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("seconds_ago", "expected"),
     [
-        (600, (WARN, "failed and was started again 10 minutes ago")),
+        (600, (WARN, "failed and was restarted 10 minutes ago")),
         (0, (OK, "the daemon runs")),
         (None, (OK, "the daemon runs")),
     ],

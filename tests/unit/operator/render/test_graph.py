@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from canwharf.docker.names import Names
 from canwharf.kernel.link import Link
 from canwharf.operator.render import mermaid, svg
-from canwharf.operator.render.layout import Drawing, Line, Plug, draw
+from canwharf.operator.render.layout import Bus, Connection, Drawing, draw
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 from tests.unit.operator.seen import seen
@@ -45,15 +45,15 @@ def test_mermaid(drawing: Drawing) -> None:
         '    b0(["vcan0<br/>virtual<br/>networks: bus0<br/>host: sent 21, received 42"])\n'
         '    c0 <-->|"can0<br/>sent 21, received 42"| b0\n'
         '    c1 <-->|"can0<br/>sent 21, received 21"| b0\n'
-        '    t0["a #lt;#quot;#amp;#35;#gt; b does not hear ecu1 '
+        '    t0["a #lt;#quot;#amp;#35;#gt; b receives no frames from ecu1 '
         '(classic, FD, error frames)"] --- b0\n'
         "    style t0 stroke:#c00,color:#c00,fill:#fff\n"
         '    b1(["vcan1<br/>virtual, down<br/>networks: bus1<br/>host: sent 21, received 21"])\n'
         '    c0 <-->|"can0<br/>sent 21, received 21"| b1\n'
         '    c2 -.-|"no interface"| b1\n'
         '    t1["nothing goes to or from vcan1: it is down<br/>'
-        "endpoint e4 hears nobody and is not heard: "
-        'it has no interface; somebody deleted it, or it was never made"] --- b1\n'
+        "endpoint e4 is not connected: "
+        'it has no interface; it was deleted, or never made"] --- b1\n'
         "    style t1 stroke:#c00,color:#c00,fill:#fff\n"
         "    style b1 stroke:#c00,stroke-dasharray:4"
     )
@@ -65,7 +65,7 @@ def test_svg(drawing: Drawing) -> None:
     texts = [each.text for each in root.iter(f"{SPACE}text")]
     for words in ("ecu1", 'a <"&#> b', "endpoint e4", "vcan0", "vcan1", "virtual, down"):
         assert texts.count(words) == 1
-    assert 'a <"&#> b does not hear ecu1 (classic, FD, error frames)' in texts
+    assert 'a <"&#> b receives no frames from ecu1 (classic, FD, error frames)' in texts
     assert len(list(root.iter(f"{SPACE}circle"))) == 4
     for words in ("networks: bus0", "networks: bus1"):
         assert texts.count(words) == 1
@@ -90,38 +90,39 @@ def test_it_is_as_wide_as_a_screen(names: list[str], buses: list[int]) -> None:
     """50 containers made a picture of 9345 units, which nobody sees as a whole."""
     boxes = tuple(f"{number}-{name}" for number, name in enumerate(names))
     frames = "sent 4294967295, received 4294967295"
-    lines = tuple(
-        Line(
+    drawn = tuple(
+        Bus(
             f"vcan{bus}",
             "virtual",
             frames,
             up=True,
-            plugs=tuple(
-                Plug(box, "canabcdefghijkl", frames, there=True)
+            connections=tuple(
+                Connection(box, "canabcdefghijkl", frames, connected=True)
                 for box in range(len(boxes))
                 if bus in (0, buses[box])
             ),
-            troubles=(f"{'x' * 250} does not hear {'y' * 250} (classic)",),
+            problems=(f"{'x' * 250} receives no frames from {'y' * 250} (classic)",),
             networks=(f"network-{bus}-" + "n" * 90, "other"),
         )
         for bus in range(5)
     )
-    root = ET.fromstring(svg.render(Drawing(boxes, lines)))
+    root = ET.fromstring(svg.render(Drawing(boxes, drawn)))
     assert float(root.get("width", "0")) <= svg.WIDEST == 1600
     assert_inside(root)
     told = "".join(each.text or "" for each in root.iter(f"{SPACE}text"))
     for words in (*boxes, *(f"network-{bus}-" for bus in range(5)), "y" * 90):
         assert words in told  # nothing is left out
-    plugs = sum(len(line.plugs) for line in lines)
-    assert len(list(root.iter(f"{SPACE}circle"))) == plugs
+    connections = sum(len(bus.connections) for bus in drawn)
+    assert len(list(root.iter(f"{SPACE}circle"))) == connections
 
 
 def test_a_bus_that_goes_on_in_the_next_row_says_so() -> None:
     """Or it would be taken for another one; what is wrong with it is told once."""
-    plugs = tuple(Plug(box, "can0", "sent 1, received 2", there=True) for box in range(50))
-    line = Line("vcan0", "virtual", "sent 1, received 2", up=True, plugs=plugs, troubles=("oh",))
+    frames = "sent 1, received 2"
+    ends = tuple(Connection(box, "can0", frames, connected=True) for box in range(50))
+    bus = Bus("vcan0", "virtual", frames, up=True, connections=ends, problems=("oh",))
     boxes = tuple(f"ecu{number}" for number in range(50))
-    root = ET.fromstring(svg.render(Drawing(boxes, (line,))))
+    root = ET.fromstring(svg.render(Drawing(boxes, (bus,))))
     texts = [each.text for each in root.iter(f"{SPACE}text")]
     assert texts.count("vcan0") == texts.count("the same bus") + 1 > 2
     assert (texts.count("oh"), texts.count("virtual")) == (1, 1)
