@@ -109,7 +109,7 @@ def test_the_package_takes_over_from_an_earlier_install(installed: Packaged) -> 
     assert "upgrade the package" in installed.refused(f"env -u PYTHONPATH {PROGRAM} install")
     told = installed.sh("env -u PYTHONPATH /usr/bin/canwharf install")
     unit = "/etc/systemd/system/canwharf.service"
-    assert f"moved {unit} to {unit}.old: the package's stands in its place" in told
+    assert f"moved {unit} to {unit}.old: the package's unit takes its place" in told
     installed.sh(f"rm {PROGRAM} /etc/systemd/system/*.old /etc/modules-load.d/*.old; hash -r")
     assert installed.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
     links = installed.sh("readlink /etc/systemd/system/*.target.wants/canwharf.*").split()

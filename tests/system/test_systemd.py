@@ -96,7 +96,7 @@ def test_nothing_is_done_where_it_cannot_be(machine: Installed) -> None:
     assert "/srv/canwharf belongs to daemon" in said
     machine.sh("rm /tmp/canwharf /srv/canwharf")
     machine.start_daemon()
-    assert f"somebody listens on {SOCKET} already" in machine.refusal("install")
+    assert f"another process listens on {SOCKET}" in machine.refusal("install")
     machine.end_daemon("TERM")
     machine.sh("rm -r /var/lib/canwharf /run/canwharf")
     shown = machine.canwharf("install --dry-run")

@@ -2,12 +2,12 @@
 
 Rules:
 
-- Only the verb that is asked for is imported: what `serve` does not use costs a board nothing.
-- The daemon's start does not wait for argparse, which takes nearly as long as an interpreter's
-  start: `serve` and `--option value` pairs that are all in its table are read by hand. Every other
-  verb, and whoever asks for help or made a mistake, gets argparse, made from the same table.
-- Exit codes are those of EXIT_STATUS. 130 and 141 come in silence, as of other programs that a
-  signal ends.
+- Only the module of the given verb is imported.
+- `serve` does not import argparse, which takes nearly as long as the interpreter's start. Its
+  `--option value` pairs are read by hand. All other verbs, `--help` and usage errors go through
+  argparse, which is filled from the same table.
+- Exit codes are those of EXIT_STATUS. 130 and 141 print nothing, as in other programs that a signal
+  ends.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ if TYPE_CHECKING:
 
 VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
-    "status": "show the buses, who is on them, and what differs",
+    "status": "show the buses, their members, and what sync would change",
     "graph": "draw the buses, as SVG or for Mermaid",
-    "doctor": "find what is wrong, and the command that fixes it",
-    "sync": "put right what differs from what should be",
-    "install": "make a systemd service of it, which starts before Docker",
-    "uninstall": "take the service away again",
+    "doctor": "find problems, and the command that fixes each",
+    "sync": "repair what differs from the networks' settings",
+    "install": "install a systemd service that starts before Docker",
+    "uninstall": "remove the service",
 }
 
 EXIT_STATUS = {
     "0": "done",
-    "1": "it failed: one line on standard error says why, and what to do; doctor found a failure",
+    "1": "it failed, and one line on standard error says why; or doctor found a failure",
     "2": "the command line is wrong",
     "3": "sync --dry-run found differences",
-    "130, 141": "it was interrupted; nobody reads its output any more",
+    "130, 141": "it was interrupted; its output pipe was closed",
 }
 
 _USAGE = 2  # as argparse's own
-_INTERRUPTED, _UNREAD = 130, 141  # as a shell tells of SIGINT and SIGPIPE: 128 and the number
+_INTERRUPTED, _UNREAD = 130, 141  # as a shell reports SIGINT and SIGPIPE: 128 + the number
 
 _Run = Callable[[Mapping[str, str]], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; its exit code."""
+    """Run one verb and return its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         run, values = _daemon(words) or _parsed(words)
         status = run(values)
         sys.stdout.flush()
     except CanwharfError as error:
-        barred = isinstance(error.__cause__, PermissionError) and os.geteuid() != 0
-        print(f"canwharf: {error}{'; it must run as root' if barred else ''}", file=sys.stderr)
+        denied = isinstance(error.__cause__, PermissionError) and os.geteuid() != 0
+        print(f"canwharf: {error}{'; it must run as root' if denied else ''}", file=sys.stderr)
         return _USAGE if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -75,14 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """What is left of it, which Python would write at its end, goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Discard buffered output, which Python would write at its exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _daemon(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]] | None:
-    """The daemon and its options, if that is all that the command line says."""
+    """`serve` and its options; None if the command line needs argparse."""
     if words[:1] != ["serve"]:
         return None
     from canwharf.cli import serve  # noqa: PLC0415 (one verb, one import)
@@ -92,14 +92,14 @@ def _daemon(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]] | None:
 
 
 def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
-    """Any verb and its options, or help, or the end with what is wrong."""
+    """Any verb and its options. Help and usage errors end the program here."""
     import argparse  # noqa: PLC0415 (see above)
     from textwrap import fill  # noqa: PLC0415 (see above)
 
     parser = argparse.ArgumentParser(
         prog="canwharf",
         description="CAN buses for containers, as networks of Docker.",
-        epilog=f"a bus, and a container on it, which has can0:\n  {first_bus()}\n"
+        epilog=f"a bus, and a container on it with the interface can0:\n  {first_bus()}\n"
         "  docker run --network bus0 my-image\n\nexit status:\n"
         + "\n".join(
             fill(text, 79, initial_indent=f"  {code:<10}", subsequent_indent=" " * 12)
@@ -127,7 +127,7 @@ def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
 
 
 def _add(parser: ArgumentParser, row: Row) -> None:
-    """One row of a verb's table."""
+    """Add one row of a verb's table."""
     match row:
         case Option(name, default, help, metavar, choices):
             parser.add_argument(

@@ -1,9 +1,9 @@
-"""`canwharf doctor`: what is wrong, and the command that fixes it.
+"""`canwharf doctor`: find problems, and the command that fixes each.
 
 Rules:
 
-- One line a thing looked at. The exit status is 1 if there is a failure, else 0.
-- --fix runs the commands that can do no harm, says each, and looks again.
+- Each thing that is checked has one line. The exit status is 1 if there is a failure, else 0.
+- --fix prints and runs the commands that can do no harm, and checks again.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from canwharf.operator.render import terminal
 from canwharf.operator.service import program
 
 DESCRIPTION = (
-    "Look for what keeps buses from working: kernel modules, Docker, the daemon and its socket, "
-    "systemd's units and the program that they start, the state, gateway rules and interfaces, "
-    "containers that were not started. Each line is ok, a warning or a "
-    "failure, which names the command that fixes it. Exit status: 1 if there is a failure, else 0."
+    "Check what buses need: kernel modules, Docker, the daemon and its socket, systemd's units and "
+    "the program that they start, the state, gateway rules and interfaces, containers that Docker "
+    "could not start. Each line is ok, a warning or a failure. A failure names the command that "
+    "fixes it. Exit status: 1 if there is a failure, else 0."
 )
 EXAMPLE = "sudo canwharf doctor --fix"
 OPTIONS = (
     Flag(
         "fix",
-        "run the commands that can do no harm: load modules, start the unit, synchronise, start "
+        "run the commands that can do no harm: load modules, start the unit, synchronize, start "
         "containers that Docker could not start",
     ),
-    Option("forget", "", "remove a network that Docker does not know any more", "ID"),
+    Option(
+        "forget", "", "remove the network with this id, which Docker does not know any more", "ID"
+    ),
     JSON,
     *selection.WHICH,
 )
@@ -46,18 +48,18 @@ _COLORS = {OK: terminal.GOOD, WARN: terminal.DOUBTFUL, FAILURE: terminal.BAD}
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Look, fix what can be fixed if asked to, and tell. Raises CanwharfError."""
+    """Check, fix with --fix, and print. Raises CanwharfError."""
     which = selection.of(options)
     if options["forget"]:
         forget(which.socket, which.state, options["forget"])
         print(f"removed the network {options['forget']}")
         return 0
-    findings = _look(which)
+    findings = _examine(which)
     if options["fix"]:
         fixes = {each.fix: None for _check, each in findings if each.safe and each.level != OK}
         for fix in fixes:
             _run(fix)
-        findings = _look(which) if fixes else findings
+        findings = _examine(which) if fixes else findings
     failed = any(each.level == FAILURE for _check, each in findings)
     if options["json"]:
         fields = [
@@ -76,7 +78,7 @@ def run(options: Mapping[str, str]) -> int:
     return 1 if failed else 0
 
 
-def _look(which: Instance) -> Sequence[tuple[str, Finding]]:
+def _examine(which: Instance) -> Sequence[tuple[str, Finding]]:
     requests = Netlink()
     try:
         facts = gather(which.socket, which.state, requests, advice)
@@ -95,7 +97,7 @@ def _print(findings: Sequence[tuple[str, Finding]]) -> None:
 
 
 def _run(command: str) -> None:
-    """Run a command that was found to fix something; what it says is seen."""
+    """Run a command that fixes a finding; its output goes to standard error."""
     print(f"$ {command}", file=sys.stderr, flush=True)
     words = shlex.split(command)
     if words[0] == "canwharf":

@@ -12,14 +12,14 @@ from canwharf.operator.render.layout import draw
 from canwharf.operator.status import collect
 
 DESCRIPTION = (
-    "Draw the buses: each with its host interface, the containers on it, and who does not hear "
-    "whom. As SVG, or as text for Mermaid, which many wikis and code hosts show as a drawing."
+    "Draw the buses: each with its host interface, its containers, and those that are not "
+    "connected. The format is SVG, or text for Mermaid, which many wikis and code hosts draw."
 )
 EXAMPLE = "sudo canwharf graph --format svg >buses.svg"
 _FORMATS = {"mermaid": mermaid.render, "svg": svg.render}
 OPTIONS = (
     Argument("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
-    Option("format", "mermaid", "what to write", choices=tuple(_FORMATS)),
+    Option("format", "mermaid", "the output format", choices=tuple(_FORMATS)),
     *selection.WHICH,
 )
 

@@ -1,16 +1,16 @@
-"""`canwharf install`: make a service of this program, which starts before Docker at each boot.
+"""`canwharf install`: install a systemd service that starts before Docker at each boot.
 
 Rules:
 
-- All that can be looked at before is: who we are, the program, the kernel's modules, whoever else
-  listens on the driver's socket. Only then is anything written.
-- What was done is undone, in reverse, if a later step fails.
-- A unit that was there and is another is kept beside the new one: somebody may have edited it.
-- Where a package has the units, none is written: it enables and starts those, for the package's
-  program only. Units of an earlier install, which stand before them, are set aside.
-- It can be run again: after an upgrade, it starts the new program. Containers keep talking, and
-  what starts at a boot stays as it was chosen.
-- Each thing done is said, in one line.
+- All checks come before the first write: root, systemd, the program, the kernel modules, another
+  process on the driver's socket.
+- If a step fails, the steps before it are undone in reverse order.
+- A unit file with another text is kept beside the new one, as the operator may have edited it.
+- If a package has the units, none is written: they are enabled and started, for the package's
+  program only. Units of an earlier install, which would override them, are set aside.
+- It can be run again: after an upgrade it starts the new program. Containers keep their interfaces,
+  and the units that are enabled stay as they are.
+- Each change is printed, in one line.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from canwharf.operator.service import files, modules, package, portable, program
 from canwharf.operator.service.files import kept
 
 DESCRIPTION = (
-    "Make a systemd service of this program: loads the kernel modules, now and at each boot, and "
-    "installs, enables and starts a socket and a service, before Docker. Run it again after an "
-    "upgrade: containers keep talking."
+    "Install a systemd service for this program. Load the kernel modules, now and at each boot. "
+    "Install, enable and start a socket and a service, which start before Docker. Run it again "
+    "after an upgrade: containers keep their interfaces."
 )
 EXAMPLE = f"sudo canwharf install\n  {first_bus()}"
 NAME = Option(
     "driver-name",
     DEFAULT_NAME,
-    "the name by which Docker knows the driver; another one gets units and a state of its own, "
+    "the driver's name in Docker; a name other than the default has its own units and state, "
     "canwharf-NAME",
     "NAME",
 )
-OPTIONS = (NAME, Flag("dry-run", "show the files that would be written, and do nothing"))
+OPTIONS = (NAME, Flag("dry-run", "show the files that it would write, and change nothing"))
 _ANSWER = 10.0  # seconds for the daemon that was started
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Install. Raises CanwharfError, with everything as it was."""
+    """Install. Raises CanwharfError, after all changes are undone."""
     instance = units.checked(options["driver-name"])
     words = program.words()
     copy = portable.make() if portable.wanted() else b""
@@ -92,7 +92,7 @@ def _shown(path: str, text: str | None) -> str:
 
 
 def require_root_and_systemd(verb: str, *, dry: bool = False) -> None:
-    """Without root one may see what would be done (`dry`). Raises InstallError."""
+    """Check for root (not for a dry run) and systemd. Raises InstallError."""
     if os.geteuid() != 0 and not dry:
         raise InstallError(f"{verb} changes the system: run it as root, 'sudo canwharf {verb}'")
     if not os.path.isdir(_BOOTED):
@@ -103,7 +103,7 @@ def require_root_and_systemd(verb: str, *, dry: bool = False) -> None:
 
 
 def require_units_of_ours(instance: Instance) -> None:
-    """Another driver's units may have the same name. Raises InstallError."""
+    """Check that units of these names are not another driver's. Raises InstallError."""
     path = units.path(instance.socket_unit)
     text = files.read(path)
     if text is not None and units.listening(instance).encode() not in text.splitlines():
@@ -119,12 +119,12 @@ def is_active(unit: str) -> bool:
 
 
 def _is_enabled(unit: str) -> bool:
-    """Whether a boot starts it."""
+    """Whether a unit starts at boot."""
     return succeeds("systemctl", "is-enabled", "--quiet", unit)
 
 
 def _check_socket(instance: Instance) -> None:
-    """Nobody else may have Docker's ear under this name. Raises InstallError."""
+    """Check that no other process listens on the driver's socket. Raises InstallError."""
     if any(
         is_active(each)
         for each in (instance.socket_unit, instance.service, f"{instance.refuse}.socket")
@@ -134,8 +134,8 @@ def _check_socket(instance: Instance) -> None:
         probe.settimeout(1)
         probe.connect(instance.socket)
         raise InstallError(
-            f"somebody listens on {instance.socket} already, and it is not {instance.service}: "
-            f"end that first (fuser {instance.socket} tells who)"
+            f"another process listens on {instance.socket}, and it is not {instance.service}: "
+            f"stop it first (fuser {instance.socket} shows its id)"
         )
 
 
@@ -146,7 +146,7 @@ def _install(instance: Instance, texts: Mapping[str, str | None], undo: ExitStac
     undo.callback(_undo, "systemctl", "daemon-reload")
     changed = {path for path, text in texts.items() if _write(path, text, undo)}
     fresh = [unit for unit in (instance.service, instance.socket_unit) if not _is_enabled(unit)]
-    if instance.socket_unit in fresh:  # else it was decided before which of them start at a boot
+    if instance.socket_unit in fresh:  # else the operator has chosen which of them start at boot
         undo.callback(_undo, "systemctl", "disable", "--now", "--quiet", *fresh)
         command("systemctl", "enable", "--quiet", "--no-reload", instance.service)
     command("systemctl", "daemon-reload")
@@ -154,13 +154,13 @@ def _install(instance: Instance, texts: Mapping[str, str | None], undo: ExitStac
         units.path(instance.socket_unit) in changed
         and texts[units.path(instance.socket_unit)] is None
     ):
-        # What enabled the old ones leads to where they were.
+        # The links that enabled the old ones lead to their old paths.
         chosen = [unit for unit in (instance.service, instance.socket_unit) if unit not in fresh]
         command("systemctl", "reenable", "--quiet", *(chosen or [instance.service]))
     undo.callback(_undo, "systemctl", "stop", *instance.helpers)
     if units.path(instance.socket_unit) in changed or not _is_socket(instance.socket):
-        # A new socket can take the old one's place only while nobody serves that; and a file that
-        # somebody removed comes back with no other.
+        # A new socket can replace the old one only while no service uses that; and a socket file
+        # that was removed comes back only with a restart.
         command("systemctl", "stop", instance.service, instance.socket_unit)
     begun = int(time())
     for verb, unit in (("start", instance.socket_unit), ("restart", instance.service)):
@@ -192,18 +192,18 @@ def _is_socket(path: str) -> bool:
 
 
 def _last_words(unit: str, begun: int) -> str:
-    """What was said, from a second of the clock on, for whoever must know why it does not start.
+    """Why a unit does not start: its log since `begun` (seconds since 1970).
 
-    The daemon's own last words, or where it had none, systemd's.
+    It is the daemon's last line, or systemd's if the daemon has none.
     """
     of_it = ("--unit", unit, "--since", f"@{begun}", "--lines", "20")
-    told = command("journalctl", "--quiet", "--output", "cat", *of_it)
-    lines = [line for line in told.splitlines() if line.startswith("canwharf: ")]
-    return lines[-1].removeprefix("canwharf: ") if lines else told.strip()
+    log = command("journalctl", "--quiet", "--output", "cat", *of_it)
+    lines = [line for line in log.splitlines() if line.startswith("canwharf: ")]
+    return lines[-1].removeprefix("canwharf: ") if lines else log.strip()
 
 
 def _write(path: str, text: str | None, undo: ExitStack) -> bool:
-    """Make this the file's text, or have no such file; whether it was otherwise."""
+    """Write a file, or remove it (None). Return whether that changed anything."""
     old = files.read(path)
     if text is None:
         return old is not None and _set_aside(path, old, undo)
@@ -224,12 +224,12 @@ def _set_aside(path: str, old: bytes, undo: ExitStack) -> bool:
     files.replace(kept(path), old)
     undo.callback(_restore, path, old)
     os.unlink(path)
-    print(f"moved {path} to {kept(path)}: the package's stands in its place")
+    print(f"moved {path} to {kept(path)}: the package's unit takes its place")
     return True
 
 
 def _write_copy(copy: bytes, undo: ExitStack) -> None:
-    """The program for the system's Python, which no upgrade of that takes away."""
+    """Write the program for the system's Python, as it survives an upgrade of Python."""
     old = files.read(portable.FILE)
     if old is not None and portable.is_same(old, copy):
         print(f"unchanged {portable.FILE}")

@@ -1,4 +1,4 @@
-"""A verb's options as a table, and the plain way to read them. Pure."""
+"""The rows of a verb's option table, and how `serve` reads them without argparse. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Option(NamedTuple):
 
 
 class Flag(NamedTuple):
-    """`--name`; its value is its name where it is given, else empty."""
+    """`--name`; its value is its name, or empty if it is left out."""
 
     name: str
     help: str
@@ -35,11 +35,11 @@ class Argument(NamedTuple):
 
 Row = Option | Flag | Argument
 
-# Whoever looks at a daemon's work finds it as the daemon was told to keep it.
+# The options of `serve`; all verbs know a daemon's paths by the same two.
 SOCKET = Option(
     "socket",
     usual(DEFAULT_NAME).socket,
-    "where Docker finds the driver, whose name is that of the file: "
+    "the socket on which Docker calls the driver; the file's name is the driver's: "
     "…/rustyvxcan.sock serves networks of the driver rustyvxcan, "
     "…/plugins/wsovalle/vxcan:latest.sock those of a managed plugin",
     "PATH",
@@ -47,23 +47,24 @@ SOCKET = Option(
 STATE_DIR = Option(
     "state-dir",
     usual(DEFAULT_NAME).state_dir,
-    "where the networks are kept over a reboot",
+    "the directory that keeps the networks over a reboot",
     "DIR",
 )
-JSON = Flag("json", "for machines")
+JSON = Flag("json", "print JSON")
 
 
 def first_bus(driver: str = "canwharf") -> str:
     """The command that makes a bus.
 
-    Docker's own address management would give each its one of some 30 pools, of which then other
-    drivers' networks have none; and the container's interface a name that no program looks for.
+    Without `--ipam-driver null`, Docker gives each network one of its about 30 address pools, which
+    networks of other drivers then lack. Without `can.name`, the container's interface is vcanp0,
+    and most programs open can0.
     """
     return f"docker network create -d {driver} --ipam-driver null -o can.name=can bus0"
 
 
 def read_plain(options: Iterable[Option], words: Sequence[str]) -> dict[str, str] | None:
-    """The value of each option; None where the words are not `--name value` pairs of these."""
+    """The value of each option; None if the words are not `--name value` pairs of these options."""
     known = {f"--{option.name}": option for option in options}
     values = {option.name: option.default for option in known.values()}
     if len(words) % 2:

@@ -1,9 +1,9 @@
-"""Which driver a verb looks at: by its name, or by where its socket and its state are.
+"""The instance that a verb works on: by its name, or by the paths of its socket and its state.
 
 Rules:
 
-- The name says where both are, as `install --driver-name` lays them out; a path that is given wins.
-- A name and a socket of another name are a mistake of whoever typed them: nothing is chosen.
+- The name sets both paths, as in `install --driver-name`; a path option overrides them.
+- A name and a socket of another name are a usage error.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from canwharf.daemon.log import FORMS, LEVELS, reporter
 from canwharf.daemon.run import run as run_daemon
 
 DESCRIPTION = (
-    "Run the daemon. It ends at SIGTERM or SIGINT and leaves all interfaces and gateway "
-    "rules in place: containers keep talking while it is away."
+    "Run the daemon. SIGTERM or SIGINT stops it. All interfaces and gateway rules stay: "
+    "containers exchange frames while it is stopped."
 )
 EXAMPLE = "canwharf serve --log-level warning"
 OPTIONS = (
@@ -20,21 +20,20 @@ OPTIONS = (
     Option(
         "log-level",
         INFO,
-        "the least grave events to print, on standard error",
+        "print events of this level and above, on standard error",
         choices=tuple(LEVELS),
     ),
     Option(
         "log-format",
         "text",
-        "one line an event: words for a person, or a JSON object with time, level, id, event "
-        "and fields for a machine",
+        "each event is one line: text, or a JSON object with time, level, id, event and fields",
         choices=tuple(FORMS),
     ),
     Option(
         "metrics",
         "",
-        "figures for Prometheus: an address like 127.0.0.1:9273 to be asked at, or a file's path, "
-        "written four times a minute; needs the package canwharf[metrics] (default: none)",
+        "serve metrics for Prometheus at an address like 127.0.0.1:9273, or write them to a file "
+        "four times a minute; needs the package canwharf[metrics] (default: none)",
         "WHERE",
     ),
 )

@@ -1,9 +1,9 @@
-"""`canwharf status`: the buses, who is on them, and what differs from what should be.
+"""`canwharf status`: the buses, their members, and what `sync` would change.
 
 Rules:
 
-- Works while the daemon is stopped; starts and asks none.
-- Colours only on a terminal that wants them.
+- It works while the daemon is stopped; it neither calls nor starts it.
+- Color is for a terminal only, and for one that wants it.
 """
 
 from __future__ import annotations
@@ -25,38 +25,37 @@ from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status, collect
 
 DESCRIPTION = (
-    "Show each bus: its host interface, who is on it (container and interface inside), who hears "
-    "whom, how many frames were forwarded and dropped (the gateway's own counters), and what "
-    "differs from what should be. Works while the daemon is stopped. As root: others do not see "
-    "the names inside the containers."
+    "Show each bus: its host interface, its members (container and interface in the container), "
+    "their frame counters, members that are not connected, and what sync would change. It works "
+    "while the daemon is stopped. Run it as root to see the names of interfaces in containers."
 )
 EXAMPLE = "sudo canwharf status --watch"
 OPTIONS = (
     Argument("bus", "only this bus: its host interface, or a network's name or id", "BUS"),
     JSON,
-    Flag("watch", "again every second, until it is interrupted"),
+    Flag("watch", "show it again every second, until interrupted"),
     *selection.WHICH,
 )
 _INTERVAL = 1.0  # seconds
-_HOME = "\033[H\033[J"  # cursor to the first line, and all below it away (ECMA-48)
+_HOME = "\033[H\033[J"  # cursor to the first line, and clear all below it (ECMA-48)
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Show it once, or until somebody interrupts. Raises CanwharfError."""
+    """Show it once, or until interrupted. Raises CanwharfError."""
     requests = Netlink()
     if not options["watch"]:
-        print(_shown(_look(options, requests), options))
+        print(_rendered(_status(options, requests), options))
         return 0
     events = LinkEvents()
     moves = terminal.moves(sys.stdout.isatty(), os.environ) and not options["json"]
     try:
         while True:
-            shown = _shown(_look(options, requests), options)
+            shown = _rendered(_status(options, requests), options)
             if moves:
                 columns, rows = shutil.get_terminal_size()
                 shown = _HOME + terminal.fit(shown, columns, rows - 1)
             print(shown, flush=True)
-            # A change of a link is shown at once, the counters every second.
+            # A change of a link is shown at once, counters every second.
             select.select([events], [], [], _INTERVAL)
             with suppress(NetlinkOverrunError):
                 events.take()
@@ -64,19 +63,19 @@ def run(options: Mapping[str, str]) -> int:
         return 0
 
 
-def _look(options: Mapping[str, str], requests: Netlink) -> Status:
+def _status(options: Mapping[str, str], requests: Netlink) -> Status:
     which = selection.of(options)
     status = collect(which.socket, which.state, requests)._replace(where=which.where)
     return status.only(options["bus"]) if options["bus"] else status
 
 
-def _shown(status: Status, options: Mapping[str, str]) -> str:
+def _rendered(status: Status, options: Mapping[str, str]) -> str:
     if options["json"]:
         return json.dumps(to_dict(status), indent=None if options["watch"] else 1)
-    attended = sys.stdout.isatty()
-    # A file or another program gets whole lines, unless it says how wide it is, as watch(1) does.
-    sized = attended or os.environ.get("COLUMNS", "").isdecimal()
+    is_terminal = sys.stdout.isatty()
+    # A file or a pipe gets whole lines, unless COLUMNS gives a width, as watch(1) sets it.
+    sized = is_terminal or os.environ.get("COLUMNS", "").isdecimal()
     columns = shutil.get_terminal_size().columns if sized else 0
-    shown = text.render(status, terminal.color(attended, os.environ), columns)
-    known = "utf" in (sys.stdout.encoding or "").lower()
-    return shown if known else text.ascii_only(shown)
+    shown = text.render(status, terminal.color(is_terminal, os.environ), columns)
+    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    return shown if unicode else text.ascii_only(shown)

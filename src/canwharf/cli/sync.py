@@ -1,11 +1,11 @@
-"""`canwharf sync`: show what differs from what should be, and put it right.
+"""`canwharf sync`: repair what differs from the networks' settings, or show it.
 
 Rules:
 
-- A running daemon does it itself, when asked: its view of the kernel would not notice what another
-  process does. Where none runs, this is the daemon for a moment, under its locks.
-- It is the daemon's recovery, no other: containers without an interface get none, as only Docker
-  can give it to them.
+- A running daemon does it itself, on a call: its view of the kernel would miss the changes of
+  another process. If none runs, this process does it, under the daemon's locks.
+- It is the daemon's own recovery. A container without an interface gets none, as only Docker can
+  give it one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 
 from canwharf.bus.describe import SORTS, Change
 from canwharf.bus.dryrun import dry_run
-from canwharf.bus.events import Event
 from canwharf.bus.maintain import Maintenance
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
@@ -33,19 +32,19 @@ from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.render.terminal import sanitize
 
 DESCRIPTION = (
-    "Put right what differs from what should be: bus interfaces, gateway rules, unowned "
-    "interfaces. Prints what was done, one line each, and at last how much was made, "
-    "removed and repaired. Exit status: 0 if all is as it should be now, 1 if something could not "
-    "be put right; with --dry-run, 3 if there are differences."
+    "Repair what differs from the networks' settings: bus interfaces, gateway rules, interfaces "
+    "that belong to no network. Print each change in one line, and then how much was made, removed "
+    "and repaired. Exit status: 0 if all is as it should be now, 1 if a repair failed; with "
+    "--dry-run, 3 if there are differences."
 )
 EXAMPLE = "sudo canwharf sync --dry-run"
-OPTIONS = (Flag("dry-run", "only say what would be done"), JSON, *selection.WHICH)
+OPTIONS = (Flag("dry-run", "print what it would do, and change nothing"), JSON, *selection.WHICH)
 _DIFFERENCES = 3  # the exit status
 _CALL = "Canwharf.Sync"
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Synchronise, or say what would be done. Raises CanwharfError."""
+    """Synchronize, or print what that would do. Raises CanwharfError."""
     which = selection.of(options)
     driver = instance.name_of(which.socket)
     store = Store(which.state)
@@ -67,7 +66,7 @@ def run(options: Mapping[str, str]) -> int:
 
 
 def _served(socket: str) -> tuple[list[Change], list[str]]:
-    """Have the daemon do it. Raises CallError."""
+    """Synchronize through the daemon. Raises CallError."""
     answer: Any = call(socket, _CALL)
     try:
         changes = [Change(each["sort"], each["line"]) for each in answer["Changes"]]
@@ -78,8 +77,7 @@ def _served(socket: str) -> tuple[list[Change], list[str]]:
 
 
 def _alone(store: Store, driver: str) -> tuple[list[Change], list[str]]:
-    """Do it here, as no daemon runs."""
-    said: list[Event] = []
+    """Synchronize in this process, as no daemon runs."""
     with instance.reserve(driver), ExitStack() as open_now:
         store.acquire()
         state = _load(store, driver)
@@ -87,14 +85,14 @@ def _alone(store: Store, driver: str) -> tuple[list[Change], list[str]]:
         open_now.callback(netlink.close)
         open_now.callback(announcements.close)
         reconciler = Reconciler(netlink, announcements, driver)
-        service = Service(state, store, reconciler, said.append)
+        service = Service(state, store, reconciler, lambda _event: None)
         done = Maintenance(service, reconciler, lambda: None).sync()
         service.save()
     return done.changes, list(done.faults)
 
 
 def _load(store: Store, driver: str) -> State:
-    """What should be. Raises StateError: without it, all of ours would be nobody's."""
+    """The networks. Raises StateError: without a state, all interfaces would seem unowned."""
     state, _left = store.load(driver)
     if not store.exists():
         raise StateError(

@@ -1,12 +1,12 @@
-"""`canwharf uninstall`: take away what `canwharf install` made.
+"""`canwharf uninstall`: remove what `canwharf install` installed.
 
 Rules:
 
-- Containers keep talking, and networks are kept for the next install. Only `--purge` takes the
-  state and our interfaces, and only where no container is on a bus any more.
-- What came with a package is the package manager's to take away.
-- It goes on after a failure, tells of each, and then fails; what is not there is no failure.
-- Each thing done is said, in one line. `--dry-run` goes the same way, and says what it leaves out.
+- Containers keep their interfaces, and networks are kept for the next install. Only `--purge`
+  removes the state and canwharf's interfaces, and only if no container is on a bus.
+- Files of a package are removed by the package manager only.
+- It continues after a failure, reports each, and then fails. A file that does not exist is none.
+- Each change is printed, in one line. `--dry-run` takes the same path and prints what it would do.
 """
 
 from __future__ import annotations
@@ -33,21 +33,24 @@ from canwharf.operator.service import modules, package, portable, units
 from canwharf.operator.service.files import kept
 
 DESCRIPTION = (
-    "Take the systemd units away that canwharf install made. Networks are kept for the next "
-    "install, and containers keep talking until they end. The program itself stays."
+    "Remove the systemd units that canwharf install made. Networks are kept for the next "
+    "install. Containers keep their interfaces until they end. The program itself stays."
 )
 EXAMPLE = "sudo canwharf uninstall --purge"
 OPTIONS = (
     NAME,
-    Flag("purge", "also remove the state and canwharf's interfaces; refused while in use"),
-    Flag("dry-run", "only say what would be done, and do nothing; needs no root"),
+    Flag(
+        "purge",
+        "also remove the state and canwharf's interfaces; refused while a container uses one",
+    ),
+    Flag("dry-run", "print what it would do, and change nothing; needs no root"),
 )
 
 
 class Act(NamedTuple):
-    """One thing to do: in words, as it is said when it is done (or not at all), and the doing.
+    """One change: its description, the line that is printed afterwards (may be empty), the call.
 
-    The words may be of several lines.
+    The texts can have several lines.
     """
 
     what: str
@@ -56,13 +59,13 @@ class Act(NamedTuple):
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Uninstall; 1 if something could not be done. Raises CanwharfError before anything is."""
+    """Uninstall; 1 if a change failed. Raises CanwharfError before the first change."""
     instance = units.checked(options["driver-name"])
     dry = bool(options["dry-run"])
     require_root_and_systemd("uninstall", dry=dry)
     if packaged := package.service_file(instance):
         raise InstallError(
-            f"{packaged} came with a package: 'apt remove canwharf' takes it away, and "
+            f"{packaged} came with a package: 'apt remove canwharf' removes it, and "
             "'apt purge canwharf' its networks, too"
         )
     require_units_of_ours(instance)
@@ -74,16 +77,16 @@ def run(options: Mapping[str, str]) -> int:
     for step in steps:
         try:
             for act in step(instance):
-                failed |= not _said_or_done(act, dry=dry)
-        except (CanwharfError, OSError) as error:  # what is there could not be seen
+                failed |= not _print_or_do(act, dry=dry)
+        except (CanwharfError, OSError) as error:  # listing what is to be removed failed
             print(f"canwharf: {error}", file=sys.stderr)
             failed = True
-    _tell_of_networks(instance)
+    _list_networks(instance)
     return int(failed)
 
 
-def _said_or_done(act: Act, *, dry: bool) -> bool:
-    """False where it failed, which is said; the next act is not kept from being done."""
+def _print_or_do(act: Act, *, dry: bool) -> bool:
+    """Print the change (dry run) or make it. Return False after printing an error."""
     if dry:
         for line in act.what.splitlines():
             print(f"would {line}")
@@ -100,14 +103,14 @@ def _said_or_done(act: Act, *, dry: bool) -> bool:
 
 def _stop(instance: Instance) -> Iterator[Act]:
     both = (instance.service, instance.socket_unit)
-    there = [unit for unit in both if os.path.exists(units.path(unit))]
+    installed = [unit for unit in both if os.path.exists(units.path(unit))]
     helpers = [unit for unit in instance.helpers if os.path.exists(units.path(unit))]
     if helpers:  # first, as they would start it again
         names = ", ".join(helpers)
         yield Act(f"stop {names}", "", partial(command, "systemctl", "stop", *helpers))
-    if there:
-        names = ", ".join(there)
-        off = ("systemctl", "disable", "--now", "--quiet", "--no-reload", *there)
+    if installed:
+        names = ", ".join(installed)
+        off = ("systemctl", "disable", "--now", "--quiet", "--no-reload", *installed)
         done = f"stopped and disabled {names}"
         yield Act(f"stop and disable {names}", done, partial(command, *off))
     else:
@@ -117,7 +120,7 @@ def _stop(instance: Instance) -> Iterator[Act]:
 def _remove_files(instance: Instance) -> Iterator[Act]:
     for unit in instance.units:
         yield from _removal(units.path(unit))
-    yield Act("have systemd read its units anew", "", partial(_reload, instance))
+    yield Act("reload systemd's units", "", partial(_reload, instance))
     if not _others(instance):
         yield from _removal(modules.FILE)
         for removal in _removal(portable.FILE):
@@ -127,27 +130,27 @@ def _remove_files(instance: Instance) -> Iterator[Act]:
 def _reload(instance: Instance) -> None:
     command("systemctl", "daemon-reload")
     for unit in instance.units:
-        with suppress(InstallError):  # as one that never failed is not loaded any more
+        with suppress(InstallError):  # a unit that never failed is not loaded
             command("systemctl", "reset-failed", unit)
 
 
 def _others(instance: Instance) -> list[str]:
-    """The services of other drivers, which want the modules and the program, too."""
+    """The services of other drivers, which need the modules and the program."""
     directory = os.path.dirname(units.path(instance.service))
-    found = os.listdir(directory) if os.path.isdir(directory) else []
+    names = os.listdir(directory) if os.path.isdir(directory) else []
     ours = {os.path.basename(units.path(unit)) for unit in instance.units}
-    services = (each for each in found if each.startswith("canwharf") and each not in ours)
+    services = (each for each in names if each.startswith("canwharf") and each not in ours)
     return [each for each in services if each.endswith(".service")]
 
 
 def _remove_program() -> None:
     os.unlink(portable.FILE)
-    with suppress(OSError):  # something else is in it
+    with suppress(OSError):  # it has other files
         os.rmdir(os.path.dirname(portable.FILE))
 
 
 def _refuse_in_use(instance: Instance) -> None:
-    """Raises InstallError while a container is on a bus."""
+    """Check that no container is on a bus. Raises InstallError."""
     requests = Netlink()
     try:
         pairs = interfaces.pairs(dryrun.planner(requests, instance.name).observe())
@@ -163,7 +166,7 @@ def _refuse_in_use(instance: Instance) -> None:
 
 
 def _remove_interfaces(instance: Instance) -> Iterator[Act]:
-    """As one act of several lines: they are removed in one send."""
+    """One change of several lines: they are removed in one request."""
     requests = Netlink()
     planned = _without_unused(dryrun.planner(requests, instance.name)).steps
     lines = "\n".join(each.line for each in describe.changes((), planned))
@@ -197,17 +200,17 @@ def _remove_lock(instance: Instance) -> None:
         os.rmdir(LOCKS)
 
 
-def _tell_of_networks(instance: Instance) -> None:
-    """Docker keeps them, whatever we do."""
+def _list_networks(instance: Instance) -> None:
+    """Print how many networks Docker keeps."""
     left = engine.networks(instance.name)
     if left:
         print(
-            "networks that Docker still has, and whose containers cannot start without it: "
+            "networks that Docker keeps, and whose containers cannot start without the driver: "
             f"{len(left)}"
         )
 
 
 def _removal(path: str) -> Iterator[Act]:
-    """Of a file, if it is there."""
+    """The removal of a file, if it exists."""
     if os.path.lexists(path):
         yield Act(f"remove {path}", f"removed {path}", partial(os.unlink, path))

@@ -41,7 +41,7 @@ def test_a_packages_units_are_started_and_not_written_over(
     assert main(["install"]) == 0
     assert "canwharf.socket" in system.enabled
     assert main(["uninstall", "--purge"]) == 1
-    said = f"{packaged / 'canwharf.service'} came with a package: 'apt remove canwharf' takes it"
+    said = f"{packaged / 'canwharf.service'} came with a package: 'apt remove canwharf' removes it"
     assert said in capsys.readouterr().err
     assert files(tmp_path) == before
 

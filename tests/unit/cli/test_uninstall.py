@@ -80,7 +80,7 @@ def test_uninstalls_dry_run_says_all_that_it_would_do(
         *told,
         f"would remove {tmp_path}/state/state.json",
     }
-    silent = ("would stop canwharf-", "would have systemd")
+    silent = ("would stop canwharf-", "would reload systemd")
     dry = [line.replace(" and all in it", "") for line in told if not line.startswith(silent)]
     assert len(dry) == len(done)
     assert ("would delete unowned interface vcan7" in told) == bool(purge)
