@@ -28,7 +28,7 @@ CONTENT = {
     r"(networks|services|steps|test|driver_opts):$": "YAML",
     r"FROM ": "a Dockerfile",
     r"(import can|with can\.Bus\(\) as bus:)$": "Python",
-    r"(ok  |canwharf: the daemon|can0  adapter|.*ecu2 is not connected|add gateway)": "what a command prints",
+    r"(ok  |canwharf: the daemon|can0  adapter|.*ecu2 is not|add gateway)": "what a command prints",
     r"SUBSYSTEM==": "rules of udev",
     r"(dtparam|# one MCP2515|# one MCP2517FD|# two of them)": "a line of config.txt",
     r"canwharf_\w+( \*| ==|$)": "a query of Prometheus",

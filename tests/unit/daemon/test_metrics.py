@@ -55,7 +55,9 @@ def test_recoveries_and_errors_by_kind(scraped: Scraped) -> None:
 def test_every_warning_but_those_about_options_is_a_recovery() -> None:
     """What is put right by itself is a warning in the log; docs/metrics.md names the others."""
     page = (REPOSITORY / "docs/metrics.md").read_text(encoding="utf-8")
-    counted = re.search(r"what the daemon repaired by itself: (.*?) and every\s+warning except", page)
+    counted = re.search(
+        r"what the daemon repaired by itself: (.*?) and every\s+warning except", page
+    )
     others = page.partition("warning except")[2].partition(", which are about")[0]
     assert counted
     warnings = {row.id for row in events.TABLE if row.level == WARNING}
