@@ -1,10 +1,10 @@
-"""Every error that canwharf raises. The text of each is a sentence for the person who gets it.
+"""The errors that canwharf raises. The text of each is a sentence for its user.
 
 Rules:
 
 - Lower layers raise, only a front end prints: `str(error)` is all that it needs.
-- An error says what was attempted, on what, why it failed in the words of whoever refused it,
-  and, where there is something to be done about it, what that is.
+- An error names the operation, its object, the reason in the text of the kernel or program that
+  refused it, and the remedy, if there is one.
 - This module imports nothing of ours.
 """
 
@@ -14,7 +14,7 @@ import os
 
 
 class CanwharfError(Exception):
-    """The root: whatever canwharf reports on purpose is one of these."""
+    """The base class of all errors that canwharf reports."""
 
 
 class KernelError(CanwharfError):

@@ -250,7 +250,7 @@ def _restore(path: str, old: bytes | None, mode: int = 0o644) -> None:
 
 
 def _undo(*words: str) -> None:
-    """One step of the way back, which goes on whatever happens."""
+    """Undo one step; a failure does not stop the others."""
     try:
         command(*words)
     except CanwharfError as error:

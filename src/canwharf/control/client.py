@@ -1,11 +1,11 @@
-"""Calls on a driver's socket: what an operator's command asks of the running daemon.
+"""The command line's calls to the running daemon, on the driver's socket.
 
 Rules:
 
-- With a time limit.
-- Where nothing is at the path, a managed plugin is looked for, whose socket Docker puts into a
-  folder of its id: a person need not know that.
-- What the daemon refuses is an error in its own words.
+- Each call has a time limit.
+- If there is no socket at the path, a managed plugin's is used, which Docker puts into a directory
+  named by the plugin's id.
+- An error has the daemon's own text.
 """
 
 from __future__ import annotations

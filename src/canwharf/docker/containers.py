@@ -1,14 +1,14 @@
-"""What Docker calls the containers on our networks, asked without waiting for the answer.
+"""The names of containers in Docker, requested without waiting for the answer.
 
-Theory of operation. Docker may be waiting for us with its locks held, so the daemon never waits for
-it. This asks on a socket of the daemon's own loop: the question is sent, the loop goes on, and what
-has come when the answer is whole is what is known from then on. One list of all containers has all
-that is needed, and Docker makes it without those locks.
+Theory of operation. Docker may be waiting for canwharf with its locks held, so the daemon never
+waits for Docker. The request is sent on a socket of the daemon's own loop. The names are replaced
+when the answer is complete. One list of all containers is enough, and Docker makes it without those
+locks.
 
 Rules:
 
-- An engine that is not there, or says something else, changes nothing: what was known stays.
-- One question at a time, and not more often than every PAUSE seconds, whoever wants to know.
+- If Docker does not answer, or answers with something else, the names stay as they were.
+- There is one request at a time, and at most one in PAUSE seconds.
 
 Source: https://docs.docker.com/reference/api/engine/ (ContainerList).
 """
@@ -59,7 +59,7 @@ class Containers:
         try:
             asking.connect(self._path)
             asking.send(_QUESTION)
-        except OSError:  # not there, or nobody takes calls
+        except OSError:  # no such socket, or no process listens
             asking.close()
             return
         self._socket, self._received = asking, b""

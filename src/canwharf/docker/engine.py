@@ -1,4 +1,4 @@
-"""Asks the Docker engine what it knows: only when our own memory is lost.
+"""Read networks from the Docker engine, only when canwharf's own state is lost.
 
 Rules:
 
@@ -9,7 +9,7 @@ Rules:
 - Our managed plugin is not told what Docker calls it: `canwharf:latest`, another tag, or with the
   registry that it came from. So the engine is asked for all networks and not for one driver's, of
   which it would know none; those are taken whose driver has our name, but for these parts.
-- The HTTP client is loaded only when somebody is there to talk to: that takes longer than all the
+- The HTTP client is imported only if the engine's socket exists: the import takes longer than the
   rest of the daemon's start.
 
 Source: https://docs.docker.com/reference/api/engine/ (NetworkList).

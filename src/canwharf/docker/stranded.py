@@ -6,7 +6,7 @@ Rules:
   refused then stays as it is until a person starts it.
 - One that a person stopped is none of them: Docker keeps the error of its last start, which a
   container that was started has not.
-- One that never ran was not there at the last boot: whoever made it has seen why it does not start.
+- A container that never ran did not exist at the last boot: its user has seen the error.
 - What else keeps it from starting is not ours to try again: a port that is taken, a missing GPU.
 - An engine that does not answer is no error: nothing is known then.
 

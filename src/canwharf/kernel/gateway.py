@@ -5,15 +5,15 @@ Rules:
 - A rule of ours has hop limit 1: a frame that it forwarded is not forwarded again on this host,
   however high can-gw's own limit (max_hops) was set when it was loaded.
 - It echoes only where programs on this host listen to its destination. An echo towards a
-  container's host end would reach nobody, and each rule of that end would look at it once more.
+  container's host end would reach no program, and each rule of that end would process it again.
 - It always allows the frame's first interface as its destination: without CGW_FLAGS_CAN_IIF_TX_OK
   the kernel compares interface indexes across namespaces, and frames vanish where two are equal.
 - Rules made before version 0.2 echo everywhere and have no hop limit. They are known as ours, so
   that they can be replaced.
-- Equal rules are not rejected by the kernel, each delivers the frame once more: whoever adds
-  must know what is there.
+- The kernel accepts equal rules, and each delivers the frame once more: a caller that adds rules
+  must know those that exist.
 - A deletion always names both interfaces. With both indexes 0 the kernel flushes every rule of
-  the namespace, other people's too.
+  the namespace, also foreign ones.
 - Classic frames, FD frames and error frames each need a rule of their own: a rule without a
   filter passes no error frames, one with the error mask nothing else.
 

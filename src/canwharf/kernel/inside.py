@@ -1,14 +1,14 @@
-"""A pair's other end, what it is called and where it is: asked from the host, without going there.
+"""The peer of a pair's host end, in the container: read from the host, without entering there.
 
-Theory of operation. The kernel tells with a pair's host end the other end's index, and the number
-under which the host's namespace knows that of the container (IFLA_LINK_NETNSID). A question for a
-link may name such a number (IFLA_TARGET_NETNSID, Linux 4.15 and later), and is answered from there.
-The number of a namespace that has a path is told as well (RTM_GETNSID).
+Theory of operation. With a pair's host end the kernel reports the peer's index, and the number that
+the container's namespace has in the host's (IFLA_LINK_NETNSID). A request for links can name this
+number (IFLA_TARGET_NETNSID, Linux 4.15 and later). RTM_GETNSID gives the number of a namespace by
+its path.
 
 Rules:
 
-- For that the kernel wants CAP_NET_ADMIN; whoever does not have it is told nothing, and so is who
-  asks for a container that has just ended.
+- The kernel requires CAP_NET_ADMIN for this. Without it, and for a container that has just ended,
+  there is no result, and no error.
 
 Source: net/core/rtnetlink.c (rtnl_getlink, rtnl_get_net_ns_capable), net/core/net_namespace.c.
 """
@@ -53,10 +53,10 @@ def ends(netlink: Requests, hosts: Iterable[Link]) -> dict[int, Link]:
 
 
 def elsewhere(netlink: Requests, wanted: Mapping[int, str]) -> set[int]:
-    """The host ends whose other end is in another namespace than it should be.
+    """The host ends whose peer is not in its wanted namespace.
 
-    `wanted` are the paths of those namespaces, by the index of the host end. What cannot be told is
-    not in the answer. Raises KernelError.
+    `wanted` are the paths of the namespaces by the index of the host end. A host end whose peer
+    cannot be checked is not in the result. Raises KernelError.
     """
     if not wanted:
         return set()
@@ -80,7 +80,7 @@ def _numbers(netlink: Requests) -> dict[int, int]:
 
 
 def _number_of(netlink: Requests, path: str) -> int | None:
-    """The number of the namespace at this path; -1 where it has none, None if nobody can tell."""
+    """The number of the namespace at this path; -1 if it has none, None if it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:

@@ -7,7 +7,7 @@ Rules:
 - A pair is made from its container end's side, with that end up in the creating message; the
   peer cannot be up there (ENOTCONN: its partner does not exist yet), and the kernel ignores an
   alias at creation. So a link is made first, and brought up and given its alias by its index
-  once that is known: by its name, an alias could land on somebody else's link.
+  once that is known: by its name, the alias could be set on another program's link.
 - A pair whose container end is made straight in another namespace is made in the same way, with
   that namespace's descriptor. The end gets an index of its own choosing: without one, kernels
   before 6.15 (ec061546c6cf, "rtnetlink: Lookup device in target netns when creating link") look
@@ -208,7 +208,7 @@ def is_known(netlink: Requests, kind: str) -> bool:
 
 
 def claim(index: int, name: str, alias: str) -> Request:
-    """Bring a link up and write on it whose it is."""
+    """Bring a link up and set its alias."""
     body = _info(index, up=True) + attribute(uapi.IFLA_IFALIAS, alias.encode())
     return Request(
         uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, "bring up and name", f"interface {name}"

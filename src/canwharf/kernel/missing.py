@@ -1,13 +1,13 @@
-"""Where to get a kernel module that is missing: one table, by the kernel's flavour.
+"""Where to get a kernel module that is missing: one table, by the kernel's flavor.
 
 Rules:
 
-- The flavour of the kernel decides (`uname -r`), before the distribution: under WSL2 a Debian has
+- The flavor of the kernel decides (`uname -r`), before the distribution: under WSL2 a Debian has
   Microsoft's kernel, and no package of Debian brings a module for that.
-- Each row names its source. What nobody has looked up is not guessed: the last row says where the
-  kernel tells what it was built with.
-- Whoever cannot see the kernel's files (a container, a kernel that was upgraded and not booted)
-  says that, and nothing else.
+- Each row names its source. For other kernels nothing is guessed: the last row says where to find
+  the kernel's configuration.
+- If the kernel's files are not there (a container, a kernel that was upgraded and not booted), the
+  advice says only that.
 
 Read when something failed, and by the doctor; never on the way of a call that works.
 """

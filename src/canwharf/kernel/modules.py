@@ -55,10 +55,10 @@ class Parameters(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is not as usual, and what it means for a bus; a line each."""
+        """A line for each unusual parameter, and its effect on a bus."""
         hops = (
             f"can-gw was loaded with max_hops={self.max_hops}: rules of ours are made with a limit "
-            "of 1, so that each frame arrives once; those of others may forward one again"
+            "of 1, so that each frame arrives once; foreign rules may forward one again"
         )
         echo = (
             "vcan was loaded with echo=1: who hears what is the same; a queueing discipline of a "
@@ -68,7 +68,7 @@ class Parameters(NamedTuple):
 
 
 def parameters(root: str = "/") -> Parameters:
-    """Those of this kernel; the usual ones of what is not loaded."""
+    """Those of this kernel; the defaults for a module that is not loaded."""
     hops, echo = (
         "".join(_lines(os.path.join(root, "sys/module", *parts))).strip()
         for parts in (("can_gw/parameters/max_hops",), ("vcan/parameters/echo",))
@@ -90,14 +90,14 @@ def works(module: str, netlink: Requests) -> bool:
 
 
 def known(netlink: Requests) -> dict[str, str]:
-    """The state of each module; of one that seems missing, the kernel has the last word."""
+    """The state of each module. If its files are missing, the kernel itself is asked."""
     found = states()
     for module, state in found.items():
         try:
             if state == MISSING and works(module, netlink):
                 found[module] = BUILT_IN
         except KernelError:
-            continue  # not for who is not root: what the files tell stands
+            continue  # without root the kernel does not answer: the files' state stays
     return found
 
 

@@ -1,1 +1,1 @@
-"""What a person who looks after a machine sees and sets up: buses, what is wrong, the service."""
+"""The operator's view: the status of buses, the doctor, the systemd service."""

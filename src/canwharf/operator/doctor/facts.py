@@ -1,4 +1,4 @@
-"""What the checks judge: facts about a machine, as values. Pure."""
+"""The input of the checks: facts about a machine, as values. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Unit(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What the service starts: its version, or why it does not start."""
+    """The program that the service starts: its version, or why it does not start."""
 
     path: str
     version: str = ""
@@ -89,7 +89,7 @@ class Facts(NamedTuple):
 
     @property
     def rebind(self) -> str:
-        """The command that brings a socket back whose file is gone."""
+        """The command that restores a socket whose file is gone."""
         held = [unit.name for unit in (self.units or ())[1:] if unit.there and unit.active]
         return f"systemctl restart {held[0]}" if held and not self.plugin else self.restart
 
@@ -104,20 +104,20 @@ class Facts(NamedTuple):
 
     @property
     def restart(self) -> str:
-        """The command that starts it anew; containers keep talking."""
+        """The command that restarts the daemon."""
         if self.plugin:
             return f"docker plugin disable -f {self.plugin} && docker plugin enable {self.plugin}"
         if self.units is not None and any(unit.there for unit in self.units):
             return f"systemctl restart {self.units[0].name}"
-        # One that hangs does not heed less, and one that is slow to end would still hold the lock.
+        # A daemon that hangs ignores other signals; one that ends slowly still holds the lock.
         return f"kill -KILL {self.process} && {self.start}" if self.process else self.start
 
     @property
     def install(self) -> str:
-        """The command that makes a service of it."""
+        """The command that installs the service."""
         name = "" if self.driver == "canwharf" else f" --driver-name {self.driver}"
         return f"canwharf install{name}"
 
     def canwharf(self, words: str) -> str:
-        """A command of ours for this driver."""
+        """A canwharf command for this instance."""
         return f"canwharf {words}{self.where}"

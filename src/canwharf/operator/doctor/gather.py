@@ -1,10 +1,10 @@
-"""The facts of this machine, gathered: the doctor's only I/O.
+"""Gather the facts of this machine: the doctor's only I/O.
 
 Rules:
 
-- Nothing is changed, and no daemon is started: one that does not run is not called.
-- Each question has a time limit.
-- What only root may know is left out for others.
+- Nothing is changed, and a daemon that does not run is not started by a call.
+- Each request has a time limit.
+- Without root, facts that need root are left out.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _LISTENS = 0x00010000  # __SO_ACCEPTCON, in /proc/net/unix
 
 
 def gather(socket: str, directory: str, requests: Requests, advice: Callable[[str], str]) -> Facts:
-    """Everything.
+    """All facts. `advice` says where to get a missing module.
 
-    `advice` says where a missing module is to be had. Raises CanwharfError.
+    Raises CanwharfError.
     """
     driver = instance.name_of(socket)
     usual = instance.usual(driver)
@@ -148,9 +148,9 @@ def _plugin(driver: str) -> str:
 
 
 def _listens(socket: str) -> bool:
-    """Whether somebody listens at this path: the daemon, or systemd for it (proc_net(5)).
+    """Whether a process listens at this path: the daemon, or systemd for it (proc_net(5)).
 
-    A socket whose file was removed is still listed there, and is found by nobody.
+    A socket whose file was removed is still listed there, but no client can connect to it.
     """
     try:
         if not stat.S_ISSOCK(os.stat(socket).st_mode):
@@ -208,7 +208,7 @@ def _failed_ago(instance: Instance) -> float | None:
 
 
 def _shown(unit: str, *properties: str) -> dict[str, str]:
-    """What systemd says of a unit; nothing where it does not answer."""
+    """A unit's properties; empty if systemd does not answer."""
     try:
         shown = command.run("systemctl", "show", unit, "-p", ",".join(properties), limit=_SYSTEMCTL)
     except InstallError:
@@ -217,13 +217,13 @@ def _shown(unit: str, *properties: str) -> dict[str, str]:
 
 
 def _failing(service: str, result: str) -> str:
-    """Systemd's word for how it failed, and the last line of its last life."""
+    """Systemd's result for the unit, and the last line of its last invocation."""
     words = journal.last_line(service, _shown(service, "InvocationID").get("InvocationID", ""))
     return f"{result}: {words}" if words else result
 
 
 def _program(service: str) -> Program | None:
-    """The program that the service runs, tried; None where it cannot be told which that is."""
+    """The program that the service starts, tried; None if that is not known."""
     started = _shown(service, "ExecStart").get("ExecStart", "")
     words = started.partition(" argv[]=")[2].partition(" serve ")[0].split()
     if not words or (len(words) > 1 and not os.path.basename(words[0]).startswith("python")):

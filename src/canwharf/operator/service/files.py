@@ -1,4 +1,4 @@
-"""The files that make a service: read and replaced as a whole, with the path in what goes wrong."""
+"""Read and replace the service's files as a whole; errors name the path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from canwharf.errors import InstallError
 
 
 def kept(path: str) -> str:
-    """Where the text goes that was in a file before; no program reads it there."""
+    """The path that keeps a file's old text; no program reads it."""
     return f"{path}.old"
 
 
@@ -24,7 +24,7 @@ def read(path: str) -> bytes | None:
 
 
 def replace(path: str, new: bytes, mode: int = 0o644) -> None:
-    """Make this the content, and make the folder if there is none. Raises InstallError."""
+    """Replace a file's content; make its directory if needed. Raises InstallError."""
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         durable.replace(path, new, mode)

@@ -1,4 +1,4 @@
-"""Loading the kernel modules that a bus needs, now and at each boot."""
+"""Load the kernel modules that a bus needs, now and at each boot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = "# Written by canwharf install.\n" + "".join(f"{module}\n" for module in 
 def load(module: str) -> None:
     """Load a module, if it is neither loaded nor built in. Raises CanwharfError.
 
-    modprobe knows nothing of a kernel that has no files in /lib/modules; the kernel is asked then.
+    If modprobe finds no files in /lib/modules, the kernel is asked whether it has the module.
     """
     try:
         run("modprobe", module)

@@ -1,7 +1,7 @@
-"""A service that came with a package, as Debian's: its units are the package manager's.
+"""A service from a package, such as Debian's: its units belong to the package manager.
 
-Rule: units in /etc/systemd/system stand before those of a package (systemd.unit(5)). So where a
-package has them, none is written there, and one that is there from before is set aside.
+Rule: units in /etc/systemd/system override those of a package (systemd.unit(5)). So if a package
+has them, none is written there, and an older one is set aside.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
 
 def service_file(instance: Instance) -> str:
-    """Where a package has the service's unit; empty if none has it."""
+    """The path of a package's unit for the service; empty if there is none."""
     paths = (os.path.join(directory, instance.service) for directory in _DIRECTORIES)
     return next(filter(os.path.exists, paths), "")
 

@@ -3,14 +3,14 @@
 Theory of operation. A virtual environment belongs to one minor version of Python: an upgrade of the
 distribution takes its interpreter away, and a service in it would not start any more. canwharf is
 pure Python and needs nothing else, so the service of such a program runs a copy of it: one zipapp,
-by the system's own `python3`, whatever version that is.
+by the system's own `python3` of any version.
 
 Rules:
 
-- It holds sources and the bytecode of the Python that wrote it. A later one compiles the sources at
-  each start, which takes about twice as long, until `canwharf install` writes it anew.
-- What is not in it, as the packages of an extra, is found in the environment while that is there.
-- It is written only where the system's Python runs this very package.
+- It has the sources, and the bytecode of the Python that wrote it. Another Python compiles the
+  sources at each start, which takes about twice as long, until `canwharf install` writes it again.
+- The packages of an extra are not in it. They are found in the environment while that exists.
+- It is written only if the system's Python can run this package.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The program that runs just now, as a service would start it again.
+"""The program that runs now, as a service would start it.
 
 Rules:
 
-- It is the very program that was called: the script of a virtual environment, a zipapp, or
-  `python -m canwharf`; no other one of the same name is looked for.
-- A service of root's runs what nobody but root can change: the program, its interpreter and its
-  package belong to root, and so does each directory above them.
-- It must still be there after a boot, and start without the caller's environment.
+- It is the program that was called: the script of a virtual environment, a zipapp, or `python -m
+  canwharf`. PATH is not searched for another one.
+- The service runs as root, so only root may be able to change the program: it, its interpreter, its
+  package and each directory above them belong to root.
+- It must exist after a boot, and start without the caller's environment.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def words() -> list[str]:
 
 
 def paths(program: list[str]) -> list[str]:
-    """All that a start needs: the program, its interpreter, its package."""
+    """The paths that a start needs: the program, its interpreter, its package."""
     package = os.path.dirname(canwharf.__file__)
     while not os.path.lexists(package):  # in a zipapp: the zipapp
         package = os.path.dirname(package)
@@ -56,7 +56,7 @@ def in_a_home(program: list[str]) -> bool:
 
 
 def check(program: list[str]) -> None:
-    """Refuse a program that cannot be a service of root's. Raises InstallError."""
+    """Refuse a program that cannot run as root's service. Raises InstallError."""
     for path in paths(program):
         for each in _both(path):
             if _below(each, _VOLATILE):
@@ -76,13 +76,11 @@ def _check_owner(path: str) -> None:
             f"{path} belongs to {owner}, who could change what runs as root: {_INSTEAD}"
         )
     if found.st_mode & stat.S_IWOTH and not stat.S_ISLNK(found.st_mode):
-        raise InstallError(
-            f"{path} can be changed by everybody, and so could what runs as root: {_INSTEAD}"
-        )
+        raise InstallError(f"every user can change {path}, which would run as root: {_INSTEAD}")
 
 
 def version(program: list[str], limit: float = _LIMIT) -> str:
-    """What it says of its version, with nothing of the caller's; or why it does not.
+    """The program's version line, without the caller's environment; or why it has none.
 
     `limit` is in seconds. Raises nothing.
     """
@@ -107,7 +105,7 @@ def version(program: list[str], limit: float = _LIMIT) -> str:
 
 
 def _check_start(program: list[str]) -> None:
-    """See that it starts with nothing of the caller's, and is this canwharf."""
+    """Check that it starts without the caller's environment, and is this version."""
     said = version(program)
     if said != f"canwharf {canwharf.__version__}":
         raise InstallError(
@@ -116,7 +114,7 @@ def _check_start(program: list[str]) -> None:
 
 
 def _both(path: str) -> set[str]:
-    """A path and where it leads."""
+    """A path, and its target if it is a link."""
     return {path, os.path.realpath(path)}
 
 
