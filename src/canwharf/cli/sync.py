@@ -111,7 +111,7 @@ def _print(changes: list[Change], faults: list[str], *, dry: bool) -> None:
 
 
 def _summary(changes: list[Change], faults: list[str], *, dry: bool) -> str:
-    """The last line: how much it was."""
+    """The last line: the number of changes of each sort."""
     if not changes and not faults:
         return "nothing to do: all is as it should be"
     numbers = Counter(each.sort for each in changes)
