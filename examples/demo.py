@@ -102,7 +102,7 @@ def main() -> int:
         demo.say("cutting the power")
         guest.power_cut()
         guest.boot()
-        demo.say("the machine has booted again; from here on nobody touches anything")
+        demo.say("the machine has booted again; nothing is started by hand from here on")
         demo.boot(guest)
         guest.run(
             "timeout 60 sh -c 'until [ $(docker ps -q -f status=running | wc -l) = 2 ]; do :; done'"
@@ -112,7 +112,7 @@ def main() -> int:
     if before and after:
         demo.say("each of the three heard the two others exactly once, before and after")
         return 0
-    demo.say("FAILED: somebody heard too little or too much")
+    demo.say("FAILED: a listener received too few or too many frames")
     return 1
 
 

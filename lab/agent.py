@@ -15,7 +15,7 @@ a serial line is slow and others want their turn.
            {"do": "out" | "err", "id": 1, "data": "…"}
            {"do": "end", "id": 1, "status": 0}         128 + N: ended by signal N
 
-Rules: a thread a command, so a command that hangs blocks nobody. The thread that reads the
+Rules: each command has a thread, so a command that hangs blocks no other. The thread that reads the
 line never waits for a command. "end" is the last word about a command, and comes even when a
 process that the command left in the background still holds its output open.
 """

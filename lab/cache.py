@@ -49,7 +49,7 @@ def key(*recipe: object) -> str:
 def entry(name: str, what: str, make: Callable[[Path], None], report: Report) -> Path:
     """The cache entry `name`; if it is missing, `make` is called with the path to fill.
 
-    `what` is what a progress line calls it. Raises whatever `make` raises, and then leaves
+    `what` is what a progress line calls it. Raises the errors of `make`, and then leaves
     nothing behind.
     """
     done = folder() / name

@@ -1,6 +1,6 @@
 """The host's end of the line to a guest's agent (lab/agent.py tells what travels on it).
 
-Rules: one thread reads the line and wakes whoever waits; nothing polls. When the line ends,
+Rules: one thread reads the line and wakes all waiting threads; nothing polls. When the line ends,
 every command that was running ends with it, as GuestDied.
 """
 
@@ -227,7 +227,7 @@ class Channel:
                     self._dispatch(json.loads(text))
         except (OSError, ValueError):
             pass  # reset, or cut in the middle of a line: both are the end
-        finally:  # whatever happened here, nobody may wait for ever
+        finally:  # after any error, no thread may wait for ever
             self._closed.set()
             self._opened.set()
             self._lose()

@@ -2,7 +2,7 @@
 
 Rule: the prepared disk of a suite is made once, by a guest that is shut down in order, and
 then only copied. A copy that belongs to one guest is opened and at once unlinked, so nothing
-is left of it whatever happens.
+is left of it after any failure.
 """
 
 from __future__ import annotations

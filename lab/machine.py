@@ -116,7 +116,7 @@ class Machine:
     def boot(self) -> None:
         """Switch on; returns when commands can run.
 
-        Raises GuestDied if it does not come up, by whatever strategy there is.
+        Raises GuestDied if it does not come up with any strategy.
         """
         if self._unshare is not None:
             raise LabError("the guest is on already")

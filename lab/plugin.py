@@ -8,7 +8,7 @@ and canwharf. Nothing of it is run for its making, so an architecture needs no e
 Rules:
 
 - A root file system that ships is of today's packages; only the lab's own tests take the cached
-  one. What nobody in there needs is left out, by the table LEFT_OUT.
+  one. What the plugin does not need is left out, by the table LEFT_OUT.
 - What the daemon imports is compiled: Docker waits 25 s for a plugin's socket, and Python on a
   slow board takes some of these to compile. Bytecode knows no architecture, so a Python of this
   machine's makes it for all.

@@ -52,7 +52,7 @@ def join(guest: Machine, command: Command = SHELL) -> int:
 
 def _show(stream: str, data: bytes) -> None:
     target = sys.stdout if stream == "out" else sys.stderr
-    with suppress(BrokenPipeError):  # nobody reads it any more, as in `… | head`
+    with suppress(BrokenPipeError):  # the reader has ended, as in `… | head`
         target.buffer.write(data)
         target.buffer.flush()
 

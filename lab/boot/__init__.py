@@ -1,4 +1,4 @@
-"""Ways to boot a guest: whatever this machine can do.
+"""Ways to boot a guest, of which each machine supports some.
 
 Theory of operation
 -------------------
@@ -70,7 +70,7 @@ class Wiring:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Words for the kernel's command line, the same by whatever it boots."""
+        """Words for the kernel's command line, the same for each boot strategy."""
         return (
             *("quiet", "panic=-1"),  # a panic ends the guest, where a machine would reboot
             *(("boot=systemd",) if self.systemd else ()),

@@ -15,7 +15,7 @@ from lab.cache import Report
 from lab.kernel import ensure_kernel
 
 # What is built in makes interfaces of its own accord, sit0 even in each new namespace. In Debian's
-# kernels it is a module, which nobody loads.
+# kernels it is a module, which is not loaded.
 WORDS = ("fb_tunnels=none", "dummy.numdummies=0", "ifb.numifbs=0")
 
 

@@ -88,6 +88,7 @@ ANY_STATUS = {
     r"canwharf doctor": "1 if anything is wrong with the machine, as in a guest",
 }
 PREPARE = """
+mkdir -p /etc/modules-load.d
 printf '#!/bin/sh\\nexec "$@"\\n' >/usr/local/bin/sudo
 printf '#!/bin/sh\\nexec python3 -m canwharf "$@"\\n' >/usr/local/bin/canwharf
 chmod +x /usr/local/bin/sudo /usr/local/bin/canwharf
