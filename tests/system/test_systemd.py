@@ -282,7 +282,7 @@ def test_uninstalled(machine: Installed) -> None:
         "stopped and disabled canwharf.service, canwharf.socket",
         *(f"removed /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
         "removed /etc/modules-load.d/canwharf.conf",
-        "networks that Docker still has, and whose containers cannot start without it: 1",
+        "networks that Docker keeps, and whose containers cannot start without the driver: 1",
     ]
     assert_talking(machine)
     assert "2 endpoints of containers" in machine.refusal("uninstall --purge")
