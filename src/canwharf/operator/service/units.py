@@ -174,7 +174,8 @@ CollectMode=inactive-or-failed
 [Service]
 ExecStart=/bin/sh -c {refusing}
 StandardInput=socket
-RuntimeMaxSec=10
+# Against a caller that says nothing. Hundreds at once take tens of seconds on a small board.
+RuntimeMaxSec=60
 CapabilityBoundingSet=
 NoNewPrivileges=yes
 """
