@@ -41,7 +41,7 @@ from canwharf.bus.traffic import Count, Traffic
 from canwharf.kernel.gateway import FD, Entry
 from canwharf.kernel.link import VIRTUAL, Link
 
-# Why a member hears nobody: of all that hold, the first.
+# Why a member is not connected; if several apply, the first.
 MISSING = "missing"  # it has no interface, or the adapter is not there
 NOT_IN_CONTAINER = "not-in-container"  # both ends of its pair are on the host
 WRONG_NAMESPACE = "wrong-namespace"  # its interface is in another than its container's
@@ -49,7 +49,7 @@ DOWN = "down"  # its host-side interface is down
 BUS_OFF = "bus-off"  # the adapter has given up
 NO_CARRIER = "no-carrier"  # the container's end is down; the adapter has none
 FAULTS = (MISSING, NOT_IN_CONTAINER, WRONG_NAMESPACE, DOWN, BUS_OFF, NO_CARRIER)
-# Why one does not hear another, beside these.
+# Other reasons why frames from one member to another are lost or duplicated.
 NO_RULE = "no-rule"  # a gateway rule is missing
 DUPLICATE_RULE = "duplicate-rule"  # frames arrive more than once: a surplus rule, ours or foreign
 NO_FD = "no-fd"  # the MTU of a host end was changed: it takes no CAN FD frames

@@ -1,12 +1,12 @@
-"""The figures of buses, for Prometheus: what the kernel tells at the moment when somebody asks.
+"""The metrics of buses for Prometheus, read from the kernel at each request.
 
 Rules:
 
-- Who hears nobody is said by the same survey as `canwharf status` has, from a new look at the
-  kernel. What only Docker knows is not in it: Docker is not waited for.
-- Labels are identifiers: names of interfaces, ids, and the words of bus.survey. Names that people
-  gave stand in `canwharf_endpoint_info` alone, to be joined.
-- A figure whose time has not come yet is a zero.
+- Members that are not connected come from the same report as in `canwharf status`, from a new dump
+  of the kernel. Facts that only Docker knows are not in it: the daemon does not wait for Docker.
+- Labels are identifiers: interface names, ids, and the reasons of bus.report. The names of
+  containers and networks are in `canwharf_endpoint_info` only, for a join in a query.
+- A counter without an event yet is zero.
 
 Source: https://prometheus.io/docs/practices/naming/.
 """
@@ -47,18 +47,18 @@ ContainerNames = Callable[[], Mapping[str, ContainerName]]
 
 
 class Buses(Collector):
-    """Gathers them; `container_names` has those that are known, by endpoint."""
+    """Collects the metrics; `container_names` has the known names by endpoint."""
 
     def __init__(
         self, service: Service, requests: Requests, container_names: ContainerNames
     ) -> None:
         self._service = service
         self._requests = requests
-        self._places = container_names
+        self._container_names = container_names
         self._traffic = Traffic()
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering does not look at the kernel."""
+        """No families, so that registering does not read the kernel."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -77,7 +77,7 @@ class Buses(Collector):
         reports = bus_reports(self._service.state, kernel)
         yield from _frames(reports, self._traffic.counts)
         yield from _verdict(reports)
-        yield _names(reports, self._places())
+        yield _names(reports, self._container_names())
         yield from _adapters(reports)
 
 
@@ -105,7 +105,7 @@ def _frames(reports: Iterable[BusReport], counts: Mapping[int, Count]) -> Iterat
 def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:
     connected = GaugeMetricFamily(
         "canwharf_member_connected",
-        "Whether this member of a bus has an interface that hears and is heard.",
+        "Whether frames can go to and from this member of a bus.",
         labels=_MEMBER,
     )
     gaps = GaugeMetricFamily(
@@ -126,13 +126,13 @@ def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:
 def _names(reports: Iterable[BusReport], container_names: Mapping[str, ContainerName]) -> Metric:
     info = GaugeMetricFamily(
         "canwharf_endpoint_info",
-        "What Docker calls the container and the network of an endpoint; empty until it has told.",
+        "The names of an endpoint's container and network in Docker; empty until Docker answers.",
         labels=(*_MEMBER, "container", "network"),
     )
     for report, member in _members(reports):
         if member.endpoint:
-            place = container_names.get(member.endpoint, ContainerName())
-            info.add_metric([*_labels(report, member), *place], 1)
+            name = container_names.get(member.endpoint, ContainerName())
+            info.add_metric([*_labels(report, member), *name], 1)
     return info
 
 

@@ -1,16 +1,15 @@
-"""Figures for Prometheus, where `canwharf serve --metrics` switches them on.
+"""Metrics for Prometheus, with `canwharf serve --metrics`.
 
-Theory of operation. With an address, somebody comes and asks for them, over HTTP, in the daemon's
-own loop; with a file, they are written to it every INTERVAL seconds, for the node exporter's text
-collector. Frames are counted by the kernel, which is asked when the figures are: an idle daemon
-that nobody asks is not woken.
+Theory of operation. With an address, Prometheus requests them over HTTP, in the daemon's own loop.
+With a file, they are written every INTERVAL seconds, for the node exporter's text collector. The
+kernel counts the frames, and is read at each request: without requests an idle daemon is not woken.
 
 Rules:
 
-- Nothing here is loaded while they are off, and prometheus-client is needed by nothing else.
-- The file is replaced in one step, so that nobody reads half of it; anybody may read it.
-- A failure of each kind is a zero before its first time: else the first is no increase.
-- Figures that cannot be had are an error to who asks, never the end of the daemon.
+- This module is imported only if metrics are on; only it needs prometheus-client.
+- The file is replaced in one step, so a reader never gets half of it. All users can read it.
+- Each kind of failure starts at zero: otherwise its first event would be no increase.
+- An error while collecting is the answer to the request; it never ends the daemon.
 
 Sources: https://prometheus.io/docs/practices/naming/,
 https://github.com/prometheus/node_exporter (textfile collector).
@@ -34,7 +33,7 @@ from canwharf.docker.containers import Containers
 from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel.netlink import Requests
 
-# A time beside each count is of use to nobody here. Read at the import, in all versions.
+# No creation time beside each counter. The variable is read at import, in all versions.
 os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"
 try:
     import prometheus_client as prometheus
@@ -52,7 +51,7 @@ _ENDING = ".prom"  # what the text collector reads; and nothing else is ever rep
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
 _UNKNOWN = 404  # the status of a call that is none
 _PLAIN = "text/plain; charset=utf-8"
-# Whoever reaches the address may ask, so nobody can make us keep or do much: some megabytes in all.
+# Each client that reaches the address may send requests, so their load is limited: a few megabytes.
 _ASKED = Kind(
     "GET",
     prometheus.CONTENT_TYPE_LATEST,
@@ -69,10 +68,10 @@ _FRESH, _SHARE = 1.0, 10
 
 
 class Metrics:
-    """The daemon's figures; `where` is HOST:PORT, or a file's path."""
+    """The daemon's metrics; `where` is HOST:PORT, or a file's path."""
 
     def __init__(self, where: str, report: Report) -> None:
-        """Raise StartError if nobody can listen there."""
+        """Raise StartError if it cannot listen there."""
         self._report = report
         self._path = where if where.endswith(_ENDING) else ""
         self._listening = None if self._path else _listen(where)
@@ -185,7 +184,7 @@ def _listen(where: str) -> socket.socket:
     host, _, port = where.rpartition(":")
     if not host or "/" in host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise StartError(
-            f"cannot serve metrics at {where}: right would be an address and a port like "
+            f"cannot serve metrics at {where}: must be an address and a port like "
             "127.0.0.1:9273, or a file's path that ends in .prom, like "
             "/run/canwharf/canwharf.prom"
         )

@@ -192,7 +192,7 @@ def test_a_file_that_cannot_be_written_is_told_once(daemon: Daemon, tmp_path: Pa
 )
 def test_neither_an_address_nor_a_file(where: str) -> None:
     """The error says what would be right."""
-    with pytest.raises(StartError, match=r"right would be .* 127\.0\.0\.1:9273, or a file's path"):
+    with pytest.raises(StartError, match=r"must be .* 127\.0\.0\.1:9273, or a file's path"):
         Metrics(where, lambda _event: None)
 
 
