@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import netlink
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request, first_of
 from tests.fake import wire
 from tests.fake.links import HOST, FakeLink, FakeRule, Refusal
 
@@ -70,7 +70,7 @@ class Answers:
             if self.sends == self._crash_at:
                 raise Crash
         if failures:
-            raise netlink.first_of(failures)
+            raise first_of(failures)
         return replies
 
     def dump(self, request: Request) -> list[Message]:

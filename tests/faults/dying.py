@@ -23,7 +23,8 @@ import canwharf.bus.store
 import canwharf.cli.serve
 from canwharf.cli import main
 from canwharf.daemon.calls import Calls
-from canwharf.kernel.netlink import Netlink, Request
+from canwharf.kernel.netlink import Netlink
+from canwharf.kernel.request import Request
 
 LIMIT = 30.0  # seconds: nothing here takes one
 

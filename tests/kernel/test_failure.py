@@ -10,7 +10,7 @@ import pytest
 from canwharf.bus import events, naming
 from canwharf.errors import ConflictError, KernelError
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request
 from tests.kernel.site import Site, shown
 from tests.world.host import can_interfaces, cangw_lines, ip
 

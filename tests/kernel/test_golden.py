@@ -15,7 +15,8 @@ import pytest
 from canwharf.kernel import gateway, link, message, uapi
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, Frames, Rule
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Netlink, Request
+from canwharf.kernel.netlink import Netlink
+from canwharf.kernel.request import Request
 from tests.kernel.site import GROUP
 from tests.world.host import index_of, ip, run
 

@@ -14,7 +14,7 @@ import pytest
 from canwharf.bus import naming
 from canwharf.errors import CanwharfError, KernelError, NamespaceError
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request
 from tests.kernel.site import Site, shown
 from tests.world.container import Container
 from tests.world.frames import exchange

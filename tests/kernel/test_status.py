@@ -6,11 +6,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from canwharf.kernel.netlink import Netlink
+from canwharf.operator.collect import collect
 from canwharf.operator.doctor.checks import CHECKS, OK, Finding
 from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.render import svg, terminal, text
 from canwharf.operator.render.layout import draw
-from canwharf.operator.status import Status, collect
+from canwharf.operator.status import Status
 from tests.kernel.site import Site
 from tests.world.adapter import Adapter
 from tests.world.host import ip, run, wait_until

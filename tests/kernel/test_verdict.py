@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus.report import BusReport
-from canwharf.docker.names import Names
+from canwharf.bus.report import BusReport, Names
 from canwharf.kernel.netlink import Netlink
+from canwharf.operator.collect import collect
 from canwharf.operator.doctor.checks import CHECKS, OK
 from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.render.json import to_dict
-from canwharf.operator.status import Status, collect
+from canwharf.operator.status import Status
 from tests.kernel.site import Site
 from tests.world.container import Container, _move
 from tests.world.frames import exchange

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from canwharf import __version__
-from canwharf.kernel.modules import NEEDED
+from canwharf.kernel.needed import NEEDED
 from lab.guest import Guest
 from tests.system.stream import Stream
 from tests.world.board import SOCKET, wait_running

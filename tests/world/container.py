@@ -11,7 +11,7 @@ import threading
 from typing import Self
 
 from canwharf.kernel import link, message, uapi
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request
 from tests.world.host import index_of, requests, wait_for_carrier
 from tests.world.member import HOST, Member, entered
 

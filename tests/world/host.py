@@ -17,7 +17,8 @@ from pathlib import Path
 from time import monotonic
 
 from canwharf.kernel import link, message, uapi
-from canwharf.kernel.netlink import LinkEvents, Netlink, Request
+from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.kernel.request import Request
 from tests.world import rules
 from tests.world.member import entered
 from tests.world.rules import Rules

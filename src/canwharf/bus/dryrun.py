@@ -27,7 +27,7 @@ from canwharf.kernel import gateway, link
 from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Requests
+from canwharf.kernel.request import Requests
 
 
 class DryRun(NamedTuple):

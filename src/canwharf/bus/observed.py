@@ -1,4 +1,4 @@
-"""What is: the host's links and our gateway rules as we know them. No I/O.
+"""What is: the host's links and our gateway rules as we know them. Pure.
 
 Rules:
 

@@ -47,7 +47,7 @@ from canwharf.kernel import gateway, link, uapi
 from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Announcements, Request, Requests
+from canwharf.kernel.request import Announcements, Request, Requests
 
 _ATTEMPTS = 3  # looks and acts, before what somebody else keeps changing is an error
 

@@ -59,6 +59,20 @@ Known = Mapping[str, Collection[str]]  # what the engine tells: network -> endpo
 NOTHING_TOLD: Known = {}
 
 
+class Names(NamedTuple):
+    """What an engine calls its networks and containers, for people's eyes only.
+
+    The names of `networks` are by their id, those of `containers` by the id of their endpoint.
+    `members` are the endpoints on each network that the engine lists, `ids` the containers' ids by
+    endpoint.
+    """
+
+    networks: Mapping[str, str]
+    containers: Mapping[str, str]
+    members: Mapping[str, Collection[str]] = {}
+    ids: Mapping[str, str] = {}
+
+
 class Kernel(NamedTuple):
     """What is: links, gateway rules, and the container's ends by the index of their host end.
 

@@ -1,4 +1,4 @@
-"""Values of options: what a person types -> one number in one unit, and back to a canonical text.
+"""Values of options: what a person types -> one number in one unit -> a canonical text. Pure.
 
 Rules:
 
@@ -8,7 +8,7 @@ Rules:
 - A text with two readings is refused. A refusal names the unit and gives examples.
 - Equal values have equal canonical texts: networks are compared by them.
 
-Pure. Sources: iproute2, ip-link(8); systemd.network(5), section [CAN]; systemd.syntax(7).
+Sources: iproute2, ip-link(8); systemd.network(5), section [CAN]; systemd.syntax(7).
 """
 
 from __future__ import annotations

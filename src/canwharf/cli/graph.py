@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from canwharf.cli import selection
 from canwharf.cli.options import Argument, Option
 from canwharf.kernel.netlink import Netlink
+from canwharf.operator.collect import collect
 from canwharf.operator.render import mermaid, svg
 from canwharf.operator.render.layout import draw
-from canwharf.operator.status import collect
 
 DESCRIPTION = (
     "Draw the buses: each with its host interface, its containers, and those that are not "

@@ -27,7 +27,7 @@ from canwharf.cli.options import Flag, Option, first_bus
 from canwharf.control.client import call
 from canwharf.daemon.instance import DEFAULT_NAME, Instance
 from canwharf.errors import CallError, CanwharfError, InstallError
-from canwharf.kernel.modules import NEEDED
+from canwharf.kernel.needed import NEEDED
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
 from canwharf.operator.service import files, modules, package, portable, program, units

@@ -20,9 +20,10 @@ from canwharf.cli import selection
 from canwharf.cli.options import JSON, Argument, Flag
 from canwharf.errors import NetlinkOverrunError
 from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.operator.collect import collect
 from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
-from canwharf.operator.status import Status, collect
+from canwharf.operator.status import Status
 
 DESCRIPTION = (
     "Show each bus: its host interface, its members (container and interface in the container), "

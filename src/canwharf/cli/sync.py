@@ -26,7 +26,7 @@ from canwharf.bus.store import Store
 from canwharf.cli import selection
 from canwharf.cli.options import JSON, Flag
 from canwharf.control.client import call
-from canwharf.daemon import instance
+from canwharf.daemon import instance, sockets
 from canwharf.errors import CallError, StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.render.terminal import sanitize
@@ -49,7 +49,7 @@ def run(options: Mapping[str, str]) -> int:
     driver = instance.name_of(which.socket)
     store = Store(which.state)
     dry = bool(options["dry-run"])
-    served = bool(instance.process_of(driver))
+    served = bool(sockets.process_of(driver))
     if dry:
         _state, done = dry_run(_load(store, driver), store, Netlink(), served=served)
         changes, faults = done.changes, list(done.faults)
@@ -78,7 +78,7 @@ def _served(socket: str) -> tuple[list[Change], list[str]]:
 
 def _alone(store: Store, driver: str) -> tuple[list[Change], list[str]]:
     """Synchronize in this process, as no daemon runs."""
-    with instance.reserve(driver), ExitStack() as open_now:
+    with sockets.reserve(driver), ExitStack() as open_now:
         store.acquire()
         state = _load(store, driver)
         netlink, announcements = Netlink(), LinkEvents()

@@ -25,7 +25,7 @@ from canwharf.bus.traffic import Count, Traffic
 from canwharf.docker.containers import ContainerName
 from canwharf.kernel import gateway, link, modules
 from canwharf.kernel.can import STATES
-from canwharf.kernel.netlink import Requests
+from canwharf.kernel.request import Requests
 
 _MEMBER = ("bus", "network_id", "endpoint_id", "interface")
 _FRAMES = {

@@ -1,4 +1,4 @@
-"""A daemon's identity is an instance: its name, and all paths and units that follow from it.
+"""A daemon's identity is an instance: its name, and all paths and units that follow. Pure.
 
 Rules:
 
@@ -12,9 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-import fcntl
-import os
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from canwharf.bus import naming
 from canwharf.errors import StartError
@@ -107,50 +105,6 @@ def name_of(path: str) -> str:
     return name
 
 
-def reserve(name: str, directory: str = LOCKS) -> IO[str]:
-    """Be the only daemon of this name, until this file is closed. Raises StartError.
-
-    Its interfaces are known by this name alone.
-    """
-    path = lock_path(name, directory)
-    try:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
-        lock = open(path, "w", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
-    except OSError as error:
-        raise StartError(f"cannot open {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise StartError(
-            f"another daemon serves the driver {name}: stop that one, or give this one a "
-            "--socket of another name and a --state-dir of its own"
-        ) from error
-    return lock
-
-
-def process_of(name: str, directory: str = LOCKS) -> int:
-    """The process of the daemon of this name; 0 where none does. Holds up no one.
-
-    /proc/locks (proc(5)) tells: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
-    """
-    try:
-        found = os.stat(lock_path(name, directory))
-        with open("/proc/locks", encoding="ascii") as file:
-            locks = [line.split() for line in file]
-    except OSError:
-        return 0
-    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    for _number, kind, *_how, process, where, _start, _end in locks:
-        if kind == "FLOCK" and where == device:
-            return int(process)
-    return 0
-
-
 def lock_path(name: str, directory: str = LOCKS) -> str:
     """The file whose lock tells that a daemon of this name runs."""
-    return os.path.join(directory, f"{name.replace('/', '%')}.lock")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    return f"{directory}/{name.replace('/', '%')}.lock"

@@ -31,7 +31,7 @@ from canwharf.bus.service import Service
 from canwharf.daemon.server import Answer, Kind, Server
 from canwharf.docker.containers import Containers
 from canwharf.errors import CanwharfError, StartError
-from canwharf.kernel.netlink import Requests
+from canwharf.kernel.request import Requests
 
 # No creation time beside each counter. The variable is read at import, in all versions.
 os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"

@@ -53,7 +53,7 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         report = metrics.counting
     signals = loop.signals()
     store = Store(directory)
-    with instance.reserve(driver):
+    with sockets.reserve(driver):
         store.acquire()
         netlink, announcements = Netlink(), LinkEvents()
         reconciler = Reconciler(netlink, announcements, driver)

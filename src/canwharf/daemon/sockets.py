@@ -1,4 +1,4 @@
-"""The listening socket: Docker finds a driver by the name of a socket file.
+"""The listening socket, by whose file Docker finds a driver, and the lock of a daemon's name.
 
 Rules:
 
@@ -11,11 +11,14 @@ Rules:
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
 from contextlib import suppress
+from typing import IO
 
+from canwharf.daemon.instance import LOCKS, lock_path
 from canwharf.errors import StartError
 
 _BACKLOG = 128
@@ -100,3 +103,47 @@ def _bind(path: str) -> socket.socket:
     finally:
         os.umask(old)
     return listening
+
+
+def reserve(name: str, directory: str = LOCKS) -> IO[str]:
+    """Be the only daemon of this name, until this file is closed. Raises StartError.
+
+    Its interfaces are known by this name alone.
+    """
+    path = lock_path(name, directory)
+    try:
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        lock = open(path, "w", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
+    except OSError as error:
+        raise StartError(f"cannot open {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise StartError(
+            f"another daemon serves the driver {name}: stop that one, or give this one a "
+            "--socket of another name and a --state-dir of its own"
+        ) from error
+    return lock
+
+
+def process_of(name: str, directory: str = LOCKS) -> int:
+    """The process of the daemon of this name; 0 where none does. Holds up no one.
+
+    /proc/locks (proc(5)) tells: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
+    """
+    try:
+        found = os.stat(lock_path(name, directory))
+        with open("/proc/locks", encoding="ascii") as file:
+            locks = [line.split() for line in file]
+    except OSError:
+        return 0
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for _number, kind, *_how, process, where, _start, _end in locks:
+        if kind == "FLOCK" and where == device:
+            return int(process)
+    return 0
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)

@@ -13,23 +13,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from time import monotonic
-from typing import NamedTuple
 
+from canwharf.bus.report import Names
 from canwharf.docker import engine
 
 TIME_LIMIT = 2.0  # seconds, in all
-
-
-class Names(NamedTuple):
-    """Names by id; the containers' by that of their endpoint. `networks` are all that it knows.
-
-    `members` are the endpoints on each network of which it has told them, `ids` their containers'.
-    """
-
-    networks: Mapping[str, str]
-    containers: Mapping[str, str]
-    members: Mapping[str, Collection[str]] = {}
-    ids: Mapping[str, str] = {}
 
 
 def ask(driver: str, limit: float = TIME_LIMIT, path: str = engine.SOCKET) -> Names | None:

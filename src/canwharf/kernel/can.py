@@ -1,4 +1,4 @@
-"""CAN controllers: what the kernel says of an adapter's bit timing and modes, and how to set them.
+"""CAN controllers: an adapter's bit timing and modes as the kernel has them, both ways. Pure.
 
 Theory of operation. A real adapter is a link of the kind "can" with bit timing, modes and a state
 in its IFLA_INFO_DATA. Timing and modes can be set only while it is down; one message may set them

@@ -1,4 +1,4 @@
-"""The kernel's CAN gateway (can-gw): a forwarding rule as a value; add, delete, list.
+"""The kernel's CAN gateway (can-gw): a forwarding rule as a value; add, delete, list. Pure.
 
 Rules:
 
@@ -30,7 +30,7 @@ from typing import Final, Literal, NamedTuple, get_args
 from canwharf.errors import KernelError, MessageError, no_module
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, read_u32
-from canwharf.kernel.netlink import Request, Requests
+from canwharf.kernel.request import Request, Requests
 
 _RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
 _RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, index

@@ -23,7 +23,7 @@ from struct import Struct
 from canwharf.kernel import link, uapi
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import attribute, attributes, read_u32, u32
-from canwharf.kernel.netlink import Request, Requests
+from canwharf.kernel.request import Request, Requests
 
 _RTGEN = Struct("=B3x")  # struct rtgenmsg, and the padding before its attributes
 _SIGNED = Struct("=i")

@@ -1,4 +1,4 @@
-"""CAN interfaces: what the kernel says of a link, and the messages that make, change, delete one.
+"""CAN interfaces: a link as a value, and the messages that make, change and delete one. Pure.
 
 Rules:
 
@@ -41,7 +41,7 @@ from canwharf.kernel.message import (
     text,
     u32,
 )
-from canwharf.kernel.netlink import Request, Requests
+from canwharf.kernel.request import Request, Requests
 
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
 _NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL

@@ -1,4 +1,4 @@
-"""Netlink messages and attributes as bytes, both ways. Pure: no socket, no clock.
+"""Netlink messages and attributes as bytes, both ways. Pure.
 
 The layout is that of linux/netlink.h: everything is in the machine's own byte order and padded
 to four bytes; a length counts its header but not the padding behind it.

@@ -20,7 +20,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from canwharf.kernel.modules import NEEDED
+from canwharf.kernel.needed import NEEDED
 
 
 class Row(NamedTuple):

@@ -12,20 +12,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from canwharf.errors import KernelError
 from canwharf.kernel import gateway, link
-from canwharf.kernel.netlink import Requests
-
-LOADED, BUILT_IN, LOADABLE, MISSING = "loaded", "built in", "loadable, not loaded", "missing"
-NEEDED = {  # by the names that modprobe knows; what a kernel's configuration calls them
-    "can": "CONFIG_CAN",
-    "can-raw": "CONFIG_CAN_RAW",
-    "can-gw": "CONFIG_CAN_GW",
-    "vcan": "CONFIG_CAN_VCAN",
-    "vxcan": "CONFIG_CAN_VXCAN",
-}
+from canwharf.kernel.needed import BUILT_IN, LOADABLE, LOADED, MISSING, NEEDED, Parameters
+from canwharf.kernel.request import Requests
 
 
 def states(root: str = "/", release: str = "") -> dict[str, str]:
@@ -40,31 +31,6 @@ def states(root: str = "/", release: str = "") -> dict[str, str]:
         where = ((loaded, LOADED), (built_in, BUILT_IN), (loadable, LOADABLE))
         found[module] = next((state for names, state in where if name in names), MISSING)
     return found
-
-
-class Parameters(NamedTuple):
-    """How modules were loaded: both can be read, and changed only by loading them anew.
-
-    `max_hops` is how often can-gw forwards a frame, `vcan_echo` that a vcan shows frames to the
-    host's programs by itself, which af_can does otherwise. Sources: net/can/gw.c,
-    drivers/net/can/vcan.c.
-    """
-
-    max_hops: int = 1
-    vcan_echo: bool = False
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """A line for each unusual parameter, and its effect on a bus."""
-        hops = (
-            f"can-gw was loaded with max_hops={self.max_hops}: rules of ours are made with a limit "
-            "of 1, so that each frame arrives once; foreign rules may forward one again"
-        )
-        echo = (
-            "vcan was loaded with echo=1: who hears what is the same; a queueing discipline of a "
-            "vcan then holds back what the host's programs hear, too"
-        )
-        return (hops,) * (self.max_hops > 1) + (echo,) * self.vcan_echo
 
 
 def parameters(root: str = "/") -> Parameters:

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol
 
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import message, uapi
 from canwharf.kernel.message import Message
+from canwharf.kernel.request import Request, first_of
 
 TIME_LIMIT = 5.0  # seconds; an exchange takes well under a millisecond
 _SEND_LIMIT = 32 * 1024  # bytes in one send: far below the usual send buffer of 208 KiB
@@ -36,44 +36,6 @@ _RECEIVE_BUFFER = 1024 * 1024  # bytes
 # Requests in one send: the usual buffer takes 92 answers about links, or 237 refusals.
 _PART_LIMIT = 200
 _DUMP_ATTEMPTS = 8
-
-
-class Request(NamedTuple):
-    """One message to the kernel, and what to say if it is refused.
-
-    `harmless` are errnos that mean "it is already so"; `hints` what to do about others; `tied` says
-    that the one behind it goes in the same send.
-    """
-
-    type: int
-    flags: int
-    body: bytes
-    operation: str
-    target: str
-    harmless: frozenset[int] = frozenset()
-    hints: Mapping[int, str] = {}
-    tied: bool = False
-
-    def refused(self, number: int, words: str) -> KernelError:
-        """The error for this request."""
-        return KernelError(self.operation, self.target, number, words, self.hints.get(number, ""))
-
-
-class Requests(Protocol):
-    """What the layers above need of a `Netlink`; the tests have a kernel of their own."""
-
-    def batch(self, requests: Sequence[Request]) -> list[Message]:
-        """See `Netlink.batch`."""
-
-    def dump(self, request: Request) -> list[Message]:
-        """See `Netlink.dump`."""
-
-
-class Announcements(Protocol):
-    """What the layers above need of a `LinkEvents`."""
-
-    def take(self) -> list[Message]:
-        """See `LinkEvents.take`."""
 
 
 class Netlink:
@@ -216,13 +178,6 @@ class LinkEvents:
                 if error.errno == errno.ENOBUFS:
                     raise NetlinkOverrunError("link events were lost") from error
                 raise KernelError("read", "link events", error.errno or errno.EIO) from error
-
-
-def first_of(failures: Sequence[KernelError]) -> KernelError:
-    """The error for a batch in which these requests were refused."""
-    if len(failures) > 1:
-        failures[0].add_note(f"{len(failures) - 1} more requests of this batch failed")
-    return failures[0]
 
 
 def _open(groups: int) -> socket.socket:

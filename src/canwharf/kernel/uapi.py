@@ -1,4 +1,4 @@
-"""Constants of the kernel's user-space API, grouped by the header that each comes from."""
+"""Constants of the kernel's user-space API, grouped by the header that each comes from. Pure."""
 
 from __future__ import annotations
 

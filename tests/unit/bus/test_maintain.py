@@ -10,7 +10,7 @@ import pytest
 from canwharf.bus import events, naming
 from canwharf.errors import ConflictError, KernelError, OptionError
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request
 from tests.fake import wire
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel

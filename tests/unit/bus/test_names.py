@@ -16,7 +16,7 @@ from canwharf.docker import api
 from canwharf.errors import ConflictError, KernelError, NamespaceError, OptionError, RequestError
 from canwharf.kernel import namespace
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request
 from tests.fake.answers import Crash
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel

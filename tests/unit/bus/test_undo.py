@@ -13,7 +13,7 @@ from canwharf.bus import events, naming
 from canwharf.bus.maintain import GRACE
 from canwharf.errors import CanwharfError, KernelError, StateError
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request
 from tests.fake.answers import Crash
 from tests.fake.daemon import Daemon
 from tests.fake.links import HOST

@@ -29,7 +29,7 @@ from canwharf.bus.plan import (
     TakeDown,
 )
 from canwharf.cli import main, sync
-from canwharf.daemon import instance
+from canwharf.daemon import sockets
 from canwharf.daemon.calls import front_ends
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.gateway import CLASSIC, Rule
@@ -120,7 +120,7 @@ def test_the_last_line_sums_up(
 
     monkeypatch.setattr(sync, "call", ask)
     monkeypatch.setattr(sync, "Netlink", lambda: busy.kernel)
-    monkeypatch.setattr(instance, "process_of", lambda _driver: 412)
+    monkeypatch.setattr(sockets, "process_of", lambda _driver: 412)
     monkeypatch.setattr(sync, "Store", lambda _directory: busy.store)
     words = ["sync", *["--dry-run"] * dry]
     assert main(words) == 0
@@ -139,7 +139,7 @@ def test_a_failure_is_in_the_sum(
     busy.kernel.delete_link("vcan1")
     busy.kernel.refuse(1, errno.ENOMEM)
     monkeypatch.setattr(sync, "call", lambda _socket, _call: answered(busy))
-    monkeypatch.setattr(instance, "process_of", lambda _driver: 412)
+    monkeypatch.setattr(sockets, "process_of", lambda _driver: 412)
     assert main(["sync", "--state-dir", os.path.dirname(busy.store.path)]) == 1
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("failed: ")
@@ -152,7 +152,7 @@ def test_a_daemon_of_another_version_is_told(
     """Not a summary of nothing: one before 0.2 answers with the lines alone."""
     answer = {"Changes": ["make bus interface vcan1"], "Faults": []}
     monkeypatch.setattr(sync, "call", lambda _socket, _call: answer)
-    monkeypatch.setattr(instance, "process_of", lambda _driver: 412)
+    monkeypatch.setattr(sockets, "process_of", lambda _driver: 412)
     assert main(["sync", "--state-dir", os.path.dirname(busy.store.path)]) == 1
     told = capsys.readouterr()
     assert told.out == ""
@@ -208,9 +208,9 @@ def test_what_could_not_be_put_right_is_told(busy: Daemon) -> None:
 def test_who_serves_is_told_by_the_lock() -> None:
     """Without taking it, even for a moment: a daemon that starts then would be refused."""
     with TemporaryDirectory(dir="/dev/shm") as directory:  # a tmpfs, as /run is
-        assert instance.process_of("canwharf", directory) == 0
-        lock = instance.reserve("canwharf", directory)
-        assert instance.process_of("canwharf", directory) == os.getpid()
-        assert instance.process_of("other", directory) == 0
+        assert sockets.process_of("canwharf", directory) == 0
+        lock = sockets.reserve("canwharf", directory)
+        assert sockets.process_of("canwharf", directory) == os.getpid()
+        assert sockets.process_of("other", directory) == 0
         lock.close()
-        assert instance.process_of("canwharf", directory) == 0
+        assert sockets.process_of("canwharf", directory) == 0

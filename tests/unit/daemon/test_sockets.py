@@ -170,9 +170,9 @@ def test_one_daemon_a_drivers_name(tmp_path: Path) -> None:
     """Its interfaces are known by that name alone: two would remove each other's."""
     name = f"test/{os.getpid()}:{tmp_path.name}"
     words = f"another daemon serves the driver {name}: .*--socket"
-    with instance.reserve(name), pytest.raises(StartError, match=words):
-        instance.reserve(name)
-    instance.reserve(name).close()
+    with sockets.reserve(name), pytest.raises(StartError, match=words):
+        sockets.reserve(name)
+    sockets.reserve(name).close()
 
 
 def test_the_lock_is_no_way_to_another_file(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_the_lock_is_no_way_to_another_file(tmp_path: Path) -> None:
     victim.write_text("precious")
     Path(instance.lock_path("x", str(tmp_path))).symlink_to(victim)
     with pytest.raises(StartError, match="cannot open"):
-        instance.reserve("x", str(tmp_path))
+        sockets.reserve("x", str(tmp_path))
     assert victim.read_text() == "precious"
 
 

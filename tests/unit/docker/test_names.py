@@ -13,8 +13,8 @@ from time import monotonic
 
 import pytest
 
+from canwharf.bus.report import Names
 from canwharf.docker import names
-from canwharf.docker.names import Names
 
 LIST = "/networks"
 OURS = {"Driver": "canwharf"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from canwharf.kernel import gateway, link, message
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, Rule
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
+from canwharf.kernel.request import Request
 
 little_endian = pytest.mark.skipif(
     sys.byteorder != "little", reason="the goldens are those of a little-endian machine"

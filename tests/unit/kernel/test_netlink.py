@@ -13,7 +13,8 @@ import pytest
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import gateway, link, message, netlink
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import LinkEvents, Netlink, Request
+from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.kernel.request import Request
 
 ERROR, DONE = 2, 3
 MULTI, ACK, DUMP_INTR, DUMP = 0x2, 0x4, 0x10, 0x300

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.kernel.modules import NEEDED
+from canwharf.kernel.needed import NEEDED
 from lab.errors import LabError
 from lab.kernel import FRAGMENT, STEPS
 from lab.root import follow

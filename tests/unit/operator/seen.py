@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from canwharf.bus.dryrun import dry_run
-from canwharf.bus.report import Kernel, bus_reports
-from canwharf.docker.names import Names
+from canwharf.bus.report import Kernel, Names, bus_reports
 from canwharf.kernel import gateway, link
 from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
-from canwharf.kernel.modules import Parameters
-from canwharf.operator.status import Status, _unused
+from canwharf.kernel.needed import Parameters
+from canwharf.operator.collect import _unused
+from canwharf.operator.status import Status
 from tests.fake.daemon import Daemon
 
 NAMES = Names({"n1": "bus0", "n2": "powertrain"}, {"e1": "ecu1", "e2": "ecu2"})

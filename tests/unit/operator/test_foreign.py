@@ -10,7 +10,7 @@ import pytest
 
 from canwharf.bus.plan import ReplaceRule
 from canwharf.kernel import modules
-from canwharf.kernel.modules import Parameters
+from canwharf.kernel.needed import Parameters
 from canwharf.operator import foreign
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN
 from canwharf.operator.render import terminal, text

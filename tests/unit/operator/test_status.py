@@ -16,8 +16,8 @@ from canwharf.errors import CanwharfError
 from canwharf.kernel import hardware, uapi
 from canwharf.kernel.can import Controller
 from canwharf.kernel.message import Message
-from canwharf.kernel.netlink import Request
-from canwharf.operator import status as statuses
+from canwharf.kernel.request import Request
+from canwharf.operator import collect
 from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status
@@ -57,9 +57,9 @@ def test_the_gateway_is_asked_once(
         return FakeKernel.dump(kernel, request)
 
     monkeypatch.setattr(kernel, "dump", dump)
-    monkeypatch.setattr(statuses, "Store", lambda _directory: busy.store)
+    monkeypatch.setattr(collect, "Store", lambda _directory: busy.store)
     monkeypatch.setattr(names, "ask", lambda _driver: NAMES)
-    found = statuses.collect("/nowhere/canwharf.sock", "/nowhere", kernel)
+    found = collect.collect("/nowhere/canwharf.sock", "/nowhere", kernel)
     assert asked.count(uapi.RTM_GETROUTE) == 1
     assert [each.whole for each in found.reports] == [True]
 

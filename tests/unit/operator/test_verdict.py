@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from canwharf.bus.report import FAULTS, REASONS, BusReport
+from canwharf.bus.report import FAULTS, REASONS, BusReport, Names
 from canwharf.daemon.bus_metrics import Buses
-from canwharf.docker.names import Names
 from canwharf.kernel.can import Controller
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, Finding
 from canwharf.operator.render import terminal, text

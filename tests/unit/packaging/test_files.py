@@ -15,7 +15,7 @@ from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
 from canwharf.cli.options import Argument, Option
 from canwharf.daemon.instance import usual
-from canwharf.kernel.modules import NEEDED
+from canwharf.kernel.needed import NEEDED
 from canwharf.operator.service.units import files as unit_files
 from tests import REPOSITORY
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from canwharf.bus import describe, naming
 from canwharf.bus.plan import DeleteLink, DeleteRule
 from canwharf.bus.report import DOWN, NO_CARRIER, BusReport, Member, multiplies
-from canwharf.kernel.modules import BUILT_IN, LOADABLE, LOADED, Parameters
+from canwharf.kernel.needed import BUILT_IN, LOADABLE, LOADED, Parameters
 from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts, Unit
 from canwharf.operator.render.layout import member_problem

@@ -19,17 +19,18 @@ from time import monotonic
 from canwharf import __version__
 from canwharf.bus.store import Store
 from canwharf.control.client import call
-from canwharf.daemon import instance
+from canwharf.daemon import instance, sockets
 from canwharf.daemon.instance import Instance
 from canwharf.docker import engine, names
 from canwharf.docker.stranded import stranded
 from canwharf.errors import CallError, CanwharfError, InstallError, StartError
-from canwharf.kernel import modules
-from canwharf.kernel.netlink import Requests
+from canwharf.kernel import modules, needed
+from canwharf.kernel.request import Requests
 from canwharf.operator import command, journal
+from canwharf.operator.collect import collect
 from canwharf.operator.doctor.facts import Facts, Program, Unit
 from canwharf.operator.service import package, program, units
-from canwharf.operator.status import Status, collect
+from canwharf.operator.status import Status
 
 _ANSWER = 5.0  # seconds for the daemon
 _ENGINE = 3.0  # seconds for Docker
@@ -46,9 +47,9 @@ def gather(socket: str, directory: str, requests: Requests, advice: Callable[[st
     driver = instance.name_of(socket)
     usual = instance.usual(driver)
     known = modules.known(requests)
-    missing = [module for module, state in known.items() if state == modules.MISSING]
+    missing = [module for module, state in known.items() if state == needed.MISSING]
     status, fault = _status(socket, directory, requests)
-    process = instance.process_of(driver)
+    process = sockets.process_of(driver)
     plugin = _plugin(driver)
     root = os.geteuid() == 0
     packaged = package.service_file(usual)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from canwharf.errors import InstallError
 from canwharf.kernel import modules as kernel
 from canwharf.kernel.missing import advice
-from canwharf.kernel.modules import NEEDED
+from canwharf.kernel.needed import NEEDED
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.command import run
 

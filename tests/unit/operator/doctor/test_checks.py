@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from canwharf import cli
+from canwharf.bus.report import Names
 from canwharf.cli import doctor
-from canwharf.docker.names import Names
 from canwharf.errors import CanwharfError
-from canwharf.kernel import modules
+from canwharf.kernel import needed
 from canwharf.kernel.can import Controller
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN, Finding, examine
@@ -66,7 +66,7 @@ def test_units_that_came_with_a_package() -> None:
             WARN,
             "echo can-gw >>/etc/modules-load.d/canwharf.conf",
         ),
-        ("boot", {"at_boot": False, "modules": {"can-gw": modules.BUILT_IN}}, OK, ""),
+        ("boot", {"at_boot": False, "modules": {"can-gw": needed.BUILT_IN}}, OK, ""),
         ("docker", {"docker": ""}, FAILURE, "systemctl restart docker"),
         ("docker", {"docker": "", "units": None}, FAILURE, "dockerd"),
         ("docker", {"docker": "", "docker_there": False}, FAILURE, "systemctl start docker"),
@@ -181,11 +181,11 @@ def test_what_facts_tell(check: str, changes: dict[str, object], level: str, fix
 @pytest.mark.parametrize(
     ("module", "state", "expected"),
     [
-        ("vxcan", modules.LOADED, Finding(OK, "vxcan is loaded")),
-        ("vxcan", modules.BUILT_IN, Finding(OK, "vxcan is built in")),
+        ("vxcan", needed.LOADED, Finding(OK, "vxcan is loaded")),
+        ("vxcan", needed.BUILT_IN, Finding(OK, "vxcan is built in")),
         (
             "vxcan",
-            modules.LOADABLE,
+            needed.LOADABLE,
             Finding(
                 WARN,
                 "vxcan is loadable, not loaded; the kernel loads it when it is needed",
@@ -195,10 +195,10 @@ def test_what_facts_tell(check: str, changes: dict[str, object], level: str, fix
         ),
         (
             "can-gw",
-            modules.LOADABLE,
+            needed.LOADABLE,
             Finding(FAILURE, "can-gw is loadable, not loaded", "modprobe can-gw", safe=True),
         ),
-        ("vxcan", modules.MISSING, Finding(FAILURE, "vxcan is missing", "apt install it")),
+        ("vxcan", needed.MISSING, Finding(FAILURE, "vxcan is missing", "apt install it")),
     ],
 )
 def test_modules(module: str, state: str, expected: Finding) -> None:
@@ -367,7 +367,7 @@ def test_what_it_prints_and_its_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line a check; --fix runs what is safe and looks again."""
-    ill = WELL._replace(modules={"can-gw": modules.LOADABLE}, at_boot=False)
+    ill = WELL._replace(modules={"can-gw": needed.LOADABLE}, at_boot=False)
     looks = [ill, ill, ill, WELL]
     ran: list[str] = []
     monkeypatch.setattr(doctor, "gather", lambda *_arguments: looks.pop(0))

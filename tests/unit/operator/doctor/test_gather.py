@@ -13,7 +13,7 @@ from canwharf.bus.model import State
 from canwharf.bus.store import Store
 from canwharf.daemon.instance import usual
 from canwharf.errors import StartError
-from canwharf.kernel import modules
+from canwharf.kernel import modules, needed
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import OK, WARN
 from tests.fake.kernel import FakeKernel
@@ -31,13 +31,13 @@ def test_where_modules_stand(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     assert modules.states(str(tmp_path), "6.1") == {
-        "can": modules.BUILT_IN,
-        "can-raw": modules.BUILT_IN,
-        "can-gw": modules.LOADED,
-        "vcan": modules.LOADABLE,
-        "vxcan": modules.MISSING,
+        "can": needed.BUILT_IN,
+        "can-raw": needed.BUILT_IN,
+        "can-gw": needed.LOADED,
+        "vcan": needed.LOADABLE,
+        "vxcan": needed.MISSING,
     }
-    assert set(modules.states(str(tmp_path), "7").values()) == {modules.LOADED, modules.MISSING}
+    assert set(modules.states(str(tmp_path), "7").values()) == {needed.LOADED, needed.MISSING}
 
 
 def test_what_is_loaded_at_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

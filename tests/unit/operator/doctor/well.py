@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from canwharf.kernel import modules
+from canwharf.kernel import needed
 from canwharf.operator.doctor.checks import CHECKS, Finding
 from canwharf.operator.doctor.facts import Facts, Program, Unit
 
 WELL = Facts(
     "canwharf",
     "/run/docker/plugins/canwharf.sock",
-    modules=dict.fromkeys(modules.NEEDED, modules.LOADED),
+    modules=dict.fromkeys(needed.NEEDED, needed.LOADED),
     docker="28.5.2",
     process=412,
     listens=True,

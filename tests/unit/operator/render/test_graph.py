@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canwharf.docker.names import Names
+from canwharf.bus.report import Names
 from canwharf.kernel.link import Link
 from canwharf.operator.render import mermaid, svg
 from canwharf.operator.render.layout import Bus, Connection, Drawing, draw

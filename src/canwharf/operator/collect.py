@@ -1,0 +1,93 @@
+"""A status, read once from the state on disk, the kernel and Docker.
+
+Rules:
+
+- The daemon is neither called nor started.
+- If Docker does not answer in time, ids stand in place of names.
+- Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from canwharf.bus import dryrun
+from canwharf.bus.model import State
+from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.report import BusReport, Kernel, Names, bus_reports, is_virtual
+from canwharf.bus.store import Store
+from canwharf.daemon import instance, sockets
+from canwharf.docker import names
+from canwharf.kernel import hardware, inside, modules
+from canwharf.kernel.link import Link
+from canwharf.kernel.request import Requests
+from canwharf.operator.status import Status
+
+
+def collect(socket: str, directory: str, requests: Requests) -> Status:
+    """Read state, kernel and names. Raises CanwharfError."""
+    driver = instance.name_of(socket)
+    store = Store(directory)
+    state, _left = store.load(driver)
+    process = sockets.process_of(driver)
+    held = dryrun.snapshot(requests)
+    docker_names = names.ask(driver)
+    loaded = modules.parameters()
+    kernel = Kernel(
+        *held,
+        inside.ends(requests, held.links),
+        loaded.max_hops,
+        _elsewhere(held.links, driver, docker_names, requests),
+    )
+    status = Status(
+        driver,
+        process,
+        store.exists(),
+        docker_names,
+        write_fault=store.write_fault(),
+        parameters=loaded,
+    )
+    if not status.stored:
+        return status
+    seen, outcome = dryrun.dry_run(state, store, requests, served=bool(process), seen=held)
+    members = docker_names.members if docker_names else {}
+    reports = tuple(bus_reports(_sorted(seen), kernel, members))
+    return status._replace(
+        reports=reports,
+        hardware={
+            each.interface: hardware.driver_of(each.interface) for each in reports if each.adapter
+        },
+        unused=_unused(held.links, reports),
+        adopted=outcome.adopted,
+        steps=outcome.steps,
+        faults=outcome.faults,
+    )
+
+
+def _elsewhere(
+    links: Iterable[Link], driver: str, docker_names: Names | None, requests: Requests
+) -> Collection[int]:
+    """The host ends whose peer is in a namespace other than their container's."""
+    if docker_names is None:
+        return ()
+    owners = ((each.ifindex, parse_alias(each.alias)) for each in links if each.peer_away)
+    away = {
+        owner.endpoint: index
+        for index, owner in owners
+        if isinstance(owner, EndpointAlias) and owner.driver == driver
+    }
+    ids = {endpoint: id for endpoint, id in docker_names.ids.items() if endpoint in away}
+    paths = names.sandboxes(ids)
+    return inside.elsewhere(requests, {away[each]: path for each, path in paths.items()})
+
+
+def _unused(links: Iterable[Link], reports: Iterable[BusReport]) -> tuple[str, ...]:
+    buses = {each.interface for each in reports}
+    adapters = (each.name for each in links if each.can and not is_virtual(each))
+    return tuple(name for name in adapters if name not in buses)
+
+
+def _sorted(state: State) -> State:
+    """The same with networks in the order of their interfaces."""
+    by_name = sorted(state.networks.items(), key=lambda item: item[1].settings.interface)
+    return state._replace(networks=dict(by_name))
