@@ -153,7 +153,7 @@ class Site:
     def stop(self, network: str, endpoint: str) -> None:
         """Stop a container in Docker's order."""
         self.service.leave(network, endpoint)
-        placed = self.service.state.networks[network].called(endpoint).name
+        placed = self.service.state.networks[network].ifname_of(endpoint).name
         with self.containers.pop((network, endpoint)) as container:
             if not placed:
                 container.give_back(PREFIX + "0", naming.container_end(network, endpoint))
@@ -217,7 +217,7 @@ class Site:
             *(
                 container.member(called.name or called.prefix + "0")
                 for (network, endpoint), container in self.containers.items()
-                for called in [networks[network].called(endpoint)]
+                for called in [networks[network].ifname_of(endpoint)]
                 if networks[network].settings.interface == interface
             ),
         ]

@@ -285,7 +285,7 @@ def test_a_lost_state_is_rebuilt_with_the_names(site: Site, tmp_path: Path) -> N
     rules = gateway_rules()
     site.restart((tmp_path / "state" / "state.json").unlink, adopt=True)
     networks = site.service.state.networks
-    called = [networks[network].called(endpoint) for network, endpoint in site.containers]
+    called = [networks[network].ifname_of(endpoint) for network, endpoint in site.containers]
     assert called == [("can", ""), ("", "can5"), ("", "drive")]
     site.daemon.maintenance.recover()
     assert gateway_rules() == rules

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from canwharf.bus import events
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Settings
-from canwharf.bus.naming import AdapterAlias, parse_alias
+from canwharf.bus.naming import AdapterOwner, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.errors import OptionError
 from canwharf.kernel import can
@@ -40,7 +40,7 @@ def typed(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
     """
     physical = (
         kind == "physical"
-        or bool(settings.adapter.given)
+        or bool(settings.adapter.options)
         or (found is not None and found.can and found.kind not in VIRTUAL)
         or (bus is not None and bus.physical)
     )
@@ -50,7 +50,7 @@ def typed(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
 def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) -> None:
     """Refuse what contradicts the interface or another network; as `typed`. Raises OptionError."""
     interface, adapter = settings.interface, settings.adapter
-    option, value = next(iter(adapter.given.items()), ("can.type", kind))
+    option, value = next(iter(adapter.options.items()), ("can.type", kind))
     there = found is not None or bus is not None
     virtual = (found is not None and found.kind in VIRTUAL) or (bus and not bus.physical)
     reason = ""
@@ -59,9 +59,9 @@ def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
     elif virtual and kind == "physical":
         reason = f"{interface} is there and is virtual; delete it, or name the adapter's interface"
         option, value = "can.type", kind
-    elif virtual and adapter.given:
+    elif virtual and adapter.options:
         reason = f"only an adapter can have this, and {interface} is virtual; {_VIRTUAL}"
-    elif adapter.given and kind == "auto" and not there:
+    elif adapter.options and kind == "auto" and not there:
         reason = f"only an adapter can have this, and there is no {interface}; "
         reason += f"plug it in, or say can.type=physical to wait for it; {_VIRTUAL}"
     if reason:
@@ -70,36 +70,37 @@ def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
         _check_shared(settings, bus)
     if (
         found
-        and adapter.setup != CanSettings()
-        and (bus is None or bus.adapter.given != adapter.given)
+        and not adapter.settings.empty
+        and (bus is None or bus.adapter.options != adapter.options)
     ):
         _check_found(settings, found)
 
 
 def _check_shared(settings: Settings, bus: Bus) -> None:
     """Refuse what contradicts the other networks of an interface."""
-    interface, given, others = settings.interface, settings.adapter.given, bus.adapter.given
+    interface = settings.interface
+    options, others = settings.adapter.options, bus.adapter.options
     if settings.adapter.moved or bus.adapter.moved:
         reason = f"another network is on {interface}, and a moved adapter is for one alone"
-        raise OptionError("can.mode", given.get("can.mode", "share"), reason)
-    if given and others not in ({}, given):
+        raise OptionError("can.mode", options.get("can.mode", "share"), reason)
+    if options and others not in ({}, options):
         reason = f"another network on {interface} asks for {_words(others)}; say the same"
-        raise OptionError(*next(iter(given.items())), f"{reason}, or nothing")
+        raise OptionError(*next(iter(options.items())), f"{reason}, or nothing")
 
 
 def _check_found(settings: Settings, found: Link) -> None:
     """Refuse what the adapter that is there cannot do, or has otherwise already."""
     adapter, controller = settings.adapter, found.controller
-    option, value = next(iter(adapter.given.items()))
+    option, value = next(iter(adapter.options.items()))
     if controller is None:
         reason = f"the driver of {found.name} has no such settings: its own tools set it up"
         raise OptionError(option, value, reason)
-    for name in can.unsupported(adapter.setup, controller):
+    for name in can.unsupported(adapter.settings, controller):
         reason = f"the adapter {found.name} cannot do this"
         if name == "termination":
             reason += f", but {', '.join(map(str, controller.terminations))}"
-        raise OptionError(f"can.{name}", adapter.given[f"can.{name}"], reason)
-    differs = can.differences(adapter.setup, controller, found.txqueuelen)
+        raise OptionError(f"can.{name}", adapter.options[f"can.{name}"], reason)
+    differs = can.differences(adapter.settings, controller, found.txqueuelen)
     if found.up and differs and not adapter.force:
         reason = f"the adapter {found.name} is up with {', '.join(differs)}"
         hint = f"'ip link set {found.name} down' lets canwharf set it up, can.force=true insists"
@@ -111,8 +112,8 @@ def link_of(bus: Bus, observed: Observed) -> Link | None:
     link = observed.link(bus.interface.name)
     if link is None or not link.can or link.kind in VIRTUAL:
         return None
-    owner = parse_alias(link.alias)
-    of_another = isinstance(owner, AdapterAlias) and owner.name not in ("", link.name)
+    owner = owner_of(link)
+    of_another = isinstance(owner, AdapterOwner) and owner.name not in ("", link.name)
     return None if of_another else link
 
 
@@ -147,7 +148,7 @@ def move_fault(bus: Bus, observed: Observed) -> str:
             "it is not there, and can.mode=move gives it to the container itself: "
             "plug it in and start the container again"
         )
-    if link.controller and not (bus.adapter.setup.timed or link.controller.bitrate):
+    if link.controller and not (bus.adapter.settings.timed or link.controller.bitrate):
         return "it has no bit rate: give the network one with can.bitrate"
     differences = _differences(bus, link)
     return f"it is up with {differences}" if differences else ""
@@ -157,9 +158,9 @@ def _differences(bus: Bus, link: Link) -> str:
     """What an adapter that is up has otherwise than its network asks, and should not have."""
     if not link.up or link.controller is None or bus.adapter.force:
         return ""
-    setup = bus.adapter.setup
-    by_us = link.alias == bus.interface.alias
-    wanted = setup.sure if by_us else setup
+    settings = bus.adapter.settings
+    by_us = owner_of(link) == bus.interface.owner
+    wanted = settings.sure if by_us else settings
     return ", ".join(can.differences(wanted, link.controller, link.txqueuelen))
 
 
@@ -189,22 +190,22 @@ def described(bus: Bus, found: Link | None) -> dict[str, str]:
     return told
 
 
-def asked(setup: CanSettings) -> str:
-    """What a setup asks for, in the words of a network's options."""
+def describe_settings(settings: CanSettings) -> str:
+    """The settings as a network's options write them."""
     told = [
         f"can.{field.replace('_', '-')}={value / 1000:g}"
         if field.endswith("sample_point")
         else f"can.{field.replace('_', '-')}={value}"
-        for field, value, usual in zip(setup._fields, setup, CanSettings(), strict=True)
-        if value != usual and field not in ("mask", "modes")
+        for field, value in settings._asdict().items()
+        if value != CanSettings._field_defaults[field] and field not in ("mask", "modes")
     ]
     for name, flag in can.MODES.items():
-        if setup.mask & flag:
-            told.append(f"can.{name}={'on' if setup.modes & flag else 'off'}")
-    if setup.mask & can.TDC_MASK:
-        told.append(f"can.tdc-mode={can.tdc_mode(setup.modes)}")
+        if settings.mask & flag:
+            told.append(f"can.{name}={'on' if settings.modes & flag else 'off'}")
+    if settings.mask & can.TDC_MASK:
+        told.append(f"can.tdc-mode={can.tdc_mode(settings.modes)}")
     return " ".join(told)
 
 
-def _words(given: Mapping[str, str]) -> str:
-    return " ".join(f"{option}={value}" for option, value in given.items())
+def _words(options: Mapping[str, str]) -> str:
+    return " ".join(f"{option}={value}" for option, value in options.items())

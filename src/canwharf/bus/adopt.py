@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from canwharf.bus import adapter, describe, events, interfaces, options
 from canwharf.bus.events import Event
-from canwharf.bus.model import Endpoint, Network, Settings, State
+from canwharf.bus.model import Network, Settings, State
 from canwharf.bus.observed import Observed
 from canwharf.errors import CanwharfError
 
@@ -66,7 +66,8 @@ def _network(state: State, id: str, given: Mapping[str, object], observed: Obser
         return Network(id, settings, {})
     if old.settings.physical and kind != "virtual":
         settings = settings._replace(physical=True)
-    return Network(id, settings, {}).with_called({each: old.called(each) for each in old.endpoints})
+    new = Network(id, settings, old.endpoints)
+    return new.with_ifnames({each: old.ifname_of(each) for each in old.endpoints})
 
 
 def pairs(
@@ -90,14 +91,14 @@ def pairs(
         if link.name in removals or not (link.peer_away or lost):
             continue
         if network is None:
-            prefix = owner.prefix or options.DEFAULT_PREFIX
+            prefix = owner.ifname.prefix or options.DEFAULT_PREFIX
             there = observed.link(owner.bus) or state.bus(owner.bus)
             kind = "auto" if there else "physical"
-            settings = Settings(owner.bus, prefix, name=owner.name)
+            settings = Settings(owner.bus, prefix, name=owner.ifname.name)
             network = Network(owner.network, _typed(settings, kind, state, observed), {})
             provisional |= {owner.network}
-        called = {owner.endpoint: Endpoint(owner.prefix, owner.name)}
-        state = state.with_network(network.with_called(called))
+        ifnames = {owner.endpoint: owner.ifname}
+        state = state.with_network(network.with_ifnames(ifnames))
         fields = {"network": owner.network, "endpoint": owner.endpoint, "interface": link.name}
         told.append(Event(events.ENDPOINT_ADOPTED, fields))
     return Adopted(state, provisional, tuple(told))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from canwharf.bus import adapter, events, naming, options
 from canwharf.bus.events import Event, EventType
 from canwharf.bus.model import Network
-from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.plan import (
     DOUBLED,
     LEFT,
@@ -83,7 +83,7 @@ def _made_bus(step: MakeBus, recovering: bool) -> Event:
 
 
 def _configured(step: Configure, _recovering: bool) -> Event | None:
-    if asked := adapter.asked(step.setup):
+    if asked := adapter.describe_settings(step.settings):
         return Event(events.ADAPTER_CONFIGURED, {"interface": step.link.name, "setup": asked})
     return None
 
@@ -106,6 +106,11 @@ def _between(step: AddRule | ReplaceRule | DeleteRule) -> str:
 
 def _ends(step: AddRule | ReplaceRule | DeleteRule) -> tuple[str, str]:
     return step.source, step.destination
+
+
+def _configure(step: Configure) -> str:
+    settings = adapter.describe_settings(step.settings) or "only its alias"
+    return f"set adapter {step.link.name} up: {settings}"
 
 
 _TABLE = dict(
@@ -163,9 +168,7 @@ _TABLE = dict(
         _row(
             Configure,
             REPAIRED,
-            lambda step: (
-                f"set adapter {step.link.name} up: {adapter.asked(step.setup) or 'only its alias'}"
-            ),
+            _configure,
             lambda step: (step.link.name,),
             event=_configured,
         ),
@@ -248,8 +251,8 @@ def ignored(network: str, given: Mapping[str, object]) -> Iterator[Event]:
 def absent(done: Plan, created: Collection[str]) -> Iterator[Event]:
     """The endpoints that a plan left out and that were once there: others have not joined yet."""
     for port in done.absent:
-        owner = parse_alias(port.alias)
-        if isinstance(owner, EndpointAlias) and owner.endpoint not in created:
+        owner = port.owner
+        if isinstance(owner, EndpointOwner) and owner.endpoint not in created:
             fields = {
                 "network": owner.network,
                 "endpoint": owner.endpoint,

@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias, group_of, parse_alias
+from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, group_of, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.kernel.link import Link
 
@@ -18,15 +18,15 @@ def is_ours(link: Link, driver: str) -> bool:
     """Whether we made this link: only then may it be changed or deleted."""
     if not link.alias:
         return link.group == group_of(driver)
-    owner = parse_alias(link.alias)
-    return isinstance(owner, BusAlias | EndpointAlias) and owner.driver == driver
+    owner = owner_of(link)
+    return isinstance(owner, BusOwner | EndpointOwner) and owner.driver == driver
 
 
 def is_set_up(link: Link, driver: str) -> bool:
     """Whether this is an adapter that we set up, under its own name."""
-    owner = parse_alias(link.alias)
+    owner = owner_of(link)
     return (
-        isinstance(owner, AdapterAlias) and owner.driver == driver and owner.name in ("", link.name)
+        isinstance(owner, AdapterOwner) and owner.driver == driver and owner.name in ("", link.name)
     )
 
 
@@ -37,7 +37,7 @@ def bus_fault(name: str, observed: Observed) -> str:
         return f"it is another name (altname) of the interface {other.name}: give that one"
     if link is not None and not link.can:
         return "it exists and is not a CAN interface"
-    if link is not None and isinstance(parse_alias(link.alias), EndpointAlias):
+    if link is not None and isinstance(owner_of(link), EndpointOwner):
         return "it is the host end of a container's interface pair"
     return ""
 
@@ -48,23 +48,23 @@ def other_driver(name: str, observed: Observed) -> str:
     Containers of two drivers would not hear each other.
     """
     for link in observed.links():
-        match parse_alias(link.alias):
-            case BusAlias(driver) | AdapterAlias(driver) if (
+        match owner_of(link):
+            case BusOwner(driver) | AdapterOwner(driver) if (
                 link.name == name and driver != observed.driver
             ):
                 return driver
-            case EndpointAlias(driver, bus=bus) if bus == name and driver != observed.driver:
+            case EndpointOwner(driver, bus=bus) if bus == name and driver != observed.driver:
                 return driver
     return ""
 
 
-def pairs(observed: Observed) -> list[tuple[EndpointAlias, Link]]:
+def pairs(observed: Observed) -> list[tuple[EndpointOwner, Link]]:
     """The host ends of all our pairs, and what their aliases say."""
-    owners = ((parse_alias(link.alias), link) for link in observed.links())
+    owners = ((owner_of(link), link) for link in observed.links())
     return [
         (owner, link)
         for owner, link in owners
-        if isinstance(owner, EndpointAlias) and owner.driver == observed.driver
+        if isinstance(owner, EndpointOwner) and owner.driver == observed.driver
     ]
 
 
@@ -77,8 +77,8 @@ def unused(observed: Observed) -> frozenset[str]:
     """
     names = set()
     for link in observed.links():
-        owner = parse_alias(link.alias)
-        if isinstance(owner, AdapterAlias) and owner.driver == observed.driver:
+        owner = owner_of(link)
+        if isinstance(owner, AdapterOwner) and owner.driver == observed.driver:
             names.add(owner.name or link.name)
         elif is_ours(link, observed.driver) and not (link.peer_away and link.alias):
             names.update(observed.names(link)[-1:])

@@ -13,33 +13,28 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from canwharf.bus import naming
-from canwharf.bus.naming import AdapterAlias, BusAlias, EndpointAlias
+from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, Ifname, Owner
 from canwharf.kernel.can import CanSettings
 
 
 class Adapter(NamedTuple):
-    """What a network asks of its adapter, validated: `given` are the options that say so.
+    """What a network asks of its adapter, validated: `options` are the options that say so.
 
     `errors` says that its error frames reach the containers, `moved` that the adapter itself goes
     into the one container, `force` that settings of somebody else are overridden.
     """
 
-    setup: CanSettings = CanSettings()
+    settings: CanSettings = CanSettings()
     errors: bool = True
     moved: bool = False
     force: bool = False
-    given: Mapping[str, str] = {}
+    options: Mapping[str, str] = {}
 
 
 class Endpoint(NamedTuple):
-    """What an endpoint's interface is called in its container.
+    """An endpoint's options, validated: the name of its interface; None: as its network says."""
 
-    `name` exactly; else `prefix` and an index that the engine appends; both empty: as its network
-    says.
-    """
-
-    prefix: str = ""
-    name: str = ""
+    ifname: Ifname | None = None
 
 
 class Target(NamedTuple):
@@ -73,19 +68,23 @@ class Network(NamedTuple):
     endpoints: Mapping[str, Endpoint]
 
     @property
-    def usual(self) -> Endpoint:
-        """What the interface of an endpoint is called that asks for nothing."""
-        return Endpoint("" if self.settings.name else self.settings.prefix, self.settings.name)
+    def default_ifname(self) -> Ifname:
+        """The interface's name in the container of an endpoint that asks for none."""
+        if self.settings.name:
+            return Ifname(name=self.settings.name)
+        return Ifname(self.settings.prefix)
 
-    def called(self, endpoint: str) -> Endpoint:
-        """What the interface is called in the container of this endpoint."""
-        own = self.endpoints.get(endpoint, Endpoint())
-        return self.usual if own == Endpoint() else own
+    def ifname_of(self, endpoint: str) -> Ifname:
+        """The interface's name in the container of this endpoint."""
+        return self.endpoints.get(endpoint, Endpoint()).ifname or self.default_ifname
 
-    def with_called(self, called: Mapping[str, Endpoint]) -> Network:
-        """This network with endpoints whose interfaces are called so, as it says or otherwise."""
-        new = {id: Endpoint() if own == self.usual else own for id, own in called.items()}
-        return self._replace(endpoints={**self.endpoints, **new})
+    def with_ifnames(self, ifnames: Mapping[str, Ifname]) -> Network:
+        """This network with endpoints whose interfaces have these names, its own or others."""
+        endpoints = dict(self.endpoints)
+        for id, ifname in ifnames.items():
+            requested = None if ifname == self.default_ifname else ifname
+            endpoints[id] = endpoints.get(id, Endpoint())._replace(ifname=requested)
+        return self._replace(endpoints=endpoints)
 
 
 class Port(NamedTuple):
@@ -96,7 +95,7 @@ class Port(NamedTuple):
     """
 
     name: str
-    alias: str
+    owner: Owner
     container: str = ""
 
 
@@ -137,15 +136,15 @@ class State(NamedTuple):
         kept = {id: value for id, value in self.networks.items() if id != network}
         return self._replace(networks=kept)
 
-    def with_endpoint(self, network: str, endpoint: str, own: Endpoint) -> State:
+    def with_endpoint(self, network: str, endpoint: str, settings: Endpoint) -> State:
         """This state with an endpoint added to one of its networks."""
         old = self.networks[network]
-        return self.with_network(old._replace(endpoints={**old.endpoints, endpoint: own}))
+        return self.with_network(old._replace(endpoints={**old.endpoints, endpoint: settings}))
 
     def without_endpoint(self, network: str, endpoint: str) -> State:
         """This state without one endpoint."""
         old = self.networks[network]
-        kept = {id: own for id, own in old.endpoints.items() if id != endpoint}
+        kept = {id: each for id, each in old.endpoints.items() if id != endpoint}
         return self.with_network(old._replace(endpoints=kept))
 
     def endpoints(self) -> frozenset[str]:
@@ -155,7 +154,7 @@ class State(NamedTuple):
     def has_exact(self, prefix: str) -> bool:
         """Whether a container's interface has a whole name that begins like this."""
         return any(
-            network.called(endpoint).name.startswith(prefix)
+            network.ifname_of(endpoint).name.startswith(prefix)
             for network in self.networks.values()
             for endpoint in network.endpoints
         )
@@ -170,26 +169,20 @@ class State(NamedTuple):
         if not sharing:
             return None
         physical = any(each.settings.physical for each in sharing)
-        asking = (each.settings.adapter for each in sharing if each.settings.adapter.given)
+        asking = (each.settings.adapter for each in sharing if each.settings.adapter.options)
         adapter = next(asking, Adapter())
         if adapter.moved:
-            port = Port(interface, str(AdapterAlias(self.driver, interface)))
+            port = Port(interface, AdapterOwner(self.driver, interface))
             return Bus(port, (), physical, adapter)
-        alias = AdapterAlias(self.driver) if physical else BusAlias(self.driver)
+        owner = AdapterOwner(self.driver) if physical else BusOwner(self.driver)
         ports = tuple(self.port(each, endpoint) for each in sharing for endpoint in each.endpoints)
-        return Bus(Port(interface, str(alias)), ports, physical, adapter)
+        return Bus(Port(interface, owner), ports, physical, adapter)
 
     def port(self, network: Network, endpoint: str) -> Port:
         """The host end of an endpoint's pair."""
-        alias = EndpointAlias(
-            self.driver,
-            network.id,
-            endpoint,
-            network.settings.interface,
-            *network.called(endpoint),
-        )
+        bus, ifname = network.settings.interface, network.ifname_of(endpoint)
         return Port(
             naming.host_end(network.id, endpoint),
-            str(alias),
+            EndpointOwner(self.driver, network.id, endpoint, bus, ifname),
             naming.container_end(network.id, endpoint),
         )

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from canwharf.kernel.link import Link
 from canwharf.kernel.uapi import IFNAMSIZ
 
 MAX_NAME = IFNAMSIZ - 1
@@ -33,51 +34,76 @@ _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: somebody/vxcan:latest
 
 
-class BusAlias(NamedTuple):
-    """The alias of a host interface that we made."""
+class Ifname(NamedTuple):
+    """What an interface is called in its container.
+
+    `name` exactly, or else `prefix` and an index that the engine appends.
+    """
+
+    prefix: str = ""
+    name: str = ""
+
+
+class BusOwner(NamedTuple):
+    """The owner of a host interface that we made for a bus."""
 
     driver: str
 
-    def __str__(self) -> str:
-        return f"canwharf {self.driver} bus"
 
-
-class AdapterAlias(NamedTuple):
-    """The alias of an adapter that we set up; `name` is its own, if it moves into a container."""
+class AdapterOwner(NamedTuple):
+    """The owner of an adapter that we set up; `name` is its own, if it moves into a container."""
 
     driver: str
     name: str = ""
 
-    def __str__(self) -> str:
-        return f"canwharf {self.driver} adapter {self.name}".rstrip()
 
-
-class EndpointAlias(NamedTuple):
-    """The alias of a pair's host end: enough to know the endpoint again without any state."""
+class EndpointOwner(NamedTuple):
+    """The owner of a pair's host end: enough to know the endpoint again without any state."""
 
     driver: str
     network: str
     endpoint: str
     bus: str
-    prefix: str
-    name: str = ""
+    ifname: Ifname
 
-    def __str__(self) -> str:
-        called = f"{self.name} exact" if self.name else self.prefix
-        return f"canwharf {self.driver} endpoint {self.network} {self.endpoint} {self.bus} {called}"
+    def is_endpoint(self, driver: str, network: str, endpoint: str) -> bool:
+        """Whether it is this endpoint, whatever its interface is called in the container."""
+        return (self.driver, self.network, self.endpoint) == (driver, network, endpoint)
 
 
-def parse_alias(alias: str) -> BusAlias | AdapterAlias | EndpointAlias | None:
-    """What an interface's alias says of its owner; None where it is no alias of this project."""
+Owner = BusOwner | AdapterOwner | EndpointOwner
+
+
+def format_alias(owner: Owner) -> str:
+    """The alias that tells of this owner."""
+    match owner:
+        case BusOwner(driver):
+            return f"canwharf {driver} bus"
+        case AdapterOwner(driver, name):
+            return f"canwharf {driver} adapter {name}".rstrip()
+        case EndpointOwner(driver, network, endpoint, bus, ifname):
+            name = f"{ifname.name} exact" if ifname.name else ifname.prefix
+            return f"canwharf {driver} endpoint {network} {endpoint} {bus} {name}"
+
+
+def owner_of(link: Link) -> Owner | None:
+    """The owner that an interface's alias tells; None where it is no alias of this project."""
+    return parse_alias(link.alias)
+
+
+def parse_alias(alias: str) -> Owner | None:
+    """The owner that an alias tells; None where it is no alias of this project."""
     match alias.split(" "):
         case ["canwharf", driver, "bus"]:
-            return BusAlias(driver)
-        case ["canwharf", driver, "adapter", *name] if len(name) <= 1:
-            return AdapterAlias(driver, *name)
+            return BusOwner(driver)
+        case ["canwharf", driver, "adapter"]:
+            return AdapterOwner(driver)
+        case ["canwharf", driver, "adapter", name] if name:
+            return AdapterOwner(driver, name)
         case ["canwharf", driver, "endpoint", network, endpoint, bus, prefix]:
-            return EndpointAlias(driver, network, endpoint, bus, prefix)
+            return EndpointOwner(driver, network, endpoint, bus, Ifname(prefix))
         case ["canwharf", driver, "endpoint", network, endpoint, bus, name, "exact"]:
-            return EndpointAlias(driver, network, endpoint, bus, "", name)
+            return EndpointOwner(driver, network, endpoint, bus, Ifname(name=name))
     return None
 
 
@@ -91,15 +117,15 @@ def host_end(network: str, endpoint: str) -> str:
     return f"{_HOST_END}{_digits(network, endpoint)}"
 
 
-def renamed_from(name: str, alias: str, driver: str) -> str:
-    """The name with which the host end of this alias was made, if it has another one now.
+def renamed_from(link: Link, driver: str) -> str:
+    """The name with which the host end of a pair was made, if it has another one now.
 
     Empty where it is no host end of this driver, or has a name as we make them.
     """
-    if len(name) == MAX_NAME and name.startswith(_HOST_END):
+    if len(link.name) == MAX_NAME and link.name.startswith(_HOST_END):
         return ""
-    owner = parse_alias(alias)
-    if not isinstance(owner, EndpointAlias) or owner.driver != driver:
+    owner = owner_of(link)
+    if not isinstance(owner, EndpointOwner) or owner.driver != driver:
         return ""
     return host_end(owner.network, owner.endpoint)
 

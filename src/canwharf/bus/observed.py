@@ -70,7 +70,7 @@ class Observed:
 
     def names(self, link: Link) -> list[str]:
         """The name of a link, and the one that a plan has for it, if that is another."""
-        made_as = naming.renamed_from(link.name, link.alias, self.driver)
+        made_as = naming.renamed_from(link, self.driver)
         return [link.name, made_as] if made_as else [link.name]
 
     def links(self) -> Iterable[Link]:
@@ -84,7 +84,7 @@ class Observed:
             self._forget_names(old)
         self._links[link.ifindex] = link
         self._names[link.name] = link.ifindex
-        if made_as := naming.renamed_from(link.name, link.alias, self.driver):
+        if made_as := naming.renamed_from(link, self.driver):
             self._made_as[made_as] = link.ifindex
         self._remember(old, link)
         if link.up:

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 
 from canwharf.bus import naming, values
 from canwharf.bus.model import Adapter, Endpoint, Settings
+from canwharf.bus.naming import Ifname
 from canwharf.bus.values import Unit
 from canwharf.errors import OptionError
 from canwharf.kernel import can
@@ -48,8 +49,7 @@ _NUMBERS: dict[str, Unit] = {
 }
 _POINTS = ("can.sample-point", "can.dsample-point")
 _MODES = {f"can.{name}": flag for name, flag in can.MODES.items()}
-# Of a switch, what it is without being given
-_SWITCHES = {"can.errors": True, "can.force": False}
+_SWITCHES = {"can.errors": "on", "can.force": "off"}  # and their defaults
 _CHOICES = {"can.mode": ("share", "move"), "can.tdc-mode": tuple(can.TDC_MODES)}
 _ADAPTER_OPTIONS = (*_NUMBERS, *_POINTS, *_MODES, *_SWITCHES, *_CHOICES)
 TYPES = ("auto", "virtual", "physical")
@@ -88,13 +88,13 @@ DEFAULT_PREFIX = "vcanp"
 def parse_network(options: Mapping[str, object]) -> Settings:
     """The settings that a network's options ask for. Raises OptionError."""
     ours = _known(options, NETWORK_OPTIONS)
-    called, adapter = _called(ours), parse_adapter(_settings(ours))
+    ifname, adapter = _ifname(ours) or Ifname(), parse_adapter(_settings(ours))
     if parse_type(options) == "virtual":
         adapter = Adapter()
-    if adapter.moved and called.name:
-        raise refuse_name(called.name)
-    prefix = called.prefix or DEFAULT_PREFIX
-    return Settings(_interface(ours), prefix, adapter=adapter, name=called.name)
+    if adapter.moved and ifname.name:
+        raise refuse_name(ifname.name)
+    prefix = ifname.prefix or DEFAULT_PREFIX
+    return Settings(_interface(ours), prefix, adapter=adapter, name=ifname.name)
 
 
 def parse_type(options: Mapping[str, object]) -> str:
@@ -102,9 +102,9 @@ def parse_type(options: Mapping[str, object]) -> str:
     return values.choice("can.type", str(options.get("can.type", TYPES[0])), TYPES)
 
 
-def parse_adapter(asked: Mapping[str, str]) -> Adapter:
+def parse_adapter(options: Mapping[str, str]) -> Adapter:
     """What these options ask of an adapter. Raises OptionError."""
-    given = {option: _canonical(option, value) for option, value in asked.items()}
+    given = {option: _canonical(option, value) for option, value in options.items()}
     _check_together(given)
     fields = {option: option[4:].replace("-", "_") for option in given}  # without `can.`
     numbers = {fields[each]: int(given[each]) for each in given if each in _NUMBERS}
@@ -113,16 +113,19 @@ def parse_adapter(asked: Mapping[str, str]) -> Adapter:
     mask, flags = sum(modes), sum(flag for flag, on in modes.items() if on)
     if tdc := given.get("can.tdc-mode"):
         mask, flags = mask | can.TDC_MASK, flags | can.TDC_MODES[tdc]
-    setup = CanSettings(**numbers, **points, mask=mask, modes=flags)
-    errors, force = (
-        given[each] == "on" if each in given else usual for each, usual in _SWITCHES.items()
+    on = {each: given.get(each, default) == "on" for each, default in _SWITCHES.items()}
+    return Adapter(
+        settings=CanSettings(**numbers, **points, mask=mask, modes=flags),
+        errors=on["can.errors"],
+        moved=given.get("can.mode") == "move",
+        force=on["can.force"],
+        options=given,
     )
-    return Adapter(setup, errors, given.get("can.mode") == "move", force, given)
 
 
 def parse_endpoint(options: Mapping[str, object]) -> Endpoint:
-    """What an endpoint asks that its interface be called. Raises OptionError."""
-    return _called(_known(options, ENDPOINT_OPTIONS))
+    """The settings that an endpoint's options ask for. Raises OptionError."""
+    return Endpoint(_ifname(_known(options, ENDPOINT_OPTIONS)))
 
 
 def check_prefix(given: Mapping[str, object]) -> None:
@@ -258,8 +261,8 @@ def _interface_option(options: Mapping[str, object]) -> str:
     return "can.interface" if "can.interface" in options else "vxcan.dev+vxcan.id"
 
 
-def _called(ours: Mapping[str, str]) -> Endpoint:
-    """What the interface is to be called in the container; empty where nothing is said."""
+def _ifname(ours: Mapping[str, str]) -> Ifname | None:
+    """The interface's name in the container; None where no option gives one."""
     prefix, name = _prefix(ours), ours.get(_EXACT_OPTION, "")
     if _EXACT_OPTION in ours and (fault := naming.name_fault(name)):
         reason = f"not a name for the container's interface: {fault}"
@@ -267,7 +270,7 @@ def _called(ours: Mapping[str, str]) -> Endpoint:
     if prefix and name:
         reason = f"this is the whole name, and {prefix!r} (can.name) the beginning of one"
         raise OptionError(_EXACT_OPTION, name, f"{reason}; give one of the two")
-    return Endpoint(prefix, name)
+    return Ifname(prefix, name) if prefix or name else None
 
 
 def _prefix(ours: Mapping[str, str]) -> str:

@@ -46,7 +46,7 @@ from typing import NamedTuple
 from canwharf.bus import adapter
 from canwharf.bus.interfaces import is_ours, is_set_up
 from canwharf.bus.model import Bus, Port, Target
-from canwharf.bus.naming import AdapterAlias, parse_alias
+from canwharf.bus.naming import AdapterOwner, EndpointOwner, Owner, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.errors import ConflictError
 from canwharf.kernel import can
@@ -85,11 +85,14 @@ class BringUp(NamedTuple):
 
 
 class Configure(NamedTuple):
-    """Set an adapter up and bring it up; with nothing asked for, only give it its alias."""
+    """Set an adapter up and bring it up; with nothing asked for, only give it its alias.
+
+    `owner` is what the alias tells; None leaves it as it is.
+    """
 
     link: Link
-    setup: CanSettings
-    alias: str
+    settings: CanSettings
+    owner: Owner | None
 
 
 class TakeDown(NamedTuple):
@@ -168,12 +171,12 @@ class _Member(NamedTuple):
     port: Port
     link: Link | None
     adapter: bool = False
-    setup: CanSettings = CanSettings()  # what the adapter is about to get
+    settings: CanSettings = CanSettings()  # what the adapter is about to get
 
     @property
     def fd(self) -> bool:
-        if self.setup.mask & CAN_CTRLMODE_FD:
-            return bool(self.setup.modes & CAN_CTRLMODE_FD)
+        if self.settings.mask & CAN_CTRLMODE_FD:
+            return bool(self.settings.modes & CAN_CTRLMODE_FD)
         return self.link is None or self.link.fd
 
 
@@ -266,36 +269,39 @@ def _adapter(bus: Bus, view: Observed, scope: Scope) -> tuple[list[Step], _Membe
     if link is None:
         return _back(bus, view), None
     requested = port.name == scope.adapter
-    setup = _setup(bus, link, view, requested) if port.name in scope.targets else None
-    if setup is None:
+    settings = _settings(bus, link, view, requested) if port.name in scope.targets else None
+    if settings is None:
         return [], _Member(port, link, adapter=True)
-    ours = bus.adapter.moved or not link.alias  # an alias of somebody's is left on
-    step = Configure(link, setup, port.alias if ours else link.alias)
-    return [step], _Member(port, link, True, setup)
+    ours = bus.adapter.moved or not link.alias  # an alias of others is left on
+    step = Configure(link, settings, port.owner if ours else None)
+    return [step], _Member(port, link, adapter=True, settings=settings)
 
 
-def _setup(bus: Bus, link: Link, view: Observed, requested: bool) -> CanSettings | None:
+def _settings(bus: Bus, link: Link, view: Observed, requested: bool) -> CanSettings | None:
     """What an adapter is to get now: settings, nothing but its alias, or None: leave it alone.
 
     `requested` says that this is a call about the adapter itself.
     """
-    setup, moved = bus.adapter.setup, bus.adapter.moved
+    settings, moved = bus.adapter.settings, bus.adapter.moved
     if link.up:
-        differs = link.controller and can.differences(setup.sure, link.controller, link.txqueuelen)
-        wanted = bool(differs) and bus.adapter.force
+        controller, wanted = link.controller, False
+        if controller and bus.adapter.force:
+            wanted = bool(can.differences(settings.sure, controller, link.txqueuelen))
     else:
         wanted = requested or not (moved or link.ifindex in view.seen_up)
-    if wanted and setup != CanSettings():
-        return setup
-    return CanSettings() if moved and requested and link.alias != bus.interface.alias else None
+    if wanted and not settings.empty:
+        return settings
+    if moved and requested and owner_of(link) != bus.interface.owner:
+        return CanSettings()
+    return None
 
 
 def _back(bus: Bus, view: Observed) -> list[Step]:
     """A moved adapter that came back under the name that it had in its container."""
-    name, alias = bus.interface.name, bus.interface.alias
+    name, owner = bus.interface.name, bus.interface.owner
     if not bus.adapter.moved or view.link(name) is not None:
         return []
-    return [Rename(each, name) for each in view.links() if each.alias == alias]
+    return [Rename(each, name) for each in view.links() if owner_of(each) == owner]
 
 
 def _left_behind(bus: Bus, members: list[_Member], view: Observed) -> Iterator[DeleteRule]:
@@ -318,9 +324,8 @@ def _left_behind(bus: Bus, members: list[_Member], view: Observed) -> Iterator[D
 
 def _orphans(driver: str, name: str, view: Observed) -> Iterator[Step]:
     """A moved adapter that came back when its network was gone: it is nobody's, under its name."""
-    alias = str(AdapterAlias(driver, name))
     for link in view.links():
-        if link.alias == alias:
+        if owner_of(link) == AdapterOwner(driver, name):
             yield TakeDown(link)
             if view.link(name) is None:
                 yield Rename(link, name)
@@ -328,12 +333,16 @@ def _orphans(driver: str, name: str, view: Observed) -> Iterator[Step]:
 
 def _same(link: Link | None, port: Port) -> bool:
     """Whether this is the port's link, not that of another endpoint whose name is equal."""
-    told, wanted = parse_alias(link.alias if link else ""), parse_alias(port.alias)
-    return not told or told[:3] == (wanted or told)[:3]
+    found, wanted = link and owner_of(link), port.owner
+    if found is None or not isinstance(wanted, EndpointOwner):
+        return True
+    return isinstance(found, EndpointOwner) and found.is_endpoint(
+        wanted.driver, wanted.network, wanted.endpoint
+    )
 
 
 def _as_wanted(link: Link, port: Port) -> bool:
-    return link.up and link.alias == port.alias
+    return link.up and owner_of(link) == port.owner
 
 
 def _mesh(

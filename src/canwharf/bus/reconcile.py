@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from canwharf.bus import adapter
 from canwharf.bus.model import Bus, Port, Target
-from canwharf.bus.naming import AdapterAlias, group_of, parse_alias
+from canwharf.bus.naming import AdapterOwner, format_alias, group_of, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
     AddRule,
@@ -153,8 +153,8 @@ class Reconciler:
             new = observed.at(index)
             if _as_planned(old) != _as_planned(new):
                 self._changed.update(*(observed.names(each) for each in (old, new) if each))
-            match parse_alias(new.alias if new else ""):
-                case AdapterAlias(driver, name) if driver == self._driver:
+            match new and owner_of(new):
+                case AdapterOwner(driver, name) if driver == self._driver:
                     self._changed.add(name)  # it is back, under whatever name
 
     def read(self, name: str) -> Link | None:
@@ -168,7 +168,9 @@ class Reconciler:
     def _send_steps(self, steps: Sequence[Step], observed: Observed) -> None:
         ready = self._make_links(steps, observed)
         indexes = _indexes(steps, observed)
-        batch = [link.claim(made.ifindex, made.name, port.alias) for port, made in ready]
+        batch = [
+            link.claim(made.ifindex, made.name, format_alias(port.owner)) for port, made in ready
+        ]
         added: list[Rule] = []
         removed: list[Rule] = []
         for step in sorted(steps, key=_newest_first):
@@ -187,7 +189,7 @@ class Reconciler:
             self._requests.batch(batch)
         for port, made in ready:
             now = observed.at(made.ifindex) or made
-            observed.put(now._replace(up=True, alias=port.alias))
+            observed.put(now._replace(up=True, alias=format_alias(port.owner)))
         for rule in removed:
             observed.remove(rule)
         for rule in added:
@@ -244,9 +246,10 @@ def _making(step: Step, group: int) -> tuple[list[Request], list[str]]:
 def _setting_up(step: Step) -> tuple[list[Request], list[str]]:
     """The same, of a step that is about an adapter."""
     match step:
-        case Configure(found, setup, alias):
-            told = adapter.asked(setup)
-            return link.configure(found, setup, alias, told), [found.name]
+        case Configure(found, settings, owner):
+            alias = format_alias(owner) if owner else found.alias
+            told = adapter.describe_settings(settings)
+            return link.configure(found, settings, alias, told), [found.name]
         case TakeDown(found):
             return [link.release(found)], [found.name]
         case Rename(found, name):

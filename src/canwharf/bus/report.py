@@ -26,7 +26,7 @@ from canwharf.bus import adapter, naming
 from canwharf.bus.events import Event
 from canwharf.bus.interfaces import is_ours
 from canwharf.bus.model import Bus, Endpoint, Network, State
-from canwharf.bus.naming import EndpointAlias
+from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
     UNWANTED,
@@ -247,7 +247,7 @@ def _endpoints(
             continue
         name = state.port(whole, endpoint).name
         link = view.link(name)
-        if link and not _is_of(link, EndpointAlias(state.driver, network.id, endpoint, "", "")):
+        if link and not _is_of(link, state.driver, network.id, endpoint):
             link = None
         fault = "" if gone else _fault(link, kernel.elsewhere)
         end = kernel.inside.get(link.ifindex) if link else None
@@ -255,10 +255,12 @@ def _endpoints(
         yield Member(told, link, network.id, endpoint, end, fault=fault, gone=gone)
 
 
-def _is_of(link: Link, wanted: EndpointAlias) -> bool:
+def _is_of(link: Link, driver: str, network: str, endpoint: str) -> bool:
     """Whether it is the host end of this endpoint's pair; one without an alias yet may be."""
-    told = naming.parse_alias(link.alias)
-    return told[:3] == wanted[:3] if told else is_ours(link, wanted.driver)
+    owner = naming.owner_of(link)
+    if owner is None:
+        return is_ours(link, driver)
+    return isinstance(owner, EndpointOwner) and owner.is_endpoint(driver, network, endpoint)
 
 
 def _fault(link: Link | None, elsewhere: Collection[int]) -> str:

@@ -142,17 +142,18 @@ class Service:
         `unfit` says what the engine would put on the interface that it cannot take.
         """
         known = self._network(network)
-        own = options.parse_endpoint(given)
+        settings = options.parse_endpoint(given)
         options.check_prefix(given)
-        if own.name and known.settings.adapter.moved:
-            raise options.refuse_name(own.name)
-        if unfit and not (own if own != Endpoint() else known.usual).name:
+        ifname = settings.ifname
+        if ifname and ifname.name and known.settings.adapter.moved:
+            raise options.refuse_name(ifname.name)
+        if unfit and not (ifname or known.default_ifname).name:
             raise ConflictError(unfit)
         state = self.state
         if known.settings.adapter.moved:
             state = self._alone(known, endpoint, self._reconciler.observe())
-        if known.endpoints.get(endpoint) != own:
-            self._write(state.with_endpoint(network, endpoint, own))
+        if known.endpoints.get(endpoint) != settings:
+            self._write(state.with_endpoint(network, endpoint, settings))
         self.pending.created.add(endpoint)
 
     def join(self, network: str, endpoint: str, namespace: str = "") -> Joined:
@@ -167,13 +168,13 @@ class Service:
             raise ConflictError(f"cannot join the bus on {interface}: {fault}")
         if known.settings.adapter.moved:
             return self._move_adapter(known, endpoint, observed)
-        called = known.called(endpoint)
-        if not (called.name or self.state.has_exact(called.prefix)):
+        ifname = known.ifname_of(endpoint)
+        if not (ifname.name or self.state.has_exact(ifname.prefix)):
             return self._join(known, endpoint, observed)
         from canwharf.bus import target  # noqa: PLC0415 (not where no exact name is given)
 
         return target.target(
-            called, namespace, lambda at: self._join(known, endpoint, observed, at)
+            ifname, namespace, lambda at: self._join(known, endpoint, observed, at)
         )
 
     def _join(
@@ -200,7 +201,9 @@ class Service:
             self._report(complaint)
         rules = sum(isinstance(step, AddRule) for step in done.steps)
         self.say(events.ENDPOINT_JOINED, **fields, bus=interface, rules=str(rules))
-        return Joined(port.container, new.networks[network].called(endpoint).prefix, bool(target))
+        return Joined(
+            port.container, new.networks[network].ifname_of(endpoint).prefix, bool(target)
+        )
 
     def _move_adapter(self, known: Network, endpoint: str, observed: Observed) -> Joined:
         """Give the adapter itself to an endpoint. Raises CanwharfError."""
@@ -216,7 +219,7 @@ class Service:
         self.pending.created.discard(endpoint)
         fields = {"network": known.id, "endpoint": endpoint, "interface": interface}
         self.say(events.ADAPTER_MOVED, **fields)
-        return Joined(interface, new.networks[known.id].called(endpoint).prefix)
+        return Joined(interface, new.networks[known.id].ifname_of(endpoint).prefix)
 
     def _alone(self, known: Network, endpoint: str, observed: Observed) -> State:
         """The state in which no other endpoint has the adapter. Raises ConflictError.

@@ -31,6 +31,7 @@ from typing import NoReturn
 from canwharf import durable, jsontext
 from canwharf.bus import naming, options
 from canwharf.bus.model import Adapter, Endpoint, Network, Settings, State
+from canwharf.bus.naming import Ifname
 from canwharf.errors import OptionError, StartError, StateError
 
 VERSION = 1
@@ -146,9 +147,9 @@ class Store:
                 "interface": network.settings.interface,
                 "physical": network.settings.physical,
                 "prefix": network.settings.prefix,
-                "adapter": network.settings.adapter.given,
+                "adapter": network.settings.adapter.options,
                 "name": network.settings.name,
-                "endpoints": {id: own._asdict() for id, own in network.endpoints.items()},
+                "endpoints": {id: _endpoint(each) for id, each in network.endpoints.items()},
             }
             for network in state.networks.values()
         }
@@ -190,7 +191,7 @@ class Store:
             physical = fields.get("physical") is True
             adapter = self._adapter(fields.get("adapter", {}), id)
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
-            settings = Settings(interface, prefix, physical, adapter, name)
+            settings = Settings(interface, prefix, physical, adapter, name=name)
             networks[id] = Network(id, settings, endpoints)
         return State(driver, networks, whole.get("complete") is not False), left
 
@@ -203,7 +204,7 @@ class Store:
             prefix = self._name(fields.get("prefix"), naming.MAX_PREFIX, id, optional=True)
             # Files from before version 0.2 have no exact names.
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
-            endpoints[id] = Endpoint(prefix, name)
+            endpoints[id] = Endpoint(Ifname(prefix, name) if prefix or name else None)
         return endpoints
 
     def _adapter(self, content: object, network: str) -> Adapter:
@@ -239,6 +240,12 @@ def _text(head: Mapping[str, object], networks: Mapping[str, object]) -> str:
     """
     lines = ",\n".join(f"  {json.dumps(id)}: {json.dumps(each)}" for id, each in networks.items())
     return f'{json.dumps(head, indent=1)[:-2]},\n "networks": {{\n{lines}\n }}\n}}\n'
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, str]:
+    """An endpoint as the file has it: empty names where its network's are used."""
+    ifname = endpoint.ifname or Ifname()
+    return {"prefix": ifname.prefix, "name": ifname.name}
 
 
 def _boot_id() -> str:

@@ -15,7 +15,8 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from canwharf.bus.model import Endpoint, Target
+from canwharf.bus.model import Target
+from canwharf.bus.naming import Ifname
 from canwharf.errors import ConflictError, KernelError, NamespaceError
 from canwharf.kernel import namespace
 
@@ -23,18 +24,18 @@ _NUMBERS = range(100)  # of one prefix in one container
 _T = TypeVar("_T")
 
 
-def target(called: Endpoint, path: str, join: Callable[[Target | None], _T]) -> _T:
+def target(ifname: Ifname, path: str, join: Callable[[Target | None], _T]) -> _T:
     """What `join` gives for a place in the namespace at this path, or for none.
 
     Raises NamespaceError where a whole name cannot be had, and what `join` raises.
     """
     try:
-        with namespace.opened(path, f"interface {called.name or called.prefix}") as descriptor:
-            if called.name:
-                return join(Target(descriptor, called.name))
-            return _numbered(called.prefix, descriptor, join)
+        with namespace.opened(path, f"interface {ifname.name or ifname.prefix}") as descriptor:
+            if ifname.name:
+                return join(Target(descriptor, ifname.name))
+            return _numbered(ifname.prefix, descriptor, join)
     except NamespaceError:
-        if called.name:
+        if ifname.name:
             raise
     return join(None)
 

@@ -104,6 +104,11 @@ class CanSettings(NamedTuple):
     termination: int = -1
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return self == CanSettings()
+
+    @property
     def sure(self) -> CanSettings:
         """All but what comes out as the clock allows, however often it is set."""
         return self._replace(**dict.fromkeys(_COMPUTED, 0))

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 
 from canwharf.bus import dryrun
 from canwharf.bus.model import State
-from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.naming import EndpointOwner, owner_of
 from canwharf.bus.report import BusReport, Kernel, Names, bus_reports, is_virtual
 from canwharf.bus.store import Store
 from canwharf.daemon import instance, sockets
@@ -70,11 +70,11 @@ def _elsewhere(
     """The host ends whose peer is in a namespace other than their container's."""
     if docker_names is None:
         return ()
-    owners = ((each.ifindex, parse_alias(each.alias)) for each in links if each.peer_away)
+    owners = ((each.ifindex, owner_of(each)) for each in links if each.peer_away)
     away = {
         owner.endpoint: index
         for index, owner in owners
-        if isinstance(owner, EndpointAlias) and owner.driver == driver
+        if isinstance(owner, EndpointOwner) and owner.driver == driver
     }
     ids = {endpoint: id for endpoint, id in docker_names.ids.items() if endpoint in away}
     paths = names.sandboxes(ids)

@@ -76,9 +76,9 @@ SEGMENTS = {
 def test_what_a_network_may_ask_of_its_adapter(given: dict[str, str], adapter: Adapter) -> None:
     """In the words and units of `ip link set type can`."""
     parsed = options.parse_network({"can.interface": "can0", **given}).adapter
-    assert parsed._replace(given={}) == adapter
-    assert parsed.given.keys() == given.keys()
-    again = options.parse_network({"can.interface": "can0", **parsed.given}).adapter
+    assert parsed._replace(options={}) == adapter
+    assert parsed.options.keys() == given.keys()
+    again = options.parse_network({"can.interface": "can0", **parsed.options}).adapter
     assert again == parsed, "the canonical text is taken, and is canonical"
 
 

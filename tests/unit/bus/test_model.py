@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, cast
+
 from canwharf.bus.model import Endpoint, Network, Settings, State
-from canwharf.bus.naming import EndpointAlias, parse_alias
+from canwharf.bus.naming import EndpointOwner, Ifname, format_alias
 
 EMPTY = State("canwharf", {})
 ONE = Network("n1", Settings("vcan0", "can"), {})
@@ -29,8 +31,8 @@ def test_networks_on_one_interface_are_one_bus() -> None:
     bus = state.bus("vcan0")
     assert bus is not None
     assert bus.interface.name == "vcan0"
-    owners = [parse_alias(port.alias) for port in bus.endpoints]
-    assert [each.endpoint for each in owners if isinstance(each, EndpointAlias)] == ["e1", "e2"]
+    owners = [port.owner for port in bus.endpoints]
+    assert [each.endpoint for each in owners if isinstance(each, EndpointOwner)] == ["e1", "e2"]
 
 
 def test_an_interface_that_no_network_names_is_no_bus() -> None:
@@ -40,23 +42,58 @@ def test_an_interface_that_no_network_names_is_no_bus() -> None:
     assert state.without_network("n1").bus("vcan0") is None
 
 
-def test_the_alias_tells_all_about_an_endpoint() -> None:
+def test_the_owner_tells_all_about_an_endpoint() -> None:
     """Enough for the next daemon, and for a person who reads `ip link`."""
-    state = EMPTY.with_network(ONE).with_endpoint("n1", "e1", Endpoint("own"))
+    state = EMPTY.with_network(ONE).with_endpoint("n1", "e1", Endpoint(Ifname("own")))
     port = state.port(state.networks["n1"], "e1")
-    assert parse_alias(port.alias) == EndpointAlias("canwharf", "n1", "e1", "vcan0", "own")
+    assert port.owner == EndpointOwner("canwharf", "n1", "e1", "vcan0", Ifname("own"))
 
 
 def test_an_endpoints_own_prefix_goes_before_its_networks() -> None:
     """As the user asked for it."""
     state = (
         EMPTY.with_network(ONE)
-        .with_endpoint("n1", "e1", Endpoint("own"))
+        .with_endpoint("n1", "e1", Endpoint(Ifname("own")))
         .with_endpoint("n1", "e2", Endpoint())
     )
     network = state.networks["n1"]
-    assert [network.called(each).prefix for each in ("e1", "e2", "unknown")] == [
+    assert [network.ifname_of(each).prefix for each in ("e1", "e2", "unknown")] == [
         "own",
         "can",
         "can",
     ]
+
+
+class WideIfname(NamedTuple):
+    """An interface's name, as it would be with one field more."""
+
+    prefix: str = ""
+    name: str = ""
+    altname: str = ""
+
+
+class WideEndpoint(NamedTuple):
+    """An endpoint's options, as they would be with one more."""
+
+    ifname: Ifname | None = None
+    filters: str = ""
+
+
+def test_an_endpoint_with_one_more_option_keeps_its_networks_prefix() -> None:
+    """A field that is added neither shifts the others nor counts as a name."""
+    endpoint = cast(Endpoint, WideEndpoint(filters="123:7FF"))
+    network = ONE._replace(endpoints={"e1": endpoint})
+    assert network.ifname_of("e1") == Ifname("can")
+    assert network.with_ifnames({"e1": Ifname("can")}).endpoints == {"e1": endpoint}
+    port = EMPTY.with_network(network).port(network, "e1")
+    assert format_alias(port.owner) == "canwharf canwharf endpoint n1 e1 vcan0 can"
+
+
+def test_a_name_with_one_more_field_has_the_same_alias() -> None:
+    """Or an upgrade would not know the interfaces of running containers again."""
+    for narrow, wide in (
+        (Ifname("own"), WideIfname("own", altname="x")),
+        (Ifname(name="can1"), WideIfname(name="can1", altname="x")),
+    ):
+        owner = EndpointOwner("canwharf", "n1", "e1", "vcan0", narrow)
+        assert format_alias(owner._replace(ifname=cast(Ifname, wide))) == format_alias(owner)

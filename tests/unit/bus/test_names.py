@@ -11,6 +11,7 @@ import pytest
 
 from canwharf.bus import naming
 from canwharf.bus.model import Endpoint, Settings
+from canwharf.bus.naming import Ifname
 from canwharf.daemon.calls import Calls, front_ends
 from canwharf.docker import api
 from canwharf.errors import ConflictError, KernelError, NamespaceError, OptionError, RequestError
@@ -147,7 +148,7 @@ def test_the_name_is_kept_over_a_restart(daemon: Daemon, kernel: FakeKernel) -> 
     later = daemon.restarted()
     network = later.service.state.networks["n1"]
     assert network.settings == Settings("vcan0", "vcanp", name="can1")
-    assert network.endpoints == {"e1": Endpoint("", "can2")}
+    assert network.endpoints == {"e1": Endpoint(Ifname(name="can2"))}
     assert later.service.join("n1", "e1", "/ns/c").placed
     assert kernel.links("c")[0].name == "can2"
 
@@ -233,7 +234,7 @@ def test_adopted_by_the_alias_alone(daemon: Daemon, kernel: FakeKernel) -> None:
     later = daemon.restarted()
     later.service.adopt_pairs(lost=True)
     network = later.service.state.networks["n1"]
-    assert [network.called(each) for each in ("e1", "e2")] == [("", "can1"), ("can", "")]
+    assert [network.ifname_of(each) for each in ("e1", "e2")] == [("", "can1"), ("can", "")]
     later.maintenance.repair()
     assert kernel.snapshot().links == before.links
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.bus import naming
-from canwharf.bus.naming import BusAlias, EndpointAlias
+from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, Ifname, Owner, format_alias
 
 NETWORK = "f0" * 32
 any_id = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", min_size=1)
@@ -59,7 +59,14 @@ def test_the_two_ends_of_a_pair_have_different_names() -> None:
 @given(any_id)
 def test_a_bus_alias_survives_the_round_trip(driver: str) -> None:
     """By it the next daemon knows the interface for its own."""
-    assert naming.parse_alias(str(BusAlias(driver))) == BusAlias(driver)
+    assert naming.parse_alias(format_alias(BusOwner(driver))) == BusOwner(driver)
+
+
+@given(any_id, st.just("") | names)
+def test_an_adapters_alias_survives_the_round_trip(driver: str, name: str) -> None:
+    """By it an adapter that was moved gets its own name again."""
+    owner = AdapterOwner(driver, name)
+    assert naming.parse_alias(format_alias(owner)) == owner
 
 
 @given(any_id, any_id, any_id, names, names)
@@ -67,19 +74,34 @@ def test_an_endpoint_alias_survives_the_round_trip(
     driver: str, network: str, endpoint: str, bus: str, prefix: str
 ) -> None:
     """By it an endpoint is known again without any state."""
-    alias = EndpointAlias(driver, network, endpoint, bus, prefix)
-    assert naming.parse_alias(str(alias)) == alias
-    alias = EndpointAlias(driver, network, endpoint, bus, "", name=prefix)
-    assert naming.parse_alias(str(alias)) == alias
+    for ifname in (Ifname(prefix), Ifname(name=prefix)):
+        owner = EndpointOwner(driver, network, endpoint, bus, ifname)
+        assert naming.parse_alias(format_alias(owner)) == owner
+
+
+@pytest.mark.parametrize(
+    ("owner", "alias"),
+    [
+        (BusOwner("d"), "canwharf d bus"),
+        (AdapterOwner("d"), "canwharf d adapter"),
+        (AdapterOwner("d", "can0"), "canwharf d adapter can0"),
+        (EndpointOwner("d", "n", "e", "b", Ifname("p")), "canwharf d endpoint n e b p"),
+        (EndpointOwner("d", "n", "e", "b", Ifname(name="x")), "canwharf d endpoint n e b x exact"),
+    ],
+)
+def test_an_alias_is_what_earlier_versions_wrote(owner: Owner, alias: str) -> None:
+    """An upgrade must know the interfaces of running containers again."""
+    assert format_alias(owner) == alias
+    assert naming.parse_alias(alias) == owner
 
 
 def test_the_longest_alias_fits() -> None:
     """The kernel takes 255 bytes (IFALIASZ)."""
     longest = "x" * naming.MAX_ID
     name = "b" * naming.MAX_NAME
-    for called in (("p" * naming.MAX_PREFIX, ""), ("", name)):
-        alias = EndpointAlias(longest, longest, longest, name, *called)
-        assert len(str(alias).encode()) <= 255
+    for ifname in (Ifname("p" * naming.MAX_PREFIX), Ifname(name=name)):
+        owner = EndpointOwner(longest, longest, longest, name, ifname)
+        assert len(format_alias(owner).encode()) <= 255
 
 
 @pytest.mark.parametrize(
@@ -90,6 +112,8 @@ def test_the_longest_alias_fits() -> None:
         "canwharf bus",
         "canwharf d Bus",
         "canwharf d bus ",
+        "canwharf d adapter ",
+        "canwharf d adapter can0 more",
         "Canwharf d bus",
         " canwharf d bus",
         "canwharf  d bus",

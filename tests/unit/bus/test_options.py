@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from canwharf.bus import options
 from canwharf.bus.model import Endpoint, Settings
+from canwharf.bus.naming import Ifname
 from canwharf.errors import OptionError
 
 
@@ -72,21 +73,20 @@ def test_what_a_network_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("given_options", "called"),
+    ("given_options", "ifname"),
     [
-        ({}, ""),
-        ({"can.name": "can"}, "can"),
-        ({"vxcan.peer": "vx"}, "vx"),
-        ({"can.ifname": "x" * 15}, Endpoint(name="x" * 15)),
-        ({"com.docker.network.portmap": [], "com.docker.network.endpoint.exposedports": []}, ""),
+        ({}, None),
+        ({"can.name": "can"}, Ifname("can")),
+        ({"vxcan.peer": "vx"}, Ifname("vx")),
+        ({"can.ifname": "x" * 15}, Ifname(name="x" * 15)),
+        ({"com.docker.network.portmap": [], "com.docker.network.endpoint.exposedports": []}, None),
     ],
 )
 def test_what_an_endpoint_may_ask_for(
-    given_options: Mapping[str, object], called: str | Endpoint
+    given_options: Mapping[str, object], ifname: Ifname | None
 ) -> None:
     """A name of its own; Docker's own options are none of our business."""
-    expected = called if isinstance(called, Endpoint) else Endpoint(called)
-    assert options.parse_endpoint(given_options) == expected
+    assert options.parse_endpoint(given_options) == Endpoint(ifname)
 
 
 @pytest.mark.parametrize(

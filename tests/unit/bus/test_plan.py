@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from canwharf.bus.interfaces import is_ours
 from canwharf.bus.model import Bus, Endpoint, Network, Settings, State
+from canwharf.bus.naming import format_alias, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import (
     AddRule,
@@ -57,11 +58,11 @@ class Host(NamedTuple):
                 case MakeBus(port) | MakePair(port):
                     assert host.named(port.name) is None
                     index = max({*self.links, *links}) + 1
-                    links[index] = Link(index, port.name, alias=port.alias)
+                    links[index] = Link(index, port.name, alias=format_alias(port.owner))
                 case BringUp(port, found):
                     assert links[found.ifindex] == found
-                    assert not (found.up and found.alias == port.alias)
-                    links[found.ifindex] = found._replace(up=True, alias=port.alias)
+                    assert not (found.up and owner_of(found) == port.owner)
+                    links[found.ifindex] = found._replace(up=True, alias=format_alias(port.owner))
                 case AddRule(source, destination, frames, echo):
                     ends = host.named(source), host.named(destination)
                     assert ends[0] is not None
@@ -130,7 +131,7 @@ def cases(draw: st.DrawFn) -> Case:
             fate, up, mtu = draw(fates)
             foreign = fate == "foreign" and port is bus.interface
             if fate != "missing":
-                alias, mtu = ("", mtu) if foreign else (port.alias, 72)
+                alias, mtu = ("", mtu) if foreign else (format_alias(port.owner), 72)
                 links.append(Link(len(links) + 1, port.name, up=up, mtu=mtu, alias=alias))
         endpoints += [port.name for port in bus.endpoints]
     for driver in draw(st.lists(st.sampled_from([DRIVER, "another"]), max_size=3)):

@@ -17,13 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.bus.model import Endpoint, Network, Settings, State
+from canwharf.bus.naming import Ifname
 from canwharf.bus.store import KEPT, Store
 from canwharf.errors import StartError, StateError
 
-OLD = State(
-    "canwharf",
-    {"n1": Network("n1", Settings("vcan0", "can"), {"e1": Endpoint(), "e2": Endpoint("own")})},
-)
+ENDPOINTS = {"e1": Endpoint(), "e2": Endpoint(Ifname("own"))}
+OLD = State("canwharf", {"n1": Network("n1", Settings("vcan0", "can"), ENDPOINTS)})
 STATES = Path(__file__).with_name("states")
 NEW = OLD.with_network(Network("n2", Settings("can1", "vx"), {}))
 
@@ -54,10 +53,12 @@ def test_what_earlier_versions_wrote_is_read(store: Store, path: Path) -> None:
     assert (state.driver, state.complete, left) == ("canwharf", True, 0)
     first, second = state.networks.values()
     assert (first.id, first.settings) == ("a" * 64, Settings("vcan0", "can"))
-    assert first.endpoints == {"b" * 64: Endpoint(), "c" * 64: Endpoint("battery")}
+    assert first.endpoints == {"b" * 64: Endpoint(), "c" * 64: Endpoint(Ifname("battery"))}
     assert second.settings[:2] == ("can1", "can")
     assert second.settings.physical is (path.stem != "1-first")
-    assert second.settings.adapter.given == ({"can.bitrate": "500000"} if path.stem >= "5" else {})
+    assert second.settings.adapter.options == (
+        {"can.bitrate": "500000"} if path.stem >= "5" else {}
+    )
     store.save(state)
     assert store.load("canwharf") == (state, 0)
 

@@ -15,6 +15,7 @@ from canwharf.bus.describe import SORTS, Change, changes, touched
 from canwharf.bus.dryrun import dry_run
 from canwharf.bus.maintain import Outcome
 from canwharf.bus.model import Port
+from canwharf.bus.naming import BusOwner
 from canwharf.bus.plan import (
     AddRule,
     BringUp,
@@ -161,7 +162,7 @@ def test_a_daemon_of_another_version_is_told(
 
 def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
     """One that is in none would be done and not counted."""
-    port, found = Port("cwh1", "cwc1", ""), Link(3, "can0")
+    port, found = Port("cwh1", BusOwner("canwharf")), Link(3, "can0")
     rule = Rule(1, 2, CLASSIC)
     steps: list[tuple[str, Step]] = [
         ("made", MakeBus(port)),
@@ -171,7 +172,7 @@ def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
         ("removed", DeleteRule(rule, "a", "b")),
         ("repaired", ReplaceRule(rule, rule, "a", "b")),
         ("repaired", BringUp(port, found)),
-        ("repaired", Configure(found, CanSettings(), "")),
+        ("repaired", Configure(found, CanSettings(), None)),
         ("repaired", TakeDown(found)),
         ("repaired", Rename(found, "can1")),
     ]

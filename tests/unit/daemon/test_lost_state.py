@@ -89,7 +89,7 @@ def test_without_the_engine_what_the_kernel_holds_is_adopted(
         "n2": {"e3"},
     }
     assert state.networks["n2"].settings == Settings("can0", "vcanp", physical=True)
-    assert {state.networks["n1"].called(endpoint).prefix for endpoint in ("e1", "e2")} == {
+    assert {state.networks["n1"].ifname_of(endpoint).prefix for endpoint in ("e1", "e2")} == {
         "can",
         "own",
     }
@@ -145,7 +145,9 @@ def test_what_a_pair_said_of_its_network_is_put_right_by_the_engine(
     before, state = daemon.kernel.snapshot(), daemon.service.state._replace(complete=True)
     later = lose(daemon)
     rebuild(later, None, monkeypatch)
-    assert later.service.state.networks["n1"].called("e1") == state.networks["n1"].called("e1")
+    assert later.service.state.networks["n1"].ifname_of("e1") == state.networks["n1"].ifname_of(
+        "e1"
+    )
     later.maintenance.run(0.0, active=True)
     later.engine = told
     later.maintenance.run(GRACE, active=False)

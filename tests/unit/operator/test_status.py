@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.bus.model import Port
+from canwharf.bus.naming import BusOwner
 from canwharf.bus.plan import MakeBus
 from canwharf.cli import main
 from canwharf.docker import names
@@ -167,7 +168,11 @@ def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None
         if each.inside
     ]
     hostile = report._replace(members=(report.members[0], *members))
-    told = shown(seen(busy)._replace(reports=(hostile,), steps=(MakeBus(Port("a\nb", "", "")),)))
+    told = shown(
+        seen(busy)._replace(
+            reports=(hostile,), steps=(MakeBus(Port("a\nb", BusOwner("canwharf"))),)
+        )
+    )
     assert "├── ecu1  a?[2J?  cwh" in told
     assert "  make bus interface a?b" in told
     assert all(each.isprintable() or each == "\n" for each in told)

@@ -264,7 +264,7 @@ def _rate(report: BusReport) -> str:
     controller = report.link.controller if report.link else None
     if controller is None or controller.bitrate:
         return ""
-    rates = (each.settings.adapter.given.get("can.bitrate") for each in report.networks)
+    rates = (each.settings.adapter.options.get("can.bitrate") for each in report.networks)
     return f" type can bitrate {next(filter(None, rates), 'RATE')}"
 
 

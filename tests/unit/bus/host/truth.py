@@ -8,6 +8,7 @@ from hypothesis.stateful import invariant
 
 from canwharf.bus import naming
 from canwharf.bus.model import State
+from canwharf.bus.naming import format_alias
 from tests.unit.bus.host.base import (
     Base,
 )
@@ -47,7 +48,7 @@ class Truth(Base):
         for name in ours:
             assert (self.kernel.link(name).up, self.kernel.link(name).alias) == (
                 True,
-                wanted[name].alias,
+                format_alias(wanted[name].owner),
             )
         inside = {wanted[name].container for name in ours}
         assert {name for name in self.kernel.names() if name.startswith("cwc")} <= inside
