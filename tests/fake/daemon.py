@@ -12,7 +12,7 @@ from pathlib import Path
 
 from canwharf.bus.adopt import Known
 from canwharf.bus.events import Event, EventType
-from canwharf.bus.maintain import Maintenance
+from canwharf.bus.maintain import PATIENCE, Maintenance
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Service
 from canwharf.bus.store import Store
@@ -39,11 +39,17 @@ class Daemon:
         self.asked = 0
         self.service = Service(state, self.store, self.reconciler, self.events.append, self.ask)
         self.maintenance = Maintenance(self.service, self.reconciler, self.ask)
+        self._now = 0.0  # monotonic seconds
 
     def ask(self) -> Known | None:
         """Ask the engine."""
         self.asked += 1
         return self.engine
+
+    def resync(self) -> bool:
+        """A look for orphans, as late after the last one as makes one; whether there is another."""
+        self._now += PATIENCE
+        return self.maintenance.resync(self._now) is not None
 
     def said(self, type: EventType) -> list[Event]:
         """The events of this type so far."""

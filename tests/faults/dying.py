@@ -105,7 +105,7 @@ def _child(log: int, socket: str, directory: str, fuse: Fuse | None, grace: floa
         os.dup2(log, 2)
         os.closerange(3, 1024)  # a container's namespace would live on in here
         if grace is not None:
-            canwharf.bus.maintain.GRACE = grace
+            canwharf.bus.maintain.GRACE = canwharf.bus.maintain.PATIENCE = grace
         if fuse is not None:
             _arm(fuse)
         status = main(["serve", "--socket", socket, "--state-dir", directory])

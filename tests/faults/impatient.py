@@ -11,5 +11,5 @@ import canwharf.bus.maintain
 from canwharf.cli import main
 
 if __name__ == "__main__":
-    canwharf.bus.maintain.GRACE = float(sys.argv[1])
+    canwharf.bus.maintain.GRACE = canwharf.bus.maintain.PATIENCE = float(sys.argv[1])
     sys.exit(main(sys.argv[3:]))

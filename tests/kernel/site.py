@@ -14,7 +14,7 @@ from typing import Any
 
 from canwharf.bus import naming
 from canwharf.bus.events import Event, EventType
-from canwharf.bus.maintain import Maintenance
+from canwharf.bus.maintain import PATIENCE, Maintenance
 from canwharf.bus.model import State
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Joined, Service
@@ -79,6 +79,7 @@ class Daemon:
         self.reconciler = Reconciler(self.netlink, self.announcements, driver)
         self.service = Service(state, self.store, self.reconciler, self.events.append)
         self.maintenance = Maintenance(self.service, self.reconciler, lambda: None)
+        self._now = 0.0  # monotonic seconds
         if adopt:
             self.service.adopt_pairs(lost=True)
 
@@ -87,6 +88,11 @@ class Daemon:
         self.netlink.close()
         self.announcements.close()
         os.close(self.store._lock)
+
+    def resync(self) -> bool:
+        """A look for orphans, as late after the last one as makes one; whether there is another."""
+        self._now += PATIENCE
+        return self.maintenance.resync(self._now) is not None
 
     def said(self, type: EventType) -> list[Event]:
         """The events of this type so far."""

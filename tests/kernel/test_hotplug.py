@@ -79,7 +79,7 @@ def test_one_that_came_back_with_other_settings_is_told_of_once(site: Site, plug
     ip(f"link set {NAME} type can bitrate 250000")
     ip(f"link set {NAME} up")
     for _look in range(2):
-        site.daemon.maintenance.resync()
+        site.daemon.resync()
     [told] = site.daemon.said(events.ADAPTER_SET_UP_OTHERWISE)
     assert told.fields == {"interface": NAME, "difference": "bitrate 250000 instead of 500000"}
     assert settings() == UP | {"bitrate": 250000}
@@ -146,7 +146,7 @@ def test_after_a_power_cut_the_name_is_kept_for_the_adapter(site: Site, plug: Pl
     site.power_cut()
     site.daemon.maintenance.recover()
     site.start(N, "e1")
-    site.daemon.maintenance.resync()
+    site.daemon.resync()
     assert NAME not in can_interfaces()
     adapter = plug()
     adapter.start()  # no settings of ours: somebody else's

@@ -72,8 +72,8 @@ def test_other_peoples_interfaces_and_rules_are_untouched(site: Site) -> None:
     site.stop(N, one)
     site.restart()
     site.daemon.maintenance.recover()
-    site.daemon.maintenance.resync()
-    site.daemon.maintenance.resync()
+    site.daemon.resync()
+    site.daemon.resync()
     site.stop(N, two)
     site.service.delete_network(N)
     assert sorted(cangw_lines()) == before
@@ -109,8 +109,8 @@ def test_another_drivers_interfaces_are_untouched(site: Site, tmp_path: Path) ->
         site.daemon.maintenance.recover()
         site.stop(N, *ids(1))
         site.service.delete_network(N)
-        site.daemon.maintenance.resync()
-        site.daemon.maintenance.resync()
+        site.daemon.resync()
+        site.daemon.resync()
         assert (can_interfaces(), sorted(cangw_lines())) == theirs
     finally:
         other.close()

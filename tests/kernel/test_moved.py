@@ -115,12 +115,12 @@ def test_an_endpoint_whose_container_died_is_collected(site: Site, plug: Plug) -
     make(site, mode="move")
     move(site)
     for _look in range(3):
-        site.daemon.maintenance.resync()
+        site.daemon.resync()
     assert set(site.service.state.networks[N].endpoints) == {"e1"}
     site.containers.pop((N, "e1")).close()
     wait_until(lambda: site.daemon.maintenance.repair() and can_interfaces() == {NAME})
     for _look in range(3):
-        site.daemon.maintenance.resync()
+        site.daemon.resync()
     assert not site.service.state.networks[N].endpoints
 
 

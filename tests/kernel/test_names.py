@@ -88,8 +88,8 @@ def test_the_daemon_knows_at_once_that_the_other_end_is_away(site: Site) -> None
     found = site.daemon.reconciler.observe().link(site.port(N, A))
     assert found is not None
     assert found.peer_away
-    assert site.daemon.maintenance.resync() is False
-    assert site.daemon.maintenance.resync() is False
+    assert site.daemon.resync() is False
+    assert site.daemon.resync() is False
     assert not site.daemon.complaints()
     site.assert_whole()
 
@@ -305,7 +305,7 @@ def test_a_container_that_dies_while_the_daemon_is_away(site: Site) -> None:
     site.daemon.maintenance.recover()
     site.assert_whole()
     for _look in range(2):
-        site.daemon.maintenance.resync()
+        site.daemon.resync()
     assert set(site.service.state.networks[N].endpoints) == {B}
 
 

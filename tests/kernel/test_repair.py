@@ -230,9 +230,9 @@ def test_a_pair_left_on_the_host_is_collected(site: Site) -> None:
     site.create(N, B)
     site.service.join(N, B)  # and Docker dies before it takes the container's end
     assert naming.container_end(N, B) in can_interfaces()
-    assert site.daemon.maintenance.resync() is True
+    assert site.daemon.resync() is True
     assert site.port(N, B) in can_interfaces(), "not at first sight"
-    assert site.daemon.maintenance.resync() is False
+    assert site.daemon.resync() is False
     assert can_interfaces() == {"vcan0", site.port(N, A)}
     [event] = site.daemon.said(events.ENDPOINT_COLLECTED)
     assert event.fields == {"network": N, "endpoint": B}
@@ -244,7 +244,7 @@ def test_a_pair_in_a_namespace_is_not_collected(site: Site) -> None:
     site.start(N, A, B)
     site.restart()
     for _ in range(3):
-        assert site.daemon.maintenance.resync() is False
+        assert site.daemon.resync() is False
     assert set(site.service.state.networks[N].endpoints) == {A, B}
     site.assert_whole()
 
@@ -253,9 +253,9 @@ def test_a_pair_that_is_taken_in_time_is_not_collected(site: Site) -> None:
     site.network(N)
     site.create(N, A)
     joined = site.service.join(N, A)
-    assert site.daemon.maintenance.resync() is True
+    assert site.daemon.resync() is True
     site.settle(N, A, joined)
-    assert site.daemon.maintenance.resync() is False
+    assert site.daemon.resync() is False
     site.assert_whole()
 
 
@@ -263,8 +263,8 @@ def test_an_endpoint_whose_namespace_died_is_collected(site: Site) -> None:
     site.network(N)
     site.start(N, A, B)
     site.die(N, A)
-    assert site.daemon.maintenance.resync() is True
-    assert site.daemon.maintenance.resync() is False
+    assert site.daemon.resync() is True
+    assert site.daemon.resync() is False
     assert set(site.service.state.networks[N].endpoints) == {B}
     site.assert_whole()
 

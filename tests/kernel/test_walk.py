@@ -133,7 +133,7 @@ class Walk:
         source, destination = ends if there else ends[::-1]
         options = form or (("-e",) if there else ()) + ("-i", "-l", "1")
         run("cangw", what, "-s", source, "-d", destination, *options, check=False)
-        self.site.daemon.maintenance.resync()
+        self.site.daemon.resync()
 
     def take(self) -> None:
         """One step, and what must be true after it."""

@@ -14,9 +14,10 @@ Rules:
 - While the state is incomplete the engine is asked what it knows, at growing intervals and at each
   resync: it may not have been running when we started.
 - An endpoint is an orphan candidate when its pair is missing or has both its ends on the host; one
-  to which an adapter was moved, when that is on the host. A candidate that two resyncs find
-  unchanged, a grace period apart, has no container: the engine has forgotten it (it never mentions
-  those of a crash again), and it is garbage-collected.
+  to which an adapter was moved, when that is on the host. A candidate that stays
+  one, unchanged, for PATIENCE has no container: the engine has forgotten it (it never mentions
+  those of a crash again), and it is garbage-collected. Not earlier: its container may be about to
+  start.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Ask, Service
 from canwharf.errors import CanwharfError
 
-GRACE = 60.0  # seconds; an engine takes the container's end within one or two of the Join
+GRACE = 60.0  # seconds from something that happened to the resync that it causes
+# Seconds. An engine takes the container's end within one or two of the Join on an idle machine; on
+# one that starts eight containers at once under load, 62 were seen (Docker 20.10).
+PATIENCE = 600.0
 _FIRST_RETRY = 1.0  # seconds; doubled with each failure, up to GRACE
 _FIRST_ASK = 5.0  # seconds; doubled with each question that had no answer, up to _LAST_ASK
 _LAST_ASK = 640.0  # seconds; then each look asks, and each call about what is not known
@@ -77,7 +81,7 @@ class Maintenance:
         self._reconciler = reconciler
         self._ask = ask
         self._complaints: dict[str, Event | None] = {}  # about adapters, as last told
-        self._candidates: frozenset[_Orphan] = frozenset()
+        self._candidates: dict[_Orphan, float] = {}  # since when (monotonic seconds)
         self._first = True  # the first run also looks for what an earlier one left
         self._resync_at: float | None = None
         self._retry_at: float | None = None
@@ -91,9 +95,10 @@ class Maintenance:
         `active` says that something happened: a call, an announcement.
         """
         if self._resync_at is not None and self._resync_at <= now:
-            self._resync_at = now + GRACE if self.resync() else None
-        elif self._resync_at is None and (active or self._first):
-            self._resync_at = now + GRACE
+            self._resync_at = self.resync(now)
+        elif active or self._first:
+            at = now + GRACE
+            self._resync_at = at if self._resync_at is None else min(at, self._resync_at)
         if self._first or (self._ask_at is not None and self._ask_at <= now):
             self._learn(now)
         self._first = False
@@ -173,8 +178,8 @@ class Maintenance:
         self._service.pending.removals.clear()
         return done
 
-    def resync(self) -> bool:
-        """A full look at the kernel and for orphans; whether to look again later."""
+    def resync(self, now: float) -> float | None:
+        """A full look at the kernel and for orphans; when to look again, if ever."""
         if not self._service.state.complete and (known := self._ask()) is not None:
             self._service.adopt_networks(known)
         self._reconciler.invalidate()
@@ -183,10 +188,15 @@ class Maintenance:
             candidates = self._orphan_candidates()
         except CanwharfError as error:
             self._service.say(events.ENDPOINTS_NOT_LOOKED_FOR, error=str(error))
-            return True
-        collected = {each for each in candidates & self._candidates if self._collect(each)}
-        self._candidates = candidates - collected
-        return bool(self._candidates)
+            return now + GRACE
+        since = {each: self._candidates.get(each, now) for each in candidates}
+        self._candidates = {
+            each: first
+            for each, first in since.items()
+            if now - first < PATIENCE or not self._collect(each)
+        }
+        due = min(self._candidates.values(), default=None)
+        return None if due is None else max(due + PATIENCE, now + GRACE)
 
     def _collect(self, orphan: _Orphan) -> bool:
         """Remove an endpoint without container; whether it is gone."""

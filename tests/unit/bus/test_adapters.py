@@ -124,7 +124,7 @@ def test_such_a_sample_point_is_no_complaint(daemon: Daemon, mode: str) -> None:
     daemon.kernel.plug("can0")
     given = {**GIVEN, "can.sample-point": "0.875", "can.mode": mode}
     bus(daemon, "e1", given=given)
-    daemon.maintenance.resync()
+    daemon.resync()
     assert not [event for event in daemon.events if event.level == "error"]
 
 
@@ -361,7 +361,7 @@ def test_one_that_comes_back_when_its_network_is_gone_is_nobodys(
     if taken:
         kernel.add_link("can0", "vcan")
     kernel.kill_namespace("e1")
-    daemon.maintenance.resync()
+    daemon.resync()
     assert (link.name, link.alias) == ("ecu0" if taken else "can0", "")
     daemon.service.create_network("n2", {**GIVEN, "can.interface": link.name})
     daemon.run_container("n2", "e2")

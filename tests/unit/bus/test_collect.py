@@ -12,16 +12,16 @@ from tests.unit.bus.two_buses import assert_whole
 
 
 def test_an_endpoint_is_collected_only_when_it_was_in_doubt_twice(busy: Daemon) -> None:
-    """A container that is just being started has a minute to take its interface."""
+    """A container that is just being started has minutes to take its interface."""
     busy.kernel.kill_namespace("e1a")
     busy.service.create_endpoint("n2", "created", {})
     busy.service.create_endpoint("n2", "joined", {})
     busy.service.join("n2", "joined")
-    assert busy.maintenance.resync()
+    assert busy.resync()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1a", "e1b"}
     assert not busy.said(events.ENDPOINT_COLLECTED)
     busy.start_container("n2", "created")
-    assert not busy.maintenance.resync()
+    assert not busy.resync()
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1b"}
     assert set(busy.service.state.networks["n2"].endpoints) == {"e2a", "e2b", "created"}
     gone = {event.fields["endpoint"] for event in busy.said(events.ENDPOINT_COLLECTED)}
@@ -35,18 +35,18 @@ def test_an_endpoint_with_container_is_never_collected(busy: Daemon) -> None:
     later = busy.restarted()
     before = busy.kernel.snapshot()
     for _look in range(4):
-        assert not later.maintenance.resync()
+        assert not later.resync()
     assert busy.kernel.snapshot() == before
 
 
 def test_a_doubt_that_was_cleared_counts_anew(busy: Daemon) -> None:
     """In doubt, back, and in doubt again: that is once."""
     busy.kernel.kill_namespace("e1a")
-    assert busy.maintenance.resync()
+    assert busy.resync()
     busy.start_container("n1", "e1a")
-    assert not busy.maintenance.resync()
+    assert not busy.resync()
     busy.kernel.kill_namespace("e1a")
-    assert busy.maintenance.resync()
+    assert busy.resync()
     assert "e1a" in busy.service.state.networks["n1"].endpoints
 
 
@@ -54,16 +54,16 @@ def test_a_collection_that_fails_is_tried_again(busy: Daemon) -> None:
     """Or the endpoint would stay for ever."""
     busy.service.create_endpoint("n1", "joined", {})
     busy.service.join("n1", "joined")
-    assert busy.maintenance.resync()
+    assert busy.resync()
     before = busy.kernel.names()
     busy.kernel.refuse(1)
-    assert busy.maintenance.resync(), "nobody would look again"
+    assert busy.resync(), "nobody would look again"
     (event,) = busy.said(events.ENDPOINT_NOT_COLLECTED)
     assert event.fields["endpoint"] == "joined"
     assert busy.kernel.names() == before
     assert busy.maintenance.repair()
     assert len(before - busy.kernel.names()) == 2
-    assert not busy.maintenance.resync()
+    assert not busy.resync()
     assert "joined" not in busy.service.state.networks["n1"].endpoints
     assert_whole(busy)
 
@@ -74,7 +74,7 @@ def test_a_pair_in_a_container_is_adopted_and_not_removed(busy: Daemon, noticed:
     record = Path(busy.store.path).read_bytes()
     busy.run_container("n1", "e1c")
     if noticed:
-        busy.maintenance.resync()
+        busy.resync()
     before = busy.kernel.snapshot()
     busy.end()
     Path(busy.store.path).write_bytes(record)

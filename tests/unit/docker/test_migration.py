@@ -138,7 +138,7 @@ def test_docker_is_asked_later_for_what_the_file_does_not_know(
     take_over(daemon, None, KEPT, tmp_path, monkeypatch)
     assert not daemon.service.state.complete
     daemon.engine = {N1: {}, N3: {"vxcan.id": "7"}}
-    daemon.maintenance.resync()
+    daemon.resync()
     assert daemon.service.state.complete
     assert daemon.service.state.networks[N3].settings == Settings("vcan7", "vcanp")
     assert daemon.service.state.networks[N1].settings == Settings("vcan0", "can")

@@ -36,7 +36,7 @@ class Life(Base):
     def look(self) -> None:
         """A grace period has passed. Who was not in doubt before the last one is not collected."""
         fresh = self._known_endpoints() & (self.endpoints.keys() - self.doubted)
-        self.daemon.maintenance.resync()
+        self.daemon.resync()
         self.tampered = self.unnoticed = False
         assert fresh <= self._known_endpoints()
         self.doubted = self._known_endpoints() - set(self._running())
