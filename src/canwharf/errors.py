@@ -45,6 +45,18 @@ def no_module(module: str) -> str:
     )
 
 
+def no_modules(*modules: str) -> str:
+    """The same where one of several is missing, or only one is needed."""
+    if len(modules) == 1:
+        return no_module(*modules)
+    return (
+        f"one of the kernel modules {' and '.join(modules)} is not loaded: 'modprobe -a "
+        f"{' '.join(modules)}' loads them, a line for each in /etc/modules-load.d/canwharf.conf "
+        "does so at each boot; if there is no such module, 'canwharf doctor' says where this "
+        "kernel gets it"
+    )
+
+
 class MessageError(CanwharfError, ValueError):
     """What came from the kernel is not of the form that its headers tell."""
 

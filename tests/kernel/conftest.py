@@ -129,6 +129,14 @@ def no_vcan(_clean: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def no_module(_clean: None, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A kernel without the module that the test names."""
+    module: str = request.param
+    with _without(module):
+        yield module
+
+
+@pytest.fixture
 def no_gateway(_clean: None) -> Iterator[None]:
     """A kernel without can-gw."""
     with _without("can_gw"):

@@ -20,7 +20,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from canwharf.kernel.needed import NEEDED
+from canwharf.kernel.needed import LINEAR, NEEDED
 
 
 class Row(NamedTuple):
@@ -171,7 +171,7 @@ def advice_for(module: str, release: str, systems: Collection[str]) -> str:
     machine = platform.machine()
     return row.words.format(
         module=module,
-        config=NEEDED[module],
+        config={**NEEDED, **LINEAR}[module],
         release=release,
         machine=_MACHINES.get(machine, machine),
     )

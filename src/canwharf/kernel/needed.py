@@ -12,6 +12,14 @@ NEEDED = {  # by the names that modprobe knows; what a kernel's configuration ca
     "vcan": "CONFIG_CAN_VCAN",
     "vxcan": "CONFIG_CAN_VXCAN",
 }
+LINEAR = {  # what a linear bus needs beside them (`traffic_control`); of the classifiers either one
+    "sch_ingress": "CONFIG_NET_SCH_INGRESS",
+    "cls_fw": "CONFIG_NET_CLS_FW",
+    "cls_matchall": "CONFIG_NET_CLS_MATCHALL",
+    "cls_basic": "CONFIG_NET_CLS_BASIC",
+    "act_gact": "CONFIG_NET_ACT_GACT",
+    "act_skbedit": "CONFIG_NET_ACT_SKBEDIT",
+}
 
 
 class Parameters(NamedTuple):

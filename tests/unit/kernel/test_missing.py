@@ -9,6 +9,7 @@ import pytest
 from canwharf.errors import no_module
 from canwharf.kernel import link
 from canwharf.kernel.missing import ROWS, UNKNOWN, advice_for, row_for
+from canwharf.kernel.needed import LINEAR
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,13 @@ def test_where_a_module_comes_from(release: str, systems: list[str], words: str)
 def test_a_raspberry_pi_has_the_other_modules_in_its_package() -> None:
     """Only vxcan came late."""
     assert "--reinstall linux-image" in advice_for("can-gw", "6.12.47+rpt-rpi-v8", ["debian"])
+
+
+@pytest.mark.parametrize(("module", "config"), LINEAR.items())
+def test_a_linear_buss_modules_have_words_too(module: str, config: str) -> None:
+    told = advice_for(module, "6.6.21", [""])
+    assert f"{config}=m" in told
+    assert f"kernel-module-{module}" in told
 
 
 def test_each_row_says_where_it_is_known_from_and_is_reached() -> None:

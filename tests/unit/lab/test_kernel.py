@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.kernel.needed import NEEDED
+from canwharf.kernel.needed import LINEAR, NEEDED
 from lab.errors import LabError
 from lab.kernel import FRAGMENT, STEPS
 from lab.root import follow
@@ -36,7 +36,7 @@ def test_the_steps_read_each_line_without_its_reason(tmp_path: Path) -> None:
 
 
 def test_all_that_a_bus_needs_is_built_in() -> None:
-    for option in NEEDED.values():
+    for option in (*NEEDED.values(), *LINEAR.values()):
         assert any(line.startswith(f"{option}=y ") for line in LINES), option
 
 
