@@ -86,19 +86,19 @@ def test_a_deleted_pair_is_made_again_with_its_container(broken: Board) -> None:
     whole(broken, *NAMES)
 
 
-def test_deleted_and_doubled_rules_are_mended_by_a_look_after_activity(
+def test_deleted_and_duplicate_rules_are_restored_by_a_resync_after_activity(
     broken: Board, keep: Keep
 ) -> None:
-    """The kernel announces no rules. Meanwhile a doubled rule doubles frames: so we look."""
+    """The kernel announces no rules, and a duplicate rule duplicates frames: so they are listed."""
     one, two = ports(broken)
-    doubled = f"cangw -A -s {one} -d {two} -i -l 1; cangw -A -X -s {two} -d {one} -i -l 1"
+    duplicates = f"cangw -A -s {one} -d {two} -i -l 1; cangw -A -X -s {two} -d {one} -i -l 1"
     deleted = f"cangw -D -s {one} -d vcan0 -e -i -l 1; cangw -D -X -s vcan0 -d {two} -i -l 1"
-    broken.sh(f"{doubled}; {deleted}", check=False)
+    broken.sh(f"{duplicates}; {deleted}", check=False)
     assert len(broken.rules()) == 18
     activity = "ip link add unrelated type vcan; ip link delete unrelated"
     took = fixed(broken, activity, "restored rules")
     assert took < REAL_PATIENCE + 5
-    assert broken.daemon.stderr.count("removed doubled gateway rule") == 2
+    assert broken.daemon.stderr.count("removed duplicate gateway rule") == 2
     keep("hands-rules", took)
     whole(broken, *NAMES)
 

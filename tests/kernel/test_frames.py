@@ -61,7 +61,7 @@ def test_a_second_program_on_the_same_interface_hears() -> None:
     assert report.matrix["host:v0"]["host:v0"]["standard"] == [1, 1, 1]
 
 
-def test_a_doubled_rule() -> None:
+def test_a_duplicate_rule() -> None:
     mesh("v0", "v1")
     connect("v0", "v1")
     report = exchange([A, B])
@@ -72,7 +72,7 @@ def test_a_doubled_rule() -> None:
     assert all(fault.startswith("host:v0 -> host:v1 ") for fault in report.faults)
 
 
-def test_a_doubled_fd_rule() -> None:
+def test_a_duplicate_fd_rule() -> None:
     mesh("v0", "v1")
     connect("v1", "v0", "-i", "-X")
     report = exchange([A, B])

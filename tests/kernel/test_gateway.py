@@ -1,4 +1,4 @@
-"""Gateway rules on the real kernel: ours, other people's, doubled ones, many."""
+"""Gateway rules on the real kernel: ours, foreign, duplicate, many."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_other_peoples_rules(netlink: Netlink, two: tuple[int, int], options: st
     assert cangw_lines() == before
 
 
-def test_doubled_rules_are_seen_and_deleted_one_by_one(
+def test_duplicate_rules_are_seen_and_deleted_one_by_one(
     netlink: Netlink, two: tuple[int, int]
 ) -> None:
     rule = Rule(*two, CLASSIC)

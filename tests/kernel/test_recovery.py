@@ -168,7 +168,7 @@ def test_a_pair_without_a_record_is_removed_at_recovery(site: Site, tmp_path: Pa
     site.assert_whole()
 
 
-def test_doubled_and_missing_rules_are_put_right(site: Site, netlink: Netlink) -> None:
+def test_duplicate_and_missing_rules_are_fixed(site: Site, netlink: Netlink) -> None:
     site.network(N)
     site.start(N, A, B)
     one, two = index_of(site.port(N, A)), index_of(site.port(N, B))
@@ -181,7 +181,7 @@ def test_doubled_and_missing_rules_are_put_right(site: Site, netlink: Netlink) -
     assert exchange(site.members(), limit=0.3).faults
     site.restart()
     site.daemon.maintenance.recover()
-    assert len(site.daemon.said(events.RULE_DOUBLED)) == 1
+    assert len(site.daemon.said(events.RULE_DUPLICATE)) == 1
     [restored] = site.daemon.said(events.RULES_RESTORED)
     assert restored.fields["rules"] == "1"
     site.assert_whole()

@@ -111,7 +111,7 @@ def deleted_rules(board: Board) -> None:
     board.sh(f"{RULES} | head -3 | while read -r rule; do cangw -D $rule; done")
 
 
-def doubled_rules(board: Board) -> None:
+def duplicate_rules(board: Board) -> None:
     board.sh(f"{RULES} | head -2 >/tmp/two; while read -r rule; do cangw -A $rule; done </tmp/two")
 
 
@@ -125,7 +125,7 @@ def orphan(board: Board) -> None:
 
 WRONG: dict[str, Callable[[Board], None]] = {
     "differences": deleted_rules,
-    "duplicates": doubled_rules,
+    "duplicates": duplicate_rules,
     "foreign": foreign_rule,
     "orphans": orphan,
 }

@@ -8,7 +8,7 @@ from tests.world.board import Board
 
 
 def disturb(board: Board) -> None:
-    """Rules that somebody deleted or doubled, and a bus interface that nobody wants."""
+    """Rules deleted or duplicated by hand, and an unowned bus interface."""
     board.sh(
         "cangw -L | sed -n 's/.*cangw -A \\(.*\\) # .*/\\1/p' >/tmp/rules; "
         "sed -n 1,5p /tmp/rules | while read -r rule; do cangw -D $rule; done; "

@@ -95,7 +95,7 @@ class Wire:
             for sender in self._senders():
                 self.send(sender, adapter)
 
-    def doubled(self) -> list[int]:
+    def duplicated(self) -> list[int]:
         """The frames that somebody has heard more than once, of all so far."""
         self._hear(0)
         return [number for heard in self._heard for number, times in heard.items() if times > 1]
@@ -159,7 +159,7 @@ def replug(interface: str, members: Sequence[Member], times: int) -> Report:
             found += wire.check(None)
             found += [f"a virtual {interface}" for _each in virtual(events, interface)]
             faults += [f"turn {turn}: {fault}" for fault in found]
-        faults += [f"frame {number} was doubled" for number in wire.doubled()]
+        faults += [f"frame {number} was duplicated" for number in wire.duplicated()]
         return Report(times, wire.sent(), len(indexes), faults)
 
 

@@ -14,7 +14,7 @@ from canwharf.bus.events import Event, EventType
 from canwharf.bus.model import Network
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.plan import (
-    DOUBLED,
+    DUPLICATE,
     LEFT,
     UNWANTED,
     AddRule,
@@ -90,7 +90,7 @@ def _configured(step: Configure, _recovering: bool) -> Event | None:
 
 # Why a rule is deleted -> its event, and the words before "gateway rule" in a dry run.
 _WHY = {
-    DOUBLED: (events.RULE_DOUBLED, "doubled"),
+    DUPLICATE: (events.RULE_DUPLICATE, "duplicate"),
     LEFT: (events.RULE_LEFT_BEHIND, "a renamed interface's"),
     UNWANTED: (events.RULE_UNWANTED, "unwanted"),
 }

@@ -91,7 +91,9 @@ NETWORK_FROM_DISK = EventType(
     "network-from-disk", WARNING, "network taken from disk", recovery=True
 )
 PAIR_RECREATED = EventType("pair-recreated", WARNING, "recreated interface pair", recovery=True)
-RULE_DOUBLED = EventType("rule-doubled", WARNING, "removed doubled gateway rule", recovery=True)
+RULE_DUPLICATE = EventType(
+    "rule-duplicate", WARNING, "removed duplicate gateway rule", recovery=True
+)
 RULE_LEFT_BEHIND = EventType(
     "rule-left-behind", WARNING, "removed gateway rule of a renamed interface", recovery=True
 )

@@ -9,7 +9,7 @@ Rules:
 - A bus that cannot be repaired is reported and does not keep the others from it. It is tried
   again, at growing intervals.
 - The kernel announces links, not rules. So some time after anything happened there is one resync,
-  a full look at the kernel, which finds rules that were deleted or doubled by hand. After that,
+  a full look at the kernel, which finds rules that were deleted or duplicated by hand. After that,
   nothing wakes us.
 - While the state is incomplete the engine is asked what it knows, at growing intervals and at each
   resync: it may not have been running when we started.

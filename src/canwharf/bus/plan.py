@@ -55,7 +55,7 @@ from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, FRAMES, Frames, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.uapi import CAN_CTRLMODE_FD
 
-DOUBLED, LEFT, UNWANTED = "doubled", "left", "unwanted"  # why a rule is deleted
+DUPLICATE, LEFT, UNWANTED = "duplicate", "left", "unwanted"  # why a rule is deleted
 
 
 class DeleteLink(NamedTuple):
@@ -130,7 +130,7 @@ class ReplaceRule(NamedTuple):
 
 
 class DeleteRule(NamedTuple):
-    """Delete a rule: each of DOUBLED ones would deliver every frame once more.
+    """Delete a rule: each DUPLICATE one would deliver every frame once more.
 
     A LEFT one is of an interface that left the bus, an UNWANTED one of error frames to a wrong end.
     """
@@ -138,7 +138,7 @@ class DeleteRule(NamedTuple):
     rule: Rule
     source: str
     destination: str
-    why: str = DOUBLED
+    why: str = DUPLICATE
 
 
 RuleStep = AddRule | ReplaceRule | DeleteRule
@@ -377,7 +377,7 @@ def _exactly_one(
         elif wanted and not _is_current(rules[0], echo):
             yield ReplaceRule(rules[0], rules[0]._replace(echo=echo, limited=True), *names)
         for surplus in rules[wanted:]:
-            yield DeleteRule(surplus, *names, DOUBLED if wanted else UNWANTED)
+            yield DeleteRule(surplus, *names, DUPLICATE if wanted else UNWANTED)
 
 
 def _is_current(rule: Rule, echo: bool) -> bool:

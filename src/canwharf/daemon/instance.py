@@ -99,7 +99,7 @@ def name_of(path: str) -> str:
         name = last
     if not naming.is_driver(name):
         raise StartError(
-            f"cannot serve {path}: {name!r} is no driver's name; right would be up to "
+            f"cannot serve {path}: {name!r} is no driver's name: it must be up to "
             f"{naming.MAX_ID} letters and digits, as in /run/docker/plugins/canwharf.sock"
         )
     return name

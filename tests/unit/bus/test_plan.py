@@ -122,7 +122,7 @@ fates = st.tuples(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Some ports missing, down, classic, or foreign; orphans; rules at random, also doubled."""
+    """Some ports missing, down, classic, or foreign; orphans; rules at random, also duplicates."""
     state = draw(states())
     links = [Link(1, "lo", can=False), Link(2, "can7", mtu=16)]
     endpoints = []

@@ -78,11 +78,11 @@ def test_two_adapters_that_change_names_change_buses(daemon: Daemon, lost: bool)
     daemon.assert_exactly_once("can1")
     assert len(kernel.rules) == 2 * 3
     assert daemon.said(events.RULE_LEFT_BEHIND)
-    assert not daemon.said(events.RULE_DOUBLED)
+    assert not daemon.said(events.RULE_DUPLICATE)
 
 
-def test_a_sync_does_not_call_a_rule_doubled_that_was_left_behind(daemon: Daemon) -> None:
-    """Whoever asks is told what it was, in the words of the log."""
+def test_a_sync_does_not_call_a_rule_duplicate_that_was_left_behind(daemon: Daemon) -> None:
+    """Its output names the reason, in the words of the log."""
     kernel = daemon.kernel
     kernel.plug("can0")
     daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
@@ -93,7 +93,7 @@ def test_a_sync_does_not_call_a_rule_doubled_that_was_left_behind(daemon: Daemon
     port = daemon.port("n1", "e1")
     line = f"delete a renamed interface's gateway rule can7 -> {port} (classic, error frames)"
     assert line in told
-    assert not [each for each in told if "doubled" in each]
+    assert not [each for each in told if "duplicate" in each]
 
 
 def test_an_adapter_that_got_another_name_is_off_the_bus(daemon: Daemon) -> None:

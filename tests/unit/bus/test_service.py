@@ -141,7 +141,7 @@ def test_no_call_lists_the_rules_again(daemon: Daemon, kernel: FakeKernel) -> No
 
 
 def test_every_call_can_be_made_twice(daemon: Daemon, kernel: FakeKernel) -> None:
-    """The engine repeats what it got no answer to; nothing may be doubled or refused."""
+    """The engine repeats what it got no answer to; nothing may be duplicated or refused."""
     for _twice in range(2):
         daemon.service.create_network("n1", {"can.name": "can"})
     for _twice in range(2):
@@ -302,14 +302,14 @@ def test_a_reboot(daemon: Daemon, tmp_path: Path) -> None:
     assert not after.said(events.ENDPOINT_SKIPPED)
 
 
-def test_a_doubled_rule_is_removed(daemon: Daemon, kernel: FakeKernel) -> None:
+def test_a_duplicate_rule_is_removed(daemon: Daemon, kernel: FakeKernel) -> None:
     """As an ancestor of this driver left them: every frame arrived twice."""
     daemon.service.create_network("n1", {})
     daemon.run_container("n1", "e1")
     kernel.add_rule("vcan0", daemon.port("n1", "e1"))
     later = daemon.restarted()
     later.maintenance.recover()
-    assert len(later.said(events.RULE_DOUBLED)) == 1
+    assert len(later.said(events.RULE_DUPLICATE)) == 1
     later.assert_exactly_once("vcan0")
 
 

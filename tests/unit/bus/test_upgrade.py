@@ -35,7 +35,7 @@ def test_an_upgrade_leads_to_exactly_once(tmp_path: Path, hops: int) -> None:
     assert {rule.limit for rule in daemon.kernel.rules} == {1}
     (event,) = daemon.said(events.RULES_REPLACED)
     assert event.fields == {"rules": "12"}
-    assert not daemon.said(events.RULE_DOUBLED)
+    assert not daemon.said(events.RULE_DUPLICATE)
 
 
 def test_the_newest_rules_are_replaced_first(tmp_path: Path) -> None:

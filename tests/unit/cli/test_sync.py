@@ -83,7 +83,7 @@ def disturb(daemon: Daemon) -> list[str]:
     kernel.add_link("vcan8", "vcan", alias="canwharf canwharf bus")
     return [
         f"bring up and name interface {two}",
-        f"delete doubled gateway rule {two} -> vcan1 (FD)",
+        f"delete duplicate gateway rule {two} -> vcan1 (FD)",
         f"add gateway rule {one} -> {two} (classic, FD, error frames)",
         "delete unowned interface vcan8",
     ]
@@ -95,7 +95,7 @@ def test_nothing_to_do(busy: Daemon) -> None:
 
 
 def test_the_rehearsal_says_what_sync_does_and_changes_nothing(busy: Daemon) -> None:
-    """Rules that were deleted or doubled by hand are not announced: only a look finds them."""
+    """Rules deleted or duplicated by hand are not announced: only a full resync finds them."""
     expected = disturb(busy)
     before, applied = busy.kernel.snapshot(), len(busy.kernel.applied)
     assert lines(rehearsed(busy).changes) == expected

@@ -110,9 +110,9 @@ def test_rules_of_an_earlier_version_double_frames_where_can_gw_lets_them(
     status = seen(daemon)
     assert any(isinstance(step, ReplaceRule) for step in status.steps)
     facts = WELL._replace(status=status)
-    (doubled,) = CHECKS["duplicates"](facts)
-    assert doubled.level == (FAILURE if hops > 1 else OK)
-    assert doubled.fix == ("canwharf sync" if hops > 1 else "")
+    (duplicate,) = CHECKS["duplicates"](facts)
+    assert duplicate.level == (FAILURE if hops > 1 else OK)
+    assert duplicate.fix == ("canwharf sync" if hops > 1 else "")
     (different,) = CHECKS["differences"](facts)
     assert different.level == FAILURE
     shown = text.render(status, terminal.plain)

@@ -80,7 +80,7 @@ def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel
         "  a foreign gateway rule: can7 -> vcan0",
         "",
         "differs from what should be; 'canwharf sync' would:",
-        f"  delete doubled gateway rule vcan0 -> {two} (classic)",
+        f"  delete duplicate gateway rule vcan0 -> {two} (classic)",
         f"  add gateway rule {one} -> {two} (classic, FD, error frames)",
     ]
     assert "all members are connected" not in told

@@ -226,7 +226,7 @@ def checked(name: str) -> Instance:
         raise OptionError(
             "driver-name",
             name,
-            f"right would be up to {naming.MAX_ID} letters and digits, as in rustyvxcan",
+            f"must be up to {naming.MAX_ID} letters and digits, like rustyvxcan",
         )
     if re.search(r"(^|[-/:])(rescue|refuse)$", name):
         raise OptionError(

@@ -72,7 +72,7 @@ def test_a_vcan_of_ours_that_is_down_is_told_once(daemon: Daemon) -> None:
     assert "bring up and name interface vcan0" in finding.message
 
 
-def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon: Daemon) -> None:
+def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_duplicate(daemon: Daemon) -> None:
     """There is one of it, and no frame arrives twice: error frames would be data on the wire."""
     adapter = daemon.kernel.plug("can0")
     daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500k"})
@@ -92,4 +92,4 @@ def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_doubled(daemon
     daemon.maintenance.sync()
     [said] = daemon.said(events.RULE_UNWANTED)
     assert said.fields == {"source": port, "destination": "can0"}
-    assert not daemon.said(events.RULE_DOUBLED)
+    assert not daemon.said(events.RULE_DUPLICATE)
