@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from canwharf.daemon.instance import Instance
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
 from canwharf.operator.doctor.checks import CHECKS, OK, Finding
@@ -22,7 +23,7 @@ SOCKET = "/nowhere/canwharf.sock"
 
 
 def seen(directory: Path, netlink: Netlink) -> Status:
-    return collect(SOCKET, str(directory / "state"), netlink)
+    return collect(Instance("canwharf", SOCKET, str(directory / "state")), netlink)
 
 
 def test_names_inside_the_containers_and_counters(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.bus.report import BusReport, Names
+from canwharf.daemon.instance import Instance
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
 from canwharf.operator.doctor.checks import CHECKS, OK
@@ -32,14 +33,14 @@ class Watched:
 
     def __init__(self, site: Site, directory: Path, netlink: Netlink) -> None:
         self.site = site
-        self._directory = str(directory / "state")
+        self._which = Instance("canwharf", SOCKET, str(directory / "state"))
         self._netlink = netlink
         site.network(N)
         site.start(N, "e1", "e2")
         site.assert_whole()
 
     def status(self) -> Status:
-        return collect(SOCKET, self._directory, self._netlink)
+        return collect(self._which, self._netlink)
 
     @property
     def report(self) -> BusReport:
@@ -145,7 +146,7 @@ def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) 
     site.network(N)
     site.create(N, "e1")
     site.service.join(N, "e1")
-    (report,) = collect(SOCKET, str(tmp_path / "state"), netlink).reports
+    (report,) = collect(Instance("canwharf", SOCKET, str(tmp_path / "state")), netlink).reports
     assert [each.fault for each in report.members] == ["", "not-in-container"]
     assert not report.whole
 

@@ -100,3 +100,59 @@ def test_the_state_is_one_file_that_a_person_can_read(board: Board) -> None:
     assert content["networks"][id]["interface"] == "vcan7"
     board.sh("docker network rm bus0")
     assert json.loads(board.sh("cat /var/lib/canwharf/state.json"))["networks"] == {}
+
+
+def findings(board: Board, options: str = "") -> dict[str, dict[str, str]]:
+    """The doctor's line for each check (the last one)."""
+    done = board.guest.run(f"python3 -m canwharf doctor --json {options}", check=False)
+    return {each["check"]: each for each in json.loads(done.stdout)["findings"]}
+
+
+def test_a_state_elsewhere_is_found_without_an_option(board: Board) -> None:
+    """The daemon says where it is. By any other one, what is in use would be removed."""
+    board.end_daemon("TERM")
+    board.start_daemon("--state-dir", "/data/canwharf")
+    board.network()
+    board.container("ecu1")
+    board.container("ecu2")
+    for verb in ("status", "graph"):
+        assert "ecu1" in board.sh(f"python3 -m canwharf {verb}")
+    state = findings(board)["state"]
+    assert (state["level"], state["message"]) == ("ok", "/data/canwharf/state.json is readable")
+    nothing = "nothing to do: all is as it should be"
+    assert board.sh("python3 -m canwharf sync --dry-run") == nothing
+    assert board.sh("python3 -m canwharf sync") == nothing
+    wrong = "--state-dir /var/lib/canwharf"
+    told = "keeps its state in /data/canwharf, not in /var/lib/canwharf"
+    for dry in ("", "--dry-run"):
+        assert told in board.refused(f"python3 -m canwharf sync {dry} {wrong}")
+    assert told in board.sh(f"python3 -m canwharf status {wrong}")
+    state = findings(board, wrong)["state"]
+    assert (state["level"], state["fix"]) == ("failure", "canwharf doctor")
+    assert told in state["message"]
+    members = [board.member(name) for name in ("ecu1", "ecu2")]
+    board.assert_exactly_once("host:vcan0", *members)
+    board.clean()
+    board.end_daemon("TERM")
+    board.start_daemon()
+
+
+def test_the_only_daemon_is_found_without_its_name(board: Board) -> None:
+    """And what is printed for it is for it, also when canwharf is back."""
+    board.end_daemon("TERM")
+    board.sh("rm -f /var/lib/canwharf/state.json")  # nothing of it is there
+    options = ("--socket", "/run/docker/plugins/rustyvxcan.sock", "--state-dir", "/data/rusty")
+    other = board.guest.start(["python3", "-m", "canwharf", "serve", *options])
+    other.wait_for("driver=rustyvxcan", 30)
+    board.sh("docker network create -d rustyvxcan -o vxcan.peer=can -o vxcan.dev=old old")
+    board.container("ecu1", "old")
+    board.sh("cangw -F", check=False)
+    shown = board.sh("python3 -m canwharf status")
+    assert shown.startswith("rustyvxcan: the daemon runs")
+    board.start_daemon()
+    command = "canwharf sync --driver-name rustyvxcan"
+    assert f"'{command}' would:" in shown
+    board.sh(f"python3 -m {command}")
+    board.assert_exactly_once("host:old0", board.member("ecu1"))
+    board.sh("docker rm -f ecu1 && docker network rm old")
+    other.kill()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from canwharf.cli import selection
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -39,3 +40,9 @@ def kernel() -> FakeKernel:
 @pytest.fixture
 def daemon(tmp_path: Path, kernel: FakeKernel) -> Daemon:
     return Daemon(tmp_path, kernel)
+
+
+@pytest.fixture(autouse=True)
+def _no_daemon_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command looks at the daemon that runs: none does, whatever runs beside the tests."""
+    monkeypatch.setattr(selection, "running", dict)

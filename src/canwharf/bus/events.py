@@ -140,6 +140,7 @@ MIGRATION_NOT_READ = EventType(
     "could not read the networks of the driver that was here before",
 )
 NETWORK_NOT_ADOPTED = EventType("network-not-adopted", ERROR, "could not adopt a network")
+PATHS_NOT_WRITTEN = EventType("paths-not-written", ERROR, "could not write where the state is")
 STATE_LOST = EventType("state-lost", ERROR, "the state is lost")
 STATE_NOT_SET_ASIDE = EventType("state-not-set-aside", ERROR, "could not set the state file aside")
 STATE_NOT_WRITTEN = EventType("state-not-written", ERROR, "could not write the state, trying again")

@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 
 from canwharf.cli import selection
 from canwharf.cli.options import JSON, Flag, Option
-from canwharf.cli.selection import Instance
+from canwharf.cli.selection import Selection
+from canwharf.errors import UsageError
 from canwharf.kernel.missing import advice
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.doctor.checks import FAILURE, OK, WARN, Finding, examine
@@ -49,9 +50,11 @@ _COLORS = {OK: terminal.GOOD, WARN: terminal.DOUBTFUL, FAILURE: terminal.BAD}
 
 def run(options: Mapping[str, str]) -> int:
     """Check, fix with --fix, and print. Raises CanwharfError."""
-    which = selection.of(options)
+    which = selection.announced(options)
     if options["forget"]:
-        forget(which.socket, which.state, options["forget"])
+        if which.conflict:
+            raise UsageError(f"{which.conflict}: leave that option out")
+        forget(which.instance, options["forget"])
         print(f"removed the network {options['forget']}")
         return 0
     findings = _examine(which)
@@ -78,11 +81,12 @@ def run(options: Mapping[str, str]) -> int:
     return 1 if failed else 0
 
 
-def _examine(which: Instance) -> Sequence[tuple[str, Finding]]:
+def _examine(which: Selection) -> Sequence[tuple[str, Finding]]:
     requests = Netlink()
     try:
-        facts = gather(which.socket, which.state, requests, advice)
-        return examine(facts._replace(where=which.where, serving=which.serving))
+        facts = gather(which.instance, requests, advice, which.conflict)
+        told = facts._replace(where=which.where, serving=which.serving, unseen=which.unseen)
+        return examine(told)
     finally:
         requests.close()
 

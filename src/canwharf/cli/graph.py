@@ -26,8 +26,8 @@ OPTIONS = (
 
 def run(options: Mapping[str, str]) -> int:
     """Draw. Raises CanwharfError."""
-    which = selection.of(options)
-    status = collect(which.socket, which.state, Netlink())
+    which = selection.announced(options)
+    status = collect(which.instance, Netlink())
     if options["bus"]:
         status = status.only(options["bus"])
     print(_FORMATS[options["format"]](draw(status)))

@@ -66,7 +66,10 @@ def run(options: Mapping[str, str]) -> int:
 
 def _status(options: Mapping[str, str], requests: Netlink) -> Status:
     which = selection.of(options)
-    status = collect(which.socket, which.state, requests)._replace(where=which.where)
+    status = collect(which.instance, requests)
+    status = status._replace(where=which.where, conflict=which.conflict, unseen=which.unseen)
+    if which.conflict:  # by another state than the daemon's: sync would refuse to do it
+        status = status._replace(adopted=(), steps=(), faults=())
     return status.only(options["bus"]) if options["bus"] else status
 
 

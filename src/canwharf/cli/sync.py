@@ -6,6 +6,8 @@ Rules:
   another process. If none runs, this process does it, under the daemon's locks.
 - It is the daemon's own recovery. A container without an interface gets none, as only Docker can
   give it one.
+- The state of the running daemon is the one that counts: with another state, `sync` would remove
+  what is in use. So a --state-dir that contradicts the daemon is a usage error.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from canwharf.bus.store import Store
 from canwharf.cli import selection
 from canwharf.cli.options import JSON, Flag
 from canwharf.control.client import call
-from canwharf.daemon import instance, sockets
-from canwharf.errors import CallError, StateError
+from canwharf.daemon import sockets
+from canwharf.errors import CallError, StateError, UsageError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.render.terminal import sanitize
 
@@ -45,16 +47,18 @@ _CALL = "Canwharf.Sync"
 
 def run(options: Mapping[str, str]) -> int:
     """Synchronize, or print what that would do. Raises CanwharfError."""
-    which = selection.of(options)
-    driver = instance.name_of(which.socket)
-    store = Store(which.state)
+    which = selection.announced(options)
+    if which.conflict:
+        raise UsageError(f"{which.conflict}: leave that option out")
+    driver = which.instance.name
+    store = Store(which.instance.state_dir)
     dry = bool(options["dry-run"])
     served = bool(sockets.process_of(driver))
     if dry:
         _state, done = dry_run(_load(store, driver), store, Netlink(), served=served)
         changes, faults = done.changes, list(done.faults)
     elif served:
-        changes, faults = _served(which.socket)
+        changes, faults = _served(which.instance.socket)
     else:
         changes, faults = _alone(store, driver)
     if options["json"]:

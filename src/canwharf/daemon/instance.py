@@ -19,6 +19,7 @@ from canwharf.errors import StartError
 
 DEFAULT_NAME = "canwharf"  # where no other is given
 LOCKS = "/run/canwharf"
+_LOCK = ".lock"
 _PLUGINS = "/docker/plugins/"  # in /run, where Docker looks
 
 
@@ -107,4 +108,9 @@ def name_of(path: str) -> str:
 
 def lock_path(name: str, directory: str = LOCKS) -> str:
     """The file whose lock tells that a daemon of this name runs."""
-    return f"{directory}/{name.replace('/', '%')}.lock"
+    return f"{directory}/{name.replace('/', '%')}{_LOCK}"
+
+
+def name_of_lock(file: str) -> str:
+    """The name whose lock this file in LOCKS is; empty if it is no lock."""
+    return file.removesuffix(_LOCK).replace("%", "/") if file.endswith(_LOCK) else ""

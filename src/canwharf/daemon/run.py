@@ -17,6 +17,7 @@ import os
 import selectors
 import socket
 from contextlib import suppress
+from typing import IO
 
 from canwharf import __version__
 from canwharf.bus import events
@@ -28,6 +29,7 @@ from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.bus.store import Store
 from canwharf.daemon import calls, instance, loop, sockets
+from canwharf.daemon.instance import Instance
 from canwharf.daemon.server import Answer, Server
 from canwharf.docker import engine
 from canwharf.errors import CanwharfError, StateError
@@ -53,7 +55,8 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         report = metrics.counting
     signals = loop.signals()
     store = Store(directory)
-    with sockets.reserve(driver):
+    with sockets.reserve(driver) as lock:
+        _announce(lock, Instance(driver, path, directory), report)
         store.acquire()
         netlink, announcements = Netlink(), LinkEvents()
         reconciler = Reconciler(netlink, announcements, driver)
@@ -76,6 +79,15 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         if not held:
             sockets.forget(path, listening)
     report(Event(events.ENDED, {}))
+
+
+def _announce(lock: IO[str], own: Instance, report: Report) -> None:
+    """Say where our paths are; with a full /run, only commands of ours miss it."""
+    try:
+        sockets.announce(lock, own)
+    except OSError as error:
+        fields = {"file": own.lock, "error": error.strerror or str(error)}
+        report(Event(events.PATHS_NOT_WRITTEN, fields))
 
 
 def _restored(

@@ -5,20 +5,25 @@ Rules:
 - A socket that systemd holds for us is used as it is, and stays there when we end: what calls
   meanwhile waits in it for the next daemon.
 - Otherwise the socket is root's alone from the moment that it exists (0600).
+- The lock file is for root alone: a user that can open it can lock it, and keep the daemon from
+  starting. It says where the daemon's socket and its state are, while the lock is held.
 - A socket file that nobody listens on is a leftover and is replaced; one that somebody listens
   on is never stolen.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import json
 import os
 import socket
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import IO
 
-from canwharf.daemon.instance import LOCKS, lock_path
+from canwharf.daemon.instance import LOCKS, Instance, lock_path
 from canwharf.errors import StartError
 
 _BACKLOG = 128
@@ -113,7 +118,7 @@ def reserve(name: str, directory: str = LOCKS) -> IO[str]:
     path = lock_path(name, directory)
     try:
         os.makedirs(directory, mode=0o755, exist_ok=True)
-        lock = open(path, "w", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
+        lock = open(path, "r+", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
     except OSError as error:
         raise StartError(f"cannot open {path}: {error.strerror}") from error
     try:
@@ -124,26 +129,54 @@ def reserve(name: str, directory: str = LOCKS) -> IO[str]:
             f"another daemon serves the driver {name}: stop that one, or give this one a "
             "--socket of another name and a --state-dir of its own"
         ) from error
+    lock.truncate(0)  # what an earlier daemon said, not before the lock is ours
     return lock
 
 
+def announce(lock: IO[str], instance: Instance) -> None:
+    """Say where this daemon's socket and its state are. `lock` is from `reserve`.
+
+    Raises OSError where /run is full.
+    """
+    paths = {
+        "socket": os.path.abspath(instance.socket),
+        "state_dir": os.path.abspath(instance.state_dir),
+    }
+    line = f"{json.dumps(paths)}\n".encode()
+    # Not into the file's buffer, which would be written again when it is closed.
+    if os.write(lock.fileno(), line) < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def process_of(name: str, directory: str = LOCKS) -> int:
-    """The process of the daemon of this name; 0 where none does. Holds up no one.
+    """The process of the daemon of this name; 0 where none runs. Holds up no one."""
+    return holders([lock_path(name, directory)]).get(lock_path(name, directory), 0)
+
+
+def holders(paths: Iterable[str]) -> dict[str, int]:
+    """The process that has each file's lock, of those that one has.
 
     /proc/locks (proc(5)) tells: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
     """
     try:
-        found = os.stat(lock_path(name, directory))
         with open("/proc/locks", encoding="ascii") as file:
             locks = [line.split() for line in file]
     except OSError:
-        return 0
-    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    for _number, kind, *_how, process, where, _start, _end in locks:
-        if kind == "FLOCK" and where == device:
-            return int(process)
-    return 0
+        return {}
+    holders = {
+        where: int(process)
+        for _number, kind, *_how, process, where, _start, _end in locks
+        if kind == "FLOCK"
+    }
+    held = {}
+    for path in paths:
+        with suppress(OSError):  # it is gone
+            found = os.stat(path)
+            device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+            if process := holders.get(f"{device}:{found.st_ino}"):
+                held[path] = process
+    return held
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)

@@ -16,7 +16,8 @@ from canwharf.bus.model import State
 from canwharf.bus.naming import EndpointOwner, owner_of
 from canwharf.bus.report import BusReport, Kernel, Names, bus_reports, is_virtual
 from canwharf.bus.store import Store
-from canwharf.daemon import instance, sockets
+from canwharf.daemon import sockets
+from canwharf.daemon.instance import Instance
 from canwharf.docker import names
 from canwharf.kernel import hardware, inside, modules
 from canwharf.kernel.link import Link
@@ -24,10 +25,10 @@ from canwharf.kernel.request import Requests
 from canwharf.operator.status import Status
 
 
-def collect(socket: str, directory: str, requests: Requests) -> Status:
+def collect(which: Instance, requests: Requests) -> Status:
     """Read state, kernel and names. Raises CanwharfError."""
-    driver = instance.name_of(socket)
-    store = Store(directory)
+    driver = which.name
+    store = Store(which.state_dir)
     state, _left = store.load(driver)
     process = sockets.process_of(driver)
     held = dryrun.snapshot(requests)
@@ -46,6 +47,7 @@ def collect(socket: str, directory: str, requests: Requests) -> Status:
         docker_names,
         write_fault=store.write_fault(),
         parameters=loaded,
+        state_dir=which.state_dir,
     )
     if not status.stored:
         return status

@@ -26,6 +26,8 @@ class Status(NamedTuple):
       it could not do.
     - `parameters`: those of the kernel modules.
     - `where`: the options with which canwharf's commands find the same daemon and state.
+    - `state_dir`: the directory of the state; `conflict`: which path contradicts the daemon;
+      `unseen`: why it is not known where the daemon keeps its state. Both are empty if all is well.
     """
 
     driver: str
@@ -40,7 +42,10 @@ class Status(NamedTuple):
     faults: tuple[str, ...] = ()
     write_fault: str = ""
     parameters: Parameters = Parameters()
+    state_dir: str = ""
     where: str = ""
+    conflict: str = ""
+    unseen: str = ""
 
     def network(self, id: str) -> str:
         """A network's name, or its id."""

@@ -12,6 +12,7 @@ from canwharf.bus.model import Port
 from canwharf.bus.naming import BusOwner
 from canwharf.bus.plan import MakeBus
 from canwharf.cli import main
+from canwharf.daemon.instance import usual
 from canwharf.docker import names
 from canwharf.errors import CanwharfError
 from canwharf.kernel import hardware, uapi
@@ -60,7 +61,7 @@ def test_the_gateway_is_asked_once(
     monkeypatch.setattr(kernel, "dump", dump)
     monkeypatch.setattr(collect, "Store", lambda _directory: busy.store)
     monkeypatch.setattr(names, "ask", lambda _driver: NAMES)
-    found = collect.collect("/nowhere/canwharf.sock", "/nowhere", kernel)
+    found = collect.collect(usual("canwharf"), kernel)
     assert asked.count(uapi.RTM_GETROUTE) == 1
     assert [each.whole for each in found.reports] == [True]
 

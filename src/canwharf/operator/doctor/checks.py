@@ -48,7 +48,7 @@ def _privileges(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "root")
     else:
         what = "not root: some checks need root and are left out"
-        yield Finding(WARN, what, "sudo canwharf doctor")
+        yield Finding(WARN, what, facts.sudo)
 
 
 def _modules(facts: Facts) -> Iterator[Finding]:
@@ -87,7 +87,7 @@ def _docker(facts: Facts) -> Iterator[Finding]:
     if facts.docker:
         yield Finding(OK, f"Docker {facts.docker}")
     elif not facts.root:
-        yield Finding(WARN, "only root can use Docker's socket", "sudo canwharf doctor")
+        yield Finding(WARN, "only root can use Docker's socket", facts.sudo)
     elif facts.docker_there:
         fix = "dockerd" if facts.units is None else "systemctl restart docker"
         yield Finding(FAILURE, "Docker does not answer", fix)
@@ -148,7 +148,7 @@ def _program(facts: Facts) -> Iterator[Finding]:
     if fault and facts.root:
         yield Finding(FAILURE, f"the service's program does not start: {fault}", facts.install)
     elif fault:
-        yield Finding(WARN, f"cannot check whether {path} starts: {fault}", "sudo canwharf doctor")
+        yield Finding(WARN, f"cannot check whether {path} starts: {fault}", facts.sudo)
     elif version != facts.version:
         what = f"the service's program {path} is version {version}, this program is {facts.version}"
         yield Finding(WARN, what, facts.install)
@@ -187,10 +187,15 @@ def _enabled(units: list[Unit], facts: Facts) -> Iterator[Finding]:
 
 def _state(facts: Facts) -> Iterator[Finding]:
     if facts.state_fault and not facts.root:
-        yield Finding(WARN, facts.state_fault, "sudo canwharf doctor")
+        yield Finding(WARN, facts.state_fault, facts.sudo)
     elif facts.state_fault:
         # A daemon sets aside what it cannot read, and rebuilds it from the kernel and Docker.
         yield Finding(FAILURE, facts.state_fault, facts.restart)
+    elif facts.conflict:
+        yield Finding(FAILURE, facts.conflict, facts.itself)
+    elif facts.unseen and not (facts.status and facts.status.stored):
+        what = f"no network was ever created: there is no {facts.state}; {facts.unseen}"
+        yield Finding(WARN, what, facts.restart if facts.root else facts.sudo)
     elif facts.status and not facts.status.stored:
         yield Finding(OK, f"no network was ever created: there is no {facts.state}")
     else:

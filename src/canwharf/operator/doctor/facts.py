@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from canwharf.daemon.instance import DEFAULT_NAME
 from canwharf.operator.status import Status
 
 
@@ -52,6 +53,8 @@ class Facts(NamedTuple):
     - `failed_ago`: seconds since systemd restarted a failed daemon; None if it did not since boot.
     - `where`: the options with which canwharf's commands find the same daemon and state; `serving`:
       those of `canwharf serve`.
+    - `conflict`: which path of the daemon is another than here; `unseen`: why it is not known where
+      the daemon keeps its state.
     """
 
     driver: str
@@ -80,6 +83,8 @@ class Facts(NamedTuple):
     stranded: Mapping[str, str] = {}
     packaged: str = ""
     shadowed: bool = False
+    conflict: str = ""
+    unseen: str = ""
     failed_ago: float | None = None
 
     @property
@@ -115,9 +120,22 @@ class Facts(NamedTuple):
     @property
     def install(self) -> str:
         """The command that installs the service."""
-        name = "" if self.driver == "canwharf" else f" --driver-name {self.driver}"
-        return f"canwharf install{name}"
+        return f"canwharf install{self._named}"
+
+    @property
+    def itself(self) -> str:
+        """The doctor for the daemon that runs, with the paths that this one says."""
+        return "canwharf doctor" + self._named
+
+    @property
+    def sudo(self) -> str:
+        """The same as root, who sees more."""
+        return f"sudo {self.canwharf('doctor')}"
 
     def canwharf(self, words: str) -> str:
         """A canwharf command for this instance."""
         return f"canwharf {words}{self.where}"
+
+    @property
+    def _named(self) -> str:
+        return "" if self.driver == DEFAULT_NAME else f" --driver-name {self.driver}"

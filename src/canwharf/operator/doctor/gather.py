@@ -19,7 +19,7 @@ from time import monotonic
 from canwharf import __version__
 from canwharf.bus.store import Store
 from canwharf.control.client import call
-from canwharf.daemon import instance, sockets
+from canwharf.daemon import sockets
 from canwharf.daemon.instance import Instance
 from canwharf.docker import engine, names
 from canwharf.docker.stranded import stranded
@@ -39,20 +39,22 @@ _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/lib/mod
 _LISTENS = 0x00010000  # __SO_ACCEPTCON, in /proc/net/unix
 
 
-def gather(socket: str, directory: str, requests: Requests, advice: Callable[[str], str]) -> Facts:
+def gather(
+    which: Instance, requests: Requests, advice: Callable[[str], str], conflict: str = ""
+) -> Facts:
     """All facts. `advice` says where to get a missing module.
 
+    `conflict` says which path contradicts the running daemon: then no status is read.
     Raises CanwharfError.
     """
-    driver = instance.name_of(socket)
-    usual = instance.usual(driver)
+    driver, socket, directory = which
     known = modules.known(requests)
     missing = [module for module, state in known.items() if state == needed.MISSING]
-    status, fault = _status(socket, directory, requests)
+    status, fault = (None, "") if conflict else _status(which, requests)
     process = sockets.process_of(driver)
     plugin = _plugin(driver)
     root = os.geteuid() == 0
-    packaged = package.service_file(usual)
+    packaged = package.service_file(which)
     store = Store(directory)
     refusal = _refusal(socket) if process and root else ""
     told = _unwritten(socket) if process and root and not refusal else ""
@@ -69,25 +71,26 @@ def gather(socket: str, directory: str, requests: Requests, advice: Callable[[st
         process,
         _listens(socket),
         refusal,
-        _units(usual),
+        _units(which),
         os.path.join(directory, "state.json"),
         fault,
         status,
         _unknown_networks(status),
-        program=None if plugin else _program(usual.service),
+        program=None if plugin else _program(which.service),
         version=__version__,
         write_fault=store.write_fault() or told,
         aside=tuple(store.aside()),
         stranded=stranded(driver, status.names.networks) if status and status.names else {},
         packaged=packaged,
-        failed_ago=_failed_ago(usual),
-        shadowed=bool(packaged) and os.path.exists(units.path(usual.service)),
+        failed_ago=_failed_ago(which),
+        conflict=conflict,
+        shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
 
 
-def forget(socket: str, directory: str, network: str) -> None:
+def forget(which: Instance, network: str) -> None:
     """Remove a network that Docker does not know any more. Raises CanwharfError."""
-    driver = instance.name_of(socket)
+    driver, socket, directory = which
     state, _left = Store(directory).load(driver)
     if network not in state.networks:
         raise CanwharfError(f"there is no network {network} in {directory}: nothing to forget")
@@ -100,9 +103,9 @@ def forget(socket: str, directory: str, network: str) -> None:
     call(socket, "NetworkDriver.DeleteNetwork", {"NetworkID": network})
 
 
-def _status(socket: str, directory: str, requests: Requests) -> tuple[Status | None, str]:
+def _status(which: Instance, requests: Requests) -> tuple[Status | None, str]:
     try:
-        return collect(socket, directory, requests), ""
+        return collect(which, requests), ""
     except StartError:  # the state of another driver: nothing is wrong, but the question
         raise
     except CanwharfError as error:

@@ -28,6 +28,8 @@ def to_dict(status: Status) -> Value:
         "instance": status.driver,
         "daemon": {"running": bool(status.process), "pid": status.process or None},
         "docker": {"reachable": status.names is not None},
+        "state_dir": status.state_dir,
+        "conflict": status.conflict or None,
         "state_write_error": status.write_fault or None,
         "module_parameters": {
             "can_gw": {"max_hops": loaded.max_hops},

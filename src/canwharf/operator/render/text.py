@@ -59,9 +59,11 @@ def _head(status: Status, color: Color) -> str:
     )
     buses = "" if status.reports else "; there is no bus"
     if not status.stored:
-        buses = "; no network was ever created here"
-    head = f"{status.driver}: {daemon}{docker}{color(hidden, DOUBTFUL)}{buses}"
-    return f"{head}\n{color(sanitize(status.write_fault), BAD)}" if status.write_fault else head
+        unseen = f"in {status.state_dir}; {status.unseen}"
+        buses = f"; no network was ever created {unseen if status.unseen else 'here'}"
+    head = f"{status.driver}: {daemon}{docker}{hidden}{buses}"
+    faults = [color(sanitize(each), BAD) for each in (status.conflict, status.write_fault) if each]
+    return "\n".join((head, *faults))
 
 
 def _bus(status: Status, report: BusReport, color: Color, columns: int) -> Iterator[str]:

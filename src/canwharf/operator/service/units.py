@@ -36,7 +36,7 @@ import shlex
 from collections.abc import Sequence
 
 from canwharf.bus import naming
-from canwharf.daemon.instance import DEFAULT_NAME, Instance, usual
+from canwharf.daemon.instance import Instance, usual
 from canwharf.errors import OptionError
 
 _DIRECTORY = "/etc/systemd/system"
@@ -267,12 +267,7 @@ def files(instance: Instance, program: Sequence[str], home: bool = False) -> dic
     }
     body = json.dumps({"Err": _REFUSED.format_map(words)})
     words["refusing"] = quoted(_REFUSING.format(length=len(body), body=body))
-    where = (
-        ()
-        if instance.name == DEFAULT_NAME
-        else ("--socket", instance.socket, "--state-dir", instance.state_dir)
-    )
-    words["doctor"] = shlex.join((*program, "doctor", "--fix", *where))
+    words["doctor"] = shlex.join((*program, "doctor", "--fix", "--driver-name", instance.name))
     words["starting"] = shlex.quote(_STARTING.format_map(words))
     words["preparing"] = quoted(_PREPARING.format_map(words))
     words["rescuing"] = quoted(_RESCUING.format_map(words))

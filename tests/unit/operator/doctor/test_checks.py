@@ -12,6 +12,7 @@ import pytest
 from canwharf import cli
 from canwharf.bus.report import Names
 from canwharf.cli import doctor
+from canwharf.daemon.instance import Instance
 from canwharf.errors import CanwharfError
 from canwharf.kernel import needed
 from canwharf.kernel.can import Controller
@@ -28,6 +29,9 @@ SERVICE, HELD = WELL.units or ()
 UNHELD = (SERVICE, HELD._replace(active=False))
 FAILING = (SERVICE._replace(failing="exit-code: No module named 'canwharf'"), UNHELD[1])
 NONE = tuple(unit._replace(there=False, enabled=False) for unit in WELL.units or ())
+
+
+SUDO_X = "sudo canwharf doctor --driver-name x"
 
 
 def one(check: str, facts: Facts) -> tuple[str, str]:
@@ -59,6 +63,17 @@ def test_units_that_came_with_a_package() -> None:
     ("check", "changes", "level", "fix"),
     [
         ("privileges", {"root": False}, WARN, "sudo canwharf doctor"),
+        # Of another daemon: the command is for that one.
+        ("privileges", {"root": False, "where": " --driver-name x"}, WARN, SUDO_X),
+        # Another state than the daemon's; a daemon of an earlier version, which says none.
+        (
+            "state",
+            {"conflict": "it is in /x", "where": " --state-dir /y"},
+            FAILURE,
+            "canwharf doctor",
+        ),
+        ("state", {"unseen": "it does not say"}, WARN, "systemctl restart canwharf.service"),
+        ("state", {"unseen": "root sees it", "root": False}, WARN, "sudo canwharf doctor"),
         ("boot", {"at_boot": False}, WARN, "canwharf install"),
         (
             "boot",
@@ -330,11 +345,11 @@ def test_what_docker_may_know_is_not_forgotten(
 ) -> None:
     """Nor is a network "removed" that never was: a wrong id is told."""
     monkeypatch.setattr("canwharf.docker.names.ask", lambda *_arguments: known)
-    socket, directory = str(tmp_path / "canwharf.sock"), busy.store.directory
+    which = Instance("canwharf", str(tmp_path / "canwharf.sock"), busy.store.directory)
     with pytest.raises(CanwharfError, match=words):
-        gather.forget(socket, directory, "n1")
+        gather.forget(which, "n1")
     with pytest.raises(CanwharfError, match="no network n9"):
-        gather.forget(socket, directory, "n9")
+        gather.forget(which, "n9")
 
 
 def test_a_state_that_cannot_be_written_is_a_failure() -> None:

@@ -56,7 +56,7 @@ def test_a_state_of_another_driver_is_a_wrong_question(tmp_path: Path) -> None:
     other.acquire()
     other.save(State("canwharf", {}))
     with pytest.raises(StartError, match="the state of the driver canwharf"):
-        gather._status("/run/docker/plugins/rusty.sock", str(tmp_path), FakeKernel())
+        gather._status(usual("rusty")._replace(state_dir=str(tmp_path)), FakeKernel())
 
 
 def test_a_socket_whose_file_is_gone_is_found_by_nobody(tmp_path: Path) -> None:

@@ -169,8 +169,8 @@ def rescued(path: Path, refused: bool, starts: bool, asked: str, **told: str) ->
         (False, "exit-code", False, [START, REFUSE]),
         (False, "timeout", True, [REFUSE]),  # Docker has waited enough
         # By the timer; systemd tells the last result then, too.
-        (True, "exit-code", True, [START, "doctor --fix"]),
-        (True, "timeout", True, [START, "doctor --fix"]),
+        (True, "exit-code", True, [START, "doctor --fix --driver-name canwharf"]),
+        (True, "timeout", True, [START, "doctor --fix --driver-name canwharf"]),
         (True, "timeout", False, [START, REFUSE]),
     ],
 )
