@@ -37,17 +37,17 @@ def test_names_inside_the_containers_and_counters(
     site.containers[N, "e2"].give_back("can0", "back0")
     (bus,) = seen(tmp_path, netlink).reports
     host, one, two = bus.members
-    assert (host.interface, host.inside) == ("vcan0", None)
-    assert one.inside is not None
-    assert (one.inside.name, one.inside.up) == ("can0", True)
-    assert two.inside is None
+    assert (host.interface, host.container_link) == ("vcan0", None)
+    assert one.container_link is not None
+    assert (one.container_link.name, one.container_link.up) == ("can0", True)
+    assert two.container_link is None
     assert two.link is not None
     assert not two.link.peer_away
     # exchange() sends as many from each, and each arrives at both others
     assert host.frames.sent == one.frames.sent == two.frames.sent > 0
     assert host.frames.received == 2 * host.frames.sent
     assert host.frames.dropped == 0
-    assert {each.reason for each in bus.gaps} == {"not-in-container"}
+    assert {each.reason for each in bus.delivery_errors} == {"not-in-container"}
 
 
 def test_an_adapter_that_somebody_took_down(

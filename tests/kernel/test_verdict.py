@@ -48,7 +48,7 @@ class Watched:
         return report
 
     def faults(self) -> list[str]:
-        return [each.fault for each in self.report.members]
+        return [each.reason for each in self.report.members]
 
     def inside(self, endpoint: str, *commands: str) -> None:
         with entered(self.site.containers[N, endpoint].path):
@@ -106,7 +106,7 @@ def test_a_container_that_hears_nobody_is_told(
     assert watched.agree(whole=True)
     disturb(watched, container)
     assert watched.faults() == ["", fault, ""]
-    assert {each.reason for each in watched.report.gaps} == {fault}
+    assert {each.reason for each in watched.report.delivery_errors} == {fault}
     assert watched.agree(whole=False)
     watched.site.daemon.maintenance.repair()
     fixed = fault == "down"
@@ -137,8 +137,8 @@ def test_what_does_not_matter_is_not_told(watched: Watched) -> None:
     watched.inside("e1", "link set can0 down", "link set can0 name mine", "link set mine up")
     assert watched.faults() == ["", "", ""]
     assert watched.agree(whole=True)
-    assert watched.report.members[1].inside is not None
-    assert watched.report.members[1].inside.name == "mine"
+    assert watched.report.members[1].container_link is not None
+    assert watched.report.members[1].container_link.name == "mine"
 
 
 def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) -> None:
@@ -147,8 +147,8 @@ def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) 
     site.create(N, "e1")
     site.service.join(N, "e1")
     (report,) = collect(Instance("canwharf", SOCKET, str(tmp_path / "state")), netlink).reports
-    assert [each.fault for each in report.members] == ["", "not-in-container"]
-    assert not report.whole
+    assert [each.reason for each in report.members] == ["", "not-in-container"]
+    assert not report.healthy
 
 
 def test_the_host_interface_is_down_or_gone(watched: Watched) -> None:
@@ -156,11 +156,13 @@ def test_the_host_interface_is_down_or_gone(watched: Watched) -> None:
     site = watched.site
     ip("link set vcan0 down")
     assert watched.faults() == ["down", "", ""]
-    assert not watched.report.whole
+    assert not watched.report.healthy
     ip("link delete vcan0")
     assert watched.faults() == ["missing", "", ""]
     others = {site.port(N, "e1"), site.port(N, "e2")}
-    assert not any({each.source, each.destination} == others for each in watched.report.gaps)
+    assert not any(
+        {each.source, each.destination} == others for each in watched.report.delivery_errors
+    )
     site.daemon.maintenance.repair()
     assert watched.agree(whole=True)
     site.assert_whole()
@@ -172,8 +174,8 @@ def test_one_direction_is_missing(watched: Watched) -> None:
     for rule in _rules(port):
         if rule[:4] == ["-s", "vcan0", "-d", port] and "-X" in rule:
             run("cangw", "-D", *rule)
-    (gap,) = watched.report.gaps
-    assert gap == ("vcan0", port, "FD", "no-rule")
+    (error,) = watched.report.delivery_errors
+    assert error == ("vcan0", port, "FD", "no-rule")
 
 
 def _rules(port: str) -> list[list[str]]:
@@ -193,7 +195,7 @@ def test_a_host_end_that_is_renamed_stays_on_its_bus(watched: Watched) -> None:
     site.daemon.maintenance.repair()
     wait_until(lambda: watched.faults() == ["", "", ""])
     assert watched.agree(whole=True)
-    assert watched.report.others == ()
+    assert watched.report.foreign_rules == ()
     assert watched.report.members[1].interface == "front"
     site.start(N, "e3")
     ip("link delete vcan0")

@@ -1,19 +1,18 @@
-"""A bus as it is: who is on it, who hears whom, and how many frames went where. Pure.
+"""The condition of a bus: its members, its directions, and its delivery errors. Pure.
 
 Theory of operation. A gateway rule is a direction: from one port of a bus to another, for classic,
-FD or error frames, with the kernel's own counters. Whether frames get as far as into a container is
-told by the host end of its pair: it has a carrier while both ends are up, wherever the other one
-is, so no container is entered. All that is said of a bus, by whomever (status, doctor, figures),
-follows from here.
+FD or error frames, with the kernel's counters. The host end of a pair shows whether frames reach
+the container: it has a carrier while both ends are up, in any namespace. So no container is
+entered. The status, the doctor and the metrics take all that they say of a bus from here.
 
 Rules:
 
-- Who should hear whom is not decided here: a rule that a plan would add is one that is missing.
-- A member with a fault (FAULTS) neither hears anybody nor is heard, whatever the rules.
-- A container that the engine knows on a network belongs to the bus, even if we know nothing of it;
-  one of ours that the engine does not know any more is missed by nobody.
-- A rule that is not of our form, or does not stay on one bus, is somebody else's. One within a bus
-  doubles what it forwards, as our own rules are there beside it.
+- The directions that should exist are not decided here: a rule that a plan would add is missing.
+- A member that is not connected (FAULTS) neither sends nor receives, whatever the rules.
+- A container that the engine lists on a network belongs to the bus, even if our state lacks it. An
+  endpoint of ours that the engine does not list any more is orphaned: it causes no delivery error.
+- A rule that is not of our form, or that leaves the bus, is foreign. A foreign rule within a bus
+  duplicates the frames that it forwards, as our rules are there beside it.
 """
 
 from __future__ import annotations
@@ -55,12 +54,12 @@ DUPLICATE_RULE = "duplicate-rule"  # frames arrive more than once: a surplus rul
 NO_FD = "no-fd"  # the MTU of a host end was changed: it takes no CAN FD frames
 REASONS = (*FAULTS, NO_RULE, DUPLICATE_RULE, NO_FD)
 
-Known = Mapping[str, Collection[str]]  # what the engine tells: network -> endpoints
-NOTHING_TOLD: Known = {}
+Listed = Mapping[str, Collection[str]]  # network -> its endpoints, as the engine lists them
+NONE_LISTED: Listed = {}
 
 
 class Names(NamedTuple):
-    """What an engine calls its networks and containers, for people's eyes only.
+    """An engine's names of its networks and containers, for output only.
 
     The names of `networks` are by their id, those of `containers` by the id of their endpoint.
     `members` are the endpoints on each network that the engine lists, `ids` the containers' ids by
@@ -74,40 +73,41 @@ class Names(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What is: links, gateway rules, and the container's ends by the index of their host end.
+    """What the kernel has: links, gateway rules, and the container ends by their host end's index.
 
-    `max_hops` is how often can-gw forwards a frame whose rules do not say otherwise.
-    `elsewhere` are the host ends whose other end is not in its container, where that was asked.
+    `max_hops` is the number of times that can-gw forwards a frame whose rules set no limit.
+    `elsewhere` are the host ends whose peer is known not to be in its container.
     """
 
     links: Sequence[Link] = ()
     entries: Sequence[Entry] = ()
-    inside: Mapping[int, Link] = {}
+    container_links: Mapping[int, Link] = {}
     max_hops: int = 1
     elsewhere: Collection[int] = ()
 
 
 class Member(NamedTuple):
-    """Who is on a bus: the host (with all that is on an adapter's wire), or an endpoint.
+    """A member of a bus: the host (with all that is on an adapter's wire), or an endpoint.
 
-    `link` is its host-side interface, `inside` the container's, where they are there and known.
-    `fault` is one of FAULTS, or empty; `gone` says that the engine does not know it any more.
+    `link` is its host-side interface, `container_link` the container's; None if it is missing or
+    cannot be read. `reason` is why it is not connected: one of FAULTS, or empty. `orphaned` says
+    that the engine does not list it any more.
     """
 
     interface: str
     link: Link | None
     network: str = ""
     endpoint: str = ""
-    inside: Link | None = None
+    container_link: Link | None = None
     frames: Count = Count()
-    fault: str = ""
-    gone: bool = False
+    reason: str = ""
+    orphaned: bool = False
 
 
 class Direction(NamedTuple):
-    """From one port to another: `kinds` are the frames that get through, and their rules' number.
+    """From one port to another: `kinds` are the frames that pass, and the number of their rules.
 
-    The counters are of all of them.
+    The counters are the sums over these rules.
     """
 
     source: str
@@ -117,10 +117,10 @@ class Direction(NamedTuple):
     dropped: int
 
 
-class Gap(NamedTuple):
-    """A member that should hear another and does not, or hears it more than once: see REASONS.
+class DeliveryError(NamedTuple):
+    """A direction in which frames are lost or duplicated: see REASONS.
 
-    `kind` are the frames; `all` of them where a member has a fault.
+    `kind` are the frames; `all` of them if one of the two members is not connected.
     """
 
     source: str
@@ -129,67 +129,72 @@ class Gap(NamedTuple):
     reason: str
 
 
-class Foreign(NamedTuple):
-    """Somebody else's rule from or to a port; `within` says that both its ends are on the bus."""
+class ForeignRule(NamedTuple):
+    """A rule that is not ours, from or to a port; `within_bus`: both its ends are on the bus."""
 
     source: str
     destination: str
-    within: bool
+    within_bus: bool
     entry: Entry
 
 
 class BusReport(NamedTuple):
     """One bus. The host is the first of the members; names are those of host-side interfaces.
 
-    `adapter` says that it is one, `ours` that we made its interface; `problem` is what an operator
-    should know of the adapter.
+    `physical` says that it is an adapter, `owned` that we made its interface; `warning` is what an
+    operator should know of the adapter.
     """
 
     interface: str
     link: Link | None
-    adapter: bool
-    ours: bool
+    physical: bool
+    owned: bool
     moved: bool
     networks: tuple[Network, ...]
     members: tuple[Member, ...]
     directions: tuple[Direction, ...]
-    gaps: tuple[Gap, ...]
-    others: tuple[Foreign, ...]
-    problem: str = ""
+    delivery_errors: tuple[DeliveryError, ...]
+    foreign_rules: tuple[ForeignRule, ...]
+    warning: str = ""
 
     @property
-    def whole(self) -> bool:
-        """Whether all members are connected exactly once."""
-        return not self.gaps and not any(each.fault for each in self.members)
+    def healthy(self) -> bool:
+        """Whether each member receives the frames of all others, once."""
+        return not self.delivery_errors and not any(each.reason for each in self.members)
 
 
-def bus_reports(state: State, kernel: Kernel, known: Known = NOTHING_TOLD) -> list[BusReport]:
-    """A picture of each bus. Of a network that is not in `known` the engine has told nothing."""
+def bus_reports(state: State, kernel: Kernel, listed: Listed = NONE_LISTED) -> list[BusReport]:
+    """One report for each bus. `listed` lacks the networks of which the engine said nothing."""
     rules = (entry.rule for entry in kernel.entries if entry.plain)
-    view = Observed(kernel.links, rules, driver=state.driver)
-    view.seen_up.update(link.ifindex for link in kernel.links)  # who is down was taken down
+    observed = Observed(kernel.links, rules, driver=state.driver)
+    observed.seen_up.update(link.ifindex for link in kernel.links)  # a down link was set down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
-    return [_picture(state, bus, view, kernel, known) for bus in buses]
+    return [_report(state, bus, observed, kernel, listed) for bus in buses]
 
 
-def _picture(state: State, bus: Bus, view: Observed, kernel: Kernel, known: Known) -> BusReport:
+def _report(
+    state: State, bus: Bus, observed: Observed, kernel: Kernel, listed: Listed
+) -> BusReport:
     interface = bus.interface.name
     networks = tuple(
         each for each in state.networks.values() if each.settings.interface == interface
     )
-    link = adapter.link_of(bus, view) if bus.physical else view.link(interface)
-    problem = adapter.complaint(bus, view)
+    link = adapter.link_of(bus, observed) if bus.physical else observed.link(interface)
+    warning = adapter.complaint(bus, observed)
     members = [] if bus.adapter.moved else [_host(interface, link)]
     for network in networks:
-        members += _endpoints(state, network, view, kernel, known.get(network.id))
+        members += _endpoints(state, network, observed, kernel, listed.get(network.id))
     ends = {each.link.ifindex: each.interface for each in members if each.link}
-    rules, others = _sorted(
-        kernel.entries, ends, {each.ifindex: each.name for each in view.links()}
+    rules, foreign_rules = _sorted(
+        kernel.entries, ends, {each.ifindex: each.name for each in observed.links()}
     )
     traffic = Traffic()
     traffic.update(rules)
     counts = traffic.counts
-    gaps = [*_gaps(state.driver, bus, view, members, kernel.max_hops), *_doubled(members, others)]
+    errors = [
+        *_delivery_errors(state.driver, bus, observed, members, kernel.max_hops),
+        *_duplicated(members, foreign_rules),
+    ]
     return BusReport(
         interface,
         link,
@@ -202,57 +207,57 @@ def _picture(state: State, bus: Bus, view: Observed, kernel: Kernel, known: Know
             for each in members
         ),
         _directions(rules, ends),
-        tuple(gaps),
-        others,
-        _words(problem) if problem else "",
+        tuple(errors),
+        foreign_rules,
+        _sentence(warning) if warning else "",
     )
 
 
-def _words(problem: Event) -> str:
-    difference = problem.fields.get("difference", "")
-    sentence = problem.type.sentence
+def _sentence(warning: Event) -> str:
+    difference = warning.fields.get("difference", "")
+    sentence = warning.type.sentence
     return f"{sentence}: {difference}" if difference else sentence
 
 
 def _host(interface: str, link: Link | None) -> Member:
-    fault = ""
+    reason = ""
     if link is None or not link.can:
-        link, fault = None, MISSING
+        link, reason = None, MISSING
     elif not link.up:
-        fault = DOWN
+        reason = DOWN
     elif link.controller and link.controller.state_name == "BUS-OFF":
-        fault = BUS_OFF
+        reason = BUS_OFF
     elif not link.carrier:
-        fault = NO_CARRIER
-    return Member(interface, link, fault=fault)
+        reason = NO_CARRIER
+    return Member(interface, link, reason=reason)
 
 
 def _endpoints(
     state: State,
     network: Network,
-    view: Observed,
+    observed: Observed,
     kernel: Kernel,
-    known: Collection[str] | None,
+    listed: Collection[str] | None,
 ) -> Iterator[Member]:
-    """The endpoints of a network: those that we know, and those that the engine knows."""
-    more = [each for each in known or () if naming.is_id(each) and each not in network.endpoints]
-    whole = network._replace(endpoints={**network.endpoints, **dict.fromkeys(more, Endpoint())})
-    for endpoint in whole.endpoints:
-        gone = known is not None and endpoint not in known
+    """The endpoints of a network: those of our state, and those that only the engine lists."""
+    more = [each for each in listed or () if naming.is_id(each) and each not in network.endpoints]
+    extended = network._replace(endpoints={**network.endpoints, **dict.fromkeys(more, Endpoint())})
+    for endpoint in extended.endpoints:
+        orphaned = listed is not None and endpoint not in listed
         if network.settings.adapter.moved:
-            link = view.link(network.settings.interface)
-            fault = NOT_IN_CONTAINER if link and not gone else ""
+            link = observed.link(network.settings.interface)
+            reason = NOT_IN_CONTAINER if link and not orphaned else ""
             name = network.settings.interface
-            yield Member(name, link, network.id, endpoint, fault=fault, gone=gone)
+            yield Member(name, link, network.id, endpoint, reason=reason, orphaned=orphaned)
             continue
-        name = state.port(whole, endpoint).name
-        link = view.link(name)
+        name = state.port(extended, endpoint).name
+        link = observed.link(name)
         if link and not _is_of(link, state.driver, network.id, endpoint):
             link = None
-        fault = "" if gone else _fault(link, kernel.elsewhere)
-        end = kernel.inside.get(link.ifindex) if link else None
-        told = link.name if link else name
-        yield Member(told, link, network.id, endpoint, end, fault=fault, gone=gone)
+        reason = "" if orphaned else _reason(link, kernel.elsewhere)
+        end = kernel.container_links.get(link.ifindex) if link else None
+        actual = link.name if link else name
+        yield Member(actual, link, network.id, endpoint, end, reason=reason, orphaned=orphaned)
 
 
 def _is_of(link: Link, driver: str, network: str, endpoint: str) -> bool:
@@ -263,8 +268,8 @@ def _is_of(link: Link, driver: str, network: str, endpoint: str) -> bool:
     return isinstance(owner, EndpointOwner) and owner.is_endpoint(driver, network, endpoint)
 
 
-def _fault(link: Link | None, elsewhere: Collection[int]) -> str:
-    """What is wrong with an endpoint of this host end."""
+def _reason(link: Link | None, elsewhere: Collection[int]) -> str:
+    """Why an endpoint with this host end is not connected; or empty."""
     if link is None:
         return MISSING
     if not link.peer_away:
@@ -276,19 +281,20 @@ def _fault(link: Link | None, elsewhere: Collection[int]) -> str:
 
 def _sorted(
     entries: Iterable[Entry], ends: Mapping[int, str], names: Mapping[int, str]
-) -> tuple[list[Entry], tuple[Foreign, ...]]:
-    """The rules of this bus, and those of others that touch it."""
-    ours: list[Entry] = []
-    others: list[Foreign] = []
+) -> tuple[list[Entry], tuple[ForeignRule, ...]]:
+    """The rules of this bus, and the foreign rules from or to one of its ports."""
+    rules: list[Entry] = []
+    foreign_rules: list[ForeignRule] = []
     for entry in entries:
         indexes = {entry.rule.source, entry.rule.destination}
         within = indexes <= ends.keys()
         if within and entry.plain:
-            ours.append(entry)
+            rules.append(entry)
         elif indexes & ends.keys():
             source, destination = entry.rule.source, entry.rule.destination
-            others.append(Foreign(names.get(source, ""), names.get(destination, ""), within, entry))
-    return ours, tuple(others)
+            rule_ends = names.get(source, ""), names.get(destination, "")
+            foreign_rules.append(ForeignRule(*rule_ends, within, entry))
+    return rules, tuple(foreign_rules)
 
 
 def _directions(rules: Iterable[Entry], names: Mapping[int, str]) -> tuple[Direction, ...]:
@@ -299,51 +305,54 @@ def _directions(rules: Iterable[Entry], names: Mapping[int, str]) -> tuple[Direc
         Direction(
             names[source],
             names[destination],
-            Counter(each.rule.frames for each in found),
-            sum(each.handled for each in found),
-            sum(each.dropped for each in found),
+            Counter(each.rule.frames for each in entries),
+            sum(each.handled for each in entries),
+            sum(each.dropped for each in entries),
         )
-        for (source, destination), found in between.items()
+        for (source, destination), entries in between.items()
     )
 
 
-def _gaps(
-    driver: str, bus: Bus, view: Observed, members: Sequence[Member], max_hops: int
-) -> Iterator[Gap]:
-    """Who does not hear whom, or more than once."""
-    there = [each for each in members if not each.gone]
-    for place, member in enumerate(there):
-        for other in there[place + 1 :]:
-            reason = member.fault or other.fault
+def _delivery_errors(
+    driver: str, bus: Bus, observed: Observed, members: Sequence[Member], max_hops: int
+) -> Iterator[DeliveryError]:
+    """The directions in which frames are lost, or duplicated by our rules."""
+    present = [each for each in members if not each.orphaned]
+    for place, member in enumerate(present):
+        for other in present[place + 1 :]:
+            reason = member.reason or other.reason
             if reason:
-                yield Gap(member.interface, other.interface, "all", reason)
-                yield Gap(other.interface, member.interface, "all", reason)
+                yield DeliveryError(member.interface, other.interface, "all", reason)
+                yield DeliveryError(other.interface, member.interface, "all", reason)
             elif _lost_fd(member, other):
-                yield Gap(member.interface, other.interface, FD, NO_FD)
-                yield Gap(other.interface, member.interface, FD, NO_FD)
-    # A port is planned for by the name that it was made with.
-    called = {each.name: (view.link(each.name) or each).name for each in bus.ports}
-    well = {each.interface for each in there if not each.fault}
+                yield DeliveryError(member.interface, other.interface, FD, NO_FD)
+                yield DeliveryError(other.interface, member.interface, FD, NO_FD)
+    # A plan names each port as it was made; its link may have another name by now.
+    names = {each.name: (observed.link(each.name) or each).name for each in bus.ports}
+    connected = {each.interface for each in present if not each.reason}
     scope = Scope([each.name for each in bus.ports])
-    for step in plan(driver, [bus], view, scope).steps:
+    for step in plan(driver, [bus], observed, scope).steps:
         missing = isinstance(step, AddRule)
         surplus = isinstance(step, DeleteRule | ReplaceRule) and multiplies(step, max_hops)
         if isinstance(step, AddRule | DeleteRule | ReplaceRule) and (missing or surplus):
-            ends = called.get(step.source), called.get(step.destination)
-            if well.issuperset(ends):
-                yield _rule_gap(step, str(ends[0]), str(ends[1]))
+            ends = names.get(step.source), names.get(step.destination)
+            if connected.issuperset(ends):
+                yield _rule_error(step, str(ends[0]), str(ends[1]))
 
 
-def _doubled(members: Iterable[Member], others: Iterable[Foreign]) -> Iterator[Gap]:
-    """Who hears another once more by a rule of somebody else's."""
-    well = {each.link.ifindex: each.interface for each in members if each.link and not each.fault}
-    for rule in (each.entry.rule for each in others if each.within):
-        if rule.source in well and rule.destination in well:
-            yield Gap(well[rule.source], well[rule.destination], rule.frames, DUPLICATE_RULE)
+def _duplicated(
+    members: Iterable[Member], foreign_rules: Iterable[ForeignRule]
+) -> Iterator[DeliveryError]:
+    """The directions in which a foreign rule duplicates frames."""
+    names = {each.link.ifindex: each.interface for each in members if each.link and not each.reason}
+    for rule in (each.entry.rule for each in foreign_rules if each.within_bus):
+        if rule.source in names and rule.destination in names:
+            ends = names[rule.source], names[rule.destination]
+            yield DeliveryError(*ends, rule.frames, DUPLICATE_RULE)
 
 
 def multiplies(step: Step, max_hops: int) -> bool:
-    """Whether this step puts an end to frames that arrive more than once."""
+    """Whether the rule that this step deletes or replaces duplicates frames."""
     match step:
         case DeleteRule():
             return step.why != UNWANTED
@@ -352,14 +361,16 @@ def multiplies(step: Step, max_hops: int) -> bool:
     return False
 
 
-def _rule_gap(step: AddRule | DeleteRule | ReplaceRule, source: str, destination: str) -> Gap:
+def _rule_error(
+    step: AddRule | DeleteRule | ReplaceRule, source: str, destination: str
+) -> DeliveryError:
     if isinstance(step, AddRule):
-        return Gap(source, destination, step.frames, NO_RULE)
-    return Gap(source, destination, step.rule.frames, DUPLICATE_RULE)
+        return DeliveryError(source, destination, step.frames, NO_RULE)
+    return DeliveryError(source, destination, step.rule.frames, DUPLICATE_RULE)
 
 
 def _lost_fd(*members: Member) -> bool:
-    """Whether CAN FD does not get through though it should: each pair is made for it."""
+    """Whether CAN FD frames are lost by an MTU: each pair is made for CAN FD."""
     fd = [each.link is not None and each.link.fd for each in members]
     return not all(fd) and all(has or each.endpoint for has, each in zip(fd, members, strict=True))
 

@@ -108,19 +108,19 @@ def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:
         "Whether frames can go to and from this member of a bus.",
         labels=_MEMBER,
     )
-    gaps = GaugeMetricFamily(
+    errors = GaugeMetricFamily(
         "canwharf_bus_delivery_errors",
         "Directions between two members in which frames do not arrive exactly once, by reason.",
         labels=("bus", "reason"),
     )
     for report, member in _members(reports):
-        connected.add_metric(_labels(report, member), not member.fault)
+        connected.add_metric(_labels(report, member), not member.reason)
     for report in reports:
-        found = [gap.reason for gap in report.gaps]
+        reasons = [error.reason for error in report.delivery_errors]
         for reason in REASONS:
-            gaps.add_metric([report.interface, reason], found.count(reason))
+            errors.add_metric([report.interface, reason], reasons.count(reason))
     yield connected
-    yield gaps
+    yield errors
 
 
 def _names(reports: Iterable[BusReport], container_names: Mapping[str, ContainerName]) -> Metric:

@@ -57,7 +57,7 @@ def collect(which: Instance, requests: Requests) -> Status:
     return status._replace(
         reports=reports,
         hardware={
-            each.interface: hardware.driver_of(each.interface) for each in reports if each.adapter
+            each.interface: hardware.driver_of(each.interface) for each in reports if each.physical
         },
         unused=_unused(held.links, reports),
         adopted=outcome.adopted,

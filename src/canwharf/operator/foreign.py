@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from canwharf.bus.report import BusReport, Foreign
+from canwharf.bus.report import BusReport, ForeignRule
 from canwharf.kernel import gateway, uapi
 from canwharf.operator.status import Status
 
@@ -32,13 +32,13 @@ class Crossing(NamedTuple):
 
 def crossings(status: Status) -> Iterator[Crossing]:
     """One for each pair of interfaces, for any number of buses and kinds of frames."""
-    rules_between: dict[tuple[str, str], dict[Foreign, None]] = {}
+    rules_between: dict[tuple[str, str], dict[ForeignRule, None]] = {}
     within: dict[tuple[str, str], str] = {}
     for report in status.reports:
-        for rule in report.others:
+        for rule in report.foreign_rules:
             ends = rule.source, rule.destination
             rules_between.setdefault(ends, {})[rule] = None
-            within.setdefault(ends, report.interface if rule.within else "")
+            within.setdefault(ends, report.interface if rule.within_bus else "")
     for ends, rules in rules_between.items():
         commands = [gateway.deletion(each.entry, *ends) for each in rules]
         fix = " && ".join(commands) if all(commands) else "cangw -L"
@@ -54,11 +54,11 @@ def _forwarded(status: Status, source: str) -> str:
         return f"what arrives on {source}"
     if name:
         return f"what {name} sends"
-    wire = "the wire and " if report.adapter else ""
+    wire = "the wire and " if report.physical else ""
     return f"what {wire}programs on the host send, not what containers do"
 
 
-def _receivers(status: Status, rules: dict[Foreign, None]) -> str:
+def _receivers(status: Status, rules: dict[ForeignRule, None]) -> str:
     """The receivers of the frames; all rules have the same two interfaces."""
     destination = next(iter(rules)).destination
     report, name = _bus_of(status, destination)
@@ -68,7 +68,7 @@ def _receivers(status: Status, rules: dict[Foreign, None]) -> str:
         return f"to {name}"
     echo = any(each.entry.flags & uapi.CGW_FLAGS_CAN_ECHO for each in rules)
     again = echo and any(_hops(each, status.parameters.max_hops) > 1 for each in rules)
-    receivers = ["the wire"] if report.adapter else []
+    receivers = ["the wire"] if report.physical else []
     receivers += ["programs on the host"] if echo else []
     receivers += ["containers"] if again else []
     if not receivers:
@@ -76,7 +76,7 @@ def _receivers(status: Status, rules: dict[Foreign, None]) -> str:
     return f"to {' and '.join(receivers)}" + ("" if again else ", not to containers")
 
 
-def _hops(rule: Foreign, most: int) -> int:
+def _hops(rule: ForeignRule, most: int) -> int:
     """The number of hops of a frame that this rule forwards first."""
     if rule.entry.rule.limited:
         return 1

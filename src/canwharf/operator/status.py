@@ -85,7 +85,9 @@ class Status(NamedTuple):
     def names_hidden(self) -> bool:
         """Whether the names of interfaces in containers are missing: only root can read them."""
         members = [each for report in self.reports for each in report.members]
-        return any(each.link and each.link.peer_away and not each.inside for each in members)
+        return any(
+            each.link and each.link.peer_away and not each.container_link for each in members
+        )
 
     def _names(self, report: BusReport) -> set[str]:
         ids = {each.id for each in report.networks}

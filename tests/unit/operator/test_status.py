@@ -63,7 +63,7 @@ def test_the_gateway_is_asked_once(
     monkeypatch.setattr(names, "ask", lambda _driver: NAMES)
     found = collect.collect(usual("canwharf"), kernel)
     assert asked.count(uapi.RTM_GETROUTE) == 1
-    assert [each.whole for each in found.reports] == [True]
+    assert [each.healthy for each in found.reports] == [True]
 
 
 def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel) -> None:
@@ -164,9 +164,9 @@ def test_a_name_that_would_move_the_cursor_is_seen_instead(busy: Daemon) -> None
     """A container that may rename its interface does not write to the operator's terminal."""
     (report,) = seen(busy).reports
     members = [
-        each._replace(inside=each.inside._replace(name="a\033[2J\u202e"))
+        each._replace(container_link=each.container_link._replace(name="a\033[2J\u202e"))
         for each in report.members
-        if each.inside
+        if each.container_link
     ]
     hostile = report._replace(members=(report.members[0], *members))
     told = shown(

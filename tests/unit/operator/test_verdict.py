@@ -103,7 +103,9 @@ def test_the_command_of_a_container_with_a_hostile_interface(busy: Daemon) -> No
     busy.kernel.link("can0", "e1").up = False
     status = seen(busy)
     members = [
-        each._replace(inside=each.inside._replace(name="a;reboot")) if each.inside else each
+        each._replace(container_link=each.container_link._replace(name="a;reboot"))
+        if each.container_link
+        else each
         for each in only(status).members
     ]
     hostile = status._replace(reports=(only(status)._replace(members=tuple(members)),))
@@ -129,7 +131,7 @@ def test_a_container_that_only_docker_knows(busy: Daemon) -> None:
     busy.service.delete_endpoint("n1", "e1")
     known = NAMES._replace(members={"n1": {"e1", "e2", "not an id"}})
     status = seen(busy, known)
-    assert not only(status).whole
+    assert not only(status).healthy
     assert "ecu1 is not connected: it has no interface" in text.render(status, terminal.plain)
     assert findings("members", status)[0].fix == "docker restart ecu1"
 
@@ -137,9 +139,9 @@ def test_a_container_that_only_docker_knows(busy: Daemon) -> None:
 def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon) -> None:
     """It ended while the daemon was away; its record goes by itself."""
     busy.kernel.kill_namespace("e1")
-    assert not only(seen(busy)).whole  # nobody told that it has ended
+    assert not only(seen(busy)).healthy  # nobody told that it has ended
     status = seen(busy, NAMES._replace(members={"n1": {"e2"}}))
-    assert only(status).whole
+    assert only(status).healthy
     told = text.render(status, terminal.plain)
     assert "all members are connected" in told
     assert "has ended" in told
@@ -151,23 +153,23 @@ def test_an_adapter_that_nobody_hears(daemon: Daemon, kernel: FakeKernel) -> Non
     """Whatever the rules; and with nobody else on its bus."""
     link = kernel.add_link("can0", "can", mtu=16)
     daemon.service.create_network("n1", {"can.interface": "can0"})
-    assert only(seen(daemon, NAMES, Controller(0))).whole
+    assert only(seen(daemon, NAMES, Controller(0))).healthy
     daemon.run_container("n1", "e1")
-    assert only(seen(daemon, NAMES, Controller(0))).whole
-    assert not only(seen(daemon, NAMES, Controller(3))).whole
+    assert only(seen(daemon, NAMES, Controller(0))).healthy
+    assert not only(seen(daemon, NAMES, Controller(3))).healthy
     link.carrier = False
     status = seen(daemon, NAMES, Controller(0))
-    assert only(status).members[0].fault == "no-carrier"
+    assert only(status).members[0].reason == "no-carrier"
     assert "nothing goes to or from can0: it has no carrier" in text.render(status, terminal.plain)
     assert [each.level for each in findings("buses", status)] == [FAILURE]
     link.carrier = True
     kernel.set_up("can0", up=False)
-    assert only(seen(daemon, NAMES, Controller(4))).members[0].fault == "down"
+    assert only(seen(daemon, NAMES, Controller(4))).members[0].reason == "down"
     kernel.unplug("can0")
     status = seen(daemon)
-    assert [each.fault for each in only(status).members] == ["missing", ""]
+    assert [each.reason for each in only(status).members] == ["missing", ""]
     kernel.add_link("can0", "vcan")  # and takes its name
-    assert only(seen(daemon)).members[0].fault == "missing"
+    assert only(seen(daemon)).members[0].reason == "missing"
 
 
 def test_a_lent_adapter_that_nobody_took(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -177,10 +179,10 @@ def test_a_lent_adapter_that_nobody_took(daemon: Daemon, kernel: FakeKernel) -> 
     given["can.bitrate"] = "500000"
     daemon.service.create_network("n1", given)
     daemon.run_container("n1", "e1")
-    assert only(seen(daemon)).whole
+    assert only(seen(daemon)).healthy
     kernel.move("can0", "", "e1", "can0")
     status = seen(daemon)
-    assert only(status).members[0].fault == "not-in-container"
+    assert only(status).members[0].reason == "not-in-container"
     assert "ecu1 is not connected" in text.render(status, terminal.plain)
 
 
@@ -193,10 +195,13 @@ def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
         for each in kernel.rules
         if (each.source, each.destination) != ends or not each.flags & 8
     ]
-    (gap,) = only(seen(busy)).gaps
-    assert gap == ("vcan0", port, "FD", "no-rule")
+    (error,) = only(seen(busy)).delivery_errors
+    assert error == ("vcan0", port, "FD", "no-rule")
     kernel.add_rule("vcan0", port)
-    assert {each.reason for each in only(seen(busy)).gaps} == {"no-rule", "duplicate-rule"}
+    assert {each.reason for each in only(seen(busy)).delivery_errors} == {
+        "no-rule",
+        "duplicate-rule",
+    }
 
 
 def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel) -> None:
@@ -207,7 +212,9 @@ def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel
     status = seen(busy)
     report = only(status)
     kinds = "FD", "classic"
-    assert report.gaps == tuple(("vcan0", port, kind, "duplicate-rule") for kind in kinds)
+    assert report.delivery_errors == tuple(
+        ("vcan0", port, kind, "duplicate-rule") for kind in kinds
+    )
     told = text.render(status, terminal.plain)
     assert "all members are connected" not in told
     assert "  ecu1 receives frames from host more than once (FD, classic)" in told
@@ -225,19 +232,19 @@ def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel
     }
     assert figures == {each: 2 * (each == "duplicate-rule") for each in REASONS}
     kernel.link(port).up = False  # nothing is heard there, so nothing twice
-    assert {each.reason for each in only(seen(busy)).gaps} == {"down"}
+    assert {each.reason for each in only(seen(busy)).delivery_errors} == {"down"}
 
 
 def test_a_host_end_that_takes_no_fd(busy: Daemon, kernel: FakeKernel) -> None:
     """We make pairs for CAN FD; where one takes none, its rules forward nothing."""
     port = busy.port("n1", "e1")
     kernel.link(port).mtu = 16
-    gaps = only(seen(busy)).gaps
-    assert {each.reason for each in gaps} == {"no-fd"}
-    assert {each.kind for each in gaps} == {"FD"}
-    assert {port in each[:2] for each in gaps} == {True}
+    errors = only(seen(busy)).delivery_errors
+    assert {each.reason for each in errors} == {"no-fd"}
+    assert {each.kind for each in errors} == {"FD"}
+    assert {port in each[:2] for each in errors} == {True}
     kernel.link("vcan0").mtu = 16  # the bus is classic: what its containers miss is each other
-    assert not any("vcan0" in each[:2] for each in only(seen(busy)).gaps)
+    assert not any("vcan0" in each[:2] for each in only(seen(busy)).delivery_errors)
 
 
 def test_a_renamed_host_end_is_told_by_its_alias(busy: Daemon, kernel: FakeKernel) -> None:
@@ -245,14 +252,17 @@ def test_a_renamed_host_end_is_told_by_its_alias(busy: Daemon, kernel: FakeKerne
     kernel.rename(busy.port("n1", "e1"), "front")
     status = seen(busy)
     report = only(status)
-    assert report.whole
+    assert report.healthy
     assert [each.interface for each in report.members][1] == "front"
     assert {each.source for each in report.directions} >= {"front"}
-    assert report.others == ()
+    assert report.foreign_rules == ()
     assert "all members are connected" in text.render(status, terminal.plain)
     assert {each.level for each in findings("foreign", status)} == {OK}
     rule = kernel.rules.pop()
-    assert "front" in only(seen(busy)).gaps[0][:2] or rule.source != kernel.link("front").index
+    assert (
+        "front" in only(seen(busy)).delivery_errors[0][:2]
+        or rule.source != kernel.link("front").index
+    )
 
 
 def test_every_reason_is_a_word_for_programs() -> None:
@@ -263,6 +273,6 @@ def test_every_reason_is_a_word_for_programs() -> None:
 
 def test_names_that_docker_did_not_tell_in_time_change_nothing(busy: Daemon) -> None:
     """Of a network without an answer nobody is thought to be gone."""
-    assert only(seen(busy, Names({"n1": "bus0"}, {}, {}))).whole
+    assert only(seen(busy, Names({"n1": "bus0"}, {}, {}))).healthy
     busy.kernel.delete_link(busy.port("n1", "e1"))
-    assert not only(seen(busy, Names({"n1": "bus0"}, {}, {}))).whole
+    assert not only(seen(busy, Names({"n1": "bus0"}, {}, {}))).healthy

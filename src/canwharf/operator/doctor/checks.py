@@ -218,7 +218,7 @@ def _bus(report: BusReport, unused: Sequence[str]) -> Finding:
     name, link = report.interface, report.link
     if link is None:
         return _missing(report)
-    if not link.up and not report.ours and not report.moved:
+    if not link.up and not report.owned and not report.moved:
         what = f"{name} is down: no frame is sent or received there"
         return Finding(FAILURE, what, f"ip link set {name} up{_rate(report)}")
     off = link.controller is not None and link.controller.state_name == "BUS-OFF"
@@ -228,9 +228,9 @@ def _bus(report: BusReport, unused: Sequence[str]) -> Finding:
         # Not `type can restart`: the kernel refuses that under restart-ms, and serial adapters do.
         restart = f"ip link set {name} down && ip link set {name} up"
         return Finding(FAILURE, f"{name} {why}", restart)
-    if report.problem:
-        return Finding(WARN, f"{name}: {report.problem}")
-    if unused and report.ours and naming.is_hardware_like(name):
+    if report.warning:
+        return Finding(WARN, f"{name}: {report.warning}")
+    if unused and report.owned and naming.is_hardware_like(name):
         adapters = f"adapter{'s' if len(unused) > 1 else ''} {', '.join(unused)}"
         verb = "are" if len(unused) > 1 else "is"
         what = f"{name} is a vcan that canwharf made; the {adapters} {verb} on no bus: "
@@ -241,10 +241,10 @@ def _bus(report: BusReport, unused: Sequence[str]) -> Finding:
 
 def _members(facts: Facts) -> Iterator[Finding]:
     for report in facts.status.reports if facts.status else ():
-        faulty = [each for each in report.members if each.fault and each.endpoint]
+        faulty = [each for each in report.members if each.reason and each.endpoint]
         for member in faulty:
             yield _member(facts, report, member)
-        if report.whole:
+        if report.healthy:
             yield Finding(OK, f"all members of {report.interface} are connected")
 
 
@@ -252,14 +252,14 @@ def _member(facts: Facts, report: BusReport, member: Member) -> Finding:
     """A container that is not connected, and the command that connects it again."""
     label = facts.status.member(member) if facts.status else ""
     what = f"on {report.interface}, {member_problem(member, label)}"
-    if member.fault == DOWN:
+    if member.reason == DOWN:
         return Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
     names = facts.status and facts.status.names
     if not names or member.endpoint not in names.containers:
         return Finding(FAILURE, f"{what}; restart the container")
-    if member.fault == NO_CARRIER and member.inside:
+    if member.reason == NO_CARRIER and member.container_link:
         sandbox = f"$(docker inspect -f '{{{{.NetworkSettings.SandboxKey}}}}' {label})"
-        name = shlex.quote(member.inside.name)
+        name = shlex.quote(member.container_link.name)
         return Finding(FAILURE, what, f"nsenter --net={sandbox} ip link set {name} up")
     return Finding(FAILURE, what, f"docker restart {label}")
 
@@ -277,8 +277,8 @@ def _missing(report: BusReport) -> Finding:
     name = report.interface
     if report.moved and any(each.endpoint for each in report.members):
         return Finding(OK, f"{name} is in its container")
-    if report.adapter:
-        return Finding(WARN, f"{name}: {report.problem or 'the adapter is missing'}")
+    if report.physical:
+        return Finding(WARN, f"{name}: {report.warning or 'the adapter is missing'}")
     return Finding(OK, f"{name} does not exist (see differences)")
 
 

@@ -10,7 +10,14 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus.report import DUPLICATE_RULE, BusReport, Direction, Foreign, Gap, Member
+from canwharf.bus.report import (
+    DUPLICATE_RULE,
+    BusReport,
+    DeliveryError,
+    Direction,
+    ForeignRule,
+    Member,
+)
 from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
 from canwharf.operator.status import Status
@@ -47,18 +54,18 @@ def _bus(status: Status, report: BusReport) -> Value:
     driver, device = status.hardware.get(report.interface, ("", ""))
     return {
         "interface": report.interface,
-        "type": "physical" if report.adapter else "virtual",
+        "type": "physical" if report.physical else "virtual",
         "mode": "move" if report.moved else "share",
         "hardware": {"driver": driver, "device": device} if driver else None,
-        "owned": report.ours,
+        "owned": report.owned,
         "link": _link(report.link),
         "networks": [{"id": each.id, "name": status.network(each.id)} for each in report.networks],
         "members": [_member(status, each) for each in report.members],
         "directions": [_direction(each) for each in report.directions],
-        "healthy": report.whole,
-        "delivery_errors": [_delivery_error(each) for each in report.gaps],
-        "foreign_rules": [_foreign_rule(each) for each in report.others],
-        "warning": report.problem or None,
+        "healthy": report.healthy,
+        "delivery_errors": [_delivery_error(each) for each in report.delivery_errors],
+        "foreign_rules": [_foreign_rule(each) for each in report.foreign_rules],
+        "warning": report.warning or None,
     }
 
 
@@ -84,14 +91,14 @@ def _member(status: Status, member: Member) -> Value:
     return {
         "name": status.member(member),
         "interface": member.interface,
-        "container_interface": member.inside.name if member.inside else None,
+        "container_interface": member.container_link.name if member.container_link else None,
         "present": member.link is not None,
         "up": member.link.up if member.link else None,
         "network_id": member.network or None,
         "endpoint_id": member.endpoint or None,
-        "connected": not (member.fault or member.gone),
-        "reason": member.fault or None,
-        "orphaned": member.gone,
+        "connected": not (member.reason or member.orphaned),
+        "reason": member.reason or None,
+        "orphaned": member.orphaned,
         "frames_sent": member.frames.sent,
         "frames_received": member.frames.received,
         "frames_dropped": member.frames.dropped,
@@ -108,15 +115,15 @@ def _direction(direction: Direction) -> Value:
     }
 
 
-def _delivery_error(gap: Gap) -> Value:
+def _delivery_error(error: DeliveryError) -> Value:
     return {
-        "from": gap.source,
-        "to": gap.destination,
-        "frames": _FRAMES[gap.kind],
-        "error": "duplicated" if gap.reason == DUPLICATE_RULE else "lost",
-        "reason": gap.reason,
+        "from": error.source,
+        "to": error.destination,
+        "frames": _FRAMES[error.kind],
+        "error": "duplicated" if error.reason == DUPLICATE_RULE else "lost",
+        "reason": error.reason,
     }
 
 
-def _foreign_rule(rule: Foreign) -> Value:
-    return {"from": rule.source, "to": rule.destination, "within_bus": rule.within}
+def _foreign_rule(rule: ForeignRule) -> Value:
+    return {"from": rule.source, "to": rule.destination, "within_bus": rule.within_bus}

@@ -23,7 +23,7 @@ from canwharf.bus.report import (
     NOT_IN_CONTAINER,
     WRONG_NAMESPACE,
     BusReport,
-    Gap,
+    DeliveryError,
     Member,
     is_virtual,
 )
@@ -94,7 +94,7 @@ def _bus(status: Status, report: BusReport, numbers: dict[str, int]) -> Bus:
             numbers[sanitize(status.member(each))],
             _inside(report, each),
             _frames(each),
-            not each.fault and not each.gone,
+            not each.reason and not each.orphaned,
         )
         for each in report.members
         if each.endpoint
@@ -118,8 +118,8 @@ def _about(report: BusReport) -> str:
 
 
 def _inside(report: BusReport, member: Member) -> str:
-    if member.inside:
-        return sanitize(member.inside.name)
+    if member.container_link:
+        return sanitize(member.container_link.name)
     return report.interface if report.moved else "?" if _in_container(member) else "no interface"
 
 
@@ -135,20 +135,20 @@ def problems(status: Status, report: BusReport) -> Iterator[str]:
     """A line for each member with a fault, and for each other direction with delivery errors."""
     labels = status.labels(report)
     for member in report.members:
-        if member.fault:
+        if member.reason:
             yield sanitize(member_problem(member, labels[member.interface]))
     kinds: dict[str, dict[str, None]] = {}
-    for gap in report.gaps:
-        if gap.reason in FAULTS:
+    for error in report.delivery_errors:
+        if error.reason in FAULTS:
             continue  # has its line above
-        kinds.setdefault(_gap(gap, labels), {})[gap.kind] = None
+        kinds.setdefault(_line(error, labels), {})[error.kind] = None
     for words, frames in kinds.items():
         yield sanitize(f"{words} ({', '.join(frames)})")
 
 
-def _gap(gap: Gap, labels: dict[str, str]) -> str:
-    source, destination = labels[gap.source], labels[gap.destination]
-    if gap.reason == DUPLICATE_RULE:
+def _line(error: DeliveryError, labels: dict[str, str]) -> str:
+    source, destination = labels[error.source], labels[error.destination]
+    if error.reason == DUPLICATE_RULE:
         return f"{destination} receives frames from {source} more than once"
     return f"{destination} receives no frames from {source}"
 
@@ -157,7 +157,7 @@ def member_problem(member: Member, label: str) -> str:
     """A sentence that says why this member is not connected."""
     name = member.interface
     if not member.endpoint:
-        return f"nothing goes to or from {name}: it {_OF_HOST[member.fault]}"
-    inside = member.inside.name if member.inside else "its interface"
-    why = _OF_CONTAINER[member.fault].format(name=name, inside=inside)
+        return f"nothing goes to or from {name}: it {_OF_HOST[member.reason]}"
+    inside = member.container_link.name if member.container_link else "its interface"
+    why = _OF_CONTAINER[member.reason].format(name=name, inside=inside)
     return f"{label} is not connected: {why}"

@@ -82,12 +82,12 @@ def _bus(status: Status, report: BusReport, color: Color, columns: int) -> Itera
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         line = "  ".join(cell for cell in cells if cell).rstrip()
         member = report.members[place]
-        doubtful = bool(member.fault) or member.gone
+        doubtful = bool(member.reason) or member.orphaned
         yield f"  {branch} {color(line, DOUBTFUL) if doubtful else line}"
-    if report.problem:
-        yield f"  {color(sanitize(report.problem), BAD)}"
+    if report.warning:
+        yield f"  {color(sanitize(report.warning), BAD)}"
     yield from _problems(status, report, color)
-    for source, destination, within in dict.fromkeys(each[:3] for each in report.others):
+    for source, destination, within in dict.fromkeys(each[:3] for each in report.foreign_rules):
         words = f"a foreign gateway rule: {source} -> {destination}"
         yield f"  {color(sanitize(words), BAD if within else DOUBTFUL)}"
 
@@ -100,7 +100,7 @@ def _interface(status: Status, report: BusReport, color: Color) -> str:
         words = "adapter, moved into a container" if moved else "missing"
         return color(words, DOUBTFUL if moved else BAD)
     if is_virtual(link):
-        what = "virtual" if report.ours else f"virtual, not made by {status.driver}"
+        what = "virtual" if report.owned else f"virtual, not made by {status.driver}"
     else:
         driver, device = status.hardware.get(report.interface, ("", ""))
         what = f"adapter, {driver or 'driver unknown'}" + (f" at {device}" if device else "")
@@ -127,26 +127,26 @@ def _member(status: Status, report: BusReport, member: Member) -> list[str]:
     if not member.endpoint:
         return ["host", member.interface, "", *counted]
     if report.moved:
-        has = "not in container" if member.fault else "has the adapter"
+        has = "not in container" if member.reason else "has the adapter"
         return [status.member(member), has, "", "", "", ""]
     if member.link is None:
-        what = "has ended" if member.gone else "no interface"
+        what = "has ended" if member.orphaned else "no interface"
         return [status.member(member), what, member.interface, "", "", ""]
     inside = (
-        member.inside.name
-        if member.inside
+        member.container_link.name
+        if member.container_link
         else "?"
         if member.link.peer_away
         else "not in container"
     )
-    if member.inside and not member.inside.up:
+    if member.container_link and not member.container_link.up:
         inside += " (down)"
     return [status.member(member), inside, member.interface, *counted]
 
 
 def _problems(status: Status, report: BusReport, color: Color) -> Iterator[str]:
     there = [each for each in report.members if each.link is not None]
-    if report.whole and len(there) > 1:
+    if report.healthy and len(there) > 1:
         yield f"  {color('all members are connected', GOOD)}"
     for words in problems(status, report):
         yield f"  {color(words, BAD)}"

@@ -83,7 +83,7 @@ def test_a_rule_for_error_frames_towards_an_adapter_is_not_called_duplicate(daem
     status = seen(daemon)
     line = f"delete unwanted gateway rule {port} -> can0 (error frames)"
     assert [each.line for each in status.changes] == [line]
-    assert [each.whole for each in status.reports] == [True]
+    assert [each.healthy for each in status.reports] == [True]
     facts = WELL._replace(status=status)
     assert [each.level for each in told("duplicates", facts)] == [OK]
     [finding] = told("differences", facts)

@@ -132,7 +132,7 @@ def test_a_name_that_no_document_may_have(busy: Daemon) -> None:
     """A container's interface may have any character in its name; the drawing stays well-formed."""
     (report,) = (status := seen(busy)).reports
     inside = Link(3, "\033[<&")
-    members = tuple(each._replace(inside=inside) for each in report.members)
+    members = tuple(each._replace(container_link=inside) for each in report.members)
     drawn = draw(status._replace(reports=(report._replace(members=members),)))
     texts = [each.text for each in ET.fromstring(svg.render(drawn)).iter()]
     assert texts.count("?[<&") == 2
