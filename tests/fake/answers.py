@@ -147,7 +147,7 @@ class Answers:
         if info.ifindex:
             return self._at(info.ifindex)
         name = wire.string(info.attributes[wire.IFNAME])
-        return next((each for each in self.links() if name in (each.name, *each.others)), None)
+        return next((each for each in self.links() if name in (each.name, *each.altnames)), None)
 
     def _at(self, index: int) -> FakeLink | None:
         return next((link for link in self.links() if link.index == index), None)
@@ -198,7 +198,7 @@ class Answers:
             link.alias = alias.decode()
         if wire.IFNAME in info.attributes and info.ifindex:
             name = wire.string(info.attributes[wire.IFNAME])
-            others = {each for link in self.links() for each in (link.name, *link.others)}
+            others = {each for link in self.links() for each in (link.name, *link.altnames)}
             if link.up or name in others:
                 raise Refusal(errno.EBUSY if link.up else errno.EEXIST)
             link.name = name

@@ -112,7 +112,7 @@ class FakeKernel(Answers):
 
     def give_altname(self, name: str, other: str) -> None:
         """Somebody gives a link another name: ip link property add dev NAME altname OTHER."""
-        self.link(name).others += (other,)
+        self.link(name).altnames += (other,)
         self._announce(self.link(name))
 
     def set_up(self, name: str, *, up: bool = True) -> None:

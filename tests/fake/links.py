@@ -54,7 +54,7 @@ class FakeLink:
     namespace: str = ""
     txqueuelen: int = 0
     controller: Controller | None = None
-    others: tuple[str, ...] = ()  # alternative names
+    altnames: tuple[str, ...] = ()  # alternative names
     carrier: bool = True  # an adapter's; a pair has one while both its ends are up
 
     def body(self) -> bytes:
@@ -74,8 +74,10 @@ class FakeLink:
             if self.controller:
                 info += wire.attribute(wire.INFO_DATA, self.controller.body(self.up))
             found[wire.LINKINFO] = info
-        if self.others:
-            names = (wire.attribute(wire.ALT_IFNAME, each.encode() + b"\0") for each in self.others)
+        if self.altnames:
+            names = (
+                wire.attribute(wire.ALT_IFNAME, each.encode() + b"\0") for each in self.altnames
+            )
             found[wire.PROP_LIST | wire.NESTED] = b"".join(names)
         if self.peer:
             found[wire.LINK] = wire.u32(self.peer.index)

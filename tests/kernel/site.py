@@ -52,14 +52,14 @@ def make_vcans(*names: str, alias: str = "x") -> None:
     """Make vcans of ours, up and with an alias."""
     with requests() as netlink:
         netlink.batch([link.make_vcan(name, GROUP) for name in names])
-        netlink.batch([link.claim(index_of(name), name, alias) for name in names])
+        netlink.batch([link.bring_up(index_of(name), name, alias) for name in names])
 
 
 def make_pair(host: str, container: str, alias: str = "x") -> None:
     """Make a pair of ours, up and with an alias."""
     with requests() as netlink:
         netlink.batch([link.make_pair(host, container, GROUP)])
-        netlink.batch([link.claim(index_of(host), host, alias)])
+        netlink.batch([link.bring_up(index_of(host), host, alias)])
 
 
 class Daemon:

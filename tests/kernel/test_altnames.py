@@ -18,7 +18,7 @@ def test_whose_a_name_is(site: Site) -> None:
     ip("link property add dev vcan3 altname zcan0 altname the-long-name-of-this-bus")
     with requests() as netlink:
         [found] = [each for each in link.links(netlink) if each.name == "vcan3"]
-    assert set(found.others) == {"zcan0", "the-long-name-of-this-bus"}
+    assert set(found.altnames) == {"zcan0", "the-long-name-of-this-bus"}
     with pytest.raises(OptionError, match=r"zcan0: it is another name .* vcan3: give that one"):
         site.service.create_network(N, {"can.interface": "zcan0"})
     assert can_interfaces() == {"vcan3"}

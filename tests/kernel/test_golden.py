@@ -104,7 +104,7 @@ def test_a_claim_as_ip_makes_it(tmp_path: Path) -> None:
     [theirs] = captured(tmp_path, f"ip link set vcan0 up alias '{alias}'")
     kind, flags, (fixed, found) = decoded(theirs)
     found.pop(uapi.IFLA_IFNAME, None)
-    ours = link.claim(index_of("vcan0"), "vcan0", alias)
+    ours = link.bring_up(index_of("vcan0"), "vcan0", alias)
     assert (kind, flags, (fixed, found)) == decoded(ours)
 
 

@@ -150,7 +150,7 @@ def test_claiming_again_brings_up_again(netlink: Netlink) -> None:
     down = found(netlink, "vcan0")
     assert down is not None
     assert not down.up
-    netlink.batch([link.claim(down.ifindex, "vcan0", "y")])
+    netlink.batch([link.bring_up(down.ifindex, "vcan0", "y")])
     told = shown("vcan0")
     assert "UP" in told["flags"]
     assert told["ifalias"] == "y"
@@ -158,7 +158,7 @@ def test_claiming_again_brings_up_again(netlink: Netlink) -> None:
 
 def test_claiming_what_is_gone(netlink: Netlink) -> None:
     with pytest.raises(KernelError) as refused:
-        netlink.batch([link.claim(999999, "vcan0", "y")])
+        netlink.batch([link.bring_up(999999, "vcan0", "y")])
     assert refused.value.errno == errno.ENODEV
 
 
@@ -279,7 +279,7 @@ def test_a_batch_larger_than_one_send(netlink: Netlink) -> None:
     """More than the limit of one send: all is done, and the one that failed is named."""
     make_vcans("vcan0")
     index = index_of("vcan0")
-    wanted = [link.claim(index, "vcan0", "x") for _ in range(3000)]
+    wanted = [link.bring_up(index, "vcan0", "x") for _ in range(3000)]
     wanted[1500] = gateway.add(Rule(index, 999999, CLASSIC), "vcan0 -> vcan9")
     assert len(b"".join(message.encode(0, 0, 0, each.body) for each in wanted)) > 64 * 1024
     with pytest.raises(KernelError, match="vcan0 -> vcan9"):

@@ -62,7 +62,7 @@ class Observed:
 
     def other(self, name: str) -> Link | None:
         """The link that has this as an alternative name."""
-        return next((link for link in self._links.values() if name in link.others), None)
+        return next((link for link in self._links.values() if name in link.altnames), None)
 
     def at(self, index: int) -> Link | None:
         """The link of this index."""

@@ -169,7 +169,7 @@ class Reconciler:
         ready = self._make_links(steps, observed)
         indexes = _indexes(steps, observed)
         batch = [
-            link.claim(made.ifindex, made.name, format_alias(port.owner)) for port, made in ready
+            link.bring_up(made.ifindex, made.name, format_alias(port.owner)) for port, made in ready
         ]
         added: list[Rule] = []
         removed: list[Rule] = []
@@ -251,7 +251,7 @@ def _setting_up(step: Step) -> tuple[list[Request], list[str]]:
             told = adapter.describe_settings(settings)
             return link.configure(found, settings, alias, told), [found.name]
         case TakeDown(found):
-            return [link.release(found)], [found.name]
+            return [link.take_down(found)], [found.name]
         case Rename(found, name):
             return [link.rename(found.ifindex, found.name, name)], [name]
     return [], []

@@ -2,14 +2,14 @@
 
 Theory of operation. A real adapter is a link of the kind "can" with bit timing, modes and a state
 in its IFLA_INFO_DATA. Timing and modes can be set only while it is down; one message may set them
-and bring it up. Which modes and rates an adapter knows is told by itself, as far as its kernel
-and driver tell anything.
+and bring it up. The adapter reports which modes and rates it supports, as far as its kernel
+and driver do.
 
 Rules:
 
-- What the kernel computes for a rate may be off, as the clock allows: rates are equal within what
-  it puts up with, sample points within POINT_TOLERANCE (for these it has no limit).
-- What a setup does not ask for is neither set nor compared.
+- The clock limits how exactly the kernel can set a rate: rates are equal within the kernel's own
+  tolerance (RATE_TOLERANCE), sample points within POINT_TOLERANCE (here the kernel has none).
+- A setting at its default is neither set nor compared.
 
 Sources: linux/can/netlink.h, drivers/net/can/dev/netlink.c (can_changelink, can_fill_info).
 """
@@ -59,7 +59,7 @@ _TDC = {
     "tdco": uapi.IFLA_CAN_TDC_TDCO,
     "tdcf": uapi.IFLA_CAN_TDC_TDCF,
 }
-_NUMBERS = ("restart_ms", "termination", *_TDC)  # of a setup, -1 where it is not asked for
+_NUMBERS = ("restart_ms", "termination", *_TDC)  # of CanSettings; -1: not asked for
 
 _TIMING = Struct("=8I")  # struct can_bittiming: bit rate, sample point, six of hardware
 _LIMITS = Struct("=16s8I")  # struct can_bittiming_const: name, tseg1, tseg2, sjw, brp: min, max
@@ -72,7 +72,7 @@ _ANY_RATE = 0xFFFFFFFF  # CAN_BITRATE_UNKNOWN: set somewhere else
 
 
 class CanSettings(NamedTuple):
-    """What is asked of an adapter; a field at its default is not asked for.
+    """The settings that a network asks for; a field at its default is not asked for.
 
     Rates in bit/s, sample points in per mille of a bit, `tq` in nanoseconds, segments and
     `sjw` in time quanta, `tdcv`, `tdco` and `tdcf` in periods of the controller's clock,
@@ -110,12 +110,12 @@ class CanSettings(NamedTuple):
 
     @property
     def sure(self) -> CanSettings:
-        """All but what comes out as the clock allows, however often it is set."""
+        """Without the fields that the kernel computes, which its clock may not allow exactly."""
         return self._replace(**dict.fromkeys(_COMPUTED, 0))
 
     @property
     def timed(self) -> bool:
-        """Whether it says how long a bit is."""
+        """Whether it has the length of a bit: a bit rate or a time quantum."""
         return bool(self.bitrate or self.tq)
 
 
@@ -131,12 +131,12 @@ class Statistics(NamedTuple):
 
 
 class Controller(NamedTuple):
-    """What the kernel says of an adapter, in the units of `Setup`.
+    """The kernel's report of an adapter, in the units of `CanSettings`.
 
-    `supported` are the modes that it knows (None: it does not tell), `rates` and `drates` the only
-    rates, `limit` the highest one (0: it does not tell), `terminations` the resistors that it can
-    switch on. `errors` are the controller's own counters for sending and receiving, where its
-    driver can read them. What it does not tell is 0, and `termination`, `tdcv`, … are -1.
+    `supported` are the modes that it supports (None: not reported), `rates` and `drates` its only
+    rates, `limit` the highest one (0: not reported), `terminations` the resistors that it can
+    switch on. `errors` are the controller's error counters for sending and receiving, if its driver
+    can read them. A number that is not reported is 0; of `termination`, `tdcv`, … it is -1.
     """
 
     state: int = 0
@@ -179,114 +179,116 @@ def parse(data: bytes, statistics: bytes = b"") -> Controller:
 
     Raises MessageError on a malformed one.
     """
-    found = attributes(data)
-    kind = uapi.IFLA_CAN_BERR_COUNTER
-    errors = _unpack(_COUNTERS, found, kind) if kind in found else ()
-    counted = _unpack(_STATISTICS, {0: statistics} if statistics else {}, 0)
-    supported = attributes(found.get(uapi.IFLA_CAN_CTRLMODE_EXT, b""))
-    known = supported.get(uapi.IFLA_CAN_CTRLMODE_SUPPORTED)
+    attrs = attributes(data)
+    berr = uapi.IFLA_CAN_BERR_COUNTER
+    errors = _unpack(_COUNTERS, attrs, berr) if berr in attrs else ()
+    counters = _unpack(_STATISTICS, {0: statistics} if statistics else {}, 0)
+    supported = attributes(attrs.get(uapi.IFLA_CAN_CTRLMODE_EXT, b""))
+    modes = supported.get(uapi.IFLA_CAN_CTRLMODE_SUPPORTED)
     return Controller(
-        state=_number(found, uapi.IFLA_CAN_STATE),
-        modes=_unpack(_MODE, found, uapi.IFLA_CAN_CTRLMODE)[1],
-        supported=None if known is None else read_u32(known),
-        restart_ms=_number(found, uapi.IFLA_CAN_RESTART_MS),
-        rates=_numbers(found, uapi.IFLA_CAN_BITRATE_CONST),
-        drates=_numbers(found, uapi.IFLA_CAN_DATA_BITRATE_CONST),
-        limit=_limit(found),
+        state=_number(attrs, uapi.IFLA_CAN_STATE),
+        modes=_unpack(_MODE, attrs, uapi.IFLA_CAN_CTRLMODE)[1],
+        supported=None if modes is None else read_u32(modes),
+        restart_ms=_number(attrs, uapi.IFLA_CAN_RESTART_MS),
+        rates=_numbers(attrs, uapi.IFLA_CAN_BITRATE_CONST),
+        drates=_numbers(attrs, uapi.IFLA_CAN_DATA_BITRATE_CONST),
+        limit=_limit(attrs),
         errors=errors,
-        statistics=Statistics(*counted),
-        termination=next(iter(_shorts(found, uapi.IFLA_CAN_TERMINATION)), -1),
-        terminations=_shorts(found, uapi.IFLA_CAN_TERMINATION_CONST),
-        **_timings(found),
-        **_tdc(attributes(found.get(uapi.IFLA_CAN_TDC, b""))),
+        statistics=Statistics(*counters),
+        termination=next(iter(_shorts(attrs, uapi.IFLA_CAN_TERMINATION)), -1),
+        terminations=_shorts(attrs, uapi.IFLA_CAN_TERMINATION_CONST),
+        **_timings(attrs),
+        **_tdc(attributes(attrs.get(uapi.IFLA_CAN_TDC, b""))),
     )
 
 
-def differences(setup: CanSettings, found: Controller, txqueuelen: int) -> list[str]:
-    """What an adapter has otherwise than asked for, as `bitrate 250000 instead of 500000`."""
-    asked, has = setup._asdict(), found._asdict() | {"txqueuelen": txqueuelen}
-    told = [
-        _instead(field, has[field] or "unknown", asked[field])
+def differences(settings: CanSettings, controller: Controller, txqueuelen: int) -> list[str]:
+    """What an adapter has that differs from `settings`, as `bitrate 250000 instead of 500000`."""
+    wanted, has = settings._asdict(), controller._asdict() | {"txqueuelen": txqueuelen}
+    lines = [
+        _instead(field, has[field] or "unknown", wanted[field])
         for field in ("bitrate", "dbitrate", "tq", "dtq")
-        if asked[field] and abs(has[field] - asked[field]) > asked[field] * RATE_TOLERANCE
+        if wanted[field] and abs(has[field] - wanted[field]) > wanted[field] * RATE_TOLERANCE
     ]
-    told += [
-        _instead(field, f"{has[field] / 1000:g}", f"{asked[field] / 1000:g}")
+    lines += [
+        _instead(field, f"{has[field] / 1000:g}", f"{wanted[field] / 1000:g}")
         for field in ("sample_point", "dsample_point")
-        if asked[field] and has[field] and abs(has[field] - asked[field]) > POINT_TOLERANCE
+        if wanted[field] and has[field] and abs(has[field] - wanted[field]) > POINT_TOLERANCE
     ]
-    told += [
-        _instead(field, has[field], asked[field])
+    lines += [
+        _instead(field, has[field], wanted[field])
         for field in (f"{phase}{each}" for phase, _kind in _PHASES for each in TIMING[3:])
-        if asked[field] not in (0, has[field])
+        if wanted[field] not in (0, has[field])
     ]
     for name, flag in MODES.items():
-        if setup.mask & flag and (setup.modes ^ found.modes) & flag:
-            told.append(f"{name} {_switch(found.modes & flag)}")
-    if setup.mask & (setup.modes ^ found.modes) & TDC_MASK:
-        told.append(_instead("tdc-mode", tdc_mode(found.modes), tdc_mode(setup.modes)))
-    told += [
-        _instead(field, "unknown" if has[field] < 0 else has[field], asked[field])
+        if settings.mask & flag and (settings.modes ^ controller.modes) & flag:
+            lines.append(f"{name} {_switch(controller.modes & flag)}")
+    if settings.mask & (settings.modes ^ controller.modes) & TDC_MASK:
+        lines.append(_instead("tdc-mode", tdc_mode(controller.modes), tdc_mode(settings.modes)))
+    lines += [
+        _instead(field, "unknown" if has[field] < 0 else has[field], wanted[field])
         for field in (*_NUMBERS, "txqueuelen")
-        if asked[field] not in (-1, has[field])
+        if wanted[field] not in (-1, has[field])
     ]
-    return told
+    return lines
 
 
-def unsupported(setup: CanSettings, found: Controller) -> list[str]:
-    """The settings that the adapter does not have, as far as it tells; by their names.
+def unsupported(settings: CanSettings, controller: Controller) -> list[str]:
+    """The names of the settings that the adapter does not support, as far as it reports that.
 
-    What it cannot do without is on and not told as supported (can_get_static_ctrlmode).
+    A mode that is always on is not reported as supported (can_get_static_ctrlmode).
     """
-    missing = 0 if found.supported is None else setup.modes & ~(found.supported | found.modes)
+    missing = 0
+    if controller.supported is not None:
+        missing = settings.modes & ~(controller.supported | controller.modes)
     names = [name for name, flag in MODES.items() if missing & flag]
     names += ["tdc-mode"] if missing & TDC_MASK else []
-    if found.terminations and setup.termination not in (-1, *found.terminations):
+    if controller.terminations and settings.termination not in (-1, *controller.terminations):
         names.append("termination")
     return names
 
 
-def possible(found: Controller) -> str:
-    """The rates that an adapter can do, in words; empty where it does not tell."""
-    told = ""
-    if found.rates:
-        told = f"the adapter can do {', '.join(map(str, found.rates))} bit/s"
-    elif found.limit:
-        told = f"the adapter can do up to {found.limit} bit/s"
-    if found.drates:
-        told += f", in the data phase {', '.join(map(str, found.drates))}"
-    return told
+def possible(controller: Controller) -> str:
+    """The rates that an adapter can do, in words; empty if it does not report them."""
+    words = ""
+    if controller.rates:
+        words = f"the adapter can do {', '.join(map(str, controller.rates))} bit/s"
+    elif controller.limit:
+        words = f"the adapter can do up to {controller.limit} bit/s"
+    if controller.drates:
+        words += f", in the data phase {', '.join(map(str, controller.drates))}"
+    return words
 
 
-def link_attributes(setup: CanSettings) -> bytes:
-    """The attributes of a RTM_NEWLINK that ask for this."""
-    asked = setup._asdict()
+def link_attributes(settings: CanSettings) -> bytes:
+    """The attributes of an RTM_NEWLINK with these settings."""
+    wanted = settings._asdict()
     data = b""
     for phase, kind in _PHASES:
-        timing = [asked[f"{phase}{field}"] for field in TIMING]
+        timing = [wanted[f"{phase}{field}"] for field in TIMING]
         if any(timing):
             data += attribute(kind, _TIMING.pack(*timing, 0))
-    if setup.mask:
-        data += attribute(uapi.IFLA_CAN_CTRLMODE, _MODE.pack(setup.mask, setup.modes))
+    if settings.mask:
+        data += attribute(uapi.IFLA_CAN_CTRLMODE, _MODE.pack(settings.mask, settings.modes))
     if tdc := b"".join(
-        attribute(_TDC[each], u32(asked[each])) for each in _TDC if asked[each] >= 0
+        attribute(_TDC[each], u32(wanted[each])) for each in _TDC if wanted[each] >= 0
     ):
         data += attribute(uapi.IFLA_CAN_TDC | uapi.NLA_F_NESTED, tdc)
-    if setup.restart_ms >= 0:
-        data += attribute(uapi.IFLA_CAN_RESTART_MS, u32(setup.restart_ms))
-    if setup.termination >= 0:
-        data += attribute(uapi.IFLA_CAN_TERMINATION, _U16.pack(setup.termination))
-    told = b""
+    if settings.restart_ms >= 0:
+        data += attribute(uapi.IFLA_CAN_RESTART_MS, u32(settings.restart_ms))
+    if settings.termination >= 0:
+        data += attribute(uapi.IFLA_CAN_TERMINATION, _U16.pack(settings.termination))
+    attrs = b""
     if data:
         info = attribute(uapi.IFLA_INFO_KIND, KIND.encode())
-        told += attribute(uapi.IFLA_LINKINFO, info + attribute(uapi.IFLA_INFO_DATA, data))
-    if setup.txqueuelen >= 0:
-        told += attribute(uapi.IFLA_TXQLEN, u32(setup.txqueuelen))
-    return told
+        attrs += attribute(uapi.IFLA_LINKINFO, info + attribute(uapi.IFLA_INFO_DATA, data))
+    if settings.txqueuelen >= 0:
+        attrs += attribute(uapi.IFLA_TXQLEN, u32(settings.txqueuelen))
+    return attrs
 
 
-def _instead(field: str, has: object, asked: object) -> str:
-    return f"{field.replace('_', '-')} {has} instead of {asked}"
+def _instead(field: str, has: object, wanted: object) -> str:
+    return f"{field.replace('_', '-')} {has} instead of {wanted}"
 
 
 def _switch(flag: int) -> str:
@@ -299,49 +301,49 @@ def tdc_mode(modes: int) -> str:
     return next(known, "unknown")
 
 
-def _timings(found: Mapping[int, bytes]) -> dict[str, int]:
-    """The fields of TIMING, of both phases; zeros where nothing was set, or not by the kernel."""
-    told: dict[str, int] = {}
+def _timings(attrs: Mapping[int, bytes]) -> dict[str, int]:
+    """The fields of TIMING, of both phases; none of a phase whose rate is not the kernel's."""
+    fields: dict[str, int] = {}
     for phase, kind in _PHASES:
-        values = _unpack(_TIMING, found, kind)
+        values = _unpack(_TIMING, attrs, kind)
         if values[0] != _ANY_RATE:
-            told |= zip((f"{phase}{field}" for field in TIMING), values, strict=False)
-    return told
+            fields |= zip((f"{phase}{field}" for field in TIMING), values, strict=False)
+    return fields
 
 
-def _tdc(found: Mapping[int, bytes]) -> dict[str, int]:
-    return {field: read_u32(found[kind]) for field, kind in _TDC.items() if kind in found}
+def _tdc(attrs: Mapping[int, bytes]) -> dict[str, int]:
+    return {field: read_u32(attrs[kind]) for field, kind in _TDC.items() if kind in attrs}
 
 
-def _shorts(found: Mapping[int, bytes], kind: int) -> tuple[int, ...]:
-    data = found.get(kind, b"")
+def _shorts(attrs: Mapping[int, bytes], kind: int) -> tuple[int, ...]:
+    data = attrs.get(kind, b"")
     return tuple(value for (value,) in _U16.iter_unpack(data[: len(data) & ~1]))
 
 
-def _limit(found: Mapping[int, bytes]) -> int:
-    """The highest rate: as the driver says, or the shortest bit of its clock."""
-    highest = _number(found, uapi.IFLA_CAN_BITRATE_MAX)
+def _limit(attrs: Mapping[int, bytes]) -> int:
+    """The highest rate in bit/s: the driver's, or its clock's with the shortest bit; 0: unknown."""
+    highest = _number(attrs, uapi.IFLA_CAN_BITRATE_MAX)
     _name, tseg1, _max1, tseg2, _max2, _sjw, brp, *_rest = _unpack(
-        _LIMITS, found, uapi.IFLA_CAN_BITTIMING_CONST
+        _LIMITS, attrs, uapi.IFLA_CAN_BITTIMING_CONST
     )
     quanta = (1 + int(tseg1) + int(tseg2)) * int(brp)
     if highest or not quanta:
         return highest
-    return min(_number(found, uapi.IFLA_CAN_CLOCK) // quanta, _HIGHEST_RATE)
+    return min(_number(attrs, uapi.IFLA_CAN_CLOCK) // quanta, _HIGHEST_RATE)
 
 
-def _unpack(form: Struct, found: Mapping[int, bytes], kind: int) -> tuple[int, ...]:
+def _unpack(form: Struct, attrs: Mapping[int, bytes], kind: int) -> tuple[int, ...]:
     """The numbers of a structure; zeros where it is missing."""
-    data = found.get(kind, bytes(form.size))
+    data = attrs.get(kind, bytes(form.size))
     if len(data) < form.size:
         raise MessageError(f"CAN attribute {kind} of {len(data)} bytes")
     return form.unpack_from(data)
 
 
-def _number(found: Mapping[int, bytes], kind: int) -> int:
-    return read_u32(found.get(kind, bytes(4)))
+def _number(attrs: Mapping[int, bytes], kind: int) -> int:
+    return read_u32(attrs.get(kind, bytes(4)))
 
 
-def _numbers(found: Mapping[int, bytes], kind: int) -> tuple[int, ...]:
-    data = found.get(kind, b"")
+def _numbers(attrs: Mapping[int, bytes], kind: int) -> tuple[int, ...]:
+    data = attrs.get(kind, b"")
     return tuple(read_u32(data[place : place + 4]) for place in range(0, len(data) & ~3, 4))

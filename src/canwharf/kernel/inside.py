@@ -27,7 +27,7 @@ from canwharf.kernel.request import Request, Requests
 
 _RTGEN = Struct("=B3x")  # struct rtgenmsg, and the padding before its attributes
 _SIGNED = Struct("=i")
-_NOBODY = frozenset({errno.ENODEV, errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOENT})
+_NO_ANSWER = frozenset({errno.ENODEV, errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOENT})
 
 
 def ends(netlink: Requests, hosts: Iterable[Link]) -> dict[int, Link]:
@@ -39,17 +39,17 @@ def ends(netlink: Requests, hosts: Iterable[Link]) -> dict[int, Link]:
     if not away:
         return {}
     numbers = _numbers(netlink)
-    # namespace's number, index there -> host end
+    # number of the namespace, index there -> index of the host end
     places = {
         (numbers[index], host.peer): index for index, host in away.items() if index in numbers
     }
-    found: dict[int, Link] = {}
-    for answer in netlink.batch([_ask(*place) for place in places]):
-        number = link.told(answer).get(uapi.IFLA_TARGET_NETNSID)
+    ends_of: dict[int, Link] = {}
+    for answer in netlink.batch([_get(*place) for place in places]):
+        number = link.attributes_of(answer).get(uapi.IFLA_TARGET_NETNSID)
         end = link.parse(answer)
         if number is not None:
-            found[places[read_u32(number), end.ifindex]] = end
-    return found
+            ends_of[places[read_u32(number), end.ifindex]] = end
+    return ends_of
 
 
 def elsewhere(netlink: Requests, wanted: Mapping[int, str]) -> set[int]:
@@ -61,22 +61,22 @@ def elsewhere(netlink: Requests, wanted: Mapping[int, str]) -> set[int]:
     if not wanted:
         return set()
     numbers = _numbers(netlink)
-    right = {path: _number_of(netlink, path) for path in set(wanted.values())}
+    number_of = {path: _number_of(netlink, path) for path in set(wanted.values())}
     return {
         index
         for index, path in wanted.items()
-        if index in numbers and right[path] is not None and numbers[index] != right[path]
+        if index in numbers and number_of[path] is not None and numbers[index] != number_of[path]
     }
 
 
 def _numbers(netlink: Requests) -> dict[int, int]:
-    """The number of the namespace in which the other end is, by the index of the host end."""
-    found: dict[int, int] = {}
+    """The number of the peer's namespace, by the index of the host end."""
+    numbers: dict[int, int] = {}
     for answer in netlink.dump(link.listing()):
-        number = link.told(answer).get(uapi.IFLA_LINK_NETNSID)
+        number = link.attributes_of(answer).get(uapi.IFLA_LINK_NETNSID)
         if number is not None:
-            found[link.parse(answer).ifindex] = read_u32(number)
-    return found
+            numbers[link.parse(answer).ifindex] = read_u32(number)
+    return numbers
 
 
 def _number_of(netlink: Requests, path: str) -> int | None:
@@ -88,8 +88,8 @@ def _number_of(netlink: Requests, path: str) -> int | None:
     try:
         body = _RTGEN.pack(0) + attribute(uapi.NETNSA_FD, u32(descriptor))
         what = f"the network namespace {path}"
-        asked = Request(uapi.RTM_GETNSID, uapi.NLM_F_REQUEST, body, "find", what, _NOBODY)
-        for answer in netlink.batch([asked]):
+        request = Request(uapi.RTM_GETNSID, uapi.NLM_F_REQUEST, body, "find", what, _NO_ANSWER)
+        for answer in netlink.batch([request]):
             number = attributes(answer.body, _RTGEN.size).get(uapi.NETNSA_NSID)
             if number is not None:
                 return int(_SIGNED.unpack(number)[0])
@@ -98,6 +98,6 @@ def _number_of(netlink: Requests, path: str) -> int | None:
     return None
 
 
-def _ask(namespace: int, index: int) -> Request:
+def _get(namespace: int, index: int) -> Request:
     where = attribute(uapi.IFLA_TARGET_NETNSID, u32(namespace))
-    return link.get_at(index, where)._replace(harmless=_NOBODY)
+    return link.get_at(index, where)._replace(harmless=_NO_ANSWER)

@@ -9,12 +9,12 @@ Rules:
   alias at creation. So a link is made first, and brought up and given its alias by its index
   once that is known: by its name, the alias could be set on another program's link.
 - A pair whose container end is made straight in another namespace is made in the same way, with
-  that namespace's descriptor. The end gets an index of its own choosing: without one, kernels
+  that namespace's descriptor. We choose the end's index: without one, kernels
   before 6.15 (ec061546c6cf, "rtnetlink: Lookup device in target netns when creating link") look
   the name up in *our* namespace first, and an adapter can1 of the host would keep every
   container from having a can1.
 - A link that was made and has no alias yet is known by its group (IFLA_GROUP), which the kernel
-  does take at creation: so nothing is left behind if we die in between.
+  does take at creation: so nothing is left behind if the daemon dies in between.
 - Delete means "make sure it is absent": a link that is already gone is no error.
 - A link is deleted and changed by its index, which unlike a name is not soon taken by another.
 
@@ -45,7 +45,7 @@ from canwharf.kernel.request import Request, Requests
 
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
 _NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL
-VIRTUAL = ("vcan", "vxcan")  # kinds that have no hardware
+VIRTUAL = ("vcan", "vxcan")  # kinds without hardware
 _GONE = frozenset({errno.ENODEV})
 _FIRST_INDEX, _INDEXES = 1 << 30, (1 << 30) - 35  # the upper half of all; their number is a prime
 _MTU = attribute(uapi.IFLA_MTU, u32(uapi.CANFD_MTU))
@@ -58,9 +58,9 @@ class Link(NamedTuple):
     `kind` is the kernel's ("vcan", "vxcan", "can"; empty where it names none), `mtu` in bytes.
     `peer` is the index of a pair's other end; `peer_away` says that this end is in another
     namespace (where the index means something else). `controller` is an adapter's, `txqueuelen`
-    the frames that wait for it at most. `others` are its alternative names: the kernel gives
+    the length of its queue in frames. `altnames` are its alternative names: the kernel gives
     none of them to another link. `carrier`: frames get through; a pair has it while both its ends
-    are up, wherever the other one is.
+    are up, in whatever namespace.
     """
 
     ifindex: int
@@ -75,12 +75,12 @@ class Link(NamedTuple):
     peer_away: bool = False
     controller: Controller | None = None
     txqueuelen: int = 0
-    others: tuple[str, ...] = ()
+    altnames: tuple[str, ...] = ()
     carrier: bool = True
 
     @property
     def fd(self) -> bool:
-        """Whether CAN FD frames fit through (an adapter that knows classic CAN only has 16)."""
+        """Whether its MTU takes CAN FD frames (an adapter for classic CAN only has 16 bytes)."""
         return self.mtu >= uapi.CANFD_MTU
 
 
@@ -89,34 +89,34 @@ def parse(message: Message) -> Link:
     if len(message.body) < _IFINFO.size:
         raise MessageError(f"a link message of {len(message.body)} bytes")
     _family, hardware, index, flags, _change = _IFINFO.unpack_from(message.body)
-    found = attributes(message.body, _IFINFO.size)
-    info = attributes(found.get(uapi.IFLA_LINKINFO, b""))
+    attrs = attributes(message.body, _IFINFO.size)
+    info = attributes(attrs.get(uapi.IFLA_LINKINFO, b""))
     kind = read_text(info.get(uapi.IFLA_INFO_KIND, b""))
     data = info.get(uapi.IFLA_INFO_DATA) if kind == can.KIND else None
     return Link(
         ifindex=index,
-        name=read_text(found.get(uapi.IFLA_IFNAME, b"")),
+        name=read_text(attrs.get(uapi.IFLA_IFNAME, b"")),
         kind=kind,
         can=hardware == uapi.ARPHRD_CAN,
         up=bool(flags & uapi.IFF_UP),
-        mtu=read_u32(found.get(uapi.IFLA_MTU, bytes(4))),
-        alias=read_text(found.get(uapi.IFLA_IFALIAS, b"")),
-        group=read_u32(found.get(uapi.IFLA_GROUP, bytes(4))),
-        peer=read_u32(found.get(uapi.IFLA_LINK, bytes(4))),
-        peer_away=uapi.IFLA_LINK_NETNSID in found,
+        mtu=read_u32(attrs.get(uapi.IFLA_MTU, bytes(4))),
+        alias=read_text(attrs.get(uapi.IFLA_IFALIAS, b"")),
+        group=read_u32(attrs.get(uapi.IFLA_GROUP, bytes(4))),
+        peer=read_u32(attrs.get(uapi.IFLA_LINK, bytes(4))),
+        peer_away=uapi.IFLA_LINK_NETNSID in attrs,
         controller=(
             None if data is None else can.parse(data, info.get(uapi.IFLA_INFO_XSTATS, b""))
         ),
-        txqueuelen=read_u32(found.get(uapi.IFLA_TXQLEN, bytes(4))),
-        others=_others(found.get(uapi.IFLA_PROP_LIST, b"")),
-        carrier=found.get(uapi.IFLA_CARRIER, b"\1") != b"\0",
+        txqueuelen=read_u32(attrs.get(uapi.IFLA_TXQLEN, bytes(4))),
+        altnames=_altnames(attrs.get(uapi.IFLA_PROP_LIST, b"")),
+        carrier=attrs.get(uapi.IFLA_CARRIER, b"\1") != b"\0",
     )
 
 
 def announced(message: Message) -> int:
-    """The index of the link that an announcement is about; 0 where it is about something else.
+    """The index of the link that an announcement is about; 0 if it is not about a link.
 
-    A bridge announces its ports in the same form, and takes leave of one with RTM_DELLINK.
+    A bridge announces its ports in the same form, and the removal of one as RTM_DELLINK.
     Raises MessageError on a malformed one.
     """
     of_a_link = message.type in (uapi.RTM_NEWLINK, uapi.RTM_DELLINK)
@@ -127,13 +127,13 @@ def announced(message: Message) -> int:
     return int(_IFINFO.unpack_from(message.body)[2])
 
 
-def told(message: Message) -> dict[int, bytes]:
-    """All attributes of a link message."""
+def attributes_of(message: Message) -> dict[int, bytes]:
+    """The attributes of a link message, by their type."""
     return attributes(message.body, _IFINFO.size)
 
 
 def listing() -> Request:
-    """For a dump of all links."""
+    """The request for a dump of all links."""
     body = _info() + _NO_STATISTICS
     return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "list", "the network interfaces")
 
@@ -144,26 +144,26 @@ def links(netlink: Requests) -> list[Link]:
 
 
 def get(name: str) -> Request:
-    """Ask for one link by its name; no reply where there is none."""
+    """Request one link by its name; there is no reply if no link has it."""
     body = _info() + _NO_STATISTICS + attribute(uapi.IFLA_IFNAME, text(name))
     return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", f"interface {name}", _GONE)
 
 
 def get_at(index: int, where: bytes) -> Request:
-    """Ask for one link by its index; `where` is an attribute that names another namespace."""
+    """Request one link by its index; `where` is an attribute that names another namespace."""
     body = _info(index) + _NO_STATISTICS + where
     return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", f"interface {index}", _GONE)
 
 
 def make_vcan(name: str, group: int) -> Request:
-    """A virtual CAN interface, not up yet."""
+    """Make a virtual CAN interface, which is still down."""
     body = _info() + _named(name, group) + _link_info("vcan")
     hints = {**_module("vcan"), errno.EEXIST: _another_name(name)}
     return Request(uapi.RTM_NEWLINK, _NEW, body, "create", f"bus interface {name}", hints=hints)
 
 
 def make_pair(host: str, container: str, group: int) -> Request:
-    """A vxcan pair in the host's namespace, the container's end up, the host's not yet."""
+    """Make a vxcan pair in the host's namespace: the container end up, the host end still down."""
     peer = _info() + _named(host, group)
     data = attribute(uapi.VXCAN_INFO_PEER, peer)
     body = _info(up=True) + _named(container, 0) + _link_info("vxcan", data)
@@ -173,7 +173,7 @@ def make_pair(host: str, container: str, group: int) -> Request:
 
 
 def place_pair(host: str, name: str, namespace: int, group: int) -> Request:
-    """A vxcan pair whose container end is in a namespace (a descriptor), named and up."""
+    """Make a vxcan pair whose container end is in `namespace` (a descriptor), named and up."""
     index = _FIRST_INDEX + int.from_bytes(host.encode()) % _INDEXES
     data = attribute(uapi.VXCAN_INFO_PEER, _info() + _named(host, group))
     body = _info(index, up=True) + _named(name, 0)
@@ -191,8 +191,8 @@ def place_pair(host: str, name: str, namespace: int, group: int) -> Request:
 def is_known(netlink: Requests, kind: str) -> bool:
     """Whether the kernel can make links of this kind, or loads what it needs for that.
 
-    Asked with a name that no link can have, of a pair's peer, which is made first. Raises
-    KernelError.
+    The request has a name that no link can have (of a pair's peer, which is made first), so
+    nothing is made. Raises KernelError.
     """
     impossible = _info() + attribute(uapi.IFLA_IFNAME, text("a/b"))
     data = attribute(uapi.VXCAN_INFO_PEER, impossible) if kind == "vxcan" else b""
@@ -207,7 +207,7 @@ def is_known(netlink: Requests, kind: str) -> bool:
     return True
 
 
-def claim(index: int, name: str, alias: str) -> Request:
+def bring_up(index: int, name: str, alias: str) -> Request:
     """Bring a link up and set its alias."""
     body = _info(index, up=True) + attribute(uapi.IFLA_IFALIAS, alias.encode())
     return Request(
@@ -215,35 +215,36 @@ def claim(index: int, name: str, alias: str) -> Request:
     )
 
 
-def configure(found: Link, setup: CanSettings, alias: str, told: str = "") -> list[Request]:
-    """Set an adapter up, write an alias on it and bring it up.
+def configure(link: Link, settings: CanSettings, alias: str, requested: str = "") -> list[Request]:
+    """Configure an adapter, set its alias and bring it up.
 
-    `told` says in an error what was asked for, in the user's words: the kernel's often do not.
+    `requested` are the settings as the user wrote them, for errors: the kernel's texts often do not
+    name them.
 
-    One that is up is taken down and up again around that: if its settings are refused, it is up
-    with the old ones. Where nothing is asked for, it only gets its alias.
+    An adapter that is up is taken down for this, and brought up again: if the kernel refuses the
+    settings, the adapter is up with the old ones. Without settings it only gets its alias.
     """
-    rates = can.possible(found.controller) if found.controller and setup.timed else ""
-    hint = "; ".join(filter(None, (f"asked for: {told}" if told else "", rates)))
+    rates = can.possible(link.controller) if link.controller and settings.timed else ""
+    hint = "; ".join(filter(None, (f"asked for: {requested}" if requested else "", rates)))
     hints = dict.fromkeys((errno.EINVAL, errno.ERANGE, errno.EDOM, errno.EOPNOTSUPP), hint)
-    asked = can.link_attributes(setup)
-    settings = asked + attribute(uapi.IFLA_IFALIAS, alias.encode())
-    whole = _info(found.ifindex, up=bool(asked) and not found.up) + settings
-    requests = [_adapter("configure", found, whole, hints)]
-    if asked and found.up:
-        requests.insert(0, _adapter("take down", found, _down(found.ifindex)))
-        requests.append(_adapter("bring up", found, _info(found.ifindex, up=True)))
+    attrs = can.link_attributes(settings)
+    body = attrs + attribute(uapi.IFLA_IFALIAS, alias.encode())
+    message = _info(link.ifindex, up=bool(attrs) and not link.up) + body
+    requests = [_adapter("configure", link, message, hints)]
+    if attrs and link.up:
+        requests.insert(0, _adapter("take down", link, _down(link.ifindex)))
+        requests.append(_adapter("bring up", link, _info(link.ifindex, up=True)))
     return requests
 
 
-def release(found: Link) -> Request:
-    """Take an adapter down, and our alias off it."""
-    body = _down(found.ifindex) + attribute(uapi.IFLA_IFALIAS, b"")
-    return _adapter("take down", found, body)._replace(harmless=_GONE)
+def take_down(link: Link) -> Request:
+    """Take an adapter down and remove our alias from it."""
+    body = _down(link.ifindex) + attribute(uapi.IFLA_IFALIAS, b"")
+    return _adapter("take down", link, body)._replace(harmless=_GONE)
 
 
-def _adapter(operation: str, found: Link, body: bytes, hints: Mapping[int, str] = {}) -> Request:
-    target = f"adapter {found.name}"
+def _adapter(operation: str, link: Link, body: bytes, hints: Mapping[int, str] = {}) -> Request:
+    target = f"adapter {link.name}"
     return Request(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, body, operation, target, hints=hints)
 
 
@@ -263,7 +264,7 @@ def delete(index: int, name: str) -> Request:
     )
 
 
-def _others(properties: bytes) -> tuple[str, ...]:
+def _altnames(properties: bytes) -> tuple[str, ...]:
     return tuple(map(read_text, repeated(properties, uapi.IFLA_ALT_IFNAME)))
 
 
@@ -294,5 +295,5 @@ def _another_name(name: str) -> str:
 
 
 def _module(kind: str) -> dict[int, str]:
-    """The kernel says EOPNOTSUPP ("Unknown device type") where the module is not there."""
+    """The hint for EOPNOTSUPP ("Unknown device type"): the module is missing."""
     return {errno.EOPNOTSUPP: no_module(kind)}

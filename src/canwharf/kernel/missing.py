@@ -9,7 +9,7 @@ Rules:
 - If the kernel's files are not there (a container, a kernel that was upgraded and not booted), the
   advice says only that.
 
-Read when something failed, and by the doctor; never on the way of a call that works.
+Imported after a failure, and by the doctor; never for a call that works.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from canwharf.kernel.needed import LINEAR, NEEDED
 class Row(NamedTuple):
     """What to do about a missing module.
 
-    `flavour` is a regular expression, searched for in the kernel's release; `system` one of the
+    `flavor` is a regular expression, searched for in the kernel's release; `system` one of the
     names in os-release(5), ID or ID_LIKE; `module` the module's name. An empty one fits all.
-    `source` says where it is known from.
+    `source` names where this is documented.
     """
 
-    flavour: str
+    flavor: str
     system: str
     module: str
     words: str
@@ -154,19 +154,21 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armmp"}  # as Deb
 
 
 def advice(module: str) -> str:
-    """What to do on this machine, where a module is neither loaded nor to be loaded."""
+    """What to do on this machine about a module that cannot be loaded."""
     release = platform.release()
     if not os.path.isdir(f"/lib/modules/{release}") and not _has_no_files(release):
         return f"there is no /lib/modules/{release}: if the kernel was upgraded, reboot"
     try:
-        known = platform.freedesktop_os_release()
+        os_release = platform.freedesktop_os_release()
     except OSError:
-        known = {}
-    return advice_for(module, release, [known.get("ID", ""), *known.get("ID_LIKE", "").split()])
+        os_release = {}
+    return advice_for(
+        module, release, [os_release.get("ID", ""), *os_release.get("ID_LIKE", "").split()]
+    )
 
 
 def advice_for(module: str, release: str, systems: Collection[str]) -> str:
-    """The same, for a kernel's release and a system's names for itself (os-release(5))."""
+    """The advice for a kernel's release, and the ids of a system (os-release(5): ID, ID_LIKE)."""
     row = row_for(module, release, systems)
     machine = platform.machine()
     return row.words.format(
@@ -181,7 +183,7 @@ def row_for(module: str, release: str, systems: Collection[str]) -> Row:
     """The row of the table that applies."""
     for row in ROWS:
         if (
-            re.search(row.flavour, release)
+            re.search(row.flavor, release)
             and (not row.system or row.system in systems)
             and row.module in ("", module)
         ):
@@ -190,5 +192,5 @@ def row_for(module: str, release: str, systems: Collection[str]) -> Row:
 
 
 def _has_no_files(release: str) -> bool:
-    """Whether kernels of this flavour come without any module, so that none are missing."""
+    """Whether kernels of this flavor come without any module, so that none are missing."""
     return bool(re.search("microsoft|linuxkit", release))

@@ -3,18 +3,18 @@
 Theory of operation. The kernel works through the messages of one send in order, answers each
 GET with its reply, each failure with an NLMSG_ERROR, and each success only if it was asked for
 an acknowledgement. So a batch asks for one on its last message alone: when that comes, all the
-others are done, and what did not complain went well (one acknowledgement a message costs seven
-times as much). There is no transaction: what stands behind a message that failed is applied all
-the same, and undoing is the caller's.
+others are done, and each message without an error succeeded (an acknowledgement for each message
+costs seven times as much). There is no transaction: the messages after one that failed are applied
+all the same, and the caller undoes them.
 
 Rules:
 
 - Every exchange has a time limit; a kernel that does not answer is a KernelError (ETIMEDOUT).
-- A late answer to an earlier exchange is known by its sequence number and passed over.
+- A late answer to an earlier exchange is recognised by its sequence number and ignored.
 - An error carries the operation, the object, the errno and the kernel's own words.
 - A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR) is taken again, a few times.
-- A receive buffer that overran (ENOBUFS) is a NetlinkOverrunError: something was lost, so what
-  the caller thought it knew must be read anew.
+- A receive buffer that overran (ENOBUFS) is a NetlinkOverrunError: something was lost, so
+  the caller must read the kernel again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Netlink:
         self._sequence = 0
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the socket."""
         self._socket.close()
 
     def batch(self, requests: Sequence[Request]) -> list[Message]:
@@ -66,9 +66,9 @@ class Netlink:
     def dump(self, request: Request) -> list[Message]:
         """All the objects that a GET with NLM_F_DUMP lists. Raises KernelError."""
         for _attempt in range(_DUMP_ATTEMPTS):
-            found, consistent = self._dump_once(request)
+            objects, consistent = self._dump_once(request)
             if consistent:
-                return found
+                return objects
         raise request.refused(errno.EAGAIN, "the list changed during every attempt to read it")
 
     def _exchange(
@@ -105,7 +105,7 @@ class Netlink:
         self._sequence += 1
         flags = request.flags | uapi.NLM_F_DUMP
         self._send(message.encode(request.type, flags, self._sequence, request.body), request)
-        found: list[Message] = []
+        objects: list[Message] = []
         consistent = True
         while True:
             for answer in self._receive(request):
@@ -116,8 +116,8 @@ class Netlink:
                     number, words = message.error_of(answer)
                     if number:
                         raise request.refused(number, words)
-                    return found, consistent
-                found.append(answer)
+                    return objects, consistent
+                objects.append(answer)
 
     def _send(self, data: bytes, request: Request) -> None:
         try:
@@ -140,7 +140,7 @@ class Netlink:
             raise request.refused(error.errno or errno.EIO, "") from error
 
     def _drain(self) -> None:
-        """Throw away what has come, lest it leave no room for the next answer."""
+        """Discard what has arrived: it would leave no room for the next answer."""
         self._socket.setblocking(False)
         with suppress(BlockingIOError):
             while self._socket.recv(_RECEIVE_SIZE):
@@ -156,15 +156,15 @@ class LinkEvents:
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
-        """For a selector: readable when there is something to take."""
+        """The descriptor for a selector: readable when `take` has something to return."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the socket."""
         self._socket.close()
 
     def take(self) -> list[Message]:
-        """What was announced since the last call, without waiting.
+        """The announcements since the last call, without waiting.
 
         Raises NetlinkOverrunError when some of it was lost.
         """
@@ -198,7 +198,7 @@ def _open(groups: int) -> socket.socket:
 
 
 def _enlarge(opened: socket.socket) -> None:
-    """Room for a burst of answers; beyond the system's limit only with CAP_NET_ADMIN."""
+    """Make room for a burst of answers; beyond the system's limit only with CAP_NET_ADMIN."""
     try:
         opened.setsockopt(socket.SOL_SOCKET, uapi.SO_RCVBUFFORCE, _RECEIVE_BUFFER)
     except PermissionError:

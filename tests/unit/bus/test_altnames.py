@@ -16,7 +16,7 @@ def test_the_kernel_tells_all_of_them(kernel: FakeKernel) -> None:
     kernel.give_altname("vcan3", "zcan0")
     kernel.give_altname("vcan3", "a-name-that-is-longer-than-fifteen")
     [found] = [each for each in link.links(kernel) if each.name == "vcan3"]
-    assert found.others == ("zcan0", "a-name-that-is-longer-than-fifteen")
+    assert found.altnames == ("zcan0", "a-name-that-is-longer-than-fifteen")
 
 
 @pytest.mark.parametrize("more", [{}, {"can.type": "physical"}, {"can.bitrate": "500000"}])

@@ -70,14 +70,14 @@ def test_a_pair_is_made_with_fd_and_the_hosts_end_has_the_group(kernel: FakeKern
 def test_claiming_brings_up_and_names(kernel: FakeKernel) -> None:
     """By the index: by its name, our alias could land on somebody else's interface."""
     made = kernel.add_link("vcan0", "vcan", up=False)
-    kernel.batch([link.claim(made.index, "vcan0", ALIAS)])
+    kernel.batch([link.bring_up(made.index, "vcan0", ALIAS)])
     assert (made.up, made.alias) == (True, ALIAS)
 
 
 def test_claiming_what_is_gone_is_an_error(kernel: FakeKernel) -> None:
     """Somebody deleted it between our two sends; it is to be looked at anew."""
     with pytest.raises(KernelError, match="cannot bring up and name interface vcan0") as caught:
-        kernel.batch([link.claim(99, "vcan0", ALIAS)])
+        kernel.batch([link.bring_up(99, "vcan0", ALIAS)])
     assert caught.value.errno == errno.ENODEV
 
 

@@ -36,7 +36,7 @@ GOLDENS: dict[str, tuple[Callable[[], Request], str]] = {
         ),  # IFLA_INFO_KIND "vcan"
     ),
     "bring up and name": (
-        lambda: link.claim(258, "vcan0", "canwharf d bus"),
+        lambda: link.bring_up(258, "vcan0", "canwharf d bus"),
         (
             "34000000 1000 0100 01000000 00000000"  # RTM_NEWLINK, REQUEST
             "00 00 0000 02010000 01000000 01000000"  # index 258; IFF_UP, and only that changes

@@ -1,4 +1,4 @@
-"""Where a missing kernel module comes from: the kernel's flavour decides, then the distribution."""
+"""Where a missing kernel module comes from: the kernel's flavor decides, then the distribution."""
 
 from __future__ import annotations
 
