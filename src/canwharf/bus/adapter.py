@@ -1,13 +1,13 @@
-"""Adapters: which network is on one, and what it may ask of it. Pure.
+"""Adapters: which networks may use one, and with which settings. Pure.
 
 Rules:
 
-- Hardware is never mistaken for a virtual bus, nor the other way round: what a network says it is
-  must be so, and what it was when it was made stays.
-- Networks on one adapter ask for the same, or for nothing. Who moves it into a container has it
-  alone.
-- Nobody's settings are overridden unasked: an adapter that is up with others is an error that says
-  what differs.
+- Hardware is never taken for a virtual bus, nor a virtual bus for hardware: `can.type` must fit the
+  interface, and a network keeps the type that it was created with.
+- Networks on one adapter have the same settings, or none. An adapter that is moved into a container
+  has one network.
+- The settings of an adapter that is up are changed only with `can.force`: otherwise different ones
+  are an error that names the differences.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.link import VIRTUAL, Link
 
-# What `ip -s -d link` calls them, in the order of can.Statistics
+# The names of can.Statistics in `ip -s -d link`, in the same order
 _VIRTUAL = "can.type=virtual makes a bus without an adapter, on which this has no effect"
 _STATISTICS = (
     *("bus-errors", "error-warning", "error-passive", "bus-off"),
@@ -32,36 +32,36 @@ _STATISTICS = (
 )
 
 
-def typed(settings: Settings, kind: str, found: Link | None, bus: Bus | None) -> Settings:
-    """These settings for what the interface is now, or was when a network first named it.
+def typed(settings: Settings, kind: str, link: Link | None, bus: Bus | None) -> Settings:
+    """These settings with the type of the interface: now, or when a network first named it.
 
-    `kind` is what the network says (can.type), `found` the interface, `bus` what other networks
-    have on it. Who asks for an adapter's settings means an adapter, even if it is not there.
+    `kind` is the network's can.type, `link` the interface, `bus` the bus of other networks on it. A
+    network with an adapter's settings means an adapter, even if that is missing.
     """
     physical = (
         kind == "physical"
         or bool(settings.adapter.options)
-        or (found is not None and found.can and found.kind not in VIRTUAL)
+        or (link is not None and link.can and link.kind not in VIRTUAL)
         or (bus is not None and bus.physical)
     )
     return settings._replace(physical=physical)
 
 
-def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) -> None:
-    """Refuse what contradicts the interface or another network; as `typed`. Raises OptionError."""
+def check(settings: Settings, kind: str, link: Link | None, bus: Bus | None) -> None:
+    """Refuse settings that the interface or another network rules out. Raises OptionError."""
     interface, adapter = settings.interface, settings.adapter
     option, value = next(iter(adapter.options.items()), ("can.type", kind))
-    there = found is not None or bus is not None
-    virtual = (found is not None and found.kind in VIRTUAL) or (bus and not bus.physical)
+    exists = link is not None or bus is not None
+    virtual = (link is not None and link.kind in VIRTUAL) or (bus and not bus.physical)
     reason = ""
-    if kind == "virtual" and there and not virtual:
+    if kind == "virtual" and exists and not virtual:
         option, value, reason = "can.type", kind, f"{interface} is a real adapter"
     elif virtual and kind == "physical":
         reason = f"{interface} is there and is virtual; delete it, or name the adapter's interface"
         option, value = "can.type", kind
     elif virtual and adapter.options:
         reason = f"only an adapter can have this, and {interface} is virtual; {_VIRTUAL}"
-    elif adapter.options and kind == "auto" and not there:
+    elif adapter.options and kind == "auto" and not exists:
         reason = f"only an adapter can have this, and there is no {interface}; "
         reason += f"plug it in, or say can.type=physical to wait for it; {_VIRTUAL}"
     if reason:
@@ -69,46 +69,46 @@ def check(settings: Settings, kind: str, found: Link | None, bus: Bus | None) ->
     if bus:
         _check_shared(settings, bus)
     if (
-        found
+        link
         and not adapter.settings.empty
         and (bus is None or bus.adapter.options != adapter.options)
     ):
-        _check_found(settings, found)
+        _check_link(settings, link)
 
 
 def _check_shared(settings: Settings, bus: Bus) -> None:
-    """Refuse what contradicts the other networks of an interface."""
+    """Refuse settings that the other networks of an interface rule out."""
     interface = settings.interface
     options, others = settings.adapter.options, bus.adapter.options
     if settings.adapter.moved or bus.adapter.moved:
         reason = f"another network is on {interface}, and a moved adapter is for one alone"
         raise OptionError("can.mode", options.get("can.mode", "share"), reason)
     if options and others not in ({}, options):
-        reason = f"another network on {interface} asks for {_words(others)}; say the same"
+        reason = f"another network on {interface} asks for {_text(others)}; say the same"
         raise OptionError(*next(iter(options.items())), f"{reason}, or nothing")
 
 
-def _check_found(settings: Settings, found: Link) -> None:
-    """Refuse what the adapter that is there cannot do, or has otherwise already."""
-    adapter, controller = settings.adapter, found.controller
+def _check_link(settings: Settings, link: Link) -> None:
+    """Refuse settings that the adapter cannot have, or that differ while it is up."""
+    adapter, controller = settings.adapter, link.controller
     option, value = next(iter(adapter.options.items()))
     if controller is None:
-        reason = f"the driver of {found.name} has no such settings: its own tools set it up"
+        reason = f"the driver of {link.name} has no such settings: its own tools set it up"
         raise OptionError(option, value, reason)
     for name in can.unsupported(adapter.settings, controller):
-        reason = f"the adapter {found.name} cannot do this"
+        reason = f"the adapter {link.name} cannot do this"
         if name == "termination":
             reason += f", but {', '.join(map(str, controller.terminations))}"
         raise OptionError(f"can.{name}", adapter.options[f"can.{name}"], reason)
-    differs = can.differences(adapter.settings, controller, found.txqueuelen)
-    if found.up and differs and not adapter.force:
-        reason = f"the adapter {found.name} is up with {', '.join(differs)}"
-        hint = f"'ip link set {found.name} down' lets canwharf set it up, can.force=true insists"
+    differs = can.differences(adapter.settings, controller, link.txqueuelen)
+    if link.up and differs and not adapter.force:
+        reason = f"the adapter {link.name} is up with {', '.join(differs)}"
+        hint = f"'ip link set {link.name} down' lets canwharf set it up, can.force=true insists"
         raise OptionError(option, value, f"{reason}; {hint}")
 
 
 def link_of(bus: Bus, observed: Observed) -> Link | None:
-    """The adapter of a physical bus, if it is there: not what only bears its name."""
+    """The adapter of a physical bus; None if it is missing, or only its name is there."""
     link = observed.link(bus.interface.name)
     if link is None or not link.can or link.kind in VIRTUAL:
         return None
@@ -118,7 +118,7 @@ def link_of(bus: Bus, observed: Observed) -> Link | None:
 
 
 def complaint(bus: Bus, observed: Observed) -> Event | None:
-    """What an operator should know of the adapter of a bus; None if all is well."""
+    """The warning about the adapter of a bus; None if all is well."""
     name = bus.interface.name
     fields = {"interface": name}
     if not bus.physical:
@@ -141,7 +141,7 @@ def complaint(bus: Bus, observed: Observed) -> Event | None:
 
 
 def move_fault(bus: Bus, observed: Observed) -> str:
-    """Why an adapter cannot be given to a container as it is; empty if it can."""
+    """Why an adapter cannot be moved into a container as it is; empty if it can."""
     link = link_of(bus, observed)
     if link is None:
         return (
@@ -155,7 +155,7 @@ def move_fault(bus: Bus, observed: Observed) -> str:
 
 
 def _differences(bus: Bus, link: Link) -> str:
-    """What an adapter that is up has otherwise than its network asks, and should not have."""
+    """The settings of an adapter that is up and differs from its network; empty if none differs."""
     if not link.up or link.controller is None or bus.adapter.force:
         return ""
     settings = bus.adapter.settings
@@ -165,34 +165,34 @@ def _differences(bus: Bus, link: Link) -> str:
 
 
 def is_moved(name: str, observed: Observed) -> bool:
-    """Whether the adapter is in a container, or on its way there; or unplugged."""
+    """Whether the adapter is in a container, about to be moved there, or unplugged."""
     link = observed.link(name)
     return link is None or link.ifindex in observed.moved
 
 
-def described(bus: Bus, found: Link | None) -> dict[str, str]:
-    """State, rate and counters of an adapter, for an operator."""
-    if found is None:
-        # One that is moved is in its container, where nobody looks.
+def described(bus: Bus, link: Link | None) -> dict[str, str]:
+    """State, bit rates and counters of an adapter, as an engine shows them."""
+    if link is None:
+        # A moved adapter is in its container, which is not entered.
         return {"canwharf.adapter": "moved or missing" if bus.adapter.moved else "missing"}
-    told = {"canwharf.adapter": "up" if found.up else "down"}
-    controller = found.controller
+    info = {"canwharf.adapter": "up" if link.up else "down"}
+    controller = link.controller
     if controller is None:
-        return told
-    told["canwharf.state"] = controller.state_name
-    told["canwharf.bitrate"] = str(controller.bitrate)
+        return info
+    info["canwharf.state"] = controller.state_name
+    info["canwharf.bitrate"] = str(controller.bitrate)
     if controller.dbitrate:
-        told["canwharf.dbitrate"] = str(controller.dbitrate)
+        info["canwharf.dbitrate"] = str(controller.dbitrate)
     for name, value in zip(("tx-errors", "rx-errors"), controller.errors, strict=False):
-        told[f"canwharf.{name}"] = str(value)
+        info[f"canwharf.{name}"] = str(value)
     for name, value in zip(_STATISTICS, controller.statistics, strict=True):
-        told[f"canwharf.{name}"] = str(value)
-    return told
+        info[f"canwharf.{name}"] = str(value)
+    return info
 
 
 def describe_settings(settings: CanSettings) -> str:
-    """The settings as a network's options write them."""
-    told = [
+    """The settings in the form of a network's options."""
+    options = [
         f"can.{field.replace('_', '-')}={value / 1000:g}"
         if field.endswith("sample_point")
         else f"can.{field.replace('_', '-')}={value}"
@@ -201,11 +201,11 @@ def describe_settings(settings: CanSettings) -> str:
     ]
     for name, flag in can.MODES.items():
         if settings.mask & flag:
-            told.append(f"can.{name}={'on' if settings.modes & flag else 'off'}")
+            options.append(f"can.{name}={'on' if settings.modes & flag else 'off'}")
     if settings.mask & can.TDC_MASK:
-        told.append(f"can.tdc-mode={can.tdc_mode(settings.modes)}")
-    return " ".join(told)
+        options.append(f"can.tdc-mode={can.tdc_mode(settings.modes)}")
+    return " ".join(options)
 
 
-def _words(options: Mapping[str, str]) -> str:
+def _text(options: Mapping[str, str]) -> str:
     return " ".join(f"{option}={value}" for option, value in options.items())

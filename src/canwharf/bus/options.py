@@ -1,19 +1,20 @@
-"""Driver options: strings as the user gave them -> a validated value, or an error. Pure.
+"""Driver options: the user's strings -> a validated value, or an error. Pure.
 
 Rules:
 
-- Every option that is neither ours nor an engine's own (`com.docker.…`) is refused, with the
-  nearest that there is (`bus.spelling`); it would otherwise be ignored in silence. What an
-  engine stored before that was so is told by `unknown`, and left out with a warning.
-- `can.interface` is `vxcan.dev` + `vxcan.id` in one word, `can.name` is `vxcan.peer`. Both ways
-  may be given if they agree.
-- `can.ifname` is the whole name of the interface in the container, `can.name` the beginning of
-  one: who says both contradicts himself.
+- Every option that is neither ours nor the engine's (`com.docker.…`) is refused, and the error
+  names the nearest option (`bus.spelling`); otherwise it would be ignored in silence. Unknown
+  options that an engine stored earlier are ignored with a warning (`unknown`).
+- `can.interface` is `vxcan.dev` + `vxcan.id` in one word, `can.name` is `vxcan.peer`. Both forms
+  are allowed together if they agree.
+- `can.ifname` is the whole name of the interface in the container, `can.name` its beginning: both
+  together are refused.
 - A prefix that ends in a digit is nearly always meant as the whole name: the engine appends a
-  number (`check_prefix`, for what is new).
-- An adapter's settings have the words of `ip link set type can`, and its units (`bus.values`).
-- A network that says that it is virtual (`can.type`) has no adapter to set up: its settings are
-  checked, and told by `without_effect`. So one file serves the board and the laptop.
+  number (`check_prefix`, for new networks and endpoints).
+- An adapter's settings have the names of `ip link set type can`, and its units (`bus.values`).
+- A virtual network (`can.type=virtual`) has no adapter to configure: an adapter's settings are
+  checked and then ignored, with a warning (`without_effect`). So one file serves the board and the
+  laptop.
 - An error names the option, its value, and what it must be.
 """
 
@@ -59,7 +60,7 @@ NETWORK_OPTIONS = (
     *ENDPOINT_OPTIONS,
     *_ADAPTER_OPTIONS,
 )
-# What only makes sense beside one of others: can_get_bittiming, can_validate
+# An option that needs one of others: can_get_bittiming, can_validate
 _NEEDS = (
     ("can.sample-point", ("can.bitrate",)),
     ("can.dsample-point", ("can.dbitrate",)),
@@ -72,7 +73,7 @@ _NEEDS = (
     *((each, ("can.bitrate", "can.tq")) for each in ("can.dbitrate", "can.dtq")),
     *((each, ("can.tdc-mode",)) for each in ("can.tdcv", "can.tdco", "can.tdcf")),
 )
-# Two ways to say one thing
+# Two options for one setting
 _EITHER = (("can.tq", "can.bitrate"), ("can.dtq", "can.dbitrate"))
 
 _MUST_INTERFACE = (
@@ -86,8 +87,8 @@ DEFAULT_PREFIX = "vcanp"
 
 
 def parse_network(options: Mapping[str, object]) -> Settings:
-    """The settings that a network's options ask for. Raises OptionError."""
-    ours = _known(options, NETWORK_OPTIONS)
+    """A network's options as settings. Raises OptionError."""
+    ours = _ours(options, NETWORK_OPTIONS)
     ifname, adapter = _ifname(ours) or Ifname(), parse_adapter(_settings(ours))
     if parse_type(options) == "virtual":
         adapter = Adapter()
@@ -98,40 +99,40 @@ def parse_network(options: Mapping[str, object]) -> Settings:
 
 
 def parse_type(options: Mapping[str, object]) -> str:
-    """What a network's options say that its interface is: one of TYPES. Raises OptionError."""
+    """The type of a network's interface (can.type): one of TYPES. Raises OptionError."""
     return values.choice("can.type", str(options.get("can.type", TYPES[0])), TYPES)
 
 
 def parse_adapter(options: Mapping[str, str]) -> Adapter:
-    """What these options ask of an adapter. Raises OptionError."""
-    given = {option: _canonical(option, value) for option, value in options.items()}
-    _check_together(given)
-    fields = {option: option[4:].replace("-", "_") for option in given}  # without `can.`
-    numbers = {fields[each]: int(given[each]) for each in given if each in _NUMBERS}
-    points = {fields[each]: values.point(each, given[each]) for each in given if each in _POINTS}
-    modes = {flag: given[each] == "on" for each, flag in _MODES.items() if each in given}
+    """An adapter's options as a value. Raises OptionError."""
+    texts = {option: _canonical(option, value) for option, value in options.items()}
+    _check_together(texts)
+    fields = {option: option[4:].replace("-", "_") for option in texts}  # without `can.`
+    numbers = {fields[each]: int(texts[each]) for each in texts if each in _NUMBERS}
+    points = {fields[each]: values.point(each, texts[each]) for each in texts if each in _POINTS}
+    modes = {flag: texts[each] == "on" for each, flag in _MODES.items() if each in texts}
     mask, flags = sum(modes), sum(flag for flag, on in modes.items() if on)
-    if tdc := given.get("can.tdc-mode"):
+    if tdc := texts.get("can.tdc-mode"):
         mask, flags = mask | can.TDC_MASK, flags | can.TDC_MODES[tdc]
-    on = {each: given.get(each, default) == "on" for each, default in _SWITCHES.items()}
+    on = {each: texts.get(each, default) == "on" for each, default in _SWITCHES.items()}
     return Adapter(
         settings=CanSettings(**numbers, **points, mask=mask, modes=flags),
         errors=on["can.errors"],
-        moved=given.get("can.mode") == "move",
+        moved=texts.get("can.mode") == "move",
         force=on["can.force"],
-        options=given,
+        options=texts,
     )
 
 
 def parse_endpoint(options: Mapping[str, object]) -> Endpoint:
-    """The settings that an endpoint's options ask for. Raises OptionError."""
-    return Endpoint(_ifname(_known(options, ENDPOINT_OPTIONS)))
+    """An endpoint's options as a value. Raises OptionError."""
+    return Endpoint(_ifname(_ours(options, ENDPOINT_OPTIONS)))
 
 
-def check_prefix(given: Mapping[str, object]) -> None:
+def check_prefix(options: Mapping[str, object]) -> None:
     """Refuse a prefix that is meant as a whole name. Raises OptionError."""
     for option in _PREFIX_OPTIONS:
-        prefix = str(given.get(option, ""))
+        prefix = str(options.get(option, ""))
         if prefix[-1:].isdigit():
             reason = f"Docker appends a number to it, which makes {prefix}0; did you mean "
             shorter = prefix.rstrip("0123456789")
@@ -141,18 +142,18 @@ def check_prefix(given: Mapping[str, object]) -> None:
 
 
 def unknown(options: Mapping[str, object]) -> list[str]:
-    """Those of a network's options that are neither ours nor an engine's own."""
+    """The options of a network that are neither ours nor an engine's."""
     return [each for each in options if each not in NETWORK_OPTIONS and not _is_engines(each)]
 
 
 def without_unknown(options: Mapping[str, object]) -> Mapping[str, object]:
-    """A network's options but for those that nobody knows."""
-    strange = unknown(options)
-    return {option: value for option, value in options.items() if option not in strange}
+    """The options of a network without the unknown ones."""
+    ignored = unknown(options)
+    return {option: value for option, value in options.items() if option not in ignored}
 
 
 def without_effect(options: Mapping[str, object]) -> list[str]:
-    """The settings of an adapter that a network has given that says that it is virtual."""
+    """The adapter's options of a virtual network, which have no effect."""
     return [f"{option}={options[option]}" for option in options if option in _ADAPTER_OPTIONS]
 
 
@@ -170,15 +171,16 @@ def _is_engines(option: str) -> bool:
     return option.startswith(_ENGINES)
 
 
-def _known(options: Mapping[str, object], known: tuple[str, ...]) -> dict[str, str]:
+def _ours(options: Mapping[str, object], allowed: tuple[str, ...]) -> dict[str, str]:
+    """The options without an engine's. Raises OptionError for one that is not allowed."""
     ours = {}
     for option, value in options.items():
         if _is_engines(option):
             continue
-        if option not in known:
+        if option not in allowed:
             from canwharf.bus import spelling  # noqa: PLC0415 (for an error only)
 
-            raise spelling.refuse(option, value, known)
+            raise spelling.refuse(option, value, allowed)
         if not isinstance(value, str):
             raise OptionError(option, value, "the value must be a string")
         ours[option] = value
@@ -190,7 +192,7 @@ def _settings(ours: Mapping[str, str]) -> dict[str, str]:
 
 
 def _canonical(option: str, value: str) -> str:
-    """The one text for this value of an adapter's setting. Raises OptionError."""
+    """The canonical text of a value of an adapter's option. Raises OptionError."""
     if option in _NUMBERS:
         return str(values.number(option, value, _NUMBERS[option]))
     if option in _POINTS:
@@ -202,43 +204,43 @@ def _canonical(option: str, value: str) -> str:
     return "on" if values.switch(option, value) else "off"
 
 
-def _check_together(given: Mapping[str, str]) -> None:
-    """Refuse settings that the kernel does not take together, or alone. Raises OptionError."""
+def _check_together(texts: Mapping[str, str]) -> None:
+    """Refuse settings that the kernel takes only together, or not together. Raises OptionError."""
     for option, others in _NEEDS:
-        if option in given and not given.keys() & set(others):
-            raise OptionError(option, given[option], f"it needs {' or '.join(others)} too")
+        if option in texts and not texts.keys() & set(others):
+            raise OptionError(option, texts[option], f"it needs {' or '.join(others)} too")
     for option, other in _EITHER:
-        if option in given and other in given:
+        if option in texts and other in texts:
             reason = f"it says how long a bit is, and so does {other}; give one of the two"
-            raise OptionError(option, given[option], reason)
-    fd = given.get("can.fd") == "on"
-    data = next((each for each in ("can.dbitrate", "can.dtq") if each in given), "")
+            raise OptionError(option, texts[option], reason)
+    fd = texts.get("can.fd") == "on"
+    data = next((each for each in ("can.dbitrate", "can.dtq") if each in texts), "")
     if data and not fd:
-        raise OptionError(data, given[data], "it needs can.fd=on too")
+        raise OptionError(data, texts[data], "it needs can.fd=on too")
     if fd and not data:
-        raise OptionError("can.fd", given["can.fd"], "it needs can.bitrate and can.dbitrate too")
-    _check_tdc(given, fd)
+        raise OptionError("can.fd", texts["can.fd"], "it needs can.bitrate and can.dbitrate too")
+    _check_tdc(texts, fd)
 
 
-def _check_tdc(given: Mapping[str, str], fd: bool) -> None:
-    """Refuse a delay compensation that is not whole: can_validate_tdc. Raises OptionError."""
-    mode = given.get("can.tdc-mode", "off")
-    manual = "can.tdcv" in given
+def _check_tdc(texts: Mapping[str, str], fd: bool) -> None:
+    """Refuse an incomplete delay compensation (can_validate_tdc). Raises OptionError."""
+    mode = texts.get("can.tdc-mode", "off")
+    manual = "can.tdcv" in texts
     if mode != "off" and not fd:
         raise OptionError("can.tdc-mode", mode, "it needs can.fd=on too")
-    if mode != "off" and "can.tdco" not in given:
+    if mode != "off" and "can.tdco" not in texts:
         raise OptionError("can.tdc-mode", mode, "it needs can.tdco too")
     if mode == "manual" and not manual:
         raise OptionError("can.tdc-mode", mode, "it needs can.tdcv too")
     if manual and mode != "manual":
-        raise OptionError("can.tdcv", given["can.tdcv"], "it needs can.tdc-mode=manual too")
+        raise OptionError("can.tdcv", texts["can.tdcv"], "it needs can.tdc-mode=manual too")
     for each in ("can.tdco", "can.tdcf"):
-        if each in given and mode == "off":
-            raise OptionError(each, given[each], "it needs can.tdc-mode=auto or manual too")
+        if each in texts and mode == "off":
+            raise OptionError(each, texts[each], "it needs can.tdc-mode=auto or manual too")
 
 
 def refuse_interface(options: Mapping[str, object], name: str, reason: str) -> OptionError:
-    """The error for a host interface that these options name and that cannot be used."""
+    """The error for a host interface of these options that cannot be used."""
     return OptionError(_interface_option(options), name, f"{reason}; {_MUST_INTERFACE}")
 
 
@@ -257,12 +259,12 @@ def _interface(ours: Mapping[str, str]) -> str:
 
 
 def _interface_option(options: Mapping[str, object]) -> str:
-    """What to call the option that a host interface's name came from."""
+    """The name of the option that the host interface's name came from."""
     return "can.interface" if "can.interface" in options else "vxcan.dev+vxcan.id"
 
 
 def _ifname(ours: Mapping[str, str]) -> Ifname | None:
-    """The interface's name in the container; None where no option gives one."""
+    """The interface's name in the container; None if no option sets it."""
     prefix, name = _prefix(ours), ours.get(_EXACT_OPTION, "")
     if _EXACT_OPTION in ours and (fault := naming.name_fault(name)):
         reason = f"not a name for the container's interface: {fault}"
@@ -274,9 +276,9 @@ def _ifname(ours: Mapping[str, str]) -> Ifname | None:
 
 
 def _prefix(ours: Mapping[str, str]) -> str:
-    """The prefix of the interface's name in the container; empty where none is given."""
-    given = [option for option in _PREFIX_OPTIONS if option in ours]
-    for option in given:
+    """The prefix of the interface's name in the container; empty if no option sets it."""
+    present = [option for option in _PREFIX_OPTIONS if option in ours]
+    for option in present:
         fault = naming.name_fault(ours[option], naming.MAX_PREFIX)
         if fault:
             raise OptionError(
@@ -285,8 +287,8 @@ def _prefix(ours: Mapping[str, str]) -> str:
                 f"not a prefix for the container's interface: {fault}; it must be up to "
                 f"{naming.MAX_PREFIX} characters like can, to which the index is appended (can0)",
             )
-    if len({ours[option] for option in given}) > 1:
+    if len({ours[option] for option in present}) > 1:
         raise OptionError(
             "can.name", ours["can.name"], f"vxcan.peer says {ours['vxcan.peer']!r}; give one"
         )
-    return ours[given[0]] if given else ""
+    return ours[present[0]] if present else ""

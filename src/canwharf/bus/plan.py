@@ -2,40 +2,41 @@
 
 Theory of operation. A plan is always for a few ports, its targets: the endpoint that joins or
 leaves, or all of them. Only they are made, brought up or deleted, and only rules that begin or
-end at one of them are looked at, so that a Join costs what its own endpoint costs, however
-large the bus. There is no other way to act: a call, its undoing and a recovery differ in
-nothing but the state and the targets that they plan for.
+end at one of them are checked, so that the cost of a Join is that of one endpoint. There is no
+other way to change the kernel: a call, its undoing and a recovery differ only in the state and
+the targets that they plan for.
 
 Rules:
 
-- A bus interface that is missing is made, and every rule of its bus looked at. One that is there
-  and does not bear our alias is used as it is: not brought up, not deleted. An adapter that is
-  missing is waited for: a vcan in its place would take its name.
-- An adapter is set up as its network asks, and brought up, when it is there and was not up yet
-  (it was plugged in, the machine has booted), and when its network is made. One that is up is
-  left alone, whatever its settings, unless its network insists; one that somebody took down
-  stays down. What we brought up bears our alias, and is taken down when no network wants it.
-- An adapter that is moved is set up when its container joins. If it comes back under another name
-  it gets its own again; no other bus takes it for its own meanwhile. Without its network, too.
-- A pair is made only for an endpoint that is joining: for one that is not, nobody would take
-  the container's end. Endpoints without a pair are left out of the mesh, and reported.
-- Where the name of a pair that is to be made is taken on the host, nothing is done, and that is
-  the error: the kernel's "File exists" would be read as one about the name in the container.
-- One that is made straight in its container's namespace is made anew if it is there already:
-  nobody can say in whose namespace the other end of that one is.
-- Between every two ports that are there, in both directions: exactly one rule for classic
-  frames, and exactly one for FD frames where both ports can carry them. Missing ones are added,
-  surplus ones deleted.
-- One more for error frames: on a virtual bus between all, from an adapter to its containers. Never
-  to an adapter: drivers take one for a data frame, and it would be on the wire. One that is there
-  all the same is surplus, and so is one between two containers of an adapter.
-- A rule echoes towards the bus interface, where programs on the host listen, and nowhere else. One
-  that an earlier version made otherwise is replaced in place.
-- An interface that had the bus's name and was renamed takes its rules along: those between it and
-  the bus's endpoints are deleted, or they would hear two wires, one of another bus perhaps.
-- An interface of ours that no bus wants is deleted; its rules go with it. Ours is what bears our
-  alias, or no alias at all and our group (it was made, and we died before we could name it).
-- Interfaces of others are never deleted, and never changed but for adapters as above.
+- A missing bus interface is made, and every rule of its bus is checked. An existing one without
+  our alias is used as it is: it is not brought up and not deleted. A missing adapter is waited
+  for: a vcan in its place would take its name.
+- An adapter gets the settings of its network, and is brought up, if it was not up yet (it was
+  plugged in, the machine has booted), and when its network is created. An adapter that is up is
+  left alone, whatever its settings, unless its network has can.force. One that an operator took
+  down stays down. An adapter that we brought up has our alias, and is taken down when its last
+  network is removed.
+- A moved adapter is configured when its container joins. If it comes back under another name, it
+  is renamed; until then no other bus uses it. The same holds after its network is gone.
+- A pair is made only for an endpoint that is joining: without a Join, no engine would take the
+  container's end. Endpoints without a pair are left out of the mesh, and reported.
+- If a foreign interface on the host has the name of a pair that is to be made, the plan is an
+  error: the kernel's "File exists" would be read as one about the name in the container.
+- A pair that is made directly in the container's namespace is deleted first, if it exists: in
+  which namespace its other end is cannot be known.
+- Between every two ports that exist, in both directions, there is exactly one rule for classic
+  frames, and exactly one for FD frames if both ports can carry them. Missing rules are added,
+  surplus rules deleted.
+- Error frames have one more rule: on a virtual bus between all ports, on a physical one from the
+  adapter to its containers. Never to an adapter: drivers take an error frame for a data frame, and
+  would send it. Such a rule is surplus, and so is one between two containers of an adapter.
+- A rule echoes towards the bus interface, where programs on the host listen, and nowhere else. A
+  rule of an earlier version that differs is replaced in place.
+- An interface that had the bus's name and was renamed keeps its rules: those between it and the
+  bus's endpoints are deleted. Otherwise the endpoints would receive the frames of two buses.
+- An interface of ours that is on no bus is deleted; its rules go with it. It is ours if it has our
+  alias, or no alias and our group (the daemon died before it could set the alias).
+- Foreign interfaces are never deleted, and never changed, but for adapters as above.
 """
 
 from __future__ import annotations
@@ -71,23 +72,23 @@ class MakeBus(NamedTuple):
 
 
 class MakePair(NamedTuple):
-    """Make an endpoint's pair; its other end on the host until somebody takes it, or in place."""
+    """Make an endpoint's pair: its other end at `target`, or on the host for an engine to move."""
 
     port: Port
     target: Target | None = None
 
 
 class BringUp(NamedTuple):
-    """Bring up an interface of ours that is down, give it the alias that it should have."""
+    """Bring up an interface of ours and set its alias."""
 
     port: Port
     link: Link
 
 
 class Configure(NamedTuple):
-    """Set an adapter up and bring it up; with nothing asked for, only give it its alias.
+    """Configure an adapter and bring it up; with empty settings only set its alias.
 
-    `owner` is what the alias tells; None leaves it as it is.
+    `owner` is the owner in the alias; None leaves the alias as it is.
     """
 
     link: Link
@@ -121,7 +122,7 @@ class AddRule(NamedTuple):
 
 
 class ReplaceRule(NamedTuple):
-    """Replace a rule of a form that we used once."""
+    """Replace a rule of the form of an earlier version."""
 
     rule: Rule
     new: Rule
@@ -132,7 +133,8 @@ class ReplaceRule(NamedTuple):
 class DeleteRule(NamedTuple):
     """Delete a rule: each DUPLICATE one would deliver every frame once more.
 
-    A LEFT one is of an interface that left the bus, an UNWANTED one of error frames to a wrong end.
+    A LEFT one is of an interface that left the bus; an UNWANTED one carries error frames that this
+    direction should not.
     """
 
     rule: Rule
@@ -146,11 +148,11 @@ Step = DeleteLink | MakeBus | MakePair | BringUp | Configure | TakeDown | Rename
 
 
 class Scope(NamedTuple):
-    """What a plan is about: all else is left as it is.
+    """The ports that a plan is for: all others are left as they are.
 
-    `targets` names the ports to look at. `pairs` names the endpoints' ports whose pair is to be
-    made if it is missing, and where its other end belongs if that is known. `adapter` is the one
-    that a call is about: it is set up although somebody took it down.
+    `targets` are the names of the ports. `pairs` are the names of the ports whose pair is to be
+    made if it is missing, with the target of its other end, if that is known. `adapter` is the
+    adapter that a call is about: it is brought up even if an operator took it down.
     """
 
     targets: Collection[str]
@@ -166,12 +168,12 @@ class Plan(NamedTuple):
 
 
 class _Member(NamedTuple):
-    """A port that is there, or will be when the plan has been applied."""
+    """A port that exists, or will exist when the plan has been applied."""
 
     port: Port
     link: Link | None
     adapter: bool = False
-    settings: CanSettings = CanSettings()  # what the adapter is about to get
+    settings: CanSettings = CanSettings()  # that the plan applies to the adapter
 
     @property
     def fd(self) -> bool:
@@ -183,18 +185,18 @@ class _Member(NamedTuple):
 def plan(
     driver: str,
     buses: Iterable[Bus],
-    view: Observed,
+    observed: Observed,
     scope: Scope,
 ) -> Plan:
-    """What to do so that these buses are as they should be.
+    """The steps after which the targets are as these buses want them.
 
-    A target that is on none of `buses` should not be there. Raises ConflictError.
+    A target that is on none of `buses` is removed. Raises ConflictError.
     """
     buses = list(buses)
     wanted = {port.name for bus in buses for port in bus.ports}
     steps: list[Step] = []
     for name in scope.targets:
-        link = view.link(name)
+        link = observed.link(name)
         if name in wanted:
             continue
         if link and is_ours(link, driver):
@@ -202,33 +204,33 @@ def plan(
         elif link and is_set_up(link, driver):
             steps.append(TakeDown(link))
         else:
-            steps += _orphans(driver, name, view)
+            steps += _orphans(driver, name, observed)
     absent: list[Port] = []
     rules: list[Step] = []
     for bus in buses:
-        made, members, missing = _members(driver, bus, view, scope)
+        made, members, missing = _members(driver, bus, observed, scope)
         steps += made
         absent += missing
         whole = any(isinstance(step, MakeBus) for step in made)
         if bus.interface.name in scope.targets:
-            rules += _left_behind(bus, members, view)
-        rules += _mesh(bus, members, view, None if whole else scope.targets)
+            rules += _left_behind(bus, members, observed)
+        rules += _mesh(bus, members, observed, None if whole else scope.targets)
     return Plan((*steps, *rules), tuple(absent))
 
 
 def _members(
-    driver: str, bus: Bus, view: Observed, scope: Scope
+    driver: str, bus: Bus, observed: Observed, scope: Scope
 ) -> tuple[list[Step], list[_Member], list[Port]]:
     """The steps that make ports, the ports to be meshed, and those that are left out."""
     steps: list[Step] = []
     members: list[_Member] = []
     absent: list[Port] = []
     if bus.physical:
-        steps, member = _adapter(bus, view, scope)
+        steps, member = _adapter(bus, observed, scope)
         members += [member] if member else []
         absent += [] if member else [bus.interface]
     for port in bus.endpoints if bus.physical else bus.ports:
-        link = view.link(port.name)
+        link = observed.link(port.name)
         ours = link is not None and is_ours(link, driver)
         if port is bus.interface:
             usable, makeable = link is not None and link.can, link is None
@@ -262,23 +264,23 @@ def _taken(link: Link) -> ConflictError:
     )
 
 
-def _adapter(bus: Bus, view: Observed, scope: Scope) -> tuple[list[Step], _Member | None]:
+def _adapter(bus: Bus, observed: Observed, scope: Scope) -> tuple[list[Step], _Member | None]:
     """The steps that set up the adapter of a physical bus, and its place in the mesh, if any."""
     port = bus.interface
-    link = adapter.link_of(bus, view)
+    link = adapter.link_of(bus, observed)
     if link is None:
-        return _back(bus, view), None
+        return _rename_back(bus, observed), None
     requested = port.name == scope.adapter
-    settings = _settings(bus, link, view, requested) if port.name in scope.targets else None
+    settings = _settings(bus, link, observed, requested) if port.name in scope.targets else None
     if settings is None:
         return [], _Member(port, link, adapter=True)
-    ours = bus.adapter.moved or not link.alias  # an alias of others is left on
+    ours = bus.adapter.moved or not link.alias  # a foreign alias is left as it is
     step = Configure(link, settings, port.owner if ours else None)
     return [step], _Member(port, link, adapter=True, settings=settings)
 
 
-def _settings(bus: Bus, link: Link, view: Observed, requested: bool) -> CanSettings | None:
-    """What an adapter is to get now: settings, nothing but its alias, or None: leave it alone.
+def _settings(bus: Bus, link: Link, observed: Observed, requested: bool) -> CanSettings | None:
+    """The settings to apply to an adapter: empty ones for its alias only; None: leave it alone.
 
     `requested` says that this is a call about the adapter itself.
     """
@@ -288,7 +290,7 @@ def _settings(bus: Bus, link: Link, view: Observed, requested: bool) -> CanSetti
         if controller and bus.adapter.force:
             wanted = bool(can.differences(settings.sure, controller, link.txqueuelen))
     else:
-        wanted = requested or not (moved or link.ifindex in view.seen_up)
+        wanted = requested or not (moved or link.ifindex in observed.seen_up)
     if wanted and not settings.empty:
         return settings
     if moved and requested and owner_of(link) != bus.interface.owner:
@@ -296,19 +298,19 @@ def _settings(bus: Bus, link: Link, view: Observed, requested: bool) -> CanSetti
     return None
 
 
-def _back(bus: Bus, view: Observed) -> list[Step]:
-    """A moved adapter that came back under the name that it had in its container."""
+def _rename_back(bus: Bus, observed: Observed) -> list[Step]:
+    """The step for a moved adapter that came back under the name that it had in its container."""
     name, owner = bus.interface.name, bus.interface.owner
-    if not bus.adapter.moved or view.link(name) is not None:
+    if not bus.adapter.moved or observed.link(name) is not None:
         return []
-    return [Rename(each, name) for each in view.links() if owner_of(each) == owner]
+    return [Rename(each, name) for each in observed.links() if owner_of(each) == owner]
 
 
-def _left_behind(bus: Bus, members: list[_Member], view: Observed) -> Iterator[DeleteRule]:
-    """The rules that an interface took along which was the bus's and has another name now."""
+def _left_behind(bus: Bus, members: list[_Member], observed: Observed) -> Iterator[DeleteRule]:
+    """Delete the rules of a former bus interface, which has another name now."""
     name = bus.interface.name
-    for index in view.former.get(name, ()):
-        old = view.at(index)
+    for index in observed.former.get(name, ()):
+        old = observed.at(index)
         if old is None or old.name == name:
             continue
         for port, link in ((each.port, each.link) for each in members):
@@ -318,25 +320,27 @@ def _left_behind(bus: Bus, members: list[_Member], view: Observed) -> Iterator[D
                 ((index, link.ifindex), (old.name, port.name)),
                 ((link.ifindex, index), (port.name, old.name)),
             ):
-                for rule in sorted(view.rules(*ends), key=lambda rule: FRAMES.index(rule.frames)):
+                for rule in sorted(
+                    observed.rules(*ends), key=lambda rule: FRAMES.index(rule.frames)
+                ):
                     yield DeleteRule(rule, *names, LEFT)
 
 
-def _orphans(driver: str, name: str, view: Observed) -> Iterator[Step]:
-    """A moved adapter that came back when its network was gone: it is nobody's, under its name."""
-    for link in view.links():
+def _orphans(driver: str, name: str, observed: Observed) -> Iterator[Step]:
+    """The steps for a moved adapter that came back after its network was removed."""
+    for link in observed.links():
         if owner_of(link) == AdapterOwner(driver, name):
             yield TakeDown(link)
-            if view.link(name) is None:
+            if observed.link(name) is None:
                 yield Rename(link, name)
 
 
 def _same(link: Link | None, port: Port) -> bool:
-    """Whether this is the port's link, not that of another endpoint whose name is equal."""
-    found, wanted = link and owner_of(link), port.owner
-    if found is None or not isinstance(wanted, EndpointOwner):
+    """Whether this is the port's link, and not that of another endpoint with an equal name."""
+    actual, wanted = link and owner_of(link), port.owner
+    if actual is None or not isinstance(wanted, EndpointOwner):
         return True
-    return isinstance(found, EndpointOwner) and found.is_endpoint(
+    return isinstance(actual, EndpointOwner) and actual.is_endpoint(
         wanted.driver, wanted.network, wanted.endpoint
     )
 
@@ -346,31 +350,31 @@ def _as_wanted(link: Link, port: Port) -> bool:
 
 
 def _mesh(
-    bus: Bus, members: list[_Member], view: Observed, targets: Collection[str] | None
+    bus: Bus, members: list[_Member], observed: Observed, targets: Collection[str] | None
 ) -> Iterator[RuleStep]:
     """The rules that are missing or surplus, of these targets (None: all)."""
-    done: set[str] = set()  # every pair of members is looked at once, in both directions
+    done: set[str] = set()  # every two members are compared once, for both directions
     for member in members:
         if targets is not None and member.port.name not in targets:
             continue
         done.add(member.port.name)
         for other in members:
             if other.port.name not in done:
-                yield from _exactly_one(bus, member, other, view)
-                yield from _exactly_one(bus, other, member, view)
+                yield from _exactly_one(bus, member, other, observed)
+                yield from _exactly_one(bus, other, member, observed)
 
 
 def _exactly_one(
-    bus: Bus, source: _Member, destination: _Member, view: Observed
+    bus: Bus, source: _Member, destination: _Member, observed: Observed
 ) -> Iterator[RuleStep]:
     """The steps after which each kind of frame has one rule of the right form in this direction."""
     names = (source.port.name, destination.port.name)
-    there: tuple[Rule, ...] = ()
+    existing: tuple[Rule, ...] = ()
     if source.link is not None and destination.link is not None:
-        there = view.rules(source.link.ifindex, destination.link.ifindex)
+        existing = observed.rules(source.link.ifindex, destination.link.ifindex)
     echo = destination.port is bus.interface
     for frames, wanted in _frames(bus, source, destination):
-        rules = [rule for rule in there if rule.frames == frames]
+        rules = [rule for rule in existing if rule.frames == frames]
         rules.sort(key=lambda rule: not _is_current(rule, echo))
         if wanted and not rules:
             yield AddRule(*names, frames, echo)
@@ -386,7 +390,7 @@ def _is_current(rule: Rule, echo: bool) -> bool:
 
 
 def _frames(bus: Bus, source: _Member, destination: _Member) -> Iterator[tuple[Frames, bool]]:
-    """The frames to be looked at, and whether they should be forwarded."""
+    """The frames whose rules are checked, and whether they should be forwarded."""
     yield CLASSIC, True
     if source.fd and destination.fd:
         yield FD, True
