@@ -212,9 +212,9 @@ class Reconciler:
         gone = [step.link for step in steps if isinstance(step, DeleteLink)]
         for found in gone:
             observed.drop(found.ifindex)
-        if gone and names:
-            # What was made may have the index of what went: its end must not be taken for news
-            # when there are rules again.
+        if gone:
+            # What is made now or by the next plan of this call may have the index of what went: its
+            # end must not be taken for news when there are rules again.
             self._catch_up()
         for answer in answers:
             observed.put(link.parse(answer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -162,6 +163,23 @@ def test_a_state_of_an_earlier_version_is_read(daemon: Daemon) -> None:
     del content["networks"]["n1"]["endpoints"]["e1"]["name"]
     Path(daemon.store.path).write_text(json.dumps(content))
     assert daemon.restarted().service.state == daemon.service.state
+
+
+def test_the_next_number_is_tried_after_an_undo(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its pair may get the index of the one that was undone, whose end is announced late."""
+    kernel = FakeKernel(reuse_indexes=True)
+    monkeypatch.setattr(namespace, "opened", kernel.opened)
+    daemon = Daemon(tmp_path, kernel)
+    daemon.service.create_network("n1", {})
+    daemon.service.create_endpoint("n1", "e1", {"can.ifname": "vcanp7"})
+    daemon.service.create_endpoint("n1", "e2", {})
+    kernel.refuse(4, errno.EEXIST)
+    daemon.service.join("n1", "e2", "/ns/c")
+    assert [link.name for link in kernel.links("c")] == ["vcanp1"]
+    daemon.maintenance.repair()
+    daemon.assert_exactly_once("vcan0")
 
 
 @pytest.mark.parametrize("sends", [1, 2])
