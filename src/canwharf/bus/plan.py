@@ -233,7 +233,9 @@ def _members(
         link = observed.link(port.name)
         ours = link is not None and is_ours(link, driver)
         if port is bus.interface:
-            usable, makeable = link is not None and link.can, link is None
+            # A host end that was renamed so is its endpoint's all the same.
+            taken = link is not None and isinstance(owner_of(link), EndpointOwner)
+            usable, makeable = link is not None and link.can and not taken, link is None
         else:
             usable, makeable = ours and _same(link, port), port.name in scope.pairs
             if link and makeable and not usable:

@@ -112,3 +112,23 @@ def test_an_adapter_that_got_another_name_is_off_the_bus(daemon: Daemon) -> None
     daemon.maintenance.repair()
     assert set(kernel.rules) == before
     daemon.assert_exactly_once("can0")
+
+
+def test_a_host_end_that_takes_the_name_of_its_bus(daemon: Daemon) -> None:
+    """It is still its endpoint's, and not the bus interface: it was given that one's alias, too.
+
+    Its rules were planned for twice, once for each, and the daemon ended.
+    """
+    kernel = daemon.kernel
+    daemon.service.create_network("n1", {})
+    for endpoint in ("e1", "e2"):
+        daemon.run_container("n1", endpoint)
+    ends = [daemon.port("n1", endpoint) for endpoint in ("e1", "e2")]
+    alias = kernel.link(ends[0]).alias
+    kernel.delete_link("vcan0")
+    kernel.rename(ends[0], "vcan0")
+    kernel.add_rule(ends[1], "vcan0")
+    daemon.maintenance.sync()
+    assert kernel.link("vcan0").alias == alias
+    assert set(kernel.deliveries("vcan0").values()) == {1}
+    assert set(kernel.deliveries(ends[1]).values()) == {1}
