@@ -137,7 +137,7 @@ class CallError(CanwharfError):
     """A daemon does not answer a call, or refuses it."""
 
     def __init__(self, call: str, path: str, reason: str) -> None:
-        self.path = path
+        self.path, self.reason = path, reason
         super().__init__(f"cannot call {call} on {path}: {reason}")
 
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
+from canwharf import __version__
 from canwharf.bus.describe import SORTS, Change
 from canwharf.bus.dryrun import dry_run
 from canwharf.bus.maintain import Maintenance
@@ -71,13 +72,26 @@ def run(options: Mapping[str, str]) -> int:
 
 def _served(socket: str) -> tuple[list[Change], list[str]]:
     """Synchronize through the daemon. Raises CallError."""
-    answer: Any = call(socket, _CALL)
     try:
+        answer: Any = call(socket, _CALL)
         changes = [Change(each["sort"], each["line"]) for each in answer["Changes"]]
         return changes, list(answer["Faults"])
     except (KeyError, TypeError) as error:
         reason = "it was done by a daemon of another version, which answers otherwise; restart it"
         raise CallError(_CALL, socket, reason) from error
+    except CallError as error:
+        # Its program may have been replaced: a module that it needs now is not there any more.
+        if _version(socket) in (__version__, None):
+            raise
+        reason = f"{error.reason}; the daemon is of another version than this program; restart it"
+        raise CallError(_CALL, socket, reason) from error
+
+
+def _version(socket: str) -> str | None:
+    """The version of the daemon; empty if it is too old to say it, None if it does not answer."""
+    with suppress(CallError):
+        return str(call(socket, "Canwharf.State").get("Version", ""))
+    return None
 
 
 def _alone(store: Store, driver: str) -> tuple[list[Change], list[str]]:

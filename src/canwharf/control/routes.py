@@ -1,13 +1,14 @@
 """Our own calls: the path of each -> what is done.
 
 /Canwharf.Sync is made by `canwharf sync`; /Canwharf.State by `canwharf doctor`, which asks why the
-state could not be written.
+state could not be written, and by both to learn the version of the daemon.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from canwharf import __version__
 from canwharf.bus.maintain import Outcome
 from canwharf.bus.service import Service
 
@@ -28,5 +29,5 @@ def table(
 
     return {
         "/Canwharf.Sync": synchronize,
-        "/Canwharf.State": lambda _content: {"Fault": fault()},
+        "/Canwharf.State": lambda _content: {"Fault": fault(), "Version": __version__},
     }

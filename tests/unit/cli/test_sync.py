@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
+from canwharf import __version__
 from canwharf.bus.describe import SORTS, Change, changes, touched
 from canwharf.bus.dryrun import dry_run
 from canwharf.bus.maintain import Outcome
@@ -32,6 +33,7 @@ from canwharf.bus.plan import (
 from canwharf.cli import main, sync
 from canwharf.daemon import sockets
 from canwharf.daemon.calls import front_ends
+from canwharf.errors import CallError
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.gateway import CLASSIC, Rule
 from canwharf.kernel.link import Link
@@ -158,6 +160,31 @@ def test_a_daemon_of_another_version_is_told(
     told = capsys.readouterr()
     assert told.out == ""
     assert "a daemon of another version" in told.err
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("0.1.9", True), ("", True), (__version__, False), (None, False)]
+)
+def test_a_daemon_whose_program_was_replaced_is_to_be_restarted(
+    version: str | None,
+    expected: bool,
+    busy: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It needs a module that is in its zipapp no more: the import's error says nothing to do."""
+
+    def call(socket: str, name: str) -> dict[str, object]:
+        if name == "Canwharf.State" and version is not None:
+            return {"Fault": "", **({"Version": version} if version else {})}
+        raise CallError(name, socket, "internal error in Canwharf.Sync: ZipImportError(…)")
+
+    monkeypatch.setattr(sync, "call", call)
+    monkeypatch.setattr(sockets, "process_of", lambda _driver: 412)
+    assert main(["sync", "--state-dir", os.path.dirname(busy.store.path)]) == 1
+    told = capsys.readouterr().err
+    assert "ZipImportError" in told
+    assert ("of another version than this program; restart it" in told) == expected
 
 
 def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from canwharf import __version__
 from canwharf.bus import events
 from canwharf.daemon.calls import front_ends
 from tests.fake.daemon import Daemon
@@ -242,4 +243,5 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(
 def test_the_doctor_asks_why_the_state_could_not_be_written(daemon: Daemon) -> None:
     """Docker never does: only the daemon sees what its disk takes."""
     routes = front_ends(daemon.service, daemon.maintenance.sync, lambda: "no space")
-    assert routes.answer("/Canwharf.State", b"{}") == (200, b'{"Fault": "no space"}')
+    status, body = routes.answer("/Canwharf.State", b"{}")
+    assert (status, json.loads(body)) == (200, {"Fault": "no space", "Version": __version__})

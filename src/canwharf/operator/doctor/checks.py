@@ -117,10 +117,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     elif facts.refusal:
         yield Finding(FAILURE, f"{subject} does not answer: {facts.refusal}", facts.restart)
     elif facts.process:
-        yield Finding(OK, f"{subject} runs (process {facts.process})")
-        if facts.failed_ago is not None and facts.failed_ago < _LATELY and facts.service:
-            what = f"the daemon failed and was restarted {facts.failed_ago / 60:.0f} minutes ago"
-            yield Finding(WARN, f"{what}; why: journalctl -u {facts.service.name}")
+        yield from _runs(facts, subject)
     elif facts.service and facts.service.load in _UNUSABLE and not facts.plugin:
         name, load = facts.service.name, facts.service.load
         yield Finding(FAILURE, f"systemd cannot start {name}: {load}", _UNUSABLE[load].format(name))
@@ -139,6 +136,15 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     else:
         safe = facts.start.startswith("systemctl")
         yield Finding(FAILURE, f"{subject} does not run", facts.start, safe)
+
+
+def _runs(facts: Facts, subject: str) -> Iterator[Finding]:
+    yield Finding(OK, f"{subject} runs (process {facts.process})")
+    if facts.outdated:
+        yield Finding(WARN, facts.outdated, facts.restart)
+    if facts.failed_ago is not None and facts.failed_ago < _LATELY and facts.service:
+        what = f"the daemon failed and was restarted {facts.failed_ago / 60:.0f} minutes ago"
+        yield Finding(WARN, f"{what}; why: journalctl -u {facts.service.name}")
 
 
 def _program(facts: Facts) -> Iterator[Finding]:

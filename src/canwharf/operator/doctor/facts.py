@@ -50,6 +50,8 @@ class Facts(NamedTuple):
       `write_fault`: why it cannot be written; `aside`: files that could not be read.
     - `unknown_networks`: the interface by the id of each network that Docker does not know.
     - `stranded`: Docker's reason by the name of each container that it could not start.
+    - `runs`: the version of the daemon that runs, empty if it is too old to say it; None if the
+      daemon was not asked.
     - `failed_ago`: seconds since systemd restarted a failed daemon; None if it did not since boot.
     - `where`: the options with which canwharf's commands find the same daemon and state; `serving`:
       those of `canwharf serve`.
@@ -86,11 +88,25 @@ class Facts(NamedTuple):
     conflict: str = ""
     unseen: str = ""
     failed_ago: float | None = None
+    runs: str | None = None
 
     @property
     def service(self) -> Unit | None:
         """The service, where systemd has one of ours."""
         return next((unit for unit in (self.units or ())[:1] if unit.there), None)
+
+    @property
+    def outdated(self) -> str:
+        """Why the daemon must be restarted after an upgrade; empty if it need not be.
+
+        If the service's program is of another version than this one, or faulty, a check of its own
+        tells it.
+        """
+        same = self.program is None or self.program.version == self.version
+        if self.runs is None or self.runs == self.version or self.plugin or not same:
+            return ""
+        version = f"of version {self.runs}" if self.runs else "of an earlier version"
+        return f"the daemon that runs is {version}, and its program is version {self.version}"
 
     @property
     def rebind(self) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from glob import glob
 from time import monotonic
+from typing import NamedTuple
 
 from canwharf import __version__
 from canwharf.bus.store import Store
@@ -57,7 +58,7 @@ def gather(
     packaged = package.service_file(which)
     store = Store(directory)
     refusal = _refusal(socket) if process and root else ""
-    told = _unwritten(socket) if process and root and not refusal else ""
+    said = _said(socket) if process and root and not refusal else None
     return Facts(
         driver,
         socket,
@@ -78,11 +79,12 @@ def gather(
         _unknown_networks(status),
         program=None if plugin else _program(which.service),
         version=__version__,
-        write_fault=store.write_fault() or told,
+        write_fault=store.write_fault() or (said.write_fault if said else ""),
         aside=tuple(store.aside()),
         stranded=stranded(driver, status.names.networks) if status and status.names else {},
         packaged=packaged,
         failed_ago=_failed_ago(which),
+        runs=said.version if said else None,
         conflict=conflict,
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
@@ -175,11 +177,22 @@ def _refusal(socket: str) -> str:
     return ""
 
 
-def _unwritten(socket: str) -> str:
-    """Why the daemon could not write its state; one of before does not know the question."""
-    with suppress(CallError):
-        return str(call(socket, "Canwharf.State", limit=_ANSWER).get("Fault", ""))
-    return ""
+class _Said(NamedTuple):
+    """What the daemon says of itself: why it could not write its state, and its version.
+
+    Both are empty if it does not say so: it is of an earlier version.
+    """
+
+    write_fault: str = ""
+    version: str = ""
+
+
+def _said(socket: str) -> _Said:
+    try:
+        answer = call(socket, "Canwharf.State", limit=_ANSWER)
+    except CallError:
+        return _Said()
+    return _Said(str(answer.get("Fault", "")), str(answer.get("Version", "")))
 
 
 def _units(instance: Instance) -> tuple[Unit, ...] | None:

@@ -12,10 +12,11 @@ import pytest
 from canwharf.bus.model import State
 from canwharf.bus.store import Store
 from canwharf.daemon.instance import usual
-from canwharf.errors import StartError
+from canwharf.errors import CallError, StartError
 from canwharf.kernel import modules, needed
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.checks import OK, WARN
+from canwharf.operator.doctor.facts import Program
 from tests.fake.kernel import FakeKernel
 from tests.unit.operator.doctor.well import WELL, told
 
@@ -149,3 +150,41 @@ def test_a_service_that_fails_every_second_is_failing(
     monkeypatch.setattr("canwharf.operator.command.run", lambda *_words, **_limit: shown)
     monkeypatch.setattr("canwharf.operator.journal.last_line", lambda *_words: "the last line")
     assert gather._unit("canwharf.service").failing == failing
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"Fault": "", "Version": "0.9"}, "of version 0.9, and its program is version 1.0"),
+        ({"Fault": ""}, "of an earlier version, and its program is version 1.0"),
+        (None, "of an earlier version"),  # 0.1 before it had the call
+        ({"Fault": "", "Version": "1.0"}, ""),
+    ],
+)
+def test_a_daemon_that_was_not_restarted_after_an_upgrade(
+    answer: dict[str, object] | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its program is replaced, and what it imports later is another version's, or not there."""
+
+    def call(socket: str, name: str, **_limit: float) -> dict[str, object]:
+        if answer is None:
+            raise CallError(name, socket, "no such call")
+        return answer
+
+    monkeypatch.setattr(gather, "call", call)
+    facts = WELL._replace(runs=gather._said("/x.sock").version)
+    (runs, *others) = told("daemon", facts)
+    assert runs.level == OK
+    assert [(each.level, each.fix) for each in others] == (
+        [(WARN, "systemctl restart canwharf.service")] if expected else []
+    )
+    assert all(expected in each.message for each in others)
+
+
+def test_a_program_of_another_version_is_told_once() -> None:
+    """A restart would not help there; and of a managed plugin Docker has the version."""
+    other = WELL._replace(runs="0.9", program=Program("/usr/local/bin/canwharf", "0.9"))
+    assert [each.level for each in told("daemon", other)] == [OK]
+    assert [each.level for each in told("program", other)] == [WARN]
+    plugin = WELL._replace(runs="0.9", program=None, plugin="canwharf:latest")
+    assert [each.level for each in told("daemon", plugin)] == [OK]
