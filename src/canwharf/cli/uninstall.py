@@ -3,7 +3,8 @@
 Rules:
 
 - Containers keep their interfaces, and networks are kept for the next install. Only `--purge`
-  removes the state and canwharf's interfaces, and only if no container is on a bus.
+  removes the state and canwharf's interfaces, and only if no container is on a bus and no daemon
+  runs but the service's.
 - Files of a package are removed by the package manager only.
 - It continues after a failure, reports each, and then fails. A file that does not exist is none.
 - Each change is printed, in one line. `--dry-run` takes the same path and prints what it would do.
@@ -22,8 +23,14 @@ from typing import NamedTuple
 from canwharf.bus import describe, dryrun, interfaces
 from canwharf.bus.plan import Plan, Scope
 from canwharf.bus.reconcile import Reconciler
-from canwharf.cli.install import NAME, require_root_and_systemd, require_units_of_ours
+from canwharf.cli.install import (
+    NAME,
+    is_active,
+    require_root_and_systemd,
+    require_units_of_ours,
+)
 from canwharf.cli.options import Flag
+from canwharf.daemon import sockets
 from canwharf.daemon.instance import LOCKS, Instance
 from canwharf.docker import engine
 from canwharf.errors import CanwharfError, InstallError
@@ -71,6 +78,7 @@ def run(options: Mapping[str, str]) -> int:
     require_units_of_ours(instance)
     steps: list[Callable[[Instance], Iterator[Act]]] = [_stop, _remove_files]
     if options["purge"]:
+        _refuse_running(instance)
         _refuse_in_use(instance)
         steps += [_remove_interfaces, _remove_state]
     failed = False
@@ -147,6 +155,19 @@ def _remove_program() -> None:
     os.unlink(portable.FILE)
     with suppress(OSError):  # it has other files
         os.rmdir(os.path.dirname(portable.FILE))
+
+
+def _refuse_running(instance: Instance) -> None:
+    """Check that no daemon runs but the service's, which is stopped. Raises InstallError.
+
+    Another one would go on without its interfaces, and without its lock a second one could start.
+    """
+    process = sockets.process_of(instance.name)
+    if process and not is_active(instance.service):
+        raise InstallError(
+            f"a daemon of {instance.name} runs (process {process}), and it is not "
+            f"{instance.service}: stop it first, or uninstall without --purge"
+        )
 
 
 def _refuse_in_use(instance: Instance) -> None:

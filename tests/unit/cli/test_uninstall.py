@@ -10,6 +10,7 @@ import pytest
 
 from canwharf.bus.naming import group_of
 from canwharf.cli import main, uninstall
+from canwharf.daemon import sockets
 from canwharf.daemon.instance import usual
 from canwharf.operator.service import units
 from tests.fake.kernel import FakeKernel
@@ -110,3 +111,21 @@ def test_the_modules_stay_for_another_driver(tmp_path: Path) -> None:
     }
     assert main(["uninstall", "--driver-name", "other"]) == 0
     assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_no_purge_under_a_daemon_that_was_started_by_hand(
+    dry: list[str],
+    tmp_path: Path,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its interfaces would be gone, and its lock: a second daemon of the name could start."""
+    main(["install"])
+    system.active.clear()
+    before = files(tmp_path)
+    monkeypatch.setattr(sockets, "process_of", lambda _name: 412)
+    assert main(["uninstall", "--purge", *dry]) == 1
+    assert "(process 412), and it is not canwharf.service: stop it" in capsys.readouterr().err
+    assert files(tmp_path) == before
