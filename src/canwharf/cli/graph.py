@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from canwharf.cli import selection
 from canwharf.cli.options import Argument, Option
+from canwharf.errors import UsageError
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
 from canwharf.operator.render import mermaid, svg
@@ -25,8 +26,10 @@ OPTIONS = (
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Draw. Raises CanwharfError."""
+    """Draw. Raises CanwharfError; a drawing of another state would be empty, without a word."""
     which = selection.announced(options)
+    if which.conflict:
+        raise UsageError(f"{which.conflict}: leave that option out")
     status = collect(which.instance, Netlink())
     if options["bus"]:
         status = status.only(options["bus"])

@@ -251,3 +251,15 @@ def test_the_command_that_is_named_is_for_the_same_driver(
     assert "'canwharf sync --driver-name rusty' would:" in capsys.readouterr().out
     assert asked == [usual("rusty")]
     assert "'canwharf sync' would:" in text.render(Status("x", adopted=("e1",)), terminal.plain)
+
+
+@pytest.mark.parametrize("verb", ["sync", "sync --dry-run", "graph", "graph --format svg"])
+def test_another_state_than_the_daemons_is_neither_synchronized_nor_drawn(
+    verb: str, daemons: dict[str, Running], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would remove what is in use; and an empty drawing says that there is no bus."""
+    run(daemons, OWN)
+    assert main([*verb.split(), "--state-dir", "/srv/other"]) == 2
+    told = capsys.readouterr()
+    assert "keeps its state in /data/own, not in /srv/other: leave that option out" in told.err
+    assert told.out == ""
