@@ -126,7 +126,7 @@ class Metrics:
     def begin(
         self, selector: selectors.BaseSelector, service: Service, requests: Requests
     ) -> Callable[[float], float | None]:
-        """Serve from now on; what is to be called in each round of the loop, as upkeep's `run`."""
+        """Serve from now on; what each round of the loop is to call, as `Maintenance.run`."""
         self._gauge("start_duration", "From the daemon's start until it served.", _age())
         self._containers = Containers(selector)
         self._containers.ask(time.monotonic())

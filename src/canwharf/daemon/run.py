@@ -141,7 +141,7 @@ def _inherited(store: Store, driver: str, report: Report) -> Known:
 
 
 def _rebuild(service: Service, patience: float, inherited: Known) -> None:
-    """Take over what the engine and the kernel still know; upkeep writes it down.
+    """Take over what the engine and the kernel still know; maintenance writes it down.
 
     `patience` is for an engine that does not answer, in seconds. Of what was `inherited`, it is
     the engine that knows which networks are still there.

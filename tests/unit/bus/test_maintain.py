@@ -225,7 +225,7 @@ def test_lost_announcements_lead_to_a_full_look(busy: Daemon) -> None:
 
 
 def test_announcements_lost_during_a_call_lead_to_a_full_look(busy: Daemon) -> None:
-    """The call meets the loss before the upkeep does; the other bus must be repaired all the same.
+    """The call meets the loss before maintenance does; the other bus must be repaired all the same.
 
     A loss that only the call sees would leave that bus dead until somebody restarts the daemon.
     """

@@ -1,4 +1,4 @@
-"""When upkeep wants to be called again: with a clock of the test's own, in seconds."""
+"""When maintenance wants to be called again: with a clock of the test's own, in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`canwharf sync`: the daemon's own recovery when somebody asks for it, and its rehearsal."""
+"""`canwharf sync`: the daemon's own recovery when somebody asks for it, and its dry run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def busy(daemon: Daemon) -> Daemon:
     return daemon
 
 
-def rehearsed(daemon: Daemon, *, served: bool = True) -> Outcome:
+def dry_run_of(daemon: Daemon, *, served: bool = True) -> Outcome:
     return dry_run(daemon.service.state, daemon.store, daemon.kernel, served=served).outcome
 
 
@@ -92,21 +92,21 @@ def disturb(daemon: Daemon) -> list[str]:
 
 
 def test_nothing_to_do(busy: Daemon) -> None:
-    assert rehearsed(busy) == Outcome()
+    assert dry_run_of(busy) == Outcome()
     assert synced(busy) == ([], [])
 
 
-def test_the_rehearsal_says_what_sync_does_and_changes_nothing(busy: Daemon) -> None:
+def test_a_dry_run_says_what_sync_does_and_changes_nothing(busy: Daemon) -> None:
     """Rules deleted or duplicated by hand are not announced: only a full resync finds them."""
     expected = disturb(busy)
     before, applied = busy.kernel.snapshot(), len(busy.kernel.applied)
-    assert lines(rehearsed(busy).changes) == expected
+    assert lines(dry_run_of(busy).changes) == expected
     assert busy.kernel.snapshot() == before
     assert len(busy.kernel.applied) == applied
     assert synced(busy) == (expected, [])
     busy.assert_exactly_once("vcan1")
     assert "vcan8" not in busy.kernel.names()
-    assert rehearsed(busy) == Outcome()
+    assert dry_run_of(busy) == Outcome()
 
 
 @pytest.mark.parametrize("dry", [False, True])
@@ -215,7 +215,7 @@ def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
 def test_an_endpoint_that_the_state_forgot_is_taken_over(busy: Daemon) -> None:
     """And is on disk then."""
     busy.service._write(busy.service.state.without_endpoint("n1", "e2"))
-    assert lines(rehearsed(busy).changes) == ["adopt endpoint e2"]
+    assert lines(dry_run_of(busy).changes) == ["adopt endpoint e2"]
     assert "e2" not in busy.service.state.endpoints()
     assert synced(busy) == (["adopt endpoint e2"], [])
     state, _left = busy.store.load("canwharf")

@@ -133,7 +133,7 @@ def test_each_caller_has_the_whole_limit(tmp_path: Path, monkeypatch: pytest.Mon
         return 200, b"{}"
 
     monkeypatch.setattr(Recorded, "answer", answer)
-    monkeypatch.setattr(Recorded, "run", lambda _self, _now, _active: done.append("upkeep"))
+    monkeypatch.setattr(Recorded, "run", lambda _self, _now, _active: done.append("maintenance"))
     path = str(tmp_path / "socket")
     others = [socket.socket(socket.AF_UNIX) for _other in range(7)]
 
@@ -147,5 +147,5 @@ def test_each_caller_has_the_whole_limit(tmp_path: Path, monkeypatch: pytest.Mon
         each.close()
     works = [number for number, each in enumerate(done) if not each.startswith("alarm")]
     assert done.count("/Plugin.Activate") == 8
-    assert "upkeep" in done
+    assert "maintenance" in done
     assert {done[number - 1] for number in works} == {f"alarm {loop.WORK}"}
