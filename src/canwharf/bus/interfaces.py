@@ -30,6 +30,11 @@ def is_set_up(link: Link, driver: str) -> bool:
     )
 
 
+def is_host_end(link: Link) -> bool:
+    """Whether this is the host end of an endpoint's pair, of whichever driver."""
+    return isinstance(owner_of(link), EndpointOwner)
+
+
 def bus_fault(name: str, observed: Observed) -> str:
     """Why the interface of this name cannot be a bus; empty if it can, or can be made."""
     link = observed.link(name)
@@ -37,7 +42,7 @@ def bus_fault(name: str, observed: Observed) -> str:
         return f"it is another name (altname) of the interface {other.name}: give that one"
     if link is not None and not link.can:
         return "it exists and is not a CAN interface"
-    if link is not None and isinstance(owner_of(link), EndpointOwner):
+    if link is not None and is_host_end(link):
         return "it is the host end of a container's interface pair"
     return ""
 

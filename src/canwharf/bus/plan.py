@@ -45,7 +45,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from canwharf.bus import adapter
-from canwharf.bus.interfaces import is_ours, is_set_up
+from canwharf.bus.interfaces import is_host_end, is_ours, is_set_up
 from canwharf.bus.model import Bus, Port, Target
 from canwharf.bus.naming import AdapterOwner, EndpointOwner, Owner, owner_of
 from canwharf.bus.observed import Observed
@@ -234,7 +234,7 @@ def _members(
         ours = link is not None and is_ours(link, driver)
         if port is bus.interface:
             # A host end that was renamed so is its endpoint's all the same.
-            taken = link is not None and isinstance(owner_of(link), EndpointOwner)
+            taken = link is not None and is_host_end(link)
             usable, makeable = link is not None and link.can and not taken, link is None
         else:
             usable, makeable = ours and _same(link, port), port.name in scope.pairs

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from canwharf.bus import adapter, naming
 from canwharf.bus.events import Event
-from canwharf.bus.interfaces import is_ours
+from canwharf.bus.interfaces import is_host_end, is_ours
 from canwharf.bus.model import Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
@@ -180,6 +180,8 @@ def _report(
         each for each in state.networks.values() if each.settings.interface == interface
     )
     link = adapter.link_of(bus, observed) if bus.physical else observed.link(interface)
+    if link and is_host_end(link):  # it has only the name of the bus interface
+        link = None
     warning = adapter.complaint(bus, observed)
     members = [] if bus.adapter.moved else [_host(interface, link)]
     for network in networks:

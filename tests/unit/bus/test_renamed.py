@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from canwharf.bus import events
+from canwharf.bus import dryrun, events
+from canwharf.bus.report import MISSING, Kernel, bus_reports
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
@@ -132,3 +133,6 @@ def test_a_host_end_that_takes_the_name_of_its_bus(daemon: Daemon) -> None:
     assert kernel.link("vcan0").alias == alias
     assert set(kernel.deliveries("vcan0").values()) == {1}
     assert set(kernel.deliveries(ends[1]).values()) == {1}
+    [report] = bus_reports(daemon.service.state, Kernel(*dryrun.snapshot(kernel)))
+    host = report.members[0]
+    assert (host.link, host.reason) == (None, MISSING), "and status says so"
