@@ -204,7 +204,8 @@ class Store:
             prefix = self._name(fields.get("prefix"), naming.MAX_PREFIX, id, optional=True)
             # Files from before version 0.2 have no exact names.
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
-            endpoints[id] = Endpoint(Ifname(prefix, name) if prefix or name else None)
+            ifname = Ifname(name=name) if name else Ifname(prefix)  # as the alias tells it
+            endpoints[id] = Endpoint(ifname if prefix or name else None)
         return endpoints
 
     def _adapter(self, content: object, network: str) -> Adapter:

@@ -182,6 +182,17 @@ def test_the_next_number_is_tried_after_an_undo(
     daemon.assert_exactly_once("vcan0")
 
 
+def test_a_state_that_was_edited_has_the_whole_name(daemon: Daemon) -> None:
+    """Beside it a prefix says nothing; the pair was given its alias anew at each resync."""
+    daemon.service.create_network("n1", {})
+    daemon.service.create_endpoint("n1", "e1", {"can.ifname": "can1"})
+    daemon.service.join("n1", "e1", "/ns/c")
+    content = json.loads(Path(daemon.store.path).read_text())
+    content["networks"]["n1"]["endpoints"]["e1"]["prefix"] = "can"
+    Path(daemon.store.path).write_text(json.dumps(content))
+    assert not daemon.restarted().maintenance.sync().steps
+
+
 @pytest.mark.parametrize("sends", [1, 2])
 def test_an_end_in_the_middle_leaves_nothing_that_is_not_known(
     daemon: Daemon, kernel: FakeKernel, sends: int
