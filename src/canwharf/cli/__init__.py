@@ -121,7 +121,10 @@ def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
         one.epilog = f"example:\n  {module.EXAMPLE}"
         for row in module.OPTIONS:
             _add(one, row)
-    values = vars(parser.parse_args(words))
+    parsed, unknown = parser.parse_known_args(words)
+    values = vars(parsed)
+    if unknown:  # argparse's own error has the usage of the whole program, which lists no option
+        verbs.choices[values["verb"]].error(f"unrecognized arguments: {' '.join(unknown)}")
     run: _Run = import_module(f"canwharf.cli.{values.pop('verb')}").run
     return run, {name.replace("_", "-"): value for name, value in values.items()}
 

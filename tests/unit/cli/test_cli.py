@@ -47,6 +47,19 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"canwharf {__version__}\n"
 
 
+@pytest.mark.parametrize("arguments", [["status", "--jsn"], ["status", "bus0", "bus1"]])
+def test_an_unknown_word_shows_the_usage_of_its_verb(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage of the whole program has no option in it."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "usage: canwharf status [-h] [--json]" in told
+    assert told.endswith(f"canwharf status: error: unrecognized arguments: {arguments[-1]}\n")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["nope"], ["serve", "--nope"], ["serve", "--log-level", "loud"], ["serve", "more"]],
