@@ -156,11 +156,13 @@ def _plugin(driver: str) -> str:
 def _listens(socket: str) -> bool:
     """Whether a process listens at this path: the daemon, or systemd for it (proc_net(5)).
 
-    A socket whose file was removed is still listed there, but no client can connect to it.
+    A socket whose file was removed is still listed there, but no client can connect to it. Only
+    root sees the file: Docker's directory is root's.
     """
     try:
-        if not stat.S_ISSOCK(os.stat(socket).st_mode):
-            return False
+        with suppress(PermissionError):
+            if not stat.S_ISSOCK(os.stat(socket).st_mode):
+                return False
         with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
             rows = [line.split() for line in file]
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -71,6 +72,23 @@ def test_a_socket_whose_file_is_gone_is_found_by_nobody(tmp_path: Path) -> None:
         assert not gather._listens(path)
         Path(path).touch()
         assert not gather._listens(path)
+
+
+def test_a_listening_socket_whose_file_only_root_sees_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/run/docker is root's: the doctor advised every other user to kill a daemon that is well."""
+
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    path = str(tmp_path / "s")
+    monkeypatch.setattr(os, "stat", refuse)
+    assert not gather._listens(path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        assert gather._listens(path)
 
 
 SHOWN = """\
