@@ -241,7 +241,7 @@ def _check_tdc(texts: Mapping[str, str], fd: bool) -> None:
 
 def refuse_interface(options: Mapping[str, object], name: str, reason: str) -> OptionError:
     """The error for a host interface of these options that cannot be used."""
-    return OptionError(_interface_option(options), name, f"{reason}; {_MUST_INTERFACE}")
+    return OptionError(interface_option(options), name, f"{reason}; {_MUST_INTERFACE}")
 
 
 def _interface(ours: Mapping[str, str]) -> str:
@@ -258,9 +258,10 @@ def _interface(ours: Mapping[str, str]) -> str:
     return name
 
 
-def _interface_option(options: Mapping[str, object]) -> str:
-    """The name of the option that the host interface's name came from."""
-    return "can.interface" if "can.interface" in options else "vxcan.dev+vxcan.id"
+def interface_option(options: Mapping[str, object]) -> str:
+    """The name of the option that gives the host interface's name, or could give it."""
+    split = "vxcan.dev" in options or "vxcan.id" in options
+    return "vxcan.dev+vxcan.id" if split and "can.interface" not in options else "can.interface"
 
 
 def _ifname(ours: Mapping[str, str]) -> Ifname | None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from canwharf.bus.model import Settings
-from canwharf.bus.options import NETWORK_OPTIONS, refuse_interface
+from canwharf.bus.options import NETWORK_OPTIONS, interface_option, refuse_interface
 from canwharf.errors import OptionError
 from canwharf.kernel.link import VIRTUAL, Link
 
@@ -141,10 +141,9 @@ def _check_near(given: Mapping[str, object], interface: str, found: Mapping[str,
     """Refuse what is an adapter's name but for its case, its signs, or its number."""
     for name in (each.name for each in found.values() if each.kind not in VIRTUAL):
         if _letters(interface) in (_letters(name), _letters(name).rstrip(_DIGITS)):
-            option = "can.interface" if "can.interface" in given else "vxcan.dev+vxcan.id"
             reason = f"there is no {interface}, but an adapter {name}; did you mean "
             reason += f"can.interface={name}? (can.type=virtual makes a virtual bus {interface})"
-            raise OptionError(option, interface, reason)
+            raise OptionError(interface_option(given), interface, reason)
 
 
 def _letters(text: str) -> str:

@@ -111,11 +111,13 @@ def test_what_an_endpoint_is_refused(
 
 
 def test_a_host_interface_that_cannot_be_used_is_called_as_the_user_called_it() -> None:
-    """Who gave can.interface has never heard of vxcan.dev."""
+    """Who did not give vxcan.dev has never heard of it."""
     fault = options.refuse_interface({"can.interface": "eth0"}, "eth0", "no CAN interface")
     assert str(fault).startswith("option can.interface=eth0: no CAN interface; must be")
-    fault = options.refuse_interface({}, "vcan0", "taken")
-    assert str(fault).startswith("option vxcan.dev+vxcan.id=vcan0: taken")
+    fault = options.refuse_interface({"can.name": "can"}, "vcan0", "taken")
+    assert str(fault).startswith("option can.interface=vcan0: taken")
+    fault = options.refuse_interface({"vxcan.id": "1"}, "vcan1", "taken")
+    assert str(fault).startswith("option vxcan.dev+vxcan.id=vcan1: taken")
 
 
 values = st.one_of(st.text(), st.none(), st.integers(), st.lists(st.text()))
