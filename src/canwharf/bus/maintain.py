@@ -179,7 +179,13 @@ class Maintenance:
         return done
 
     def resync(self, now: float) -> float | None:
-        """A full look at the kernel and for orphans; when to look again, if ever."""
+        """A full look at the kernel and for orphans; when to look again, if ever.
+
+        The modules that a start does not load are loaded here, at rest. Later an upgrade can have
+        replaced the program's files: a zipapp's are then not found, others are another version's.
+        """
+        from canwharf.bus import spelling, target  # noqa: F401, PLC0415 (not at a boot)
+
         if not self._service.state.complete and (known := self._ask()) is not None:
             self._service.adopt_networks(known)
         self._reconciler.invalidate()

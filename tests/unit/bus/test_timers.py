@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from canwharf.bus import events
 from canwharf.bus.maintain import GRACE, PATIENCE
 from canwharf.bus.model import State
 from canwharf.errors import StateError
+from tests import REPOSITORY
 from tests.fake.daemon import Daemon
 
 
@@ -159,3 +162,29 @@ def test_what_could_not_be_written_is_written_later(
     monkeypatch.setattr(busy.store, "save", save)
     assert busy.maintenance.run(3.0, active=False) is None
     assert set(busy.restarted().service.state.networks["n1"].endpoints) == {"e2"}
+
+
+def _imported_in_functions(path: Path) -> set[str]:
+    """The modules of ours that a file's functions import when they are called."""
+    functions = (each for each in ast.walk(ast.parse(path.read_text())) if _is_function(each))
+    inner = (each for function in functions for each in ast.walk(function))
+    return {
+        f"{each.module}.{alias.name}"
+        for each in inner
+        if isinstance(each, ast.ImportFrom) and (each.module or "").startswith("canwharf")
+        for alias in each.names
+    }
+
+
+def _is_function(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef)
+
+
+def test_a_daemon_at_rest_has_loaded_what_its_calls_need() -> None:
+    """A zipapp that was replaced cannot be read again: each new network was refused."""
+    rooms = ("bus", "docker", "control", "kernel")
+    source = REPOSITORY / "src/canwharf"
+    files = [path for room in rooms for path in (source / room).glob("*.py")]
+    late = {name for path in files for name in _imported_in_functions(path)}
+    assert "canwharf.bus.spelling" in late
+    assert late <= _imported_in_functions(source / "bus/maintain.py")
