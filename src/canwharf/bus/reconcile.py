@@ -1,18 +1,18 @@
 """Observe, plan, apply: the one way in which anything in the kernel is changed.
 
-Theory of operation. A call observes once, asks its questions of what it has observed, and applies
-the plan that follows. The first time this is a full look at the kernel; from then on it is kept
-current by what is applied here and by the kernel's link announcements, which `observe` takes. A
-plan is applied in two sends: one deletes and makes links, and its answers tell the indexes of what
-was made; the other brings those up, gives them their alias, and sets the rules.
+Theory of operation. A call observes once, checks what it observed, and applies the plan that
+follows. The first observation is a full dump of the kernel. From then on it is kept current by the
+steps applied here and by the kernel's link announcements, which `observe` reads. A plan is applied
+in two sends: the first deletes and makes links, and its answers have the indexes of the new links;
+the second brings these up, sets their alias, and sets the rules.
 
 Rules:
 
-- After any failure, and after lost announcements, what was observed is in doubt: the next call
-  looks again, and `changes` says that anything may have changed. Undoing is planning for the old
-  state; there is no undo list to get wrong.
-- Where something went away between the look and the act (ENODEV), both are done once more.
-- Every step that was applied is reported to the caller; nothing is printed here.
+- After any failure, and after lost announcements, the observation is invalid: the next call dumps
+  the kernel again, and `changes` says that anything may have changed. To undo is to plan for the
+  old state; there is no undo list to get wrong.
+- If an interface disappears between the dump and the send (ENODEV), both are repeated.
+- Every step that was applied is returned to the caller; nothing is printed here.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Announcements, Request, Requests
 
-_ATTEMPTS = 3  # looks and acts, before what somebody else keeps changing is an error
+_ATTEMPTS = 3  # dumps and sends, before interfaces that keep disappearing are an error
 
 
 class Changed(NamedTuple):
-    """Names of links that came, went or changed without our doing, or: anything may have."""
+    """The names of links that others made, changed or deleted; `anything`: any may have changed."""
 
     names: frozenset[str]
     anything: bool = False
 
 
 class Reconciler:
-    """Brings the host's kernel to what a state wants. Not for use by two threads at once."""
+    """Brings the host's kernel to a state. Not for use by two threads at once."""
 
     def __init__(self, requests: Requests, announcements: Announcements, driver: str) -> None:
         self._requests = requests
         self._announcements = announcements
         self._driver = driver
         self._observed = Observed(driver=driver)
-        self._current = False  # whether what is observed is true
+        self._current = False  # whether the observation is valid
         self._changed: set[str] = set()
         self._anything = True  # may have changed
 
@@ -75,17 +75,17 @@ class Reconciler:
         """The kernel as it is now; always the same object. Raises KernelError."""
         self._catch_up()
         if not self._current:
-            # Announcements that come during the look repeat what it finds, and do no harm.
+            # Announcements that arrive during the dump repeat its content, which is harmless.
             links, entries = self._snapshot()
             self._observed.renew(links, (entry.rule for entry in entries if entry.plain))
             self._current = True
         return self._observed
 
     def apply(self, buses: Iterable[Bus], observed: Observed, scope: Scope) -> Plan:
-        """Bring the kernel to where these buses should be, within the scope; what was done.
+        """Bring the kernel to these buses, within the scope; the steps that were applied.
 
-        `observed` is what `observe` gave in this call. Raises KernelError, and some steps may have
-        been applied by then; or ConflictError, and none was.
+        `observed` is the result of `observe` in this call. Raises KernelError (some steps may have
+        been applied by then), or ConflictError (none was).
         """
         buses = list(buses)
         for attempt in range(_ATTEMPTS):
@@ -96,7 +96,7 @@ class Reconciler:
                 self._send_steps(planned.steps, observed)
             except KernelError as error:
                 self.invalidate()
-                # A container ended between our look and our act: look again.
+                # A container ended between the dump and the send: dump again.
                 if error.errno == errno.ENODEV and attempt + 1 < _ATTEMPTS:
                     continue
                 raise
@@ -110,25 +110,25 @@ class Reconciler:
         return link.links(self._requests), gateway.entries(self._requests)
 
     def changes(self) -> Changed:
-        """What changed in the kernel without our doing since this was last asked."""
+        """What others changed in the kernel since the last call of this."""
         self._catch_up()
         names, self._changed = frozenset(self._changed), set()
         anything, self._anything = self._anything, False
         return Changed(names, anything)
 
     def invalidate(self) -> None:
-        """Look at the kernel anew the next time: anything may have changed."""
+        """Dump the kernel again the next time: anything may have changed."""
         self._current = False
         self._anything = True
 
     def _catch_up(self) -> None:
-        """Take the kernel's announcements into what is observed."""
+        """Apply the kernel's announcements to the observation."""
         announced = None
         while announced is None:
             try:
                 announced = self._announcements.take()
             except NetlinkOverrunError:
-                self.invalidate()  # and take what is left, lest it be taken for news after the look
+                self.invalidate()  # and read the rest, which is older than the next dump
         if self._current:
             self._fold(announced, self._observed)
 
@@ -145,7 +145,7 @@ class Reconciler:
                 continue
             last.pop(index, None)
             if gone := observed.drop(index):
-                # Even if it comes back under the same index: its rules do not.
+                # Even if a link comes back under the same index, its rules do not.
                 self._changed.update(observed.names(gone))
         for message in last.values():
             observed.put(link.parse(message))
@@ -155,10 +155,10 @@ class Reconciler:
                 self._changed.update(*(observed.names(each) for each in (old, new) if each))
             match new and owner_of(new):
                 case AdapterOwner(driver, name) if driver == self._driver:
-                    self._changed.add(name)  # it is back, under whatever name
+                    self._changed.add(name)  # a moved adapter is back, under any name
 
     def read(self, name: str) -> Link | None:
-        """One link at this moment, with its counters, which nothing announces. Raises KernelError.
+        """Read one link now, with its counters, which are not announced. Raises KernelError.
 
         None if no link has this name.
         """
@@ -196,25 +196,26 @@ class Reconciler:
             observed.add(rule)
 
     def _make_links(self, steps: Sequence[Step], observed: Observed) -> list[tuple[Port, Link]]:
-        """Delete, make and set up links; those that are now to be brought up and given an alias."""
+        """Delete, make and configure links; the new ones, which still need to be brought up."""
         group = group_of(self._driver)
         batch: list[Request] = []
-        names: list[str] = []  # of the links to be looked at afterwards
+        names: list[str] = []  # of the links to be read afterwards
         for step in steps:
             if not isinstance(step, RuleStep):
-                requests, touched = _making(step, group)
+                requests, touched = _link_requests(step, group)
                 batch += requests
                 names += touched
         ready = [(step.port, step.link) for step in steps if isinstance(step, BringUp)]
         if not batch:
             return ready
         answers = self._requests.batch(batch + [link.get(name) for name in names])
-        gone = [step.link for step in steps if isinstance(step, DeleteLink)]
-        for found in gone:
-            observed.drop(found.ifindex)
-        if gone:
-            # What is made now or by the next plan of this call may have the index of what went: its
-            # end must not be taken for news when there are rules again.
+        deleted = [step.link for step in steps if isinstance(step, DeleteLink)]
+        for each in deleted:
+            observed.drop(each.ifindex)
+        if deleted:
+            # A link that is made now, or by the next plan of this call, may have the index of a
+            # deleted one: read the announcement of the deletion now, before there are rules that
+            # it would seem to delete.
             self._catch_up()
         for answer in answers:
             observed.put(link.parse(answer))
@@ -226,34 +227,34 @@ class Reconciler:
         return ready + [(port, new) for port, new in made if new is not None]
 
 
-def _as_planned(found: Link | None) -> Link | None:
-    """What a plan depends on: not on whether frames get through, which each container changes."""
-    return found and found._replace(carrier=True)
+def _as_planned(link: Link | None) -> Link | None:
+    """The part of a link that a plan depends on: not the carrier, which each container changes."""
+    return link and link._replace(carrier=True)
 
 
-def _making(step: Step, group: int) -> tuple[list[Request], list[str]]:
-    """The requests of a step that is not about rules, and the names of what they touch."""
+def _link_requests(step: Step, group: int) -> tuple[list[Request], list[str]]:
+    """The requests of a step that is not about rules, and the names of the links to read."""
     match step:
-        case DeleteLink(found):
-            return [link.delete(found.ifindex, found.name)], []
+        case DeleteLink(device):
+            return [link.delete(device.ifindex, device.name)], []
         case MakeBus(port):
             return [link.make_vcan(port.name, group)], [port.name]
         case MakePair(port, target):
             return _pair(port, target, group)
-    return _setting_up(step)
+    return _adapter_requests(step)
 
 
-def _setting_up(step: Step) -> tuple[list[Request], list[str]]:
-    """The same, of a step that is about an adapter."""
+def _adapter_requests(step: Step) -> tuple[list[Request], list[str]]:
+    """The requests of a step about an adapter, and the names of the links to read."""
     match step:
-        case Configure(found, settings, owner):
-            alias = format_alias(owner) if owner else found.alias
-            told = adapter.describe_settings(settings)
-            return link.configure(found, settings, alias, told), [found.name]
-        case TakeDown(found):
-            return [link.take_down(found)], [found.name]
-        case Rename(found, name):
-            return [link.rename(found.ifindex, found.name, name)], [name]
+        case Configure(device, settings, owner):
+            alias = format_alias(owner) if owner else device.alias
+            requested = adapter.describe_settings(settings)
+            return link.configure(device, settings, alias, requested), [device.name]
+        case TakeDown(device):
+            return [link.take_down(device)], [device.name]
+        case Rename(device, name):
+            return [link.rename(device.ifindex, device.name, name)], [name]
     return [], []
 
 
@@ -264,17 +265,17 @@ def _pair(port: Port, target: Target | None, group: int) -> tuple[list[Request],
 
 
 def _newest_first(step: Step) -> int:
-    """Rules that are to be replaced, those of the newest interfaces first; all else as it was.
+    """A sort key: rules to be replaced, those of the newest interfaces first; other steps stay.
 
-    The kernel looks for a rule to be deleted from the newest on, and compares each with it: what is
-    newer has been replaced by then, and differs at a glance. Otherwise an upgrade under a bus of
-    100 containers takes five times as long, and longer than a hang may last.
+    The kernel searches for a rule to delete from the newest on. In this order the newer rules have
+    been replaced already, and differ in the first field that it compares. Otherwise an upgrade
+    under a bus of 100 containers takes five times as long, and longer than the watchdog allows.
     """
     return -max(step.rule[:2]) if isinstance(step, ReplaceRule) else 0
 
 
 def _indexes(steps: Iterable[Step], observed: Observed) -> dict[str, int]:
-    """The indexes of the interfaces that rules are to be added to. Raises KernelError."""
+    """The indexes of the interfaces of the rules to add, by name. Raises KernelError."""
     indexes = {}
     rules = [step for step in steps if isinstance(step, AddRule)]
     for name in {name: None for rule in rules for name in (rule.source, rule.destination)}:

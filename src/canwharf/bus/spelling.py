@@ -1,15 +1,15 @@
-"""What was meant by an option that there is not, and by a name that is nearly right. Pure.
+"""Suggestions for an unknown option, and for a name that is nearly right. Pure.
 
 Rules:
 
-- An unknown option is answered with the nearest of ours: the same letters in another case or with
-  other signs, then the word of another tool for the same thing, then the most similar one.
-- A name for the host interface that is nearly an adapter's would make a virtual bus beside it,
-  which nobody hears: it is refused, with the name that was meant. `can.type=virtual` makes it all
-  the same.
-- What is left of a variable or a list (`${CAN}`, `can0,can1`) is no name of a new interface.
+- The error for an unknown option names the nearest of ours: the same letters in another case or
+  with other signs, then the option of another tool for the same setting, then the most similar one.
+- A host interface's name that is nearly an adapter's is refused, and the error names the adapter:
+  it would make a virtual bus beside the adapter, without its frames. `can.type=virtual` makes it
+  all the same.
+- The rest of a variable or a list (`${CAN}`, `can0,can1`) is refused as a new interface's name.
 
-Loaded for an error, and for a network whose interface is not there: never at a boot.
+Imported for an error, and for a network whose interface is missing: never at a boot.
 
 Sources of the words: ip-link(8); systemd.network(5), section [CAN]; Docker's macvlan and ipvlan
 drivers; python-can; the READMEs of rustycan4docker and docker-vxcan.
@@ -24,7 +24,7 @@ from canwharf.bus.options import NETWORK_OPTIONS, interface_option, refuse_inter
 from canwharf.errors import OptionError
 from canwharf.kernel.link import VIRTUAL, Link
 
-# Others' words, without prefix and in small letters and digits only -> ours
+# The options of other tools, without prefix, as lower-case letters and digits -> ours
 _WORDS = {
     word: option
     for option, words in {
@@ -69,28 +69,28 @@ _WORDS = {
 }
 _PREFIXES = ("vxcan.", "can.")
 _ANCESTORS = tuple(each for each in NETWORK_OPTIONS if each.startswith("vxcan."))
-_STEMS = ("can", "vcan", "slcan", "vxcan")  # what the kernel's own names begin with
+_STEMS = ("can", "vcan", "slcan", "vxcan")  # the first letters of the kernel's names
 _DIGITS = "0123456789"
-# Of a name that is to be made; Linux takes what is left of a variable or a list as well
+# The characters of a new name; Linux also accepts the rest of a variable or a list
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-" + _DIGITS)
 _SIMILAR, _NEARLY = 0.62, 0.8  # difflib's ratio of two words
 
 
-def refuse(option: str, value: object, known: tuple[str, ...]) -> OptionError:
-    """The error for an option that a network, or an endpoint, does not have."""
-    whose = "a network" if known is NETWORK_OPTIONS else "an endpoint"
-    none = f"{whose} has no such option"
+def refuse(option: str, value: object, allowed: tuple[str, ...]) -> OptionError:
+    """The error for an option that a network (or an endpoint) does not have."""
+    owner = "a network" if allowed is NETWORK_OPTIONS else "an endpoint"
+    none = f"{owner} has no such option"
     meant = nearest(option)
-    if meant in known:
+    if meant in allowed:
         return OptionError(option, value, f"{none}; did you mean {meant}={value!s}?")
-    there = f"there are {', '.join(sorted(known))}"
+    there = f"there are {', '.join(sorted(allowed))}"
     if meant:
         there = f"{meant} is an option of its network (docker network create -o)"
     return OptionError(option, value, f"{none}; {there}")
 
 
 def nearest(option: str) -> str:
-    """The option of ours that is nearest to this word; empty if none is near."""
+    """The option of ours that is most similar to this word; empty if none is similar."""
     if option in NETWORK_OPTIONS:
         return option
     from difflib import get_close_matches  # noqa: PLC0415 (for an error only)
@@ -99,8 +99,8 @@ def nearest(option: str) -> str:
     letters = _letters(option)
     if letters.startswith("vxcan") and (near := get_close_matches(letters, ancestors, 1, _NEARLY)):
         return ancestors[near[0]]
-    own = {_bare(each): each for each in NETWORK_OPTIONS if each not in _ANCESTORS}
-    words = _WORDS | own
+    ours = {_bare(each): each for each in NETWORK_OPTIONS if each not in _ANCESTORS}
+    words = _WORDS | ours
     close = get_close_matches(bare, words, 1, _SIMILAR)
     return words.get(bare) or (words[close[0]] if close else "")
 
@@ -108,38 +108,38 @@ def nearest(option: str) -> str:
 def check_network(
     given: Mapping[str, object], settings: Settings, kind: str, links: Iterable[Link]
 ) -> None:
-    """Refuse what is nearly something else, of a network that is to be made. Raises OptionError.
+    """Refuse a new network whose interface seems to be misspelt. Raises OptionError.
 
-    `kind` is what it says of its interface (can.type), `links` are those of the host.
+    `kind` is its can.type, `links` are the links of the host.
     """
-    found = {link.name: link for link in links if link.can}
-    if settings.interface in found:
+    by_name = {link.name: link for link in links if link.can}
+    if settings.interface in by_name:
         return
     if not _PLAIN.issuperset(settings.interface):
         reason = "there is no such interface, and the name of a new one may have letters, digits, "
         raise refuse_interface(given, settings.interface, f"{reason}'.', '_' and '-'")
     if kind == "virtual":
         return
-    _check_parts(given, settings.interface, found)
+    _check_parts(given, settings.interface, by_name)
     if kind == "auto":
-        _check_near(given, settings.interface, found)
+        _check_near(given, settings.interface, by_name)
 
 
-def _check_parts(given: Mapping[str, object], interface: str, found: Collection[str]) -> None:
-    """Refuse a whole name where a part of one belongs."""
+def _check_parts(given: Mapping[str, object], interface: str, by_name: Collection[str]) -> None:
+    """Refuse a whole name in `vxcan.dev` or `vxcan.id`, which are parts of one."""
     for option in ("vxcan.dev", "vxcan.id"):
         part = str(given.get(option, ""))
         stem = part.rstrip(_DIGITS)
         whole = stem in _STEMS if option == "vxcan.id" else "vxcan.id" not in given
-        if stem and stem != part and (whole or part in found):
+        if stem and stem != part and (whole or part in by_name):
             reason = "vxcan.dev and vxcan.id together are the interface's name, which makes "
             reason += f"{interface}; did you mean can.interface={part}?"
             raise OptionError(option, part, reason)
 
 
-def _check_near(given: Mapping[str, object], interface: str, found: Mapping[str, Link]) -> None:
-    """Refuse what is an adapter's name but for its case, its signs, or its number."""
-    for name in (each.name for each in found.values() if each.kind not in VIRTUAL):
+def _check_near(given: Mapping[str, object], interface: str, by_name: Mapping[str, Link]) -> None:
+    """Refuse a name that differs from an adapter's only in case, signs, or number."""
+    for name in (each.name for each in by_name.values() if each.kind not in VIRTUAL):
         if _letters(interface) in (_letters(name), _letters(name).rstrip(_DIGITS)):
             reason = f"there is no {interface}, but an adapter {name}; did you mean "
             reason += f"can.interface={name}? (can.type=virtual makes a virtual bus {interface})"
@@ -147,12 +147,12 @@ def _check_near(given: Mapping[str, object], interface: str, found: Mapping[str,
 
 
 def _letters(text: str) -> str:
-    """Its letters and digits, small."""
+    """The letters and digits of a text, in lower case."""
     return "".join(filter(str.isalnum, text.lower()))
 
 
 def _bare(option: str) -> str:
-    """The same, without our prefix."""
+    """The letters and digits of an option without our prefix, in lower case."""
     text = option.lower()
     for prefix in _PREFIXES:
         text = text.removeprefix(prefix)

@@ -8,13 +8,13 @@ Rules:
 
 - `save` returns only when the state is durable: written aside, fsynced, renamed over the old
   file, and the directory fsynced. A power cut leaves the old state or the new one.
-- Networks are for ever; endpoints belong to one boot of the machine. After another boot the
-  container engine makes its endpoints anew and never mentions the old ones, so they are not
-  taken over.
-- What is read is checked in full; a file that is not exactly ours is a StateError, never a
-  guess. It is set aside before anything is written.
+- Networks are permanent; endpoints belong to one boot of the machine. After another boot the
+  container engine creates its endpoints again and never mentions the old ones, so they are not
+  loaded.
+- A file is checked in full: one that is not exactly as we write it is a StateError. It is set aside
+  before anything is written.
 - One daemon a directory: the lock is held until the process ends.
-- Files that were set aside are for a person to look at. The newest KEPT stay.
+- Files that were set aside are for an operator. The newest KEPT stay.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 class Store:
     """The state file in one directory.
 
-    `fault` says why the state could not be written, the last time that it should have been.
+    `fault` is why the state could not be written the last time; or empty.
     """
 
     def __init__(self, directory: str) -> None:
@@ -78,7 +78,7 @@ class Store:
         return os.path.exists(self.path)
 
     def load(self, driver: str) -> tuple[State, int]:
-        """The state, and how many endpoints of an earlier boot were left behind.
+        """The state, and the number of endpoints of an earlier boot, which are left out.
 
         Raises StateError, StartError.
         """
@@ -91,14 +91,14 @@ class Store:
         return self._read(content, driver)
 
     def set_aside(self) -> str:
-        """Keep a file that cannot be used under a dated name; which. Raises StateError."""
+        """Rename a file that cannot be used; the new path, with a date. Raises StateError."""
         kept = f"{self.path}.{strftime('%Y%m%dT%H%M%S')}.bad"
         try:
             os.replace(self.path, kept)
         except OSError as error:
             raise StateError("set aside", self.path, _words(error)) from error
         for old in self.aside()[:-KEPT]:
-            with suppress(OSError):  # a directory in the file's place, say
+            with suppress(OSError):  # it may be a directory
                 os.unlink(old)
         return kept
 
@@ -115,26 +115,26 @@ class Store:
         """Why a state could not be written now; empty if it could. Nothing is written."""
         try:
             size = os.stat(self.path).st_size if self.exists() else 0
-            found = os.statvfs(self.directory)
+            filesystem = os.statvfs(self.directory)
             fault = ""
-            if found.f_flag & os.ST_RDONLY:
+            if filesystem.f_flag & os.ST_RDONLY:
                 fault = os.strerror(errno.EROFS)
-            elif found.f_bfree * found.f_frsize < size + _ROOM or (
-                found.f_files and not found.f_ffree
+            elif filesystem.f_bfree * filesystem.f_frsize < size + _ROOM or (
+                filesystem.f_files and not filesystem.f_ffree
             ):
                 fault = os.strerror(errno.ENOSPC)
             elif os.geteuid() == 0 and not os.access(self.directory, os.W_OK | os.X_OK):
                 fault = os.strerror(errno.EACCES)
         except FileNotFoundError:
-            return ""  # the daemon makes it
+            return ""  # the daemon creates the directory
         except OSError as error:
             fault = _words(error)
         return str(StateError("write", self.path, fault)) if fault else ""
 
     def save(self, state: State) -> None:
-        """Make this the state on disk. Raises StateError.
+        """Write this state to disk. Raises StateError.
 
-        The old one is kept then, unless all but the very last went well (the directory's fsync).
+        After an error the file has the old state, unless only the directory's fsync failed.
         """
         head = {
             "version": VERSION,
@@ -163,22 +163,22 @@ class Store:
         self.fault = ""
 
     def _read(self, content: object, driver: str) -> tuple[State, int]:
-        whole = self._object(content, "the file")
-        version = whole.get("version")
+        top = self._object(content, "the file")
+        version = top.get("version")
         if type(version) is not int or version != VERSION:
             self._refuse(f"its version is {version!r}, this canwharf knows {VERSION}")
-        whose = whole.get("driver", driver)
-        if not isinstance(whose, str) or not naming.is_driver(whose):
-            self._refuse(f"{whose!r} is not a driver's name")
-        if whose != driver:
+        owner = top.get("driver", driver)
+        if not isinstance(owner, str) or not naming.is_driver(owner):
+            self._refuse(f"{owner!r} is not a driver's name")
+        if owner != driver:
             raise StartError(
-                f"{self.path} is the state of the driver {whose}, and this daemon "
+                f"{self.path} is the state of the driver {owner}, and this daemon "
                 f"would serve {driver}: give it a --state-dir of its own"
             )
-        same_boot = whole.get("boot") == self._boot
+        same_boot = top.get("boot") == self._boot
         networks: dict[str, Network] = {}
         left = 0
-        for id, value in self._object(whole.get("networks"), "networks").items():
+        for id, value in self._object(top.get("networks"), "networks").items():
             fields = self._object(value, f"network {id}")
             interface = self._name(fields.get("interface"), naming.MAX_NAME, id)
             prefix = self._name(fields.get("prefix"), naming.MAX_PREFIX, id)
@@ -193,7 +193,7 @@ class Store:
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
             settings = Settings(interface, prefix, physical, adapter, name=name)
             networks[id] = Network(id, settings, endpoints)
-        return State(driver, networks, whole.get("complete") is not False), left
+        return State(driver, networks, top.get("complete") is not False), left
 
     def _endpoints(self, content: object, network: str) -> dict[str, Endpoint]:
         endpoints = {}
@@ -209,12 +209,12 @@ class Store:
         return endpoints
 
     def _adapter(self, content: object, network: str) -> Adapter:
-        """Files from before version 0.2 have none."""
-        given = self._object(content, f"adapter of network {network}")
-        if not all(isinstance(value, str) for value in given.values()):
+        """The adapter of a network; files from before version 0.2 have none."""
+        texts = self._object(content, f"adapter of network {network}")
+        if not all(isinstance(value, str) for value in texts.values()):
             self._refuse(f"the adapter of network {network} should have strings")
         try:
-            return options.parse_adapter({name: str(value) for name, value in given.items()})
+            return options.parse_adapter({name: str(value) for name, value in texts.items()})
         except OptionError as error:
             self._refuse(str(error))
 
@@ -223,11 +223,11 @@ class Store:
             self._refuse(f"{what} should be an object")
         return content
 
-    def _name(self, content: object, longest: int, whose: str, optional: bool = False) -> str:
+    def _name(self, content: object, longest: int, parent: str, optional: bool = False) -> str:
         if content == "" and optional:
             return ""
         if not isinstance(content, str) or naming.name_fault(content, longest):
-            self._refuse(f"{content!r} of {whose} is not an interface's name")
+            self._refuse(f"{content!r} of {parent} is not an interface's name")
         return content
 
     def _refuse(self, reason: str) -> NoReturn:
@@ -237,7 +237,7 @@ class Store:
 def _text(head: Mapping[str, object], networks: Mapping[str, object]) -> str:
     """The file, with a line for each network.
 
-    json indents in Python, and takes seven times as long: at every endpoint that comes or goes.
+    json's own indenting is in Python and takes seven times as long, for every change of endpoints.
     """
     lines = ",\n".join(f"  {json.dumps(id)}: {json.dumps(each)}" for id, each in networks.items())
     return f'{json.dumps(head, indent=1)[:-2]},\n "networks": {{\n{lines}\n }}\n}}\n'
@@ -250,7 +250,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _boot_id() -> str:
-    """Tells one boot of the machine from the next (random(4))."""
+    """The id of this boot of the machine (random(4)). Raises StateError."""
     try:
         with open(_BOOT_ID, encoding="ascii") as file:
             return file.read().strip()

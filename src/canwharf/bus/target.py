@@ -1,12 +1,14 @@
-"""Where a container's end is made: straight in its namespace, named and up, or left to the engine.
+"""Where a container's end is made: directly in its namespace, or on the host for the engine.
 
 Rules:
 
-- An end with a whole name is made in place, or its Join fails: never the bus under another name.
-- One with a prefix is numbered by the engine, which counts only what it has moved itself: beside a
-  whole name that begins like this it could come upon that, and refuse the start in words that
-  nobody understands. Then it is made in place, too, under the first number that is free. An older
-  engine, whose namespace is not there in time, has no whole names in a start either.
+- An end with a whole name is made in the namespace, or its Join fails: the bus never appears under
+  another name.
+- The number after a prefix comes from the engine, which counts only the interfaces that it moved.
+  It can choose a name that exists already as a whole name, and then refuses to start the container
+  with an unclear error. So if a whole name begins with the prefix, the end is made in the
+  namespace, too, with the first free number. An older engine creates the namespace too late for
+  that; it has no whole names either.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ _NUMBERS = range(100)  # of one prefix in one container
 _T = TypeVar("_T")
 
 
-def target(ifname: Ifname, path: str, join: Callable[[Target | None], _T]) -> _T:
-    """What `join` gives for a place in the namespace at this path, or for none.
+def join_at(ifname: Ifname, path: str, join: Callable[[Target | None], _T]) -> _T:
+    """Call `join` with a target in the namespace at this path, or with None for the host.
 
-    Raises NamespaceError where a whole name cannot be had, and what `join` raises.
+    Raises NamespaceError if a whole name is not possible, and the errors of `join`.
     """
     try:
         with namespace.opened(path, f"interface {ifname.name or ifname.prefix}") as descriptor:

@@ -1,8 +1,8 @@
-"""Values of options: what a person types -> one number in one unit -> a canonical text. Pure.
+"""Values of options: the user's text -> one number in one unit -> a canonical text. Pure.
 
 Rules:
 
-- The spellings of the field are taken: those of `ip link set type can` (500000, 0.875, on), of
+- The usual spellings are accepted: those of `ip link set type can` (500000, 0.875, on), of
   systemd.network (500K, 87.5%, 875‰, 100ms, yes), and of data sheets (500 kbit/s, 120 ohm).
 - A number and its unit make a whole number of the kernel's unit, exactly: nothing is rounded.
 - A text with two readings is refused. A refusal names the unit and gives examples.
@@ -30,7 +30,7 @@ _SWITCHES = {
 class Unit(NamedTuple):
     """What a number counts: its units with their factors, and its range, in the kernel's unit.
 
-    `must` says in a refusal what it must be, with examples; `words` are texts for a number.
+    `must` is for the error: what the value must be, with examples. `words` are texts for a number.
     """
 
     factors: Mapping[str, int]
@@ -81,10 +81,10 @@ _PER_MILLE = Unit(
 def number(option: str, value: str, unit: Unit) -> int:
     """A number in the kernel's unit. Raises OptionError."""
     text = value.strip().lower()
-    found = unit.words.get(text, _exactly(text, unit.factors))
-    if found is None or not unit.least <= found <= unit.most:
+    result = unit.words.get(text, _exactly(text, unit.factors))
+    if result is None or not unit.least <= result <= unit.most:
         raise OptionError(option, value, f"must be {unit.must}")
-    return found
+    return result
 
 
 def point(option: str, value: str) -> int:
@@ -99,10 +99,10 @@ def point(option: str, value: str) -> int:
 
 def switch(option: str, value: str) -> bool:
     """On or off, in any of the usual words. Raises OptionError."""
-    found = _SWITCHES.get(value.strip().lower())
-    if found is None:
+    result = _SWITCHES.get(value.strip().lower())
+    if result is None:
         raise OptionError(option, value, "must be on or off (or yes or no, true or false)")
-    return found
+    return result
 
 
 def choice(option: str, value: str, choices: Sequence[str]) -> str:
@@ -114,11 +114,11 @@ def choice(option: str, value: str, choices: Sequence[str]) -> str:
 
 
 def _exactly(text: str, factors: Mapping[str, int]) -> int | None:
-    """The whole number that a number and its unit make; None where they make none."""
-    found = _NUMBER.fullmatch(text)
-    if not found or not (found[1] or found[2]):
+    """The number times the factor of its unit; None if that is no whole number, or unreadable."""
+    match = _NUMBER.fullmatch(text)
+    if not match or not (match[1] or match[2]):
         return None
-    whole, part, exponent, unit = (each or "" for each in found.groups())
+    whole, part, exponent, unit = (each or "" for each in match.groups())
     factor = factors.get(unit)
     if factor is None:
         return None
