@@ -2,11 +2,11 @@
 
 Rules:
 
-- Each front end gives a table of its calls; this is the only place that knows which there are.
-- A refusal is a 200 with an Err, as Docker's protocol has it. What is not of the protocol's form
-  gets a 400, a call that no front end has a 404.
-- What a user is shown has no internal name of an interface; the log has it.
-- Nothing that goes wrong in one call ends the daemon.
+- Each front end has a table of its calls; only this module knows the list of front ends.
+- A refusal is a 200 with an Err, as in Docker's protocol. A malformed request gets a 400, an
+  unknown call a 404.
+- Errors for the user do not contain the internal names of interfaces; the log does.
+- An error in one call never ends the daemon.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def front_ends(
 
 
 class Calls:
-    """Answers calls by a table of them."""
+    """Answers each call with the function that the table has for its path."""
 
     def __init__(self, service: Service, table: Mapping[str, _Call]) -> None:
         self._service = service
@@ -54,7 +54,7 @@ class Calls:
             self._service.say(events.CALL_REFUSED, call=path[1:], error=str(error))
             return 200, refusal(naming.without_internal(str(error)))
         except Exception as error:  # noqa: BLE001
-            # A mistake of ours must not take the bus away from all the other containers.
+            # A defect in one call must not take the bus away from the other containers.
             self._service.say(events.INTERNAL, call=path[1:], error=repr(error))
             return 500, refusal(f"internal error in {path[1:]}: {error!r}")
 
@@ -71,7 +71,7 @@ def _parse(body: bytes) -> dict[str, object]:
 
 
 def refusal(text: str) -> bytes:
-    """A body that tells Docker, and so the user, what is wrong."""
+    """The body of an answer with this error, which Docker shows to the user."""
     return json.dumps({"Err": text}).encode()
 
 

@@ -1,13 +1,13 @@
-"""HTTP as Docker speaks it to a driver: bytes -> a request's head, an answer -> bytes. Pure.
+"""HTTP as Docker uses it with a driver: bytes -> a request's head, an answer -> bytes. Pure.
 
-Every call is a POST whose length is told beforehand; that is all that is read here, beside the GET
-of who asks for metrics. It is hand-made because the daemon's start is measured in milliseconds: an
-HTTP library's import alone costs as much as the rest of the daemon (docs/dependencies.md).
+Every call is a POST with a Content-Length; nothing else is read here, but for the GET of a request
+for metrics. No HTTP library is used, because the daemon's start takes milliseconds: a library's
+import alone costs as much as the rest of the daemon (docs/dependencies.md).
 
 Rules:
 
-- What is not exactly a request head is refused, never guessed at: a header that says how to read
-  the request (`_ONCE`) and stands twice, a control character (a bare CR or LF, a NUL) anywhere.
+- A head that is not exactly a request's is refused. So is one with a repeated header that decides
+  how to read the request (`_ONCE`), or with a control character (a bare CR or LF, a NUL).
 - A head has at most HEAD_LIMIT bytes.
 
 Source: RFC 9112 (HTTP/1.1), sections 2.2, 3, 5, 6 and 9; RFC 9110, section 5.5 (field values).
@@ -38,10 +38,10 @@ _REASONS = {
 
 
 class Head(NamedTuple):
-    """A request line and what matters of its headers.
+    """A request line and the headers that are used here.
 
-    `size` is the head's own length in bytes, `length` that of the body behind it. `keep` says that
-    the caller will use the connection again, `waits` that it sends the body only when told to.
+    `size` is the length of the head in bytes, `length` that of the body after it. `keep` says that
+    the client will use the connection again, `waits` that it sends the body only after a 100.
     """
 
     method: str
@@ -71,8 +71,8 @@ def read_head(data: bytes) -> Head | None:
         raise HttpError(400, "not an HTTP request: the header Host is missing")
     if "transfer-encoding" in headers:
         raise HttpError(411, "a request needs a Content-Length: bodies in chunks are not read")
-    asked = {word.strip(" \t") for word in headers.get("connection", "").lower().split(",")}
-    keep = version == "HTTP/1.1" and "close" not in asked
+    connection = {word.strip(" \t") for word in headers.get("connection", "").lower().split(",")}
+    keep = version == "HTTP/1.1" and "close" not in connection
     return Head(
         method,
         target,
@@ -86,7 +86,7 @@ def read_head(data: bytes) -> Head | None:
 def answer(
     status: int, body: bytes, content_type: str, *, keep: bool = True, silent: bool = False
 ) -> bytes:
-    """An answer; without its body where it is `silent` (the answer to a HEAD)."""
+    """An answer; without its body if it is `silent` (the answer to a HEAD)."""
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
         f"Content-Type: {content_type}\r\n"
@@ -98,7 +98,7 @@ def answer(
 
 
 def _text(data: bytes) -> str:
-    """The head's characters: ASCII that can be seen, spaces, tabs, and the ends of its lines."""
+    """The head as text: printable ASCII, tabs, and line ends. Raises HttpError."""
     try:
         text = data.decode("ascii")
     except UnicodeDecodeError as error:
@@ -119,17 +119,17 @@ def _first(line: str) -> tuple[str, str, str]:
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    """The headers, their names in small letters; those that may stand twice as a list."""
-    found: dict[str, str] = {}
+    """The headers, by their names in lower case; repeated ones joined. Raises HttpError."""
+    headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         name, value = name.lower(), value.strip(" \t")
         if not colon or not _TOKEN.issuperset(name or " "):
             raise HttpError(400, f"not an HTTP request: {line[:60]!r} is not a header")
-        if name in found and name in _ONCE:
+        if name in headers and name in _ONCE:
             raise HttpError(400, f"not an HTTP request: the header {name} stands twice")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _length(value: str) -> int:

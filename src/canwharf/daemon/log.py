@@ -1,14 +1,13 @@
-"""Events as lines on standard error, one a line.
+"""Events on standard error, one line each.
 
 Rules:
 
-- Under systemd a line begins with its level (`<4>`, sd-daemon(3)), which the journal takes off, and
-  the journal adds the time. Elsewhere a line for a person begins with the time and the level.
-- A line for a machine is one JSON object: time (RFC 3339, UTC), level, id (of the table in
-  `bus.events`), event (its sentence), fields. It is whole
-  at any length: a value that is too long is cut, the object never.
-- A line that cannot be written at once is lost: neither a full log disk nor a reader that has
-  stopped reading stops a bus.
+- Under systemd a line begins with its level (`<4>`, sd-daemon(3)), which the journal removes, and
+  the journal adds the time. Elsewhere a text line begins with the time and the level.
+- A JSON line is one object: time (RFC 3339, UTC), level, id (of the table in `bus.events`), event
+  (its sentence), fields. The object is always complete: in a line that is too long, values are cut.
+- A line that cannot be written at once is lost: a full log disk or a blocked reader never stops a
+  bus.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ def reporter(lowest: str, form: str = "text") -> Report:
 
 
 def _words(event: Event) -> str:
-    told = (f"{name}={_quoted(value)}" for name, value in event.fields.items())
-    return " ".join((event.type.sentence, *told))
+    fields = (f"{name}={_quoted(value)}" for name, value in event.fields.items())
+    return " ".join((event.type.sentence, *fields))
 
 
 def _text(event: Event) -> str:
@@ -75,5 +74,5 @@ def _write(line: str) -> None:
 
 
 def _quoted(value: str) -> str:
-    """A value that can be told from what stands beside it, on one line."""
+    """A value on one line: quoted, unless it has letters, digits and plain signs only."""
     return value if value and _PLAIN.issuperset(value) else repr(value)

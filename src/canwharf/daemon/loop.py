@@ -1,15 +1,15 @@
 """The daemon's loop: one thread, one selector.
 
-Theory of operation. Calls, the kernel's link announcements, signals, and one deadline. So no two
-things ever happen at the same time, and an idle daemon is not woken at all.
+Theory of operation. The selector waits for calls, the kernel's link announcements, signals, and one
+deadline. So no two things ever happen at the same time, and an idle daemon is never woken.
 
 Rules:
 
-- A caller that has connected has not called yet: its first call goes before maintenance, for a
-  moment.
-- A daemon that does not come to an end of its work would let Docker wait for ever, which has no
-  time limit: the kernel ends it (alarm(2)) and systemd starts another. At rest nothing is armed, so
-  that nothing wakes it.
+- Just after the start, a first call goes before maintenance: its client may have connected and not
+  have sent it yet.
+- Docker has no time limit for a call, so a daemon that hangs would block it for ever: the kernel
+  ends such a daemon (alarm(2)) and systemd starts another. An idle daemon has no alarm, and is not
+  woken.
 """
 
 from __future__ import annotations
@@ -24,32 +24,36 @@ from time import monotonic
 from canwharf.bus.maintain import Maintenance
 from canwharf.daemon.server import Server
 
-Round = Callable[[float], float | None]  # now -> when to come again, if ever (monotonic seconds)
+Round = Callable[
+    [float], float | None
+]  # now -> the time of its next run, or None (monotonic seconds)
 WORK = 60  # seconds for one call, or for maintenance; an exchange with the kernel ends after five
-_FIRST_CALL = 0.05  # seconds to let a caller that is already there go first
+_FIRST_CALL = 0.05  # seconds in which a first call goes before maintenance
 
 
 def run(
     selector: selectors.BaseSelector,
-    asked: socket.socket,
+    ending: socket.socket,
     server: Server,
     maintenance: Maintenance,
     rounds: Sequence[Round],
 ) -> None:
-    """Until a signal comes; `rounds` are called in each, and tell when to come again at last."""
-    selector.register(asked, selectors.EVENT_READ)
-    faulthandler.register(signal.SIGALRM, chain=True)  # says where it was, and dies of it
+    """Run until `ending` is readable; each of `rounds` is called in every round of the loop."""
+    selector.register(ending, selectors.EVENT_READ)
+    faulthandler.register(
+        signal.SIGALRM, chain=True
+    )  # prints the stack, then the signal ends the process
     timeout: float | None = _FIRST_CALL
     patience = monotonic() + _FIRST_CALL
     while True:
         signal.alarm(0)
         ready = selector.select(timeout)
         for key, _events in ready:
-            if key.fileobj is asked:
+            if key.fileobj is ending:
                 signal.alarm(0)
                 return
             if key.data is not None:
-                signal.alarm(WORK)  # each has it whole: many that are slow are no hang
+                signal.alarm(WORK)  # for each call alone: many slow calls are no hang
                 key.data()
         now = monotonic()
         signal.alarm(WORK)
@@ -64,7 +68,7 @@ def run(
 
 
 def signals() -> socket.socket:
-    """A socket that becomes readable when we are asked to end."""
+    """A socket that becomes readable at SIGTERM or SIGINT."""
     readable, writable = socket.socketpair()
     readable.setblocking(False)
     writable.setblocking(False)

@@ -47,23 +47,23 @@ except ImportError as error:
 
 INTERVAL = 15.0  # seconds between two writings of a file; as often as Prometheus usually asks
 PAGE = "/metrics"
-_ENDING = ".prom"  # what the text collector reads; and nothing else is ever replaced by figures
+_ENDING = ".prom"  # of the files that the text collector reads; no other file is ever replaced
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
-_UNKNOWN = 404  # the status of a call that is none
+_UNKNOWN = 404  # the status of an unknown call
 _PLAIN = "text/plain; charset=utf-8"
 # Each client that reaches the address may send requests, so their load is limited: a few megabytes.
-_ASKED = Kind(
+_KIND = Kind(
     "GET",
     prometheus.CONTENT_TYPE_LATEST,
     lambda text: f"{text}\n".encode(),
     _PLAIN,
     body=0,
-    connections=16,  # a Prometheus or two, and a person
+    connections=16,  # one or two Prometheus servers, and a person
     deadline=10.0,  # as long as Prometheus itself waits
     once=True,
 )
-# Seconds for which an answer is good, or this many times as long as it took to make: a caller who
-# asks all the time gets a tenth of ours at most.
+# An answer is used again for _FRESH seconds, and for _SHARE times as long as it took to make: so a
+# client that sends requests all the time costs a tenth of the daemon's time at most.
 _FRESH, _SHARE = 1.0, 10
 
 
@@ -77,7 +77,7 @@ class Metrics:
         self._listening = None if self._path else _listen(where)
         self._write_at = 0.0  # at once
         self._failed = False
-        self._told: tuple[int, bytes] = 500, b""
+        self._page: tuple[int, bytes] = 500, b""
         self._fresh_until = 0.0
         self._registry = prometheus.CollectorRegistry()
         self._recoveries = self._counter("recoveries", "What was put right, by kind.", "kind")
@@ -106,13 +106,13 @@ class Metrics:
         return self._recoveries if type.recovery else self._errors if type.level == ERROR else None
 
     def counting(self, event: Event) -> None:
-        """Report an event, and count it."""
+        """Count an event by its id, and report it."""
         if counter := self._counter_of(event.type):
             counter.labels(event.type.id).inc()
         self._report(event)
 
     def timing(self, answer: Answer) -> Answer:
-        """The same answers, and how long they took."""
+        """A function with the same answers that records their duration."""
 
         def timed(path: str, body: bytes) -> tuple[int, bytes]:
             began = time.perf_counter()
@@ -126,39 +126,39 @@ class Metrics:
     def begin(
         self, selector: selectors.BaseSelector, service: Service, requests: Requests
     ) -> Callable[[float], float | None]:
-        """Serve from now on; what each round of the loop is to call, as `Maintenance.run`."""
+        """Start to serve; the function to call in each round of the loop (`loop.Round`)."""
         self._gauge("start_duration", "From the daemon's start until it served.", _age())
         self._containers = Containers(selector)
         self._containers.ask(time.monotonic())
         self._registry.register(Buses(service, requests, lambda: self._containers.container_names))
         if self._listening is None:
             return self._write_when_due
-        return Server(selector, self._listening, self._answer, _ASKED).expire
+        return Server(selector, self._listening, self._answer, _KIND).expire
 
     def _answer(self, target: str, _body: bytes) -> tuple[int, bytes]:
         if target.partition("?")[0] != PAGE:
             return 404, f"the figures are at {PAGE}\n".encode()
         began = time.monotonic()
         if began >= self._fresh_until:
-            self._told = self._figures()
+            self._page = self._figures()
             ended = time.monotonic()
             self._fresh_until = ended + max(_FRESH, _SHARE * (ended - began))
-        return self._told
+        return self._page
 
     def _figures(self) -> tuple[int, bytes]:
-        """The status and the text of an answer."""
+        """The HTTP status and the body of an answer. Raises nothing."""
         try:
             return 200, self._text()
         except CanwharfError as error:
             return 500, f"{error}\n".encode()
         except Exception as error:  # noqa: BLE001
-            # A mistake in a figure must not take the driver away from Docker.
+            # A defect in a metric must not take the driver away from Docker.
             self._report(Event(events.INTERNAL, {"error": repr(error)}))
             return 500, f"internal error: {error!r}\n".encode()
 
     def _text(self) -> bytes:
-        """All figures. Raises KernelError."""
-        self._containers.ask(time.monotonic())  # what is told now is for the next who asks
+        """All metrics as text. Raises KernelError."""
+        self._containers.ask(time.monotonic())  # its answer is used by the next request
         return prometheus.generate_latest(self._registry)
 
     def _write_when_due(self, now: float) -> float:
@@ -200,7 +200,7 @@ def _listen(where: str) -> socket.socket:
 
 
 def _age() -> float:
-    """Seconds since this process was started (proc(5), /proc/PID/stat, starttime)."""
+    """The seconds since this process was started (proc(5), /proc/PID/stat, starttime)."""
     with open("/proc/self/stat", encoding="ascii") as file:
         ticks = int(file.read().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

@@ -1,13 +1,13 @@
-"""The daemon's life: start, take over what there is, serve, end.
+"""The daemon's life: start, adopt what exists, serve, end.
 
 Rules:
 
-- The socket answers first; what the kernel holds is looked at when the first call needs it or has
-  its answer, or when no call comes at once.
-- A state that cannot be read, or that is not there, is rebuilt from what the kernel's aliases and
-  Docker still tell, before anybody can call: what has no owner would be removed otherwise.
-- Under a name that is not our own there was another driver: the first start takes its networks
-  over, and is patient with Docker, which may know more of them.
+- The socket answers first. The kernel is read when the first call needs it, after that call's
+  answer, or when no call comes at once.
+- A state that cannot be read, or is missing, is rebuilt from the kernel's aliases and from Docker
+  before the first call: otherwise interfaces without a record would be removed.
+- A name other than the default was another driver's: the first start adopts its networks, and waits
+  longer for Docker, which may have more of them.
 - SIGTERM and SIGINT end the daemon and leave every interface and rule in place.
 """
 
@@ -47,7 +47,7 @@ _FIRST_START = 0.2
 def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None:
     """Serve the socket at `path`, with the state in `directory`, until a signal comes.
 
-    `metrics_at` is an address or a file for figures; empty: none. Raises CanwharfError.
+    `metrics_at` is an address or a file for metrics; empty: none. Raises CanwharfError.
     """
     driver = instance.name_of(path)
     metrics = _metrics(metrics_at, report)
@@ -93,7 +93,7 @@ def _announce(lock: IO[str], own: Instance, report: Report) -> None:
 def _restored(
     store: Store, reconciler: Reconciler, driver: str, report: Report, ask: engine.Patient
 ) -> Service:
-    """The service with its state, rebuilt where that is lost."""
+    """The service with its state, which is rebuilt if it is lost."""
     known = store.exists() or driver != instance.DEFAULT_NAME
     inherited = _inherited(store, driver, report)
     service = Service(_load(store, driver, report), store, reconciler, report, ask)
@@ -132,7 +132,7 @@ def _load(store: Store, driver: str, report: Report) -> State:
 
 
 def _inherited(store: Store, driver: str, report: Report) -> Known:
-    """The networks in the file of the driver that was here before, if we are new here."""
+    """The networks in the file of the driver before us, at the first start under its name."""
     if driver == instance.DEFAULT_NAME or store.exists():
         return {}
     from canwharf.docker import migration  # noqa: PLC0415 (needed once in a machine's life)
@@ -141,16 +141,16 @@ def _inherited(store: Store, driver: str, report: Report) -> Known:
 
 
 def _rebuild(service: Service, patience: float, inherited: Known) -> None:
-    """Take over what the engine and the kernel still know; maintenance writes it down.
+    """Adopt the networks of the engine and the pairs of the kernel; maintenance writes the state.
 
-    `patience` is for an engine that does not answer, in seconds. Of what was `inherited`, it is
-    the engine that knows which networks are still there.
+    `patience` is the time limit for the engine, in seconds. Of the `inherited` networks, those that
+    the engine does not list are left out.
     """
     known = engine.networks(service.state.driver, patience)
     if known is None:
         service.adopt_networks(inherited, complete=False)
     else:
-        service.adopt_networks({id: inherited.get(id, told) for id, told in known.items()})
+        service.adopt_networks({id: inherited.get(id, options) for id, options in known.items()})
     try:
         service.adopt_pairs(lost=True)
     except CanwharfError as error:
@@ -158,18 +158,18 @@ def _rebuild(service: Service, patience: float, inherited: Known) -> None:
 
 
 def _notify(text: str) -> None:
-    """Tell systemd, if it started us and wants to know (sd_notify(3))."""
+    """Notify systemd, if it started us with a socket for that (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.connect("\0" + address[1:] if address.startswith("@") else address)
-            told.send(text.encode())
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect("\0" + address[1:] if address.startswith("@") else address)
+            notify.send(text.encode())
 
 
 def _metrics(where: str, report: Report) -> Metrics | None:
-    """The daemon's figures, where they are wanted. Raises StartError."""
+    """The daemon's metrics; None if they are off. Raises StartError."""
     if not where:
         return None
-    from canwharf.daemon.metrics import Metrics  # noqa: PLC0415 (nothing of it while they are off)
+    from canwharf.daemon.metrics import Metrics  # noqa: PLC0415 (only if they are on)
 
     return Metrics(where, report)

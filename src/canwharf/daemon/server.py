@@ -1,21 +1,21 @@
-"""HTTP on a listening socket: Docker's calls, and whoever asks for figures.
+"""HTTP on a listening socket: Docker's calls, and requests for metrics.
 
-Theory of operation. One thread, one selector. A connection gathers what arrives until it holds a
-whole request and never waits: a caller who sends half a body holds up nobody. A complete request
-is answered at once; the calls behind it take a few milliseconds. What the caller does not take
-of an answer is kept, and nothing more is read from it until it does.
+Theory of operation. One thread, one selector. A connection collects bytes until it has a complete
+request and never waits: a client that sends half a body does not delay others. A complete request
+is answered at once; the calls take a few milliseconds. The part of an answer that the client has
+not read is kept, and nothing more is read from this client until it has.
 
 Rules:
 
-- Whatever arrives gets an answer of the protocol's form, or the end of its connection; nothing
-  that arrives ends the server.
-- What callers can make us keep is limited, by their kind: the bytes of a body, and connections.
-  Beyond these the one goes that is waited for longest.
-- A caller whose request is refused half-way gets to read why: what it still sends is thrown away
+- Any input gets an answer of the protocol's form, or the end of its connection; none ends the
+  server.
+- The bytes of a body and the number of connections are limited, for each kind of server. Beyond the
+  limit the connection ends whose request is due first.
+- A client whose request is refused half-way can read the error: what it still sends is discarded
   for a while before the connection ends.
-- A request must be complete a time after its first byte. Between requests a connection of Docker's
-  may rest for ever. One of a caller who may be anybody (`once`) has one request, from its start on
-  that time to make it, and as long again to take the answer.
+- A request must be complete within a deadline from its first byte. Between requests Docker's
+  connection may rest for ever. A connection from the network (`once`) has one request, with the
+  deadline from its start on, and the same time again to read the answer.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ from typing import NamedTuple
 from canwharf.daemon import http
 from canwharf.errors import HttpError
 
-_FAREWELL = 5.0  # seconds that a refused caller has to stop sending and read why
+_FAREWELL = 5.0  # seconds for a refused client to stop sending and read the error
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
 Answer = Callable[[str, bytes], tuple[int, bytes]]
 
 
 class Kind(NamedTuple):
-    """What a server is asked by, what it answers in, and how much of its callers it bears.
+    """A kind of server: its HTTP method, the types of its answers, and its limits.
 
-    A refusal is the text of an error in a body of its own type. `body` is in bytes, `deadline` in
-    seconds, `connections` are those kept at the same time. `once`: one request a connection.
+    `refusal` makes the body of an error, of the type `refusal_type`. `body` is in bytes, `deadline`
+    in seconds, `connections` are those kept at the same time. `once`: one request for each
+    connection.
     """
 
     method: str
@@ -54,9 +55,9 @@ class Kind(NamedTuple):
 
 
 class Server:
-    """Serves one listening socket on a selector whose keys' data are called when ready.
+    """Serves one listening socket on a selector whose keys' data are functions to call.
 
-    `called` says that there was a call, which has its answer.
+    `called` says that a call has been answered.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Server:
         selector.register(listening, selectors.EVENT_READ, self._accept)
 
     def expire(self, now: float) -> float | None:
-        """End connections whose request is overdue; when to look again, if ever."""
+        """End connections whose request is overdue; the time of the next deadline, or None."""
         for connection in list(self.connections):
             if connection.deadline is not None and connection.deadline <= now:
                 connection.overdue()
@@ -84,7 +85,7 @@ class Server:
         return min(deadlines, default=None)
 
     def close(self) -> None:
-        """End all connections. The listening socket stays its owner's."""
+        """End all connections. The listening socket stays open."""
         self._selector.unregister(self._listening)
         for connection in list(self.connections):
             connection.close()
@@ -93,23 +94,23 @@ class Server:
         try:
             accepted, _address = self._listening.accept()
         except OSError:
-            return  # gone again, or no descriptor free: the next event tells
+            return  # the client has gone, or no descriptor is free: the next event tries again
         Connection(self, self._selector, accepted, self._answer)
         if len(self.connections) > self.kind.connections:
             self._give_up_one()
 
     def _give_up_one(self) -> None:
-        """End the connection that has kept us waiting longest, or the oldest one at rest."""
+        """End the connection with the earliest deadline, or the oldest without one."""
         overdue = [each for each in self.connections if each.deadline is not None]
         first = min(overdue, key=lambda each: each.deadline or 0.0, default=None)
         (first or next(iter(self.connections))).close()
 
 
 class Connection:
-    """One caller: any number of requests, one after the other.
+    """One client: any number of requests, one after the other.
 
     `deadline` is the monotonic time by which the present request must be complete, or the last
-    answer taken.
+    answer read.
     """
 
     def __init__(
@@ -126,10 +127,10 @@ class Connection:
         self._socket = connected
         self._answer = answer
         self._received = b""
-        self._head: http.Head | None = None  # of the present request, once it is there
-        self._silent = False  # the caller wants no words with its answer (HEAD)
+        self._head: http.Head | None = None  # of the present request, once it is complete
+        self._silent = False  # the answer has no body (HEAD)
         self._unsent = b""
-        self._last = False  # the answer that is being sent ends the connection
+        self._last = False  # the connection ends after the answer that is being sent
         self._refused = False
         self._closed = False
         self._interest = selectors.EVENT_READ
@@ -138,7 +139,7 @@ class Connection:
         server.connections[self] = None
 
     def overdue(self) -> None:
-        """Tell the caller that its request took too long; if it was told already, hang up."""
+        """Refuse a request that took too long; if it is refused already, end the connection."""
         if self._refused or self._last:
             self.close()
         else:
@@ -146,7 +147,7 @@ class Connection:
             self._refuse(408, f"the request was not complete after {limit}")
 
     def close(self) -> None:
-        """Hang up."""
+        """End the connection."""
         if not self._closed:
             self._closed = True
             del self._server.connections[self]
@@ -174,7 +175,7 @@ class Connection:
             self._received += received
 
     def _take(self) -> bool:
-        """Take one request out of what has come, and answer it; whether there was a whole one."""
+        """Answer one request of the received bytes; whether there was a complete one."""
         try:
             head = self._head = self._head or self._begin()
         except HttpError as error:
@@ -190,13 +191,13 @@ class Connection:
         self._last = self.kind.once or not head.keep
         if self.kind.once:
             self.deadline = monotonic() + self.kind.deadline
-        status, said = self._answer(head.target, body)
-        self._send(http.answer(status, said, self.kind.content_type, keep=not self._last))
+        status, answered = self._answer(head.target, body)
+        self._send(http.answer(status, answered, self.kind.content_type, keep=not self._last))
         self._server.called = True
         return True
 
     def _begin(self) -> http.Head | None:
-        """The head of the next request, if it is there and we will have its body."""
+        """The head of the next request, if it is complete. Raises HttpError."""
         head = http.read_head(self._received)
         if head is None:
             return None
@@ -212,7 +213,7 @@ class Connection:
         return head
 
     def _refuse(self, status: int, text: str) -> None:
-        """Answer a request that is no good, and read no other."""
+        """Answer a request with an error, and read no other from this client."""
         self._refused = True
         self.deadline = monotonic() + _FAREWELL
         body, kind = self.kind.refusal(text), self.kind.refusal_type
@@ -223,7 +224,7 @@ class Connection:
         self._flush()
 
     def _flush(self) -> None:
-        """Send what the caller takes now; the rest when it takes more."""
+        """Send as much as the socket takes now; the rest when it is writable again."""
         try:
             sent = self._socket.send(self._unsent)
         except BlockingIOError:
@@ -239,7 +240,7 @@ class Connection:
         if self._unsent:
             return
         if self._refused:
-            with suppress(OSError):  # gone already
+            with suppress(OSError):  # the client has gone already
                 self._socket.shutdown(socket.SHUT_WR)
         elif self._last:
             self.close()

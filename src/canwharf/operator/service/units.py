@@ -1,31 +1,32 @@
 """A driver's systemd units, as text. Pure.
 
 Theory of operation. systemd holds the driver's socket, from early in the boot on and over every
-restart of the daemon: whoever calls waits in it and is never refused. Docker activates a driver
-once and asks it for its containers' networks at once when it starts; it tries a missing driver
-again for seconds, container by container, and then leaves the containers stopped. So both units
-come before docker.service. With the socket alone, Docker's first call starts the daemon.
+restart of the daemon: a call waits in it and is never refused. Docker activates a driver once, and
+sends its calls for all containers as soon as it starts. For a missing driver it retries for some
+seconds, container by container, and then leaves the containers stopped. So both units come before
+docker.service. With the socket alone, Docker's first call starts the daemon.
 
 Rules:
 
-- The daemon gets what it uses and nothing else: CAP_NET_ADMIN for netlink, its state, its lock.
-  It has no right to read what is not its user's, so the state is made root's before it starts.
-- It stays root without that capability's siblings: only root may enter Docker's directory of
+- The daemon gets only what it uses: CAP_NET_ADMIN for netlink, its state, its lock. Without other
+  capabilities it cannot read the files of other users, so the state is made root's before it
+  starts.
+- It runs as root, without root's other capabilities: only root may enter Docker's directory of
   network namespaces.
-- It has mounts of its own, and sees those that come to be on the host, as Docker's namespaces.
-- Whatever happens it is started again; what it leaves behind, as a wrapper's child that still
-  holds the socket, ends with it.
-- A daemon that cannot start must not take Docker down. Docker's calls have no time limit, and in a
-  socket that nobody serves they wait for ever. So one that fails is started once more at once (by
-  the rescue service: a crash loses no call). If that fails, or the first start hung, the refuse
+- It has its own mount namespace, in which new mounts of the host appear, as Docker's namespaces do.
+- After any end it is started again. The processes that it leaves, like a wrapper's child that still
+  holds the socket, end with it.
+- A daemon that cannot start must not block Docker. Docker's calls have no time limit, and wait for
+  ever in a socket without a daemon. So a daemon that fails is started once more at once (by the
+  rescue service: a crash loses no call). If that fails, or the first start hung, the refuse
   socket takes the driver's place: each call gets an error that says what to do, from a shell and
   printf, which work when no Python does. Half a minute later the rescue timer tries again, and
-  whenever the daemon starts, its socket is back. That is also what a manual start does. The rescue
-  starts the containers, too, that Docker could not start meanwhile, once Docker answers: the
-  doctor knows them.
-- It is not the start limit of systemd that decides: that counts an operator's own restarts too.
-- One that dies after it has served for a while is started again each time, without a limit: it
-  holds up nobody, and to refuse calls would keep away the containers that do start in between.
+  whenever the daemon starts, its socket is back. A manual start does the same. Once
+  Docker answers, the rescue also starts the containers that Docker could not start meanwhile: the
+  doctor finds them.
+- systemd's start limit is not used: it counts an operator's restarts too.
+- A daemon that dies after it has served for a while is started again each time, without a limit: it
+  blocks no call, and to refuse calls would stop the containers that do start in between.
 """
 
 from __future__ import annotations
@@ -180,21 +181,21 @@ CapabilityBoundingSet=
 NoNewPrivileges=yes
 """
 
-# What StateDirectory= does; but that starts nothing where the directory is a symbolic link, as to
-# another disk. Where it leads is somebody's choice and left as it is; so is a file in its place, of
-# which the daemon tells. The directory comes first: from then on nobody but root can put a link in
-# the state's place.
+# The same as StateDirectory=, which refuses to start if the directory is a symbolic link, as to
+# another disk. The target of a link is left as it is; so is a file in the directory's place, which
+# the daemon reports. The directory comes first: from then on only root can put a link in the place
+# of the state.
 _PREPARING = (
     "[ -L {state} ] || [ -e {state} ] || mkdir {state}; "
     "[ -L {state} ] || [ ! -d {state} ] || "
     "for each in {state} {state}/state.json; do [ -L $each ] || [ ! -e $each ] || "
     "{{ [ -O $each ] || chown -h 0:0 $each; chmod -f u+rwX,go-w $each; }}; done"
 )
-# A start that took too long is not tried again at once: Docker is waiting.
-# By the timer, when Docker is refused, it is; and Docker's containers are started then. (systemd
-# tells the last result whatever it was that started the rescue, and before 251 where it is asked.)
-# Docker may be booting still, and that is waited for in a unit of its own, as this one must be free
-# when the daemon dies again. No driver's name gives that unit's: it has an @.
+# A start that took too long is not repeated at once: Docker is waiting. The timer repeats it, while
+# Docker's calls are refused; after that, Docker's containers are started. (systemd 251 and newer
+# pass the last result to the rescue, whatever started it; before, `systemctl show` has it.) Docker
+# may still be booting: a separate unit waits for it, as this one must be free when the daemon dies
+# again. That unit's name has an @, so no driver has the same.
 _RESCUING = (
     "refused=; systemctl --quiet is-active {refuse}.socket && refused=yes; "
     "result=${{MONITOR_SERVICE_RESULT-$(systemctl show --property=Result --value {service})}}; "
@@ -205,7 +206,7 @@ _RESCUING = (
     "--property=RuntimeMaxSec={patience} /bin/sh -c {starting} || :"
 )
 _STARTING = "until docker version >/dev/null 2>&1; do sleep 1; done; exec {doctor}"
-# The request is read to the end of its head, so that Docker has sent it when it is answered.
+# The request's head is read to its end, so that Docker has sent it before the answer comes.
 _REFUSING = (
     "while read -r line && [ ${{#line}} -gt 1 ]; do :; done; "
     "printf 'HTTP/1.1 503 Service Unavailable\\r\\nContent-Type: application/json\\r\\n"
@@ -220,7 +221,7 @@ _PATIENCE = 600  # seconds for Docker to boot: a small board has many containers
 
 
 def checked(name: str) -> Instance:
-    """The instance of a name for which units can be made. Raises OptionError."""
+    """The instance of a driver's name. Raises OptionError if no units can have this name."""
     parts = name.split("/")
     if not naming.is_driver(name) or not all(part[:1].isalnum() for part in parts):
         raise OptionError(
@@ -239,12 +240,12 @@ def checked(name: str) -> Instance:
 
 
 def path(unit: str) -> str:
-    """Where a unit is installed."""
+    """The path of a unit's file."""
     return f"{_DIRECTORY}/{unit}"
 
 
 def listening(instance: Instance) -> str:
-    """The line that says whose a socket unit is: `a/b` and `a-b` have units of one name."""
+    """The line by which a socket unit's driver is known: `a/b` and `a-b` have units of one name."""
     return f"ListenStream={instance.socket}"
 
 
