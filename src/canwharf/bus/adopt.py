@@ -1,13 +1,13 @@
-"""Adoption: what the engine and the kernel know and the state does not, taken into the state.
+"""Adoption: networks and endpoints that only the engine or the kernel has go into the state.
 
 Rules:
 
-- The engine tells networks with their options. One of them that cannot be understood is reported
-  and does not keep the others from being adopted.
-- The alias of a pair tells its endpoint, and all of its network but the other settings. These are
-  the endpoint's own, provisionally, until the engine tells the network's. Then the endpoints are
-  called in their containers as before.
-- Nothing is written here: what is adopted is in memory, and on disk as soon as it can be written.
+- The engine lists networks with their options. A network with invalid options is reported, and the
+  others are adopted all the same.
+- The alias of a pair has its endpoint, its network's id and bus, and the name in the container, but
+  no other settings. A network from an alias is provisional until the engine lists it; the endpoints
+  keep their names in the containers.
+- Nothing is written here: the service writes the new state as soon as it can.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from canwharf.bus.model import Network, Settings, State
 from canwharf.bus.observed import Observed
 from canwharf.errors import CanwharfError
 
-Known = Mapping[str, Mapping[str, object]]  # network -> its options, as the engine tells them
+Known = Mapping[str, Mapping[str, object]]  # network -> its options, as the engine lists them
 
 
 class Adopted(NamedTuple):
-    """A state with what was adopted, and what is to be reported.
+    """The new state, and the events to report.
 
-    `provisional` are the networks of which only the alias of a pair is known.
+    `provisional` are the networks that are known only from the alias of a pair.
     """
 
     state: State
@@ -36,30 +36,30 @@ class Adopted(NamedTuple):
 
 
 def networks(
-    state: State, provisional: frozenset[str], known: Known, observe: Callable[[], Observed]
+    state: State, provisional: frozenset[str], listed: Known, observe: Callable[[], Observed]
 ) -> Adopted:
-    """Adopt the networks that the state does not have, or has provisionally."""
-    told: list[Event] = []
-    for id, given in known.items():
+    """Adopt the networks that the state lacks, or has provisionally."""
+    reports: list[Event] = []
+    for id, requested in listed.items():
         if id in state.networks and id not in provisional:
             continue
-        told += describe.ignored(id, given)
+        reports += describe.ignored(id, requested)
         try:
-            network = _network(state, id, options.without_unknown(given), observe())
+            network = _network(state, id, options.without_unknown(requested), observe())
         except CanwharfError as error:
-            told.append(Event(events.NETWORK_NOT_ADOPTED, {"network": id, "error": str(error)}))
+            reports.append(Event(events.NETWORK_NOT_ADOPTED, {"network": id, "error": str(error)}))
             continue
         state = state.with_network(network)
         provisional -= {id}
         fields = {"network": id, "interface": network.settings.interface}
-        told.append(Event(events.NETWORK_ADOPTED, fields))
-    return Adopted(state, provisional, tuple(told))
+        reports.append(Event(events.NETWORK_ADOPTED, fields))
+    return Adopted(state, provisional, tuple(reports))
 
 
-def _network(state: State, id: str, given: Mapping[str, object], observed: Observed) -> Network:
+def _network(state: State, id: str, requested: Mapping[str, object], observed: Observed) -> Network:
     """The network with these options. Raises OptionError."""
-    settings = options.parse_network(given)
-    kind = options.parse_type(given)
+    settings = options.parse_network(requested)
+    kind = options.parse_type(requested)
     settings = _typed(settings, kind, state, observed)
     old = state.networks.get(id)
     if old is None:
@@ -77,13 +77,13 @@ def pairs(
     removals: Collection[str],
     lost: bool,
 ) -> Adopted:
-    """Adopt the endpoints that the kernel holds and the state does not have, and their networks.
+    """Adopt the endpoints whose pair exists and that the state lacks, and their networks.
 
-    Only those whose pair is in a container, unless all was `lost`: a pair that has both its ends
-    on the host is a leftover. One of the `removals` is none of them. A bus interface that is not
-    there is taken for an adapter that is unplugged: a vcan does not go by itself.
+    Only those whose pair is in a container, unless the whole state was `lost`: a pair with both
+    ends on the host is a leftover. Pairs among the `removals` are not adopted. A missing bus
+    interface is taken for an unplugged adapter: a vcan does not disappear by itself.
     """
-    told: list[Event] = []
+    reports: list[Event] = []
     for owner, link in interfaces.pairs(observed):
         network = state.networks.get(owner.network)
         if network is not None and owner.endpoint in network.endpoints:
@@ -100,11 +100,11 @@ def pairs(
         ifnames = {owner.endpoint: owner.ifname}
         state = state.with_network(network.with_ifnames(ifnames))
         fields = {"network": owner.network, "endpoint": owner.endpoint, "interface": link.name}
-        told.append(Event(events.ENDPOINT_ADOPTED, fields))
-    return Adopted(state, provisional, tuple(told))
+        reports.append(Event(events.ENDPOINT_ADOPTED, fields))
+    return Adopted(state, provisional, tuple(reports))
 
 
 def _typed(settings: Settings, kind: str, state: State, observed: Observed) -> Settings:
-    """These settings for what the interface is now."""
+    """These settings with the type of the interface."""
     interface = settings.interface
     return adapter.typed(settings, kind, observed.link(interface), state.bus(interface))

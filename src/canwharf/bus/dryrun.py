@@ -1,12 +1,11 @@
-"""A recovery that changes nothing: what `sync` would do.
+"""The dry run of a recovery: what `sync` would do.
 
-Theory of operation. It is the recovery itself, on a state of its own and one look at the
-kernel, with the one function left out that sends steps to the kernel. So it cannot differ from
-what would be done.
+Theory of operation. It is the recovery itself, on a copy of the state and one dump of the kernel,
+without the one function that sends steps to the kernel. So it cannot differ from the real one.
 
 Rules:
 
-- Nothing is written, neither to the kernel nor to the disk, and nothing is reported.
+- Nothing is written to the kernel or to the disk, and no event is reported.
 - While a daemon serves this state, an adapter that is down was taken down by an operator, and is
   left alone: the daemon would have brought it up.
 """
@@ -31,21 +30,21 @@ from canwharf.kernel.request import Requests
 
 
 class DryRun(NamedTuple):
-    """What a recovery would do, and the state with what it would take over."""
+    """What a recovery would do, and the state with what it would adopt."""
 
     state: State
     outcome: Outcome
 
 
 class Snapshot(NamedTuple):
-    """What the kernel holds, all at once."""
+    """A dump of the kernel's links and gateway rules."""
 
     links: Sequence[Link]
     entries: Sequence[Entry]
 
 
 def snapshot(requests: Requests) -> Snapshot:
-    """Take a look. Raises KernelError."""
+    """Dump links and rules. Raises KernelError."""
     return Snapshot(link.links(requests), gateway.entries(requests))
 
 
@@ -54,8 +53,7 @@ def dry_run(
 ) -> DryRun:
     """What a recovery would do now. Raises CanwharfError.
 
-    `served` says that a daemon serves this state; `seen` is what the kernel holds, if that is
-    known already.
+    `served` says that a daemon serves this state; `seen` is a dump that was taken already.
     """
     seen = seen or snapshot(requests)
     reconciler = _DryRunReconciler(requests, _NoAnnouncements(), state.driver)
@@ -75,7 +73,7 @@ def planner(requests: Requests, driver: str) -> Reconciler:
 
 
 class _DryRunReconciler(Reconciler):
-    """Plans for what was seen, and does not act."""
+    """Plans for one dump, and sends nothing."""
 
     seen: Snapshot
 
@@ -83,7 +81,7 @@ class _DryRunReconciler(Reconciler):
         return self.seen
 
     def mark_seen_up(self) -> None:
-        """Every link was up once: one that is down was taken down by somebody."""
+        """Take every link for one that was up: one that is down was taken down by an operator."""
         observed = self.observe()
         observed.seen_up.update(found.ifindex for found in observed.links())
 
@@ -92,7 +90,7 @@ class _DryRunReconciler(Reconciler):
 
 
 class _NoAnnouncements:
-    """No announcements: there is one look."""
+    """No announcements: there is one dump."""
 
     def take(self) -> list[Message]:
         return []

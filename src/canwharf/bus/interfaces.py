@@ -1,10 +1,10 @@
-"""The host's interfaces: which are ours, which are another daemon's, which can be a bus. Pure.
+"""The host's interfaces: ours, another daemon's, and those that can be a bus. Pure.
 
 Rules:
 
-- An interface is ours if it bears an alias of this driver, or no alias at all and our group: it
-  was made, and the process died before it could give the alias.
-- A pair is known by the alias of its host end, under whatever name that is.
+- An interface is ours if it has an alias of this driver, or no alias and our group: the process
+  died after it made the interface and before it could set the alias.
+- A pair is known by the alias of its host end, under any name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def is_ours(link: Link, driver: str) -> bool:
 
 
 def is_set_up(link: Link, driver: str) -> bool:
-    """Whether this is an adapter that we set up, under its own name."""
+    """Whether this is an adapter that we configured, and that has its original name."""
     owner = owner_of(link)
     return (
         isinstance(owner, AdapterOwner) and owner.driver == driver and owner.name in ("", link.name)
@@ -50,7 +50,7 @@ def bus_fault(name: str, observed: Observed) -> str:
 def other_driver(name: str, observed: Observed) -> str:
     """The driver of another daemon that has a bus on the interface of this name; or empty.
 
-    Containers of two drivers would not hear each other.
+    The containers of two drivers would receive no frames from each other.
     """
     for link in observed.links():
         match owner_of(link):
@@ -64,7 +64,7 @@ def other_driver(name: str, observed: Observed) -> str:
 
 
 def pairs(observed: Observed) -> list[tuple[EndpointOwner, Link]]:
-    """The host ends of all our pairs, and what their aliases say."""
+    """The host ends of all our pairs, with the owners in their aliases."""
     owners = ((owner_of(link), link) for link in observed.links())
     return [
         (owner, link)
@@ -76,9 +76,8 @@ def pairs(observed: Observed) -> list[tuple[EndpointOwner, Link]]:
 def unused(observed: Observed) -> frozenset[str]:
     """The names of all links of ours that are not in use by a container.
 
-    Adapters that we set up are among them, by their own name if that is not the one they have.
-    So is a pair without an alias, wherever its other end is: the Join that made it was not
-    completed.
+    They include the adapters that we configured, by their original name, and pairs without an
+    alias, whose Join was not completed.
     """
     names = set()
     for link in observed.links():

@@ -1,23 +1,22 @@
-"""What happens without a call: recovery after a start, repair, garbage collection.
+"""Maintenance, without a call: recovery after a start, repair, garbage collection.
 
 Rules:
 
-- Recovery adopts what the kernel holds, makes bus interfaces and rules that are missing, removes
-  what is ours and has no record. A pair in a container is never removed, even if we know nothing
-  of it: its record was lost, and it is adopted. No pair is made: that is for Join, when there is
-  a container to take it.
-- A bus that cannot be repaired is reported and does not keep the others from it. It is tried
+- Recovery adopts the kernel's pairs, makes missing bus interfaces and rules, and removes interfaces
+  of ours without a record. A pair in a container is never removed: if its record was lost, it is
+  adopted. No pair is made: that is for Join, when there is a container for it.
+- A bus that cannot be repaired is reported, and the others are repaired all the same. It is tried
   again, at growing intervals.
-- The kernel announces links, not rules. So some time after anything happened there is one resync,
-  a full look at the kernel, which finds rules that were deleted or duplicated by hand. After that,
-  nothing wakes us.
-- While the state is incomplete the engine is asked what it knows, at growing intervals and at each
-  resync: it may not have been running when we started.
+- The kernel announces links, not rules. So some time after any event there is one resync, a full
+  dump of the kernel, which finds rules that were deleted or duplicated by hand. After that, nothing
+  wakes the daemon.
+- While the state is incomplete the engine's networks are requested, at growing intervals and at
+  each resync: the engine may not have been running when the daemon started.
 - An endpoint is an orphan candidate when its pair is missing or has both its ends on the host; one
   to which an adapter was moved, when that is on the host. A candidate that stays
-  one, unchanged, for PATIENCE has no container: the engine has forgotten it (it never mentions
-  those of a crash again), and it is garbage-collected. Not earlier: its container may be about to
-  start.
+  one, unchanged, for PATIENCE has no container: the engine has forgotten it (after a crash it
+  never deletes the old endpoints), and it is garbage-collected. Not earlier: its container may be
+  about to start.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Ask, Service
 from canwharf.errors import CanwharfError
 
-GRACE = 60.0  # seconds from something that happened to the resync that it causes
+GRACE = 60.0  # seconds from an event to the resync after it
 # Seconds. An engine takes the container's end within one or two of the Join on an idle machine; on
 # one that starts eight containers at once under load, 62 were seen (Docker 20.10).
 PATIENCE = 600.0
 _FIRST_RETRY = 1.0  # seconds; doubled with each failure, up to GRACE
-_FIRST_ASK = 5.0  # seconds; doubled with each question that had no answer, up to _LAST_ASK
-_LAST_ASK = 640.0  # seconds; then each look asks, and each call about what is not known
+_FIRST_ASK = 5.0  # seconds; doubled with each request without an answer, up to _LAST_ASK
+_LAST_ASK = 640.0  # seconds; then only each resync asks, and each call about an unknown network
 
 
 class Outcome(NamedTuple):
-    """What a recovery did: endpoints that were taken over, steps; and what it could not do."""
+    """What a recovery did: the endpoints that it adopted, its steps, and its errors."""
 
     adopted: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
@@ -52,11 +51,11 @@ class Outcome(NamedTuple):
 
     @property
     def changes(self) -> list[Change]:
-        """What was done, a line each."""
+        """The changes, as lines."""
         return describe.changes(self.adopted, self.steps)
 
     def plus(self, more: Outcome) -> Outcome:
-        """Both."""
+        """The sums of both."""
         return Outcome(
             self.adopted + more.adopted, self.steps + more.steps, self.faults + more.faults
         )
@@ -73,16 +72,18 @@ class _Orphan(NamedTuple):
 class Maintenance:
     """Keeps the kernel as the service's state wants it. Raises nothing, reports instead.
 
-    `ask` asks the engine for its networks; it gives None where the engine does not answer.
+    `ask` requests the engine's networks; None if the engine does not answer.
     """
 
     def __init__(self, service: Service, reconciler: Reconciler, ask: Ask) -> None:
         self._service = service
         self._reconciler = reconciler
         self._ask = ask
-        self._complaints: dict[str, Event | None] = {}  # about adapters, as last told
-        self._candidates: dict[_Orphan, float] = {}  # since when (monotonic seconds)
-        self._first = True  # the first run also looks for what an earlier one left
+        self._complaints: dict[str, Event | None] = {}  # about adapters, as last reported
+        self._candidates: dict[
+            _Orphan, float
+        ] = {}  # the time of the first sight (monotonic seconds)
+        self._first = True  # the first run schedules a resync even without an event
         self._resync_at: float | None = None
         self._retry_at: float | None = None
         self._retry_after = _FIRST_RETRY
@@ -90,9 +91,9 @@ class Maintenance:
         self._ask_after = _FIRST_ASK
 
     def run(self, now: float, active: bool) -> float | None:
-        """Do what is due; when to come again, if nothing happens before (monotonic seconds).
+        """Do what is due; the time of the next run, if no event comes first (monotonic seconds).
 
-        `active` says that something happened: a call, an announcement.
+        `active` says that there was an event: a call, an announcement.
         """
         if self._resync_at is not None and self._resync_at <= now:
             self._resync_at = self.resync(now)
@@ -113,7 +114,7 @@ class Maintenance:
         return min((at for at in due if at is not None), default=None)
 
     def _learn(self, now: float) -> None:
-        """Ask the engine for what we have lost; or say when it is to be asked the next time."""
+        """Adopt the engine's networks while the state is incomplete; schedule the next request."""
         known = None if self._first or self._service.state.complete else self._ask()
         if known is not None:
             self._service.adopt_networks(known)
@@ -124,7 +125,7 @@ class Maintenance:
             self._ask_after *= 2
 
     def _saved(self) -> bool:
-        """Whether the disk has the state, at last."""
+        """Whether the state is on disk; writes it if needed."""
         try:
             self._service.save()
         except CanwharfError as error:
@@ -132,7 +133,7 @@ class Maintenance:
         return not self._service.pending.dirty
 
     def repair(self) -> bool:
-        """See to what changed behind our back; whether all is well."""
+        """Repair what others changed in the kernel; whether all is well."""
         try:
             changed = self._reconciler.changes()
         except CanwharfError as error:
@@ -146,12 +147,12 @@ class Maintenance:
         return not any(each.faults for each in done)
 
     def sync(self) -> Outcome:
-        """Recover from a new look at the kernel: somebody asks for it."""
+        """Recover from a new dump of the kernel, for `canwharf sync`."""
         self._reconciler.invalidate()
         return self._recover()
 
     def recover(self) -> bool:
-        """Bring every bus to where it should be, remove what nobody owns; whether all is well."""
+        """Repair every bus and remove unowned interfaces; whether all is well."""
         return not self._recover().faults
 
     def _recover(self) -> Outcome:
@@ -179,10 +180,10 @@ class Maintenance:
         return done
 
     def resync(self, now: float) -> float | None:
-        """A full look at the kernel and for orphans; when to look again, if ever.
+        """Repair from a new dump, collect orphans; the time of the next resync, or None.
 
-        The modules that a start does not load are loaded here, at rest. Later an upgrade can have
-        replaced the program's files: a zipapp's are then not found, others are another version's.
+        It imports the modules that a start does not: after an upgrade has replaced the program's
+        files, a zipapp's modules are not found any more, and others are of another version.
         """
         from canwharf.bus import spelling, target  # noqa: F401, PLC0415 (not at a boot)
 
@@ -205,7 +206,7 @@ class Maintenance:
         return None if due is None else max(due + PATIENCE, now + GRACE)
 
     def _collect(self, orphan: _Orphan) -> bool:
-        """Remove an endpoint without container; whether it is gone."""
+        """Remove an endpoint without container; whether that succeeded."""
         fields = {"network": orphan.network, "endpoint": orphan.endpoint}
         try:
             self._service.say(events.ENDPOINT_COLLECTED, **fields)
@@ -216,14 +217,15 @@ class Maintenance:
         return True
 
     def _repair(self, interface: str, names: frozenset[str] = frozenset()) -> Outcome:
-        """Bring one bus to where it should be, or what of it has these names."""
+        """Repair one bus, or its links of these names."""
         state = self._service.state
         bus = state.bus(interface)
         if bus is None:
             return Outcome()
-        whole = frozenset(port.name for port in bus.ports)
-        touched = names & whole or whole
-        # An adapter that refuses its settings does not keep the containers from each other.
+        all_names = frozenset(port.name for port in bus.ports)
+        touched = names & all_names or all_names
+        # The adapter comes last: if it refuses its settings, the containers are connected all the
+        # same.
         last = touched & {interface} if bus.physical else frozenset[str]()
         steps: list[Step] = []
         try:
@@ -242,7 +244,7 @@ class Maintenance:
         return Outcome(steps=tuple(steps))
 
     def _complain(self, bus: Bus, observed: Observed) -> None:
-        """Say what is wrong with an adapter, once."""
+        """Report a warning about an adapter, once."""
         interface = bus.interface.name
         complaint = adapter.complaint(bus, observed)
         if complaint and self._complaints.get(interface) != complaint:

@@ -1,9 +1,9 @@
-"""What should be: networks and endpoints as frozen values, and the buses that follow. Pure.
+"""The desired state: networks and endpoints as frozen values, and their buses. Pure.
 
 Rules:
 
-- The host interface is what makes a bus: networks that name the same one are one bus.
-- A state is never changed, only replaced; whoever holds the old one can go back to it.
+- Networks with the same host interface are one bus.
+- A state is never changed, only replaced: the old one stays, to go back to.
 - Ports (the host-side interfaces of a bus) are derived from the state, never stored.
 """
 
@@ -18,10 +18,10 @@ from canwharf.kernel.can import CanSettings
 
 
 class Adapter(NamedTuple):
-    """What a network asks of its adapter, validated: `options` are the options that say so.
+    """A network's settings of its adapter, validated; `options` are their canonical texts.
 
-    `errors` says that its error frames reach the containers, `moved` that the adapter itself goes
-    into the one container, `force` that settings of somebody else are overridden.
+    `errors` says that its error frames reach the containers, `moved` that the adapter itself moves
+    into the one container, `force` that other settings are overwritten while it is up.
     """
 
     settings: CanSettings = CanSettings()
@@ -32,7 +32,7 @@ class Adapter(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """An endpoint's options, validated: the name of its interface; None: as its network says."""
+    """An endpoint's options, validated: the name of its interface; None: that of its network."""
 
     ifname: Ifname | None = None
 
@@ -47,10 +47,9 @@ class Target(NamedTuple):
 class Settings(NamedTuple):
     """A network's options, validated: the host interface's name, the container's prefix.
 
-    `name`, if there is one, is what the container's interface is called exactly.
-
-    `physical` says that the interface was a real adapter when the network was made. It is one
-    for ever: while it is unplugged, nothing else is made under its name.
+    `name`, if it is not empty, is the exact name of the container's interface. `physical` says that
+    the interface was an adapter when the network was created. That stays so: while the adapter is
+    unplugged, no vcan is made under its name.
     """
 
     interface: str
@@ -61,7 +60,7 @@ class Settings(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A network: its id, its settings, and its endpoints by id, with what each asks for."""
+    """A network: its id, its settings, and its endpoints by id."""
 
     id: str
     settings: Settings
@@ -69,7 +68,7 @@ class Network(NamedTuple):
 
     @property
     def default_ifname(self) -> Ifname:
-        """The interface's name in the container of an endpoint that asks for none."""
+        """The interface's name in the container of an endpoint without one."""
         if self.settings.name:
             return Ifname(name=self.settings.name)
         return Ifname(self.settings.prefix)
@@ -79,7 +78,7 @@ class Network(NamedTuple):
         return self.endpoints.get(endpoint, Endpoint()).ifname or self.default_ifname
 
     def with_ifnames(self, ifnames: Mapping[str, Ifname]) -> Network:
-        """This network with endpoints whose interfaces have these names, its own or others."""
+        """This network with these endpoints added or replaced, and their interfaces' names."""
         endpoints = dict(self.endpoints)
         for id, ifname in ifnames.items():
             requested = None if ifname == self.default_ifname else ifname
@@ -100,10 +99,10 @@ class Port(NamedTuple):
 
 
 class Bus(NamedTuple):
-    """All that belongs together: the bus interface and its endpoints' ports.
+    """A bus: its interface and the ports of its endpoints.
 
-    A `physical` bus has an adapter for its interface, which nobody can make. An adapter that is
-    moved into its container has no other ports.
+    The interface of a `physical` bus is an adapter, which cannot be made. The bus of an adapter
+    that moves into its container has no other ports.
     """
 
     interface: Port
@@ -118,9 +117,9 @@ class Bus(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that should be there, under the name by which the container engine knows us.
+    """All networks of a driver.
 
-    `complete` is False after a loss, until the engine has told what it still knows.
+    `complete` is False after a loss, until the engine has listed its networks.
     """
 
     driver: str
@@ -152,7 +151,7 @@ class State(NamedTuple):
         return frozenset(id for network in self.networks.values() for id in network.endpoints)
 
     def has_exact(self, prefix: str) -> bool:
-        """Whether a container's interface has a whole name that begins like this."""
+        """Whether a container's interface has an exact name that begins with this prefix."""
         return any(
             network.ifname_of(endpoint).name.startswith(prefix)
             for network in self.networks.values()
@@ -164,13 +163,13 @@ class State(NamedTuple):
         return list(dict.fromkeys(each.settings.interface for each in self.networks.values()))
 
     def bus(self, interface: str) -> Bus | None:
-        """The bus on a host interface; None where no network names it."""
+        """The bus on a host interface; None if no network has it."""
         sharing = [each for each in self.networks.values() if each.settings.interface == interface]
         if not sharing:
             return None
         physical = any(each.settings.physical for each in sharing)
-        asking = (each.settings.adapter for each in sharing if each.settings.adapter.options)
-        adapter = next(asking, Adapter())
+        settings = (each.settings.adapter for each in sharing if each.settings.adapter.options)
+        adapter = next(settings, Adapter())
         if adapter.moved:
             port = Port(interface, AdapterOwner(self.driver, interface))
             return Bus(port, (), physical, adapter)

@@ -2,16 +2,16 @@
 
 Rules:
 
-- The names of a pair depend on the ids alone, so that any later daemon finds the pair again, and
-  on every digit of them: ids that share their first characters get different names.
-- An alias says whose an interface is: `canwharf DRIVER bus` on a host interface that we made,
+- The names of a pair depend only on the ids, so that any later daemon finds the pair again, and on
+  each of their digits: ids with the same first characters get different names.
+- An alias has the owner of an interface: `canwharf DRIVER bus` on a host interface that we made,
   `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair, or, where the
-  other end has exactly this name, `… BUS NAME exact`. DRIVER is the name that the container
-  engine knows us by; what bears another driver's alias is not ours.
+  other end has exactly this name, `… BUS NAME exact`. DRIVER is our name in the
+  container engine; an interface with another driver's alias is not ours.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
   that moves into a container and may come back under another name. Neither is ours to delete.
-- What is not exactly such an alias belongs to somebody else. What has one is known by it, under
-  whatever name: a host end that was renamed is still its endpoint's.
+- An interface without exactly such an alias is foreign. One with it is known by it, under any name:
+  a renamed host end is still its endpoint's.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: som
 
 
 class Ifname(NamedTuple):
-    """What an interface is called in its container.
+    """The name of an interface in its container.
 
-    `name` exactly, or else `prefix` and an index that the engine appends.
+    Either the exact `name`, or `prefix` and an index that the engine appends.
     """
 
     prefix: str = ""
@@ -58,7 +58,7 @@ class AdapterOwner(NamedTuple):
 
 
 class EndpointOwner(NamedTuple):
-    """The owner of a pair's host end: enough to know the endpoint again without any state."""
+    """The owner of a pair's host end: enough to restore the endpoint without any state."""
 
     driver: str
     network: str
@@ -67,7 +67,7 @@ class EndpointOwner(NamedTuple):
     ifname: Ifname
 
     def is_endpoint(self, driver: str, network: str, endpoint: str) -> bool:
-        """Whether it is this endpoint, whatever its interface is called in the container."""
+        """Whether it is this endpoint, with any name in the container."""
         return (self.driver, self.network, self.endpoint) == (driver, network, endpoint)
 
 
@@ -75,7 +75,7 @@ Owner = BusOwner | AdapterOwner | EndpointOwner
 
 
 def format_alias(owner: Owner) -> str:
-    """The alias that tells of this owner."""
+    """The alias of this owner."""
     match owner:
         case BusOwner(driver):
             return f"canwharf {driver} bus"
@@ -87,12 +87,12 @@ def format_alias(owner: Owner) -> str:
 
 
 def owner_of(link: Link) -> Owner | None:
-    """The owner that an interface's alias tells; None where it is no alias of this project."""
+    """The owner in a link's alias; None if it is no alias of this project."""
     return parse_alias(link.alias)
 
 
 def parse_alias(alias: str) -> Owner | None:
-    """The owner that an alias tells; None where it is no alias of this project."""
+    """The owner in an alias; None if it is no alias of this project."""
     match alias.split(" "):
         case ["canwharf", driver, "bus"]:
             return BusOwner(driver)
@@ -108,7 +108,7 @@ def parse_alias(alias: str) -> Owner | None:
 
 
 def group_of(driver: str) -> int:
-    """The group of the links that we make: tells one without an alias from somebody else's."""
+    """The group of the links that we make: marks one that has no alias yet as ours."""
     return 0x63770000 + int.from_bytes(driver.encode()) % 0xFFF1
 
 
@@ -136,12 +136,12 @@ def container_end(network: str, endpoint: str) -> str:
 
 
 def without_internal(text: str) -> str:
-    """A sentence for a user, who has never heard of the names of a pair's ends."""
+    """A text for a user, without the names of a pair's ends."""
     return _INTERNAL.sub("a container's interface", text)
 
 
 def is_hardware_like(name: str) -> bool:
-    """Whether the kernel itself gives an adapter such a name: can0, slcan0."""
+    """Whether the kernel names adapters like this: can0, slcan0."""
     return _HARDWARE.fullmatch(name) is not None
 
 
@@ -151,7 +151,7 @@ def is_id(text: str) -> bool:
 
 
 def is_driver(text: str) -> bool:
-    """Whether an engine can know us by this name; it stands in aliases, too."""
+    """Whether this can be a driver's name: it stands in an alias, like an id."""
     return 0 < len(text) <= MAX_ID and _DRIVER_CHARACTERS.issuperset(text)
 
 
@@ -173,5 +173,5 @@ def name_fault(name: str, longest: int = MAX_NAME) -> str:
 
 
 def _digits(network: str, endpoint: str) -> str:
-    """A remainder is all the hashing that this needs: ids are random, only never to be cut."""
+    """Twelve digits of two ids: the remainder by a prime, as ids are random but must not be cut."""
     return f"{int.from_bytes(f'{network}/{endpoint}'.encode()) % _PRIME:012x}"

@@ -1,16 +1,17 @@
-"""What is: the host's links and our gateway rules as we know them. Pure.
+"""The host's links and our gateway rules, as last observed. Pure.
 
 Rules:
 
-- It starts with a full look at the kernel and is then kept up to date: with what we applied
-  ourselves, and with the kernel's announcements. After a failed batch or lost announcements it
-  is renewed by another full look.
-- Rules are told by interface index and go with either of their interfaces, as in the kernel.
-- It remembers which links it has seen up: an adapter that was up and is down now was taken down
-  by somebody, one that never was waits for us. And which are about to move into a container.
-- The host end of a pair of this driver is found by the name with which it was made, too, if it was
-  renamed and nothing else has that name: its alias tells whose it is.
-- Rules that do not have exactly a form of ours are somebody else's and are not in here.
+- It starts with a full dump of the kernel. Then it is kept current with the steps that we apply,
+  and with the kernel's announcements. After a failed batch or lost announcements there is another
+  dump.
+- Rules have the indexes of their two interfaces, and go with either of these, as in the kernel.
+- It remembers which links it has seen up: an adapter that was up and is down was taken down by an
+  operator; one that was never up still needs its settings. It also remembers which links are about
+  to be moved into a container.
+- A renamed host end of this driver is also found by the name with which it was made, unless another
+  link has that name: its alias has its endpoint.
+- Rules that do not have exactly a form of ours are foreign, and are not in here.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from canwharf.kernel.link import Link
 
 
 class Observed:
-    """Links by index and name, gateway rules with their number.
+    """Links by index and by name; gateway rules, each as often as it exists.
 
-    `seen_up` are the indexes of links that were up, `moved` of those that an engine was told to
-    take and that have not left since, `former` of those that had a name once: none of which the
-    kernel tells, so that they are kept when all else is renewed.
+    `seen_up` are the indexes of links that were up, `moved` of those that an engine will move and
+    that are still here, `former` of those that had another name, by this name. The kernel reports
+    none of these, so they are kept when all else is renewed.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class Observed:
         self.former: dict[str, set[int]] = {}
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
-        self._made_as: dict[str, int] = {}  # of host ends that have another name now
-        # source -> destination -> the rules from one to the other, equal ones as often as they are
+        self._made_as: dict[str, int] = {}  # the indexes of renamed host ends
+        # source -> destination -> the rules from one to the other, each as often as it exists
         self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
         self.renew(links, rules)
 
     def renew(self, links: Iterable[Link], rules: Iterable[Rule]) -> None:
-        """These are all links and rules that there are now."""
+        """Replace all links and rules by those of a new dump."""
         before = self._links
         self._links, self._names, self._made_as, self._rules = {}, {}, {}, {}
         for link in links:
@@ -69,7 +70,7 @@ class Observed:
         return self._links.get(index)
 
     def names(self, link: Link) -> list[str]:
-        """The name of a link, and the one that a plan has for it, if that is another."""
+        """The name of a link, and the name that a plan has for it, if that differs."""
         made_as = naming.renamed_from(link, self.driver)
         return [link.name, made_as] if made_as else [link.name]
 
@@ -78,7 +79,7 @@ class Observed:
         return self._links.values()
 
     def put(self, link: Link) -> None:
-        """A link is there, or has changed."""
+        """Add or replace a link."""
         old = self._links.get(link.ifindex)
         if old is not None:
             self._forget_names(old)
@@ -91,7 +92,7 @@ class Observed:
             self.seen_up.add(link.ifindex)
 
     def drop(self, index: int) -> Link | None:
-        """A link is gone, and its rules with it; the link, if we knew it."""
+        """Remove a link and its rules; returns the link, or None if it was not observed."""
         gone = self._links.pop(index, None)
         if gone is None:
             return None
@@ -106,7 +107,7 @@ class Observed:
         return gone
 
     def mark_moved(self, name: str) -> None:
-        """The engine is told to move this link into a container; until it has, none else may."""
+        """Remember that the engine will move this link into a container."""
         if link := self.link(name):
             self.moved.add(link.ifindex)
 
@@ -118,21 +119,21 @@ class Observed:
     def _remember(self, old: Link | None, link: Link) -> None:
         if old is None or old.name == link.name:
             return
-        # What was made anew under the index of one that went was not renamed.
+        # A new link under the index of a deleted one was not renamed.
         if (old.kind, old.group, old.alias) == (link.kind, link.group, link.alias):
             self.former.setdefault(old.name, set()).add(link.ifindex)
 
     def rules(self, source: int, destination: int) -> tuple[Rule, ...]:
-        """The rules from one link to another; equal ones as often as they are there."""
+        """The rules from one link to another, each as often as it exists."""
         return self._rules.get(source, {}).get(destination, ())
 
     def add(self, rule: Rule) -> None:
-        """One more rule like this one."""
+        """Add one rule; equal ones are counted."""
         destinations = self._rules.setdefault(rule.source, {})
         destinations[rule.destination] = (*destinations.get(rule.destination, ()), rule)
 
     def remove(self, rule: Rule) -> None:
-        """One rule like this one less."""
+        """Remove one of the rules that are equal to this one."""
         left = list(self._rules[rule.source][rule.destination])
         left.remove(rule)
         self._rules[rule.source][rule.destination] = tuple(left)

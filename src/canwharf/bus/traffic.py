@@ -1,16 +1,16 @@
-"""How many frames went over a bus: the gateway's counters of rules -> those of its ports. Pure.
+"""The frame counters of ports, from the gateway's counters of rules. Pure.
 
 Theory of operation. A rule counts the frames that it forwarded from one port to another. What a
 port received is the sum of all rules to it. What it sent was forwarded once to each of the others,
-so it is what the one that got most of it got: the others may have come later.
+so it is the largest count of the rules from it: other ports may have joined later.
 
 Rules:
 
-- Counts only grow. Rules go with the interfaces that they join, and their counters with them, so
-  what they grew by is added up from one look to the next; what a rule forwarded between the last
-  look and its end is not seen.
+- Counts never decrease. A rule's counter goes with its interfaces, so the increases from one dump
+  to the next are added up; what a rule forwarded between the last dump and its deletion is not
+  counted.
 - The kernel counts in 32 bits. A busy bus fills these in days, so a counter that went back from its
-  upper half has come round; one that went back otherwise is that of a new rule.
+  upper half has wrapped around; one that went back otherwise belongs to a new rule.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ _ROUND = 1 << 32
 
 
 class Count(NamedTuple):
-    """Frames from a port to the others, from the others to it, and those lost on the way to it."""
+    """Frames from a port to the others, from the others to it, and lost on the way to it."""
 
     sent: int = 0
     received: int = 0
     dropped: int = 0
 
     def plus(self, more: Count) -> Count:
-        """Both."""
+        """The sums of both."""
         return Count(
             self.sent + more.sent, self.received + more.received, self.dropped + more.dropped
         )
 
 
 class Traffic:
-    """Counts of ports, by interface index, from the first look on with all before it."""
+    """The counts of ports by interface index; the first dump counts in full."""
 
     def __init__(self) -> None:
         self.counts: Mapping[int, Count] = {}
         self._seen: dict[Rule, tuple[int, int]] = {}  # handled, dropped
 
     def update(self, entries: Iterable[Entry]) -> None:
-        """Take in what the gateway's counters say now."""
+        """Add the increases since the last dump."""
         now: dict[Rule, tuple[int, int]] = {}
         for entry in entries:
             if entry.plain:
@@ -55,7 +55,7 @@ class Traffic:
         sent: dict[int, Counter[int]] = {}  # source -> destination -> frames
         received: Counter[int] = Counter()
         lost: Counter[int] = Counter()
-        for rule, counted in now.items():  # of a bus of 100 there are 30000
+        for rule, counted in now.items():  # a bus of 100 has 30000
             source, destination = rule.source, rule.destination
             before = self._seen.get(rule, (0, 0))
             grown = _grown(before[0], counted[0])
@@ -75,7 +75,7 @@ class Traffic:
 
 
 def _grown(before: int, now: int) -> int:
-    """By how much a counter grew."""
+    """The increase of a counter."""
     if now >= before:
         return now - before
     return now - before + _ROUND if before >= _ROUND // 2 else now
