@@ -150,32 +150,32 @@ def written(table: list[Row], versions: dict[str, str], suite: str) -> str:
     lines = "\n".join(f"| {figure} | {value} | {against} |" for figure, value, against in table)
     return f"""# Benchmarks
 
-A container's start waits for canwharf tens to hundreds of times less than for a driver that
-executes `ip` and `cangw`. A frame costs what it costs on a plain vcan, as the kernel forwards it and
-no program is in between. A daemon at rest does nothing at all: no processor time, no wake-ups.
+For the start of a container, canwharf takes tens to hundreds of times less time than a driver that
+executes `ip` and `cangw`. A frame takes as long as on a plain vcan, as the kernel forwards it and no
+program is in between. An idle daemon does nothing at all: no processor time, no wake-ups.
 
 | | result | against |
 | --- | --- | --- |
 {short}
 
 Made by `make bench` in one boot of a guest ({suite}, kernel {versions["kernel"]}, Python
-{versions["python"]}, {versions["machine"]}); run it to repeat it.
+{versions["python"]}, {versions["machine"]}); `make bench` repeats it.
 
 ![Cost of a Join against the number of endpoints on the bus](join-cost.svg)
 
-The cost of a Join against the number of endpoints on the bus, in times of canwharf's own with one
+The cost of a Join against the number of endpoints on the bus. The unit is canwharf's cost with one
 endpoint.
 
 ## All figures
 
-Machines differ, and a guest's system calls are slow, so every figure is a ratio against a yardstick
-that was measured in the same boot: the median of repeats. Behind it stands how far the repeats lay
-from it, as parts of the median, and how many they were.
+Machines differ, and a guest's system calls are slow, so every figure is a ratio to a yardstick that
+was measured in the same boot: the median of the repeats. The range of the repeats follows, in parts of
+the median, and their number.
 
 The yardstick for calls is `bench/yardstick.py`: the same server, which executes `ip` and `cangw`
-once a change, as this driver's ancestors do. It checks nothing and keeps nothing on disk. Ours
-writes its state when an endpoint is created and deleted, here into a file system in memory: a
-disk adds what its fsync costs.
+once for each change, as earlier drivers do. It checks nothing and writes nothing to disk. canwharf
+writes its state when an endpoint is created and deleted, here to a file system in memory: a disk adds
+the cost of its fsync.
 
 | figure | result | against |
 | --- | --- | --- |
