@@ -114,7 +114,10 @@ def _load(store: Store, driver: str) -> State:
     state, _left = store.load(driver)
     if not store.exists():
         raise StateError(
-            "read", store.path, "there is none; 'canwharf serve' rebuilds what was lost"
+            "read",
+            store.path,
+            "No such file: no network was created yet, or the state was lost. A daemon that "
+            "starts rebuilds it; 'canwharf doctor' says how to start one",
         )
     return state
 
