@@ -33,7 +33,7 @@ class Caller:
     """A caller on a unix socket, as Docker is one; it costs the guest as little as it can."""
 
     def __init__(self, path: str) -> None:
-        while True:  # as soon as somebody listens
+        while True:  # as soon as a daemon listens
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(600)
             try:
@@ -209,7 +209,7 @@ def joins(sizes: list[int], repeats: Callable[[str, int], int]) -> dict[str, Any
                     created.append(last.create("measured"))
                     joined.append(last.join("measured"))
                     left.append(last.leave("measured"))
-                # An end that nobody takes is collected by ours, some minutes later.
+                # canwharf collects an end that is never moved, some minutes later.
                 assert len(list(Path("/sys/class/net").glob("cwc*"))) == size - 1
                 both = [sum(pair) for pair in zip(created, joined, strict=True)]
                 rows[str(size)] = {

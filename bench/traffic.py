@@ -66,7 +66,7 @@ def measure(
 
 
 def one_round(members: list[Member], fd: bool, count: int) -> dict[str, float]:
-    """One measurement with a socket a member; the first is the sender, and hears nothing."""
+    """One measurement with a socket for each member; the first is the sender."""
     with ExitStack() as stack:
         opened = [stack.enter_context(raw_socket(member, fd)) for member in members]
         for each in opened:

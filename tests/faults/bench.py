@@ -53,7 +53,7 @@ def wait_dead(board: Board, process: str) -> None:
 
 
 def whole(board: Board, *containers: str) -> None:
-    """vcan0 and these containers, all on it, hear each other once; no rule more or less."""
+    """vcan0 and these containers are connected once: no surplus rule, and none missing."""
     board.assert_exactly_once("host:vcan0", *(board.member(name) for name in containers))
     ports = len(containers) + 1
     assert len(board.rules()) == ports * (ports - 1) * 3, board.state()

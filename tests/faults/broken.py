@@ -157,5 +157,5 @@ class Machine(Installed):
         return [line for line in done.stdout.splitlines() if line.startswith("failure")]
 
     def assert_well(self) -> None:
-        """The containers run and hear each other."""
+        """The containers run and are connected."""
         self.assert_exactly_once("host:vcan0", *(self.member(name) for name in NAMES))

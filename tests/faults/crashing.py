@@ -68,7 +68,7 @@ def complete(path: str) -> None:
 
 
 def lived_on(site: Site) -> None:
-    """The containers that were not part of the operation still hear each other."""
+    """The containers that were not part of the operation are still connected."""
     site.assert_talking(site.containers[N, name].member("can0") for name in (A, B))
 
 
@@ -116,7 +116,7 @@ def campaign(
 
 
 def say(line: str) -> None:
-    """To whoever watches."""
+    """Print progress."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 

@@ -32,7 +32,7 @@ class PluginBoard(Board):
         self.sh(f"mkdir -p /etc/modules-load.d && echo can-gw > {path} && modprobe can-gw")
 
     def reboot_after_power_cut(self) -> None:
-        """Cut the power and boot; nobody starts anything."""
+        """Cut the power and boot; nothing is started by hand."""
         self.guest.run("sync")
         self.guest.power_cut()
         self.guest.boot()

@@ -162,7 +162,7 @@ def test_a_state_that_can_be_read_and_not_written(machine: Machine) -> None:
 
 
 def test_it_is_tried_again_by_itself(machine: Machine) -> None:
-    """Half a minute after a failure, as when a disk came late; nobody has to know the command.
+    """Half a minute after a failure, as when a disk came late; no command is needed.
 
     The containers that Docker could not start are started, too.
     """
@@ -178,7 +178,7 @@ def test_it_is_tried_again_by_itself(machine: Machine) -> None:
     machine.assert_well()
 
 
-def test_each_of_many_calls_at_once_is_told_why(machine: Machine) -> None:
+def test_each_of_many_calls_at_once_gets_the_reason(machine: Machine) -> None:
     """Docker starts all containers of a boot at the same moment, each with a call of its own."""
     broken = REFUSED["ends with a failure"]
     machine.sh(broken.break_it)

@@ -1,4 +1,4 @@
-"""What somebody else's hands break, and when it is fixed; and that theirs is left alone."""
+"""What an operator breaks by hand, and when it is fixed; foreign objects are left alone."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_pairs_host_end_that_was_set_down(broken: Board) -> None:
 
 
 def test_a_deleted_pair_is_made_again_with_its_container(broken: Board) -> None:
-    """The others keep talking; nobody can put an interface back into a running container."""
+    """The others keep talking; an interface cannot be put back into a running container."""
     before = ports(broken)
     broken.end_daemon("KILL")
     start_impatient(broken)

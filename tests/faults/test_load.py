@@ -11,7 +11,7 @@ from tests.world.board import Board
 
 @pytest.mark.short
 @pytest.mark.parametrize("callers", [300, 600])
-def test_half_open_connections_hold_up_nobody(bare: Guest, callers: int) -> None:
+def test_half_open_connections_delay_no_other_client(bare: Guest, callers: int) -> None:
     """600 are more than are kept: those that wait longest go, the real caller stays."""
     words = ["python3", "-m", "tests.faults.crowd", "--callers", str(callers)]
     assert float(bare.run(words).stdout) < 1.0

@@ -81,7 +81,7 @@ def test_the_example_started_twenty_times_in_both_orders(board: Board) -> None:
 
 @pytest.mark.short
 def test_the_daemon_ends_and_comes_back(board: Board) -> None:
-    """It enters nobody's namespace to know whose interface is whose."""
+    """It enters no namespace to find the owner of an interface."""
     board.sh(f"{IMAGE} && {EXAMPLE} up -d")
     board.end_daemon("KILL")
     talk(board)

@@ -46,12 +46,12 @@ def start(board: PluginBoard, more: str = "") -> None:
 
 
 def together(board: PluginBoard) -> None:
-    """Two containers and the host hear each other."""
+    """Two containers and the host are connected."""
     board.assert_exactly_once("host:vcan0", *(board.member(name) for name in ECUS))
 
 
 @pytest.mark.short
-def test_two_containers_and_the_host_hear_each_other(plugged: PluginBoard) -> None:
+def test_two_containers_and_the_host_are_connected(plugged: PluginBoard) -> None:
     assert plugged.sh("docker plugin ls --format '{{.Name}} {{.Enabled}}'") == f"{NAME} true"
     plugged.network()
     start(plugged)
@@ -68,7 +68,7 @@ def test_two_containers_and_the_host_hear_each_other(plugged: PluginBoard) -> No
 
 
 @pytest.mark.short
-def test_a_dead_daemon_is_started_again_and_nobody_notices(plugged: PluginBoard) -> None:
+def test_a_dead_daemon_is_started_again_and_no_call_fails(plugged: PluginBoard) -> None:
     plugged.network()
     start(plugged)
     dead = plugged.sh(PROCESS)
@@ -184,7 +184,7 @@ def test_containers_and_a_swarm_service_are_back_after_a_power_cut(plugged: Plug
 
 
 def whole_service(board: PluginBoard) -> None:
-    """Two tasks of two run, and hear each other and the host."""
+    """Two tasks of two run, connected with each other and the host."""
     board.wait_until('docker service ls --format "{{.Replicas}}" | grep -q 2/2')
     tasks = board.sh(TASKS).split()
     assert len(tasks) == 2

@@ -41,14 +41,14 @@ class Node(PluginBoard):
         return INTERFACES[self.guest.name]
 
     def assert_whole(self, other_than: str = "none") -> str:
-        """One task of the service runs here, and hears and is heard on this node's bus; its id."""
+        """One task of the service runs here, connected to this node's bus; its id."""
         self.wait_until(f'[ "$({TASKS} | grep -cv {other_than})" = 1 -a "$({TASKS} | wc -l)" = 1 ]')
         task = self.sh(TASKS)
         self.assert_exactly_once(f"host:{self.interface}", self.member(task))
         return task
 
     def boot_again(self) -> None:
-        """Boot after a power cut; nobody starts anything."""
+        """Boot after a power cut; nothing is started by hand."""
         self.guest.boot()
         self.sh("systemctl start docker")  # returns when it has started: it is wanted anyway
 

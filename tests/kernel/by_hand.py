@@ -99,7 +99,7 @@ class Linear(Bus):
         """What there is of a port's filters."""
         return traffic_control.find(self._netlink).get(port.ifindex, NOTHING)
 
-    def mend(self, port: Port) -> None:
+    def restore(self, port: Port) -> None:
         """Add what is missing."""
         self._netlink.batch(traffic_control.add(port, self.classifier, self.marks(port)))
 

@@ -21,7 +21,7 @@ def unload(module: str) -> None:
 
 
 def _reloaded(module: str, *parameters: str) -> None:
-    """The module anew; nobody may use it."""
+    """Load the module again; it must not be in use."""
     wipe()
     unload(module)
     run("modprobe", module, *parameters)

@@ -1,4 +1,4 @@
-"""A program that sends while something else happens, and what others heard of it.
+"""A program that sends while something else happens, and the frames that others received.
 
 The sender is a process of its own: on one processor a change of rules would not be interrupted by
 frames of the process that makes it.

@@ -58,7 +58,7 @@ def test_an_adapter_is_taken_down_with_the_last_network_that_set_it_up(
     assert settings() == UP | {"bitrate": 250000}
 
 
-def test_an_adapter_that_somebody_set_up_stays_as_it_is(site: Site, plug: Plug) -> None:
+def test_an_adapter_that_was_set_up_by_hand_stays_as_it_is(site: Site, plug: Plug) -> None:
     adapter = plug()
     adapter.start()
     ip(f"link set {NAME} alias mine")
@@ -77,9 +77,7 @@ def test_an_alias_of_the_users_is_kept(site: Site, plug: Plug) -> None:
     assert shown(NAME)["ifalias"] == "mine"
 
 
-def test_other_settings_of_somebody_else_are_an_error_that_says_which(
-    site: Site, plug: Plug
-) -> None:
+def test_foreign_settings_are_an_error_that_names_them(site: Site, plug: Plug) -> None:
     adapter = plug()
     adapter.start(250000)
     before = shown(NAME)
@@ -92,7 +90,7 @@ def test_other_settings_of_somebody_else_are_an_error_that_says_which(
     adapter.wait_for_last("S6", "O")
 
 
-def test_one_that_somebody_took_down_is_set_up_by_its_network(site: Site, plug: Plug) -> None:
+def test_one_that_an_operator_took_down_is_set_up_by_its_network(site: Site, plug: Plug) -> None:
     """As the error for other settings says; else frames would go out at the old rate."""
     plug().start(250000)
     site.daemon.reconciler.observe()

@@ -1,4 +1,4 @@
-"""What the containers of a real bus hear of its errors, and what is told of its state."""
+"""The error frames that a physical bus's containers receive, and its reported state."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_wrong_rate_is_seen_in_the_container(
     assert ear.until(-(0x8 | 0x80))[-1] == -0x88  # CAN_ERR_PROT | CAN_ERR_BUSERROR
 
 
-def test_state_and_counters_are_told(site: Site, plug: Plug) -> None:
+def test_state_and_counters_are_reported(site: Site, plug: Plug) -> None:
     adapter = plug()
     make(site)
     site.create(N, "e1")
@@ -82,7 +82,7 @@ def test_state_and_counters_are_told(site: Site, plug: Plug) -> None:
 def test_error_frames_cross_a_virtual_bus(site: Site) -> None:
     """`cansend vcan0 20000004#…` tries out what a container does when its controller fails.
 
-    From the host, and from a container; each other hears it once, its sender does not.
+    From the host, and from a container; each other receives it once, its sender does not.
     """
     site.network(N)
     site.start(N, "e1", "e2")
@@ -108,10 +108,10 @@ def test_an_error_frame_of_a_container_is_not_sent_on_a_wire(
     assert adapter.written() == ["t1230"]
 
 
-def test_nor_by_a_rule_of_our_form_that_somebody_made(
+def test_nor_by_a_rule_of_our_form_that_was_made_by_hand(
     site: Site, plug: Plug, ears: Callable[[Site], list[Ear]]
 ) -> None:
-    """It is surplus, whoever made it, and goes with the next look."""
+    """It is surplus, and deleted at the next resync."""
     adapter = plug()
     make(site)
     site.start(N, "e1")

@@ -117,7 +117,7 @@ def test_buses_that_should_be_apart() -> None:
     assert all(fault.startswith("host:v1 -> host:v2 ") for fault in report.faults)
 
 
-def test_a_classic_member_hears_no_fd() -> None:
+def test_a_classic_member_receives_no_fd() -> None:
     ip("link set v2 down")
     ip("link set v2 mtu 16")
     ip("link set v2 up")

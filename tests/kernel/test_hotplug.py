@@ -72,7 +72,7 @@ def test_down_and_up_by_hand_needs_nothing_and_gets_nothing(
     assert_on_the_wire(site, adapter)
 
 
-def test_one_that_came_back_with_other_settings_is_told_of_once(site: Site, plug: Plug) -> None:
+def test_one_that_came_back_with_other_settings_is_reported_once(site: Site, plug: Plug) -> None:
     adapter = plug()
     make(site)
     ip(f"link set {NAME} down")
@@ -100,7 +100,7 @@ def test_one_whose_network_insists_is_put_right(site: Site, plug: Plug) -> None:
 
 
 def test_adapters_that_change_names_change_buses(site: Site, plug: Plug) -> None:
-    """Their rules stay with them: each bus would hear the other's wire."""
+    """Their rules stay with them: each bus would receive the other's frames."""
     adapters = {"cana": plug("cana"), "canb": plug("canb")}
     make(site, interface="cana")
     make(site, M, interface="canb")
@@ -123,7 +123,7 @@ def test_adapters_that_change_names_change_buses(site: Site, plug: Plug) -> None
 
 @never_virtual
 def test_the_container_is_up_before_the_adapter(site: Site, plug: Plug) -> None:
-    """After a boot: the containers run, hear each other, and the wire as soon as it is there."""
+    """After a boot: the containers are connected, and with the wire as soon as it is there."""
     make(site, type="physical")
     site.start(N, "e1", "e2")
     assert NAME not in can_interfaces()
@@ -149,12 +149,12 @@ def test_after_a_power_cut_the_name_is_kept_for_the_adapter(site: Site, plug: Pl
     site.daemon.resync()
     assert NAME not in can_interfaces()
     adapter = plug()
-    adapter.start()  # no settings of ours: somebody else's
+    adapter.start()  # foreign settings
     site.daemon.maintenance.repair()
     assert_on_the_wire(site, adapter)
 
 
-def test_a_vcan_of_somebodys_is_not_taken_for_the_adapter(site: Site, plug: Plug) -> None:
+def test_a_foreign_vcan_is_not_taken_for_the_adapter(site: Site, plug: Plug) -> None:
     make(site, type="physical")
     site.start(N, "e1")
     ip(f"link add {NAME} mtu 72 type vcan")

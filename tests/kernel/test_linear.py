@@ -59,7 +59,9 @@ def test_each_frame_arrives_once_with_the_other_kind_of_filter(
 
 
 @pytest.mark.parametrize("half", ["ingress", "egress"])
-def test_without_one_of_the_filters_a_sender_hears_himself(bus: Linear, half: str) -> None:
+def test_without_one_of_the_filters_a_sender_receives_its_own_frames(
+    bus: Linear, half: str
+) -> None:
     """What the filters are for."""
     run("tc", "filter", "delete", "dev", bus.ports[0].name, half)
     members = bus.members()
@@ -69,7 +71,7 @@ def test_without_one_of_the_filters_a_sender_hears_himself(bus: Linear, half: st
     assert all(fault.startswith(said) for fault in faults), faults
 
 
-def test_no_step_of_coming_or_going_lets_a_sender_hear_himself(
+def test_no_step_of_coming_or_going_lets_a_sender_receive_its_own_frames(
     bus: Linear, netlink: Netlink
 ) -> None:
     """A daemon may die between any two; others still hear each other, each frame once."""
@@ -92,7 +94,7 @@ def test_no_step_of_coming_or_going_lets_a_sender_hear_himself(
 
 
 @pytest.mark.parametrize("turn", range(3))
-def test_a_container_that_sends_while_it_comes_and_goes_never_hears_itself(
+def test_a_container_that_sends_while_it_comes_and_goes_receives_none_of_its_frames(
     bus: Linear, netlink: Netlink, stack: ExitStack, turn: int
 ) -> None:
     """On two processors frames are under way between any two messages to the kernel."""

@@ -40,7 +40,7 @@ class CountingSocket:
         return self._socket.recv(size)
 
 
-def test_what_is_not_claimed_yet_is_told_by_its_group(netlink: Netlink) -> None:
+def test_what_has_no_alias_yet_is_known_by_its_group(netlink: Netlink) -> None:
     """The kernel takes the group at creation, also for the peer, but no alias."""
     netlink.batch([link.make_vcan("vcan0", GROUP), link.make_pair("host0", "cont0", GROUP)])
     for name, group, up in (("vcan0", GROUP, False), ("host0", GROUP, False), ("cont0", 0, True)):

@@ -1,4 +1,4 @@
-"""The two filters of a host end: known again, mended, and beside those of a user.
+"""The two filters of a host end: found again, restored, and beside those of a user.
 
 What they are for is in `test_linear.py`.
 """
@@ -138,7 +138,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 @pytest.mark.parametrize(("words", "marks"), DAMAGE.values(), ids=DAMAGE.keys())
-def test_what_was_changed_by_hand_is_seen_and_mended(
+def test_what_was_changed_by_hand_is_seen_and_restored(
     stack: ExitStack, netlink: Netlink, classifier: str, words: str, marks: Marks
 ) -> None:
     bus = Linear(stack, netlink)
@@ -153,7 +153,7 @@ def test_what_was_changed_by_hand_is_seen_and_mended(
     tc(words.format(port=port.name, ifindex=port.ifindex, mark=mark[0], drop=drop[0]))
     settled(bus, port, marks)
     assert bus.marks(bus.ports[1]) == BOTH
-    bus.mend(port)
+    bus.restore(port)
     assert bus.marks(port) == BOTH
     assert exchange(bus.members(), errors=True).faults == []
 
@@ -161,7 +161,7 @@ def test_what_was_changed_by_hand_is_seen_and_mended(
 def test_what_is_whole_is_not_touched(bus: Linear) -> None:
     port = bus.ports[0]
     before = tc(f"filter show dev {port.name} ingress")  # with the numbers of its actions
-    bus.mend(port)
+    bus.restore(port)
     assert tc(f"filter show dev {port.name} ingress") == before
 
 

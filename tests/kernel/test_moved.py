@@ -110,7 +110,7 @@ def test_one_that_came_back_under_another_buss_name_is_not_that_buss(
     assert cangw_lines() == []
 
 
-def test_an_endpoint_whose_container_died_is_collected(site: Site, plug: Plug) -> None:
+def test_an_endpoint_whose_container_died_is_garbage_collected(site: Site, plug: Plug) -> None:
     plug()
     make(site, mode="move")
     move(site)
@@ -135,7 +135,7 @@ def test_a_network_that_lends_has_the_adapter_alone(site: Site, plug: Plug) -> N
         make(site, M, mode="move")
 
 
-def test_an_adapter_that_is_not_ready_is_not_lent(site: Site, plug: Plug) -> None:
+def test_an_adapter_that_is_not_ready_is_not_moved(site: Site, plug: Plug) -> None:
     make(site, type="physical", mode="move", bitrate="")
     site.create(N, "e1")
     with pytest.raises(ConflictError, match="it is not there"):
@@ -148,7 +148,7 @@ def test_an_adapter_that_is_not_ready_is_not_lent(site: Site, plug: Plug) -> Non
     assert settings()["bitrate"] == 250000
 
 
-def test_an_adapter_with_another_rate_is_not_lent(site: Site, plug: Plug) -> None:
+def test_an_adapter_with_another_rate_is_not_moved(site: Site, plug: Plug) -> None:
     """A program that speaks at the wrong rate takes the whole bus down."""
     adapter = plug()
     make(site, mode="move")

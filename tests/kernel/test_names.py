@@ -57,7 +57,7 @@ def held() -> tuple[list[str], set[str]]:
 
 
 def test_it_is_there_named_and_up_when_the_join_returns(site: Site, container: Container) -> None:
-    """Before the container's first process; and nobody has to move or rename anything."""
+    """Before the container's first process; and nothing is moved or renamed."""
     site.network(N)
     site.place(N, A, "battery", container)
     inside = container.links()["battery"]

@@ -28,7 +28,7 @@ A, B, C, D = (letter * 64 for letter in "abcd")
 # The recovery flow: a Join makes whatever is missing.
 
 
-def test_phase_1_an_endpoint_that_nobody_mentioned(site: Site) -> None:
+def test_phase_1_an_endpoint_without_a_record(site: Site) -> None:
     site.network(N)
     site.join(N, A)
     [event] = site.daemon.said(events.ENDPOINT_RECREATED)
@@ -98,7 +98,7 @@ def test_after_a_power_cut_new_endpoints_join_all_at_once(site: Site) -> None:
     assert {event.type for event in site.daemon.complaints()} == {events.BUS_RECREATED}
 
 
-def test_after_a_power_cut_nobody_comes(site: Site) -> None:
+def test_after_a_power_cut_no_engine_answers(site: Site) -> None:
     site.network(N)
     site.start(N, A, B)
     site.power_cut()
@@ -148,7 +148,7 @@ def test_many_restarts(site: Site) -> None:
 
 
 def test_a_pair_without_a_record_is_removed_at_recovery(site: Site, tmp_path: Path) -> None:
-    """It was made, but its record did not reach the disk: it is nobody's. One in use is adopted."""
+    """It was made, but its record did not reach the disk: it is unowned. One in use is adopted."""
     site.network(N)
     site.start(N, A)
     site.create(N, B)
@@ -187,7 +187,7 @@ def test_duplicate_and_missing_rules_are_fixed(site: Site, netlink: Netlink) -> 
     site.assert_whole()
 
 
-def test_all_rules_flushed_by_somebody(site: Site) -> None:
+def test_all_rules_flushed_by_hand(site: Site) -> None:
     site.network(N)
     site.start(N, A, B)
     run("cangw", "-F")
@@ -201,7 +201,7 @@ def test_all_rules_flushed_by_somebody(site: Site) -> None:
 
 @pytest.mark.parametrize("how", ["gone", "garbled"])
 def test_a_lost_state_is_rebuilt_from_the_aliases(site: Site, tmp_path: Path, how: str) -> None:
-    """Not one rule or interface is touched, and new containers hear the old ones."""
+    """Not one rule or interface is touched, and new containers are connected with the old ones."""
     site.network(N)
     site.start(N, A, B)
     site.network("m" * 64, "vcan1", "other")

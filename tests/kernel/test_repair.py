@@ -177,7 +177,7 @@ def test_a_namespace_that_dies(site: Site) -> None:
     site.assert_whole()
 
 
-def test_a_pair_that_somebody_deleted_comes_back_with_the_next_join(site: Site) -> None:
+def test_a_pair_that_was_deleted_comes_back_with_the_next_join(site: Site) -> None:
     site.network(N)
     site.start(N, A, B)
     ip(f"link delete {site.port(N, A)}")
@@ -221,7 +221,7 @@ def test_more_announcements_than_fit(site: Site, stack: ExitStack) -> None:
     site.assert_whole()
 
 
-# Collection: endpoints that nobody owns.
+# Garbage collection: endpoints without a container.
 
 
 def test_a_pair_left_on_the_host_is_collected(site: Site) -> None:

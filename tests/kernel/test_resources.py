@@ -80,7 +80,7 @@ def test_sockets_are_not_inherited() -> None:
 def test_a_kernel_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, call: Callable[[Netlink], object]
 ) -> None:
-    """A socket whose messages nobody answers stands for it."""
+    """A socket without answers stands for it."""
     monkeypatch.setattr(netlink, "TIME_LIMIT", 0.1)
     requests = Netlink()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -50,7 +50,7 @@ def test_names_inside_the_containers_and_counters(
     assert {each.reason for each in bus.delivery_errors} == {"not-in-container"}
 
 
-def test_an_adapter_that_somebody_took_down(
+def test_an_adapter_that_an_operator_took_down(
     site: Site, adapter: Adapter, netlink: Netlink, tmp_path: Path
 ) -> None:
     """A daemon that runs leaves it down; without one, the next start brings it up."""

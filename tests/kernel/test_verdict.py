@@ -1,4 +1,4 @@
-"""Who hears nobody, told from the host: the real ends of real pairs, in every state they can be."""
+"""Members that are not connected, seen from the host: real pairs in every possible state."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ Disturb = Callable[[Watched, Container], None]
     ],
     ids=["down", "deleted", "moved", "given back", "host end down", "host end deleted"],
 )
-def test_a_container_that_hears_nobody_is_told(
+def test_a_container_that_is_not_connected_is_reported(
     watched: Watched, container: Container, disturb: Disturb, fault: str
 ) -> None:
-    """And nobody is told that all is well, with the daemon there or not."""
+    """And no output says that all is well, with the daemon or without."""
     assert watched.agree(whole=True)
     disturb(watched, container)
     assert watched.faults() == ["", fault, ""]
@@ -133,7 +133,7 @@ def test_one_that_was_moved_and_brought_up_elsewhere(
 
 
 def test_what_does_not_matter_is_not_told(watched: Watched) -> None:
-    """Renamed inside it hears as before; brought up again, too."""
+    """Renamed in the container it stays connected; brought up again, too."""
     watched.inside("e1", "link set can0 down", "link set can0 name mine", "link set mine up")
     assert watched.faults() == ["", "", ""]
     assert watched.agree(whole=True)
@@ -152,7 +152,7 @@ def test_one_that_was_never_taken(site: Site, tmp_path: Path, netlink: Netlink) 
 
 
 def test_the_host_interface_is_down_or_gone(watched: Watched) -> None:
-    """Nobody hears the host then, and the containers still hear each other."""
+    """The host is not connected then, and the containers still are."""
     site = watched.site
     ip("link set vcan0 down")
     assert watched.faults() == ["down", "", ""]
@@ -186,7 +186,7 @@ def _rules(port: str) -> list[list[str]]:
 
 
 def test_a_host_end_that_is_renamed_stays_on_its_bus(watched: Watched) -> None:
-    """Its alias tells whose it is: no rule of it is somebody else's, nor left out by who joins."""
+    """Its alias has its owner: none of its rules is foreign, and a Join adds the missing ones."""
     site = watched.site
     port = site.port(N, "e1")
     ip(f"link set {port} down")

@@ -1,4 +1,4 @@
-"""Random walks on the real kernel: the sequences that nobody thought of.
+"""Random walks on the real kernel: sequences that no other test has.
 
 The vocabulary is that of tests/unit/bus/test_machine.py, which walks much further on a fake kernel.
 Each walk is told by its seed; after each step, all buses are whole and nothing is left over.
@@ -61,7 +61,7 @@ class Walk:
         self.site.network(network, self.networks[network])
 
     def delete(self) -> None:
-        """`docker network rm`, if nobody is on it."""
+        """`docker network rm`, if it has no endpoint."""
         network = self.random.choice(list(self.networks))
         if all(used != network for used, _endpoint in self.site.containers):
             del self.networks[network]

@@ -1,6 +1,6 @@
 """What the tests of real adapters are made of.
 
-An adapter that is plugged in, what `ip` says of it, and programs that hear error frames too.
+An adapter that is plugged in, what `ip` says of it, and programs that receive error frames too.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ UP = {"up": True, "bitrate": 500000, "modes": [], "txqueuelen": 10}
 
 
 class Ear:
-    """A program in a container that hears all frames, error frames too."""
+    """A program in a container that receives all frames, error frames too."""
 
     def __init__(self, member: Member) -> None:
         self._socket = raw_socket(member)

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import NamedTuple
 
 COLLECTED = re.compile(r"\bcollected (\d+) items?(?:.* / (\d+) selected)?$", re.MULTILINE)
-# The end of a test's line. Its beginning may be lost among what somebody else printed.
+# The end of a test's line. Its beginning may be lost among other output.
 OUTCOME = re.compile(r"\b(PASSED|FAILED|ERROR|SKIPPED)(?: \(.*\))? +\[ *\d+%\]$", re.MULTILINE)
 FOLDERS = re.compile(r"^\S*/(?=test_\w+\.py::)")
 SKIPPED = re.compile(r"^SKIPPED \[\d+\] .*$", re.MULTILINE)

@@ -11,7 +11,7 @@ from tests.world.board import Board
 ANCESTORS_OPTIONS = "-o vxcan.dev=vcan -o vxcan.id=0 -o vxcan.peer=can"
 
 
-def test_two_containers_and_the_host_hear_each_other_exactly_once(board: Board) -> None:
+def test_two_containers_and_the_host_are_connected_exactly_once(board: Board) -> None:
     board.network(options=ANCESTORS_OPTIONS)
     board.container("ecu1")
     board.container("ecu2")
@@ -116,7 +116,7 @@ def test_two_networks_on_one_interface_are_one_bus(board: Board) -> None:
     board.assert_exactly_once("host:vcan0", board.member("ecu2", "other0"))
 
 
-def test_two_buses_do_not_hear_each_other(board: Board) -> None:
+def test_two_buses_are_separate(board: Board) -> None:
     board.network("bus0", "-o can.interface=vcan0 -o can.name=can")
     board.network("bus1", "-o can.interface=vcan1 -o can.name=can")
     board.container("ecu1", "bus0")

@@ -22,7 +22,7 @@ def findings(board: Board, check: str, words: str = "") -> list[dict[str, object
     return [each for each in told["findings"] if each["check"] == check and each["level"] != "ok"]
 
 
-def the_mend(board: Board, check: str, level: str = "failure") -> str:
+def the_fix(board: Board, check: str, level: str = "failure") -> str:
     """The one command that a check names."""
     (finding,) = findings(board, check)
     assert finding["level"] == level, finding
@@ -50,10 +50,10 @@ def without(board: Board, module: str) -> None:
 
 
 def test_modules_that_are_not_loaded(board: Board) -> None:
-    """The gateway is loaded by nobody; the types of links are, by the kernel."""
+    """The kernel loads the types of links by itself, but not the gateway."""
     for module, level in (("can-gw", "failure"), ("vxcan", "warning"), ("vcan", "warning")):
         without(board, module)
-        fix = the_mend(board, "modules", level)
+        fix = the_fix(board, "modules", level)
         assert fix == f"modprobe {module}"
         follow(board, fix)
         assert findings(board, "modules") == []
@@ -87,21 +87,21 @@ def test_the_daemon_and_its_state(busy: Board) -> None:
     Starting anew rebuilds that from the kernel and Docker, and what runs is not touched.
     """
     busy.end_daemon("KILL")
-    assert the_mend(busy, "daemon") == "canwharf serve"
+    assert the_fix(busy, "daemon") == "canwharf serve"
     busy.start_daemon()
     assert findings(busy, "daemon") == []
     busy.sh(f"rm {SOCKET}")
-    kill, start = the_mend(busy, "daemon").split(" && ")
+    kill, start = the_fix(busy, "daemon").split(" && ")
     assert start == "canwharf serve"
     follow(busy, kill)
     busy.daemon.wait(10, check=False)
     busy.sh(f"echo garbage >{STATE}")
-    assert the_mend(busy, "state") == "canwharf serve"
+    assert the_fix(busy, "state") == "canwharf serve"
     busy.start_daemon()
     busy.daemon.wait_for("adopted network", 10)
     for check in ("daemon", "networks"):
         assert findings(busy, check) == []
-    follow(busy, the_mend(busy, "state", "warning"))  # what was set aside
+    follow(busy, the_fix(busy, "state", "warning"))  # what was set aside
     assert findings(busy, "state") == []
     members = [busy.member(name) for name in ("ecu1", "ecu2")]
     busy.assert_exactly_once("host:vcan0", *members)
@@ -138,12 +138,12 @@ def test_what_is_wrong_on_a_bus(busy: Board) -> None:
     """
     for check, provoke in WRONG.items():
         provoke(busy)
-        follow(busy, the_mend(busy, check))
+        follow(busy, the_fix(busy, check))
         assert findings(busy, check) == []
     for provoke in WRONG.values():
         provoke(busy)
     assert findings(busy, "differences", "--fix") == []
-    follow(busy, the_mend(busy, "foreign"))
+    follow(busy, the_fix(busy, "foreign"))
     assert "failure" not in busy.sh("python3 -m canwharf doctor")
     members = [busy.member(name) for name in ("ecu1", "ecu2")]
     busy.assert_exactly_once("host:vcan0", *members)
@@ -158,7 +158,7 @@ def test_a_network_that_docker_does_not_know(board: Board) -> None:
         '{"com.docker.network.generic": {"can.interface": "vcan5"}}})'
     )
     board.sh(f"python3 -c '{call}'")
-    follow(board, the_mend(board, "networks", "warning"))
+    follow(board, the_fix(board, "networks", "warning"))
     assert findings(board, "networks") == []
     assert "vcan5" not in board.interfaces()
     said = board.refused(f"python3 -m canwharf doctor --forget {id}")

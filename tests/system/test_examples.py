@@ -107,7 +107,7 @@ def test_a_board_with_a_real_adapter(example: Example) -> None:
     for frame in ("BEEF", "CAFE"):
         adapter = example.board.guest.start(plug, input=True)
         adapter.wait_for("plugged can0")
-        # The wire goes on talking, whether anybody hears it or not.
+        # The wire goes on, with or without a receiver.
         deadline = monotonic() + 60
         while ("can0", f"456#{frame}") not in example.heard("logger"):
             assert monotonic() < deadline, example.board.state()

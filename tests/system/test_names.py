@@ -12,7 +12,7 @@ import pytest
 
 from tests.world.board import Board
 
-# What the refusal must tell a person who has never heard of any of this
+# The words that the refusal must have, for a first-time user
 WORDS = ("cannot make interface can7", "No such file", "from version 28 on", "can.name instead")
 
 

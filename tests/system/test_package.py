@@ -122,7 +122,7 @@ def test_the_package_takes_over_from_an_earlier_install(installed: Packaged) -> 
 
 
 def test_a_second_name_goes_with_the_package(installed: Packaged) -> None:
-    """Its units run the package's program: without it, Docker would wait for nobody."""
+    """Its units run the package's program: without it, Docker would wait for ever."""
     installed.canwharf("install --driver-name other")
     installed.sh("docker network create -d other --ipam-driver null -o can.interface=vcan7 b7")
     installed.apt("remove canwharf")

@@ -67,7 +67,7 @@ def test_a_stream_arrives_whole(pair: tuple[Host, Host]) -> None:
         assert server.wait(30).stdout.split()[1] == hashlib.sha256(data).hexdigest()
 
 
-def test_a_cut_link_loses_packets_and_a_mended_one_none(pair: tuple[Host, Host]) -> None:
+def test_a_cut_link_loses_packets_and_a_restored_one_none(pair: tuple[Host, Host]) -> None:
     a, b = pair
     b.link.cut()
     assert not pings(a, "b")

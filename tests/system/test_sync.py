@@ -49,7 +49,7 @@ def test_with_the_daemon_and_without_it(board: Board) -> None:
 
 
 def test_without_a_state_nothing_is_removed(board: Board) -> None:
-    """All of ours would be nobody's."""
+    """All our interfaces would be unowned."""
     board.network()
     board.end_daemon("TERM")
     said = board.refused("python3 -m canwharf sync --state-dir /tmp/none")

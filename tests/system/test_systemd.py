@@ -84,7 +84,7 @@ def assert_talking(board: Installed) -> None:
 
 
 def test_nothing_is_done_where_it_cannot_be(machine: Installed) -> None:
-    """Not root; a program that does not outlive a boot; somebody else on the socket."""
+    """Not root; a program that does not outlive a boot; another program on the socket."""
     assert "run it as root, 'sudo canwharf install'" in machine.refusal(
         "install", "setpriv --reuid 65534"
     )

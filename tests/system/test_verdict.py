@@ -1,4 +1,4 @@
-"""Containers that run and hear nobody: told by status, doctor and figures, and brought back."""
+"""Containers that run and are not connected: in status, doctor and metrics, and fixed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.test_doctor import findings, follow, the_mend
+from tests.system.test_doctor import findings, follow, the_fix
 from tests.system.test_metrics import ASK, WHERE, figures, start
 from tests.world.board import SOCKET, Board
 
@@ -23,7 +23,7 @@ def bus_of(board: Board) -> dict[str, Any]:
 
 
 def faults(board: Board) -> dict[str, str | None]:
-    """By name; and nobody who tells says otherwise."""
+    """By name; and all outputs agree."""
     bus = bus_of(board)
     found = {each["name"]: each["reason"] for each in bus["members"]}
     well = not any(found.values())
@@ -62,13 +62,13 @@ def test_an_interface_that_is_down_or_gone_in_its_container(busy: Board) -> None
         assert monotonic() < end, told  # Docker is asked again after ten seconds
         told = busy.sh(f'python3 -c "{ASK}"')
     assert figures(told, INFO, network="bus0") == [1, 1]
-    fix = the_mend(busy, "members")
+    fix = the_fix(busy, "members")
     assert "ip link set can0 up" in fix
     follow(busy, fix)
     assert not any(faults(busy).values())
     inside(busy, "ecu2", "ip link delete can0")
     assert faults(busy) == {"host": None, "ecu1": None, "ecu2": "missing"}
-    fix = the_mend(busy, "members")
+    fix = the_fix(busy, "members")
     assert fix == "docker restart ecu2"
     follow(busy, fix)
     assert not any(faults(busy).values())
@@ -76,7 +76,7 @@ def test_an_interface_that_is_down_or_gone_in_its_container(busy: Board) -> None
     inside(busy, "ecu1", "ip link set can0 netns aside")
     busy.sh("ip -n aside link set can0 up")
     assert faults(busy) == {"host": None, "ecu1": "wrong-namespace", "ecu2": None}
-    follow(busy, the_mend(busy, "members"))
+    follow(busy, the_fix(busy, "members"))
     busy.sh("ip netns delete aside")
     assert not any(faults(busy).values())
     busy.assert_exactly_once("host:vcan0", busy.member("ecu1"), busy.member("ecu2"))
@@ -92,14 +92,14 @@ def test_a_record_that_was_collected_while_its_container_runs(busy: Board) -> No
     code = f"call({SOCKET!r}, 'NetworkDriver.DeleteEndpoint', {asked})"
     busy.sh(f'python3 -c "from canwharf.control.client import call; {code}"')
     assert faults(busy) == {"host": None, "ecu1": "missing", "ecu2": None}
-    follow(busy, the_mend(busy, "members"))
+    follow(busy, the_fix(busy, "members"))
     assert not any(faults(busy).values())
     busy.end_daemon("TERM")
     busy.start_daemon()
 
 
 def test_a_host_end_that_is_renamed(busy: Board) -> None:
-    """It stays on its bus, nobody is advised to cut it off, and it goes with its container."""
+    """It stays on its bus, no advice cuts it off, and it goes with its container."""
     end = bus_of(busy)["members"][1]["interface"]
     # Before 6.2 only an interface that is down can be renamed, and the daemon brings it up at once.
     busy.end_daemon("TERM")

@@ -72,7 +72,7 @@ KINDS = (
     Kind("fd", 0, fd=True),
     Kind("fd-extended", EFF, fd=True),
 )
-ERROR = Kind("error", ERR | 0x4)  # CAN_ERR_CRTL: one without a class is heard by nobody
+ERROR = Kind("error", ERR | 0x4)  # CAN_ERR_CRTL: one without a class reaches no socket
 MARK = Kind("end", EFF)
 
 

@@ -5,10 +5,10 @@
 Runs in the guest, beside a daemon whose network is on the adapter; `--members` are the containers'
 interfaces. Prints what was done, and all that was wrong, as JSON.
 
-Theory of operation. Every frame has a number of its own, and whoever should hear it counts it. A
-check lets the wire and every container send a few frames and then a mark; where the mark has come,
-all copies of the frames before it have. Rules are not announced, so when an adapter has been
-plugged in, probes are sent until one has come through on every path.
+Theory of operation. Every frame has a number of its own, and each member that should receive it
+counts it. A check lets the wire and every container send a few frames and then a mark; where the
+mark has come, all copies of the frames before it have. Rules are not announced, so when an adapter
+has been plugged in, probes are sent until one has come through on every path.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Wire:
         mark = {each: self.send(each, adapter) for each in senders}
         deadline = monotonic() + LIMIT
         while not self._whole(mark, adapter) and (left := deadline - monotonic()) > 0:
-            self._hear(min(left, 0.02))  # the wire wakes nobody
+            self._hear(min(left, 0.02))  # the wire wakes no process
         self._hear(0)
         faults = []
         for numbers in sent:
@@ -79,7 +79,7 @@ class Wire:
         return faults
 
     def send(self, sender: int, adapter: Adapter | None) -> int:
-        """A frame from somebody; its number."""
+        """Send a frame from any member; its number."""
         self._last += 1
         if sender == WIRE:
             assert adapter is not None
@@ -90,13 +90,13 @@ class Wire:
         return self._last
 
     def burst(self, adapter: Adapter) -> None:
-        """Traffic that nobody waits for."""
+        """Traffic whose arrival is not awaited."""
         for _frame in range(_BURST):
             for sender in self._senders():
                 self.send(sender, adapter)
 
     def duplicated(self) -> list[int]:
-        """The frames that somebody has heard more than once, of all so far."""
+        """The frames that a member received more than once, of all so far."""
         self._hear(0)
         return [number for heard in self._heard for number, times in heard.items() if times > 1]
 
@@ -108,7 +108,7 @@ class Wire:
         return range(0 if with_wire else 1, len(self._sockets) + 1)
 
     def _whole(self, numbers: dict[int, int], adapter: Adapter | None) -> bool:
-        """Whether these have come to everybody who should hear them."""
+        """Whether these reached every member that should receive them."""
         return all(
             times or receiver == sender
             for sender, number in numbers.items()

@@ -57,7 +57,7 @@ def test_a_network_whose_adapter_refuses_leaves_it_down(daemon: Daemon, place: i
 
 
 @pytest.mark.parametrize("place", range(1, 6))
-def test_insisting_in_vain_leaves_it_up_as_somebody_had_it(daemon: Daemon, place: int) -> None:
+def test_insisting_in_vain_leaves_it_up_as_it_was(daemon: Daemon, place: int) -> None:
     """If it refuses the settings; what fails behind that leaves it down, at least not ours."""
     link = daemon.kernel.plug("can0")
     link.controller, link.up = FakeController(bitrate=250000), True
@@ -84,7 +84,7 @@ def test_the_kernels_words_and_the_rates_that_it_can(daemon: Daemon) -> None:
     assert daemon.kernel.link("can0").alias == ""
 
 
-def test_rates_are_told_to_who_asked_for_one(daemon: Daemon) -> None:
+def test_rates_are_in_the_error_of_a_rate(daemon: Daemon) -> None:
     """What is wrong with a queue's length is not fixed by another rate."""
     daemon.kernel.plug("can0")
     daemon.kernel.refuse(1, errno.ERANGE)
@@ -128,7 +128,7 @@ def test_such_a_sample_point_is_no_complaint(daemon: Daemon, mode: str) -> None:
     assert not [event for event in daemon.events if event.level == "error"]
 
 
-def test_a_sample_point_of_somebody_elses_is(daemon: Daemon) -> None:
+def test_a_foreign_sample_point_is(daemon: Daemon) -> None:
     link = daemon.kernel.plug("can0")
     link.controller, link.up = FakeController(bitrate=500000), True
     with pytest.raises(OptionError, match=r"sample-point 0\.75 instead of 0\.875"):
@@ -173,7 +173,7 @@ def test_a_replugged_adapter_is_set_up(tmp_path: Path, reuse: bool, lost: bool) 
     daemon.maintenance.repair()
     daemon.assert_exactly_once("can0")
     assert error_rules(kernel) == 2
-    if not (lost and reuse):  # then nothing tells it from one that somebody took down
+    if not (lost and reuse):  # then it looks like one that an operator took down
         assert is_set_up(link)
 
 
@@ -212,7 +212,7 @@ def test_error_frames_of_a_container_are_kept_from_an_adapters_bus(
 
 
 def test_a_restart_brings_up_what_its_network_wants_up(daemon: Daemon) -> None:
-    """Nobody knows any more that somebody took it down."""
+    """That an operator took it down is not known any more."""
     link = daemon.kernel.plug("can0")
     bus(daemon, "e1")
     daemon.kernel.set_up("can0", up=False)
@@ -222,7 +222,7 @@ def test_a_restart_brings_up_what_its_network_wants_up(daemon: Daemon) -> None:
     assert is_set_up(link)
 
 
-def test_an_adapter_of_a_call_that_crashed_is_nobodys(daemon: Daemon) -> None:
+def test_an_adapter_of_a_call_that_crashed_is_unowned(daemon: Daemon) -> None:
     """It was set up, and the network was never written down."""
     link = daemon.kernel.plug("can0")
     daemon.kernel.crash_after(1)
@@ -259,7 +259,7 @@ def test_what_the_engine_tells_after_a_loss_is_an_adapter_without_being_there(
 LENT = {**GIVEN, "can.mode": "move"}
 
 
-def test_a_lent_adapter_has_no_rules_and_no_pair(daemon: Daemon) -> None:
+def test_a_moved_adapter_has_no_rules_and_no_pair(daemon: Daemon) -> None:
     link = daemon.kernel.plug("can0")
     daemon.service.create_network("n1", LENT)
     daemon.run_container("n1", "e1")
@@ -285,7 +285,7 @@ def test_an_engine_that_gives_up_gives_it_free(daemon: Daemon) -> None:
 
 
 def test_an_endpoint_that_the_engine_forgot_is_no_claim(daemon: Daemon) -> None:
-    """Its container died while nobody was there to see it."""
+    """Its container died while the daemon did not run."""
     kernel = daemon.kernel
     kernel.plug("can0")
     daemon.service.create_network("n1", LENT)
@@ -330,8 +330,8 @@ def test_a_name_that_cannot_be_given_back_is_tried_again(daemon: Daemon) -> None
     assert link.name == "can0"
 
 
-def test_its_name_is_remembered_while_somebody_else_has_it(daemon: Daemon) -> None:
-    """A vcan of somebody's, which goes again."""
+def test_its_name_is_remembered_while_another_link_has_it(daemon: Daemon) -> None:
+    """A foreign vcan, which goes again."""
     kernel = daemon.kernel
     link = kernel.plug("can0")
     daemon.service.create_network("n1", LENT)
@@ -348,7 +348,7 @@ def test_its_name_is_remembered_while_somebody_else_has_it(daemon: Daemon) -> No
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["", "and its name is taken"])
-def test_one_that_comes_back_when_its_network_is_gone_is_nobodys(
+def test_one_that_comes_back_when_its_network_is_gone_is_unowned(
     daemon: Daemon, taken: bool
 ) -> None:
     """Or the next network would wait for it for ever."""

@@ -33,7 +33,7 @@ def test_a_network_says_whose_the_name_is(daemon: Daemon, more: dict[str, str]) 
 
 
 def test_a_name_that_was_given_later(daemon: Daemon) -> None:
-    """The bus's vcan went, and somebody gave its name away: said at a Join, and in the log."""
+    """The bus's vcan went, and its name became another's altname: a Join and the log say so."""
     daemon.service.create_network("n1", {"can.interface": "zcan0"})
     daemon.kernel.delete_link("zcan0")
     daemon.kernel.add_link("vcan3", "vcan")
@@ -59,7 +59,7 @@ def test_an_adapter_that_comes_under_another_name(daemon: Daemon) -> None:
     assert adapter.described(bus, found) == {"canwharf.adapter": "missing"}
 
 
-def test_a_lent_adapter_whose_name_was_given_away(daemon: Daemon) -> None:
+def test_a_moved_adapter_whose_name_was_given_away(daemon: Daemon) -> None:
     """It cannot have its name again, and the log says where to look."""
     kernel = daemon.kernel
     kernel.plug("can0")

@@ -11,7 +11,7 @@ from tests.fake.daemon import Daemon
 from tests.unit.bus.two_buses import assert_whole
 
 
-def test_an_endpoint_is_collected_only_when_it_was_in_doubt_twice(busy: Daemon) -> None:
+def test_an_endpoint_is_collected_only_when_it_was_a_candidate_twice(busy: Daemon) -> None:
     """A container that is just being started has minutes to take its interface."""
     busy.kernel.kill_namespace("e1a")
     busy.service.create_endpoint("n2", "created", {})
@@ -57,7 +57,7 @@ def test_a_collection_that_fails_is_tried_again(busy: Daemon) -> None:
     assert busy.resync()
     before = busy.kernel.names()
     busy.kernel.refuse(1)
-    assert busy.resync(), "nobody would look again"
+    assert busy.resync(), "there would be no other resync"
     (event,) = busy.said(events.ENDPOINT_NOT_COLLECTED)
     assert event.fields["endpoint"] == "joined"
     assert busy.kernel.names() == before
@@ -87,7 +87,7 @@ def test_a_pair_in_a_container_is_adopted_and_not_removed(busy: Daemon, noticed:
     assert "e1c" in later.restarted().service.state.networks["n1"].endpoints
 
 
-def test_a_pair_that_nobody_took_is_not_adopted(busy: Daemon) -> None:
+def test_a_pair_that_no_container_took_is_not_adopted(busy: Daemon) -> None:
     """It is the leftover of a call whose record did not reach the disk."""
     record = Path(busy.store.path).read_bytes()
     busy.service.create_endpoint("n1", "e1c", {})

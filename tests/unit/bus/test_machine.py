@@ -9,7 +9,7 @@ Rules:
 - A call may meet a fault: a refused message, a full disk, the end of the process after any send
   or just after the state was written. The engine then repeats the call or gives it up; it cannot
   give up a deletion, or what may have been written down.
-- Rules that somebody changes are not announced: frames are counted again after the next look.
+- Changes of rules are not announced: frames are counted again after the next resync.
 - How many lives are tried, and how long they are, is the profile's (tests/unit/conftest.py).
 """
 

@@ -44,7 +44,7 @@ def test_what_changed_while_the_daemon_was_away_is_repaired(busy: Daemon) -> Non
     assert [event.fields["interface"] for event in later.said(events.BUS_RECREATED)] == ["vcan1"]
 
 
-def test_what_nobody_owns_is_removed_at_the_start(busy: Daemon, kernel: FakeKernel) -> None:
+def test_what_is_unowned_is_removed_at_the_start(busy: Daemon, kernel: FakeKernel) -> None:
     """Pairs of a call that crashed; but nothing of another driver or of others.
 
     What has our group and no alias was made by a call that died before it could name it.
@@ -215,7 +215,7 @@ def test_our_own_doing_is_not_repaired(busy: Daemon) -> None:
     busy.assert_exactly_once("vcan1")
 
 
-def test_lost_announcements_lead_to_a_full_look(busy: Daemon) -> None:
+def test_lost_announcements_lead_to_a_full_dump(busy: Daemon) -> None:
     """What was lost may have been anything."""
     busy.kernel.delete_link("vcan1")
     busy.kernel.delete_link("vcan2")
@@ -224,10 +224,10 @@ def test_lost_announcements_lead_to_a_full_look(busy: Daemon) -> None:
     assert_whole(busy)
 
 
-def test_announcements_lost_during_a_call_lead_to_a_full_look(busy: Daemon) -> None:
+def test_announcements_lost_during_a_call_lead_to_a_full_dump(busy: Daemon) -> None:
     """The call meets the loss before maintenance does; the other bus must be repaired all the same.
 
-    A loss that only the call sees would leave that bus dead until somebody restarts the daemon.
+    A loss that only the call sees would leave that bus dead until the daemon is restarted.
     """
     busy.kernel.delete_link("vcan2")
     busy.kernel.overrun()
@@ -293,7 +293,7 @@ def test_a_bridge_port_that_leaves_its_bridge_is_not_taken_for_gone(
         daemon.service.create_network("n2", {"can.interface": "veth0"})
 
 
-def test_a_full_look_that_fails_is_reported_and_taken_again(busy: Daemon) -> None:
+def test_a_full_dump_that_fails_is_reported_and_repeated(busy: Daemon) -> None:
     """Maintenance raises nothing: a daemon that ends by a fault of the moment repairs nothing."""
     busy.kernel.delete_link("vcan1")
     busy.kernel.refuse(1)

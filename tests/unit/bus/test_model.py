@@ -24,7 +24,7 @@ def test_a_state_is_replaced_never_changed() -> None:
 
 
 def test_networks_on_one_interface_are_one_bus() -> None:
-    """Containers of both hear each other."""
+    """Containers of both are connected."""
     state = EMPTY.with_network(ONE).with_network(TWO).with_network(OTHER)
     state = state.with_endpoint("n1", "e1", Endpoint()).with_endpoint("n2", "e2", Endpoint())
     assert state.interfaces() == ["vcan0", "can1"]

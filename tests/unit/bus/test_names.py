@@ -236,7 +236,7 @@ def test_who_dies_while_a_join_is_repeated(
     assert len(kernel.rules) == (6 if dying == "e2" else 18)
 
 
-def test_a_lent_adapter_has_the_name_that_the_engine_gives(
+def test_a_moved_adapter_has_the_name_that_the_engine_gives(
     daemon: Daemon, kernel: FakeKernel
 ) -> None:
     """We could not take it back from a running container."""
@@ -339,7 +339,9 @@ def test_a_container_that_is_full(
     assert {link.name for link in kernel.links("c")} == {"can0"}
 
 
-def test_another_error_is_told_at_once(docker: Calls, daemon: Daemon, kernel: FakeKernel) -> None:
+def test_another_error_is_reported_at_once(
+    docker: Calls, daemon: Daemon, kernel: FakeKernel
+) -> None:
     """Only a name that is taken asks for the next one."""
     daemon.service.create_network("n2", {"can.interface": "vcan1", "can.name": "can"})
     call(docker, "CreateEndpoint", {"Options": {"can.ifname": "can0"}})

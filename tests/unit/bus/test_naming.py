@@ -122,7 +122,7 @@ def test_the_longest_alias_fits() -> None:
         "my canwharf d bus",
     ],
 )
-def test_what_is_not_exactly_our_alias_is_somebody_elses(alias: str) -> None:
+def test_what_is_not_exactly_our_alias_is_foreign(alias: str) -> None:
     """And must never be deleted."""
     assert naming.parse_alias(alias) is None
 

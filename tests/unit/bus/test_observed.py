@@ -64,7 +64,7 @@ def test_a_name_that_passed_to_another_link_stays_with_it() -> None:
 
 
 def test_a_link_under_the_index_of_one_that_went_was_not_renamed() -> None:
-    """Or rules of somebody else's would be deleted as left behind by a bus interface."""
+    """Or foreign rules would be deleted as left behind by a bus interface."""
     ours = Link(1, "vcan0", alias="canwharf canwharf bus")
     observed = Observed([ours])
     observed.renew([Link(1, "can7")], ())

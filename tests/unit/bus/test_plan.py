@@ -168,7 +168,7 @@ def assert_meshed(case: Case, host: Host) -> None:
 
 @given(cases())
 def test_a_plan_for_everything_leads_to_exactly_once(case: Case) -> None:
-    """Whatever somebody did to the host: no frame is lost, none arrives twice."""
+    """After any change of the host by hand: no frame is lost, none arrives twice."""
     planned = case.plan(case.host)
     after = case.host.after(planned.steps)
     assert_meshed(case, after)
@@ -183,7 +183,7 @@ def test_a_plan_for_everything_leads_to_exactly_once(case: Case) -> None:
 
 @given(cases())
 def test_nothing_foreign_is_touched(case: Case) -> None:
-    """No link without our alias, no rule between others; ours that nobody wants go."""
+    """No link without our alias, no rule between foreign links; unowned links of ours go."""
     after = case.host.after(case.plan(case.host).steps)
     wanted = {port.name for bus in case.buses() for port in (bus.interface, *bus.endpoints)}
     for index, link in case.host.links.items():

@@ -11,7 +11,7 @@ from tests.fake.kernel import FakeKernel
 
 
 def rename(kernel: FakeKernel, name: str, new: str) -> None:
-    """What udev does, or somebody by hand; newer kernels let them do it to a link that is up."""
+    """By udev, or by hand; newer kernels allow it for a link that is up."""
     link = kernel.link(name)
     link.name = new
     kernel._announce(link)
@@ -51,7 +51,7 @@ def test_another_drivers_host_end_is_not_taken_for_ours(daemon: Daemon) -> None:
 
 
 def test_a_host_end_that_is_renamed_before_its_container_took_the_other(daemon: Daemon) -> None:
-    """It is nobody's by its name alone; a full look would have deleted it."""
+    """By its name alone it is unowned; a full resync would have deleted it."""
     kernel = daemon.kernel
     daemon.service.create_network("n1", {})
     daemon.service.create_endpoint("n1", "e1", {})
@@ -64,7 +64,7 @@ def test_a_host_end_that_is_renamed_before_its_container_took_the_other(daemon: 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["", "and the kernel lost its announcements"])
 def test_two_adapters_that_change_names_change_buses(daemon: Daemon, lost: bool) -> None:
-    """Rules stay with an interface that is renamed: nobody may hear two wires."""
+    """Rules stay with a renamed interface: no container may receive the frames of two buses."""
     kernel = daemon.kernel
     for network, name in (("n1", "can0"), ("n2", "can1")):
         kernel.plug(name)

@@ -32,9 +32,7 @@ def test_an_adapter_is_used_as_it_is(daemon: Daemon, kernel: FakeKernel) -> None
     assert kernel.snapshot() == before
 
 
-def test_somebody_elses_vcan_is_never_deleted_nor_brought_up(
-    daemon: Daemon, kernel: FakeKernel
-) -> None:
+def test_a_foreign_vcan_is_never_deleted_nor_brought_up(daemon: Daemon, kernel: FakeKernel) -> None:
     """Whatever comes and goes on it."""
     kernel.add_link("vcan0", "vcan", up=False)
     before = kernel.snapshot()
@@ -91,9 +89,7 @@ def test_the_settings_of_join(daemon: Daemon, kernel: FakeKernel) -> None:
     assert {one.interface, two.interface} <= kernel.names()
 
 
-def test_two_containers_and_the_host_hear_each_other_once(
-    daemon: Daemon, kernel: FakeKernel
-) -> None:
+def test_two_containers_and_the_host_are_connected_once(daemon: Daemon, kernel: FakeKernel) -> None:
     """Twelve rules, as each direction needs one for classic and one for FD frames."""
     daemon.service.create_network("n1", {})
     daemon.run_container("n1", "e1")
@@ -186,7 +182,7 @@ def test_two_networks_on_one_interface_are_one_bus(daemon: Daemon, kernel: FakeK
     assert kernel.names() == {"lo"}
 
 
-def test_two_buses_do_not_hear_each_other(daemon: Daemon) -> None:
+def test_two_buses_are_separate(daemon: Daemon) -> None:
     """Frames of one machine must not steer the other."""
     for number in ("1", "2"):
         daemon.service.create_network(f"n{number}", {"vxcan.id": number})

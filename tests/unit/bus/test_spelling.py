@@ -91,7 +91,7 @@ def test_a_network_with_unknown_options_is_adopted_without_them(daemon: Daemon) 
     assert (settings.interface, settings.prefix) == ("vcan0", "can")
 
 
-def test_a_network_that_is_told_again_goes_on(daemon: Daemon) -> None:
+def test_a_network_that_is_listed_again_goes_on(daemon: Daemon) -> None:
     """Swarm tells its networks anew after a power cut, with the options that they were made of."""
     daemon.service.adopt_networks({"n1": {"parent": "can5", "can.name": "can0"}})
     daemon.service.create_network("n1", {"parent": "can5", "can.name": "can0"}, "no IPv6")
@@ -183,7 +183,7 @@ def test_an_endpoints_prefix_that_is_a_whole_name(daemon: Daemon) -> None:
 def test_a_vcan_of_an_adapters_name_is_said(
     daemon: Daemon, given: dict[str, str], warned: bool
 ) -> None:
-    """The ancestor's own compose file, and the adapter unplugged: nobody hears the wire."""
+    """The earlier driver's compose file, with the adapter unplugged: its frames would be lost."""
     daemon.service.create_network("n1", given)
     daemon.service.create_network("n2", given)
     said = daemon.said(events.BUS_NAMED_LIKE_ADAPTER)

@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_path(store: Store) -> No
 
 
 def test_a_file_that_cannot_be_used_is_set_aside_and_kept(store: Store) -> None:
-    """Under a dated name beside the old one: what is in it may be all that somebody has."""
+    """Under a dated name beside the old one: its content may be the only copy."""
     Path(store.path).write_text("{")
     kept = Path(store.set_aside())
     assert re.fullmatch(r"state\.json\.\d{8}T\d{6}\.bad", kept.name)
@@ -294,7 +294,7 @@ def test_nothing_is_written_through_a_link(store: Store, tmp_path: Path) -> None
     assert not aside.exists()
 
 
-def test_a_directory_under_the_name_to_be_written_is_left_and_told(store: Store) -> None:
+def test_a_directory_under_the_name_to_be_written_is_left_and_reported(store: Store) -> None:
     """With what a user has in it; the words say how to go on, as every call fails until then."""
     mine = Path(f"{store.path}.new/mine")
     mine.parent.mkdir()
@@ -308,7 +308,7 @@ def test_a_directory_under_the_name_to_be_written_is_left_and_told(store: Store)
 
 
 def test_a_fifo_in_the_states_place_holds_up_no_start(store: Store) -> None:
-    """It is no state, and nobody waits for who writes to it."""
+    """It is no state, and reading it never waits for a writer."""
     os.mkfifo(store.path)
     with pytest.raises(StateError, match="not a plain file"):
         store.load("canwharf")
@@ -334,7 +334,7 @@ def test_a_network_that_stands_twice_is_not_guessed_at(store: Store) -> None:
         ),
     ],
 )
-def test_what_is_no_directory_is_told_as_that(
+def test_what_is_no_directory_is_reported_as_that(
     make: Callable[[Path], object], words: str, tmp_path: Path
 ) -> None:
     """The system's word for both is "File exists"."""
@@ -356,7 +356,7 @@ def test_files_that_were_set_aside_are_few(store: Store, monkeypatch: pytest.Mon
 def test_a_state_that_could_not_be_written_is_remembered_until_it_is(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The doctor asks for it: nobody else sees what the daemon sees of its disk."""
+    """The doctor reports it: only the daemon knows how its own disk looks."""
 
     def full(_file: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -37,7 +37,7 @@ def test_an_idle_daemon_is_not_woken(busy: Daemon) -> None:
     assert busy.restarted().maintenance.run(0.0, active=False) == GRACE
 
 
-def test_some_time_after_anything_happened_there_is_one_full_look(busy: Daemon) -> None:
+def test_some_time_after_any_event_there_is_one_resync(busy: Daemon) -> None:
     """Which finds what the kernel does not announce; after that, nothing wakes us."""
     assert busy.maintenance.run(10.0, active=True) == 10.0 + GRACE
     busy.kernel.rules.pop()

@@ -45,7 +45,7 @@ def test_who_came_later_does_not_make_the_sender_send_less() -> None:
     assert traffic.counts[HOST].sent == 100
 
 
-def test_a_count_never_goes_back_when_somebody_leaves() -> None:
+def test_a_count_never_goes_back_when_a_member_leaves() -> None:
     """Or Prometheus would take what is left for new frames."""
     traffic = Traffic()
     traffic.update([entry(HOST, A, 100), entry(HOST, B, 40), entry(A, HOST, 7), entry(B, HOST, 1)])
@@ -69,7 +69,7 @@ def test_a_counter_that_has_come_round_goes_on() -> None:
     assert traffic.counts[A].received == 2**32 + 5
 
 
-def test_what_was_lost_was_lost_on_the_way_to_somebody() -> None:
+def test_what_was_lost_was_lost_on_the_way_to_a_port() -> None:
     """An interface that is down gets nothing."""
     traffic = Traffic()
     traffic.update([entry(HOST, A, 3, dropped=2), entry(B, A, 0, dropped=1)])

@@ -150,7 +150,7 @@ def test_a_removal_that_fails_is_finished_later(
 def test_a_refusal_while_a_bus_is_being_recovered_is_made_good(busy: Daemon, place: int) -> None:
     """The bus interface vanished, a Join makes it again, one message is refused.
 
-    Whatever the engine does then, the containers that were there must hear each other again.
+    Whatever the engine does then, the containers that were there must be connected again.
     """
     busy.kernel.delete_link("vcan0")
     busy.kernel.refuse(place)

@@ -26,7 +26,7 @@ def aged(directory: Path, hops: int = 1) -> Daemon:
 
 @pytest.mark.parametrize("hops", [1, 2, 3])
 def test_an_upgrade_leads_to_exactly_once(tmp_path: Path, hops: int) -> None:
-    """Whatever can-gw's own limit is; and nobody reads that something was wrong."""
+    """For any limit of can-gw; and the log has no warning."""
     daemon = aged(tmp_path, hops)
     host = daemon.kernel.deliveries("vcan0")
     assert (max(host.values()) == 1) == (hops == 1)
@@ -59,7 +59,7 @@ def test_an_upgrade_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     daemon.assert_exactly_once("vcan0")
 
 
-def test_who_asks_first_is_told_what_they_are(tmp_path: Path) -> None:
+def test_the_first_request_gets_them(tmp_path: Path) -> None:
     daemon = aged(tmp_path)
     told = [each.line for each in daemon.maintenance.sync().changes]
     port = daemon.port("n1", "e1")

@@ -108,7 +108,7 @@ def test_that_docker_finds_the_driver_is_seen_before_it_is_said(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What systemd calls started may answer nobody."""
+    """A service that systemd has started may still answer no call."""
 
     def silent(name: str, path: str) -> None:
         raise CallError(name, path, "no answer within 10 seconds")
@@ -143,7 +143,7 @@ def test_a_program_in_a_virtual_environment_is_copied(
 
 
 @pytest.mark.usefixtures("system")
-def test_what_somebody_had_in_a_unit_is_kept_beside_the_new_one(
+def test_an_edited_unit_is_kept_beside_the_new_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An administrator's own unit, or changes in ours; only --purge takes them."""

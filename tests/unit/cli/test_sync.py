@@ -73,7 +73,7 @@ def synced(daemon: Daemon) -> tuple[list[str], list[str]]:
 
 
 def disturb(daemon: Daemon) -> list[str]:
-    """What somebody may do behind our back; the lines that say what fixes it."""
+    """Changes made by hand; the lines of the steps that fix them."""
     kernel = daemon.kernel
     one, two = (daemon.port("n1", endpoint) for endpoint in ("e1", "e2"))
     index = {name: kernel.link(name).index for name in ("vcan1", one, two)}
@@ -149,7 +149,7 @@ def test_a_failure_is_in_the_sum(
     assert last == "1 failed"
 
 
-def test_a_daemon_of_another_version_is_told(
+def test_a_daemon_of_another_version_is_reported(
     busy: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Not a summary of nothing: one before 0.2 answers with the lines alone."""
@@ -233,7 +233,7 @@ def test_what_could_not_be_put_right_is_told(busy: Daemon) -> None:
     busy.assert_exactly_once("vcan1")
 
 
-def test_who_serves_is_told_by_the_lock() -> None:
+def test_the_lock_shows_the_serving_process() -> None:
     """Without taking it, even for a moment: a daemon that starts then would be refused."""
     with TemporaryDirectory(dir="/dev/shm") as directory:  # a tmpfs, as /run is
         assert sockets.process_of("canwharf", directory) == 0

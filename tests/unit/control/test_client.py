@@ -38,7 +38,7 @@ def test_at_the_path_itself(tmp_path: Path) -> None:
 def test_a_managed_plugin_is_found_in_the_folder_that_docker_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where `canwharf sync` would else say that nobody is there, while the plugin runs."""
+    """`canwharf sync` would otherwise say that no daemon runs, while the plugin does."""
     monkeypatch.chdir(tmp_path)  # a socket's path has no more than 107 characters
     for folder, name in (("0" * 64, "other.sock"), ("not-an-id", "canwharf.sock")):
         Path(folder).mkdir()
@@ -48,7 +48,7 @@ def test_a_managed_plugin_is_found_in_the_folder_that_docker_made(
     assert call("canwharf.sock", "Canwharf.Sync") == {"Changes": []}
 
 
-def test_nobody_is_there(tmp_path: Path) -> None:
+def test_no_daemon_is_there(tmp_path: Path) -> None:
     path = str(tmp_path / "canwharf.sock")
     with pytest.raises(CallError, match="No such file or directory; the daemon does not run"):
         call(path, "Canwharf.Sync")

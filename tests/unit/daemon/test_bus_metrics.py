@@ -50,7 +50,7 @@ def test_frames_by_bus_and_endpoint(
 
 
 def test_the_real_rules_are_read(daemon: Daemon, scraped: Scraped) -> None:
-    """From the kernel, at the moment when somebody asks."""
+    """From the kernel, at the moment of the request."""
     daemon.service.create_network("n1", {})
     host = ("canwharf_frames_sent_total", *labels("vcan0", "", "", "vcan0"))
     assert host in scraped.samples()
@@ -62,7 +62,7 @@ def test_the_real_rules_are_read(daemon: Daemon, scraped: Scraped) -> None:
     assert host in scraped.samples()
 
 
-def test_a_container_that_hears_nobody_is_an_alarm(
+def test_a_container_that_is_not_connected_is_an_alarm(
     daemon: Daemon, scraped: Scraped, kernel: FakeKernel
 ) -> None:
     """Its frames are counted all the same: received grows, and dropped stays where it is."""
@@ -114,7 +114,7 @@ def test_what_docker_calls_a_container(daemon: Daemon, scraped: Scraped, tmp_pat
         named = ("canwharf_endpoint_info", "vcan0", "ecu1", *own[3:5], "bus0", "n1")
         assert scraped.samples()[named] == 1
         docker.settimeout(0)
-        with pytest.raises(BlockingIOError):  # not again so soon, however often somebody asks
+        with pytest.raises(BlockingIOError):  # not again so soon, for any number of requests
             docker.accept()
         for nonsense in (b"HTTP/1.0 500 no\r\n\r\n[]", b"", b"HTTP/1.0 200 OK\r\n\r\n{", b"\0"):
             containers.ask(containers._asked_at + PAUSE)

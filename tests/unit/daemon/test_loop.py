@@ -20,7 +20,7 @@ CALL = b"POST /Plugin.Activate HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n"
 
 
 class Turns(selectors.DefaultSelector):
-    """Lets somebody else act before each round."""
+    """Lets another program act before each round."""
 
     turns: list[Callable[[], object]]
 

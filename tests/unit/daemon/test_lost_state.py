@@ -80,7 +80,7 @@ def test_with_the_engines_help_nothing_is_lost(
 def test_without_the_engine_what_the_kernel_holds_is_adopted(
     busy: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Endpoints and their networks; an idle network's interface is nobody's then."""
+    """Endpoints and their networks; an idle network's interface is unowned then."""
     later = lose(busy)
     rebuild(later, None, monkeypatch)
     state = later.service.state
@@ -114,7 +114,7 @@ def test_an_empty_host_and_no_engine_is_asked_again_at_the_next_start(
 def test_an_engine_that_starts_after_us_is_asked_when_it_runs(
     busy: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a boot nobody answers; a minute after the first call somebody does."""
+    """At a boot Docker does not answer; a minute after the first call it does."""
     later = lose(busy)
     rebuild(later, None, monkeypatch)
     assert "idle" not in later.service.state.networks
@@ -160,7 +160,7 @@ def test_what_a_pair_said_of_its_network_is_put_right_by_the_engine(
 def test_an_adapter_that_is_unplugged_meanwhile_keeps_its_name(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No vcan takes it, though nobody knows the settings; those come when the engine runs."""
+    """No vcan takes it, though its settings are unknown; they come when the engine runs."""
     given = {"can.interface": "can0", "can.name": "can", "can.bitrate": "500000"}
     daemon.kernel.plug("can0")
     daemon.service.create_network("n1", given)
@@ -219,7 +219,7 @@ def test_adopting_a_network_touches_nothing(daemon: Daemon, kernel: FakeKernel) 
 
 
 def test_pairs_of_others_are_not_adopted(busy: Daemon, kernel: FakeKernel) -> None:
-    """Another driver's, somebody's whose alias only looks like ours, and what has none."""
+    """Another driver's, one whose alias only looks like ours, and one without any."""
     kernel.add_link("cwh000000000001", "vxcan", alias="canwharf other endpoint n7 e7 vcan7 can")
     kernel.add_link("cwh000000000002", "vxcan", alias="canwharf canwharf endpoint n8 e8")
     kernel.add_link("cwh000000000003", "vxcan")
@@ -315,7 +315,7 @@ def test_endpoints_of_an_earlier_boot_are_no_loss(busy: Daemon, tmp_path: Path) 
     assert event.fields == {"endpoints": "3"}
 
 
-def test_a_lost_state_on_a_bad_disk_cuts_nobody_off(
+def test_a_lost_state_on_a_bad_disk_disconnects_no_container(
     busy: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is adopted is in memory if it cannot be written; it is written when it can."""
@@ -337,7 +337,7 @@ def test_a_lost_state_on_a_bad_disk_cuts_nobody_off(
 
 
 def test_a_garbled_driver_does_not_keep_the_daemon_from_starting(daemon: Daemon) -> None:
-    """Another driver's state does: it is somebody's."""
+    """Another driver's state does: it is in use."""
     Path(daemon.store.path).write_text('{"version": 1, "driver": 5, "networks": {}}')
     assert load(daemon)
     assert daemon.said(events.STATE_SET_ASIDE)

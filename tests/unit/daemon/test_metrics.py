@@ -66,13 +66,13 @@ def test_every_warning_but_those_about_options_is_a_recovery() -> None:
 
 
 def test_every_figure_is_documented(daemon: Daemon, scraped: Scraped, kernel: FakeKernel) -> None:
-    """With its labels: whoever writes an alarm finds each in docs/metrics.md."""
+    """With its labels: docs/metrics.md has each, for alarms."""
     kernel.plug("can0")
     daemon.service.create_network("n1", {"can.interface": "can0", "can.bitrate": "500000"})
     daemon.run_container("n1", "e1")
     page = (REPOSITORY / "docs/metrics.md").read_text(encoding="utf-8")
     _status, _head, body = scraped.ask()
-    families = [  # whoever loads the library before the daemon's module gets these as well
+    families = [  # a program that imports the library first gets these as well
         each for each in text_string_to_metric_families(body) if not each.name.endswith("_created")
     ]
     assert len(families) > 15

@@ -14,7 +14,7 @@ from tests.unit.daemon.scraped import Scraped
 
 
 def test_the_answer_is_what_prometheus_reads(scraped: Scraped) -> None:
-    """And whoever is lost hears where the figures are."""
+    """And other paths get an answer that says where the metrics are."""
     _status, head, _body = scraped.ask()
     assert "content-type: text/plain; version=" in head.lower()
     assert scraped.ask("/metrics?x=1")[0] == 200
@@ -23,10 +23,10 @@ def test_the_answer_is_what_prometheus_reads(scraped: Scraped) -> None:
     assert scraped.ask(method="POST")[0] == 405
 
 
-def test_a_kernel_that_does_not_answer_is_an_error_to_who_asks(
+def test_a_kernel_that_does_not_answer_is_an_error_of_the_request(
     scraped: Scraped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And to nobody else."""
+    """Only of this one: the daemon goes on."""
 
     def refuse(_requests: object) -> list[gateway.Entry]:
         raise KernelError("list", "the gateway rules", 110)
@@ -39,7 +39,7 @@ def test_a_kernel_that_does_not_answer_is_an_error_to_who_asks(
     assert scraped.ask()[0] == 200
 
 
-def test_nobody_is_woken_while_nobody_asks(scraped: Scraped) -> None:
+def test_an_idle_daemon_is_not_woken(scraped: Scraped) -> None:
     """A board's battery."""
     scraped.samples()
     assert scraped.expire(monotonic()) is None
@@ -90,7 +90,7 @@ def test_a_crowd_of_strangers_takes_no_memory(scraped: Scraped, sent: bytes) -> 
 
 
 @pytest.mark.parametrize("sent", [b"", SLOW, b"GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n"])
-def test_a_stranger_who_does_not_go_on_is_hung_up_on(
+def test_a_client_from_the_network_that_does_not_go_on_is_closed(
     scraped: Scraped, sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who sends nothing, half of it, or does not read the answer."""

@@ -90,7 +90,7 @@ def test_a_call_without_length_has_no_body(loop: Loop) -> None:
     assert loop.calls == [("/Plugin.Activate", b"")]
 
 
-def test_a_caller_who_asks_first_is_told_to_go_on(loop: Loop) -> None:
+def test_a_client_that_expects_a_100_gets_it(loop: Loop) -> None:
     """`Expect: 100-continue`, as curl sends with larger bodies."""
     caller = loop.caller()
     whole = request(b"abc", more="Expect: 100-continue\r\n")
@@ -100,7 +100,7 @@ def test_a_caller_who_asks_first_is_told_to_go_on(loop: Loop) -> None:
     assert caller.answers() == [(200, loop.answer)]
 
 
-def test_half_a_body_holds_up_nobody(loop: Loop) -> None:
+def test_half_a_body_delays_no_other_client(loop: Loop) -> None:
     """A caller that hangs must not hang every container's start."""
     slow = loop.caller()
     slow.send(request(b"abcdef")[:-3])
@@ -301,7 +301,7 @@ def test_a_caller_that_asks_for_the_end_gets_it(loop: Loop) -> None:
 
 
 def test_a_slow_reader_gets_every_answer_whole(loop: Loop) -> None:
-    """And holds up nobody meanwhile."""
+    """And delays no other client meanwhile."""
     loop.answer = b"x" * 300_000
     slow = loop.caller()
     slow.shrink()

@@ -45,14 +45,14 @@ def test_a_caller_gets_through(path: str) -> None:
         accepted.close()
 
 
-def test_a_socket_that_nobody_listens_on_is_replaced(path: str) -> None:
+def test_a_socket_without_a_listener_is_replaced(path: str) -> None:
     """A daemon that was killed leaves one; the next must start."""
     sockets.listen(path).close()
     assert os.path.exists(path)
     test_a_caller_gets_through(path)
 
 
-def test_a_socket_that_somebody_listens_on_is_not_stolen(path: str) -> None:
+def test_a_socket_with_a_listener_is_not_stolen(path: str) -> None:
     """The other daemon's containers would be lost to it; the error says what to do."""
     with sockets.listen(path):
         with pytest.raises(StartError, match=r"another daemon listens on .*--socket"):
@@ -105,7 +105,7 @@ def test_another_programs_socket_is_not_taken(path: str, monkeypatch: pytest.Mon
 
 
 def test_a_socket_unit_that_does_not_fit_is_an_error(path: str) -> None:
-    """Docker would call where nobody answers, or networks would be under another name."""
+    """Docker would call a socket without a daemon, or networks would be under another name."""
     with (
         sockets.listen(path) as held,
         started_by_systemd(held.fileno()),
@@ -137,7 +137,7 @@ def test_what_is_passed_and_no_socket_is_an_error(path: str, tmp_path: Path) -> 
 
 
 def test_what_is_no_socket_is_not_removed(path: str) -> None:
-    """A slip in --socket must not cost somebody a file."""
+    """A slip in --socket must not delete a file."""
     os.makedirs(os.path.dirname(path))
     Path(path).write_text("precious")
     with pytest.raises(StartError):

@@ -41,7 +41,7 @@ class Engine:
         try:
             caller, _address = self._listening.accept()
         except OSError:
-            return  # nobody came
+            return  # no client connected
         with caller:
             while b"\r\n\r\n" not in self.asked:
                 self.asked += caller.recv(4096)
@@ -238,7 +238,7 @@ def test_an_engine_that_drips_is_not_waited_for(engines: Engines, part: str, pat
 
 
 def test_no_engine(tmp_path: Path) -> None:
-    """It has not started yet, or never ran: no socket, or nobody behind it."""
+    """It has not started yet, or never ran: no socket, or no process behind it."""
     path = tmp_path / "docker.sock"
     assert engine.networks("canwharf", path=str(path)) is None
     path.write_text("")
@@ -293,6 +293,6 @@ def test_an_engine_that_ended_in_between_is_asked_anew(engines: Engines, tmp_pat
     first.may_answer.set()
     first.end()
     (tmp_path / "docker.sock").unlink()
-    assert patient() is None, "nobody is there"
+    assert patient() is None, "Docker does not run"
     engines.answering(http(b'[{"Id": "n1", "Driver": "canwharf"}]'))
     assert patient() == {"n1": {}}

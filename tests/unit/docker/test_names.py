@@ -88,7 +88,7 @@ def test_what_the_engine_tells(
 
 
 def test_an_engine_that_hangs_is_left_alone(tmp_path: Path) -> None:
-    """It may be waiting for the very daemon that somebody asks about: what is known is shown."""
+    """It may be waiting for the daemon itself: status shows what is known."""
     answers = {LIST: [BUS0], "/networks/n1": None}
     started = monotonic()
     with engine(tmp_path / "docker.sock", answers, threading.Event()) as path:

@@ -65,7 +65,7 @@ def test_a_network_that_is_there_already_goes_on(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize(("pool", "told"), [("172.18.0.0/16", True), ("0.0.0.0/0", False)])
-def test_addresses_that_nobody_uses_are_said(daemon: Daemon, pool: str, told: bool) -> None:
+def test_unused_addresses_are_reported(daemon: Daemon, pool: str, told: bool) -> None:
     """There are about 30 pools for all drivers; the null driver takes none."""
     ipv4 = [{"AddressSpace": "x", "Pool": pool}]
     assert call(daemon, "CreateNetwork", Options={}, IPv4Data=ipv4) == ""

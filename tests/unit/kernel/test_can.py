@@ -91,7 +91,7 @@ def test_a_slow_clock_limits_the_rate() -> None:
     assert can.possible(found) == "the adapter can do up to 500000 bit/s"
 
 
-def test_a_rate_that_somebody_else_set_is_unknown() -> None:
+def test_a_rate_that_the_kernel_did_not_set_is_unknown() -> None:
     """slcand, say, before the line became an interface (CAN_BITRATE_UNKNOWN)."""
     found = can.parse(attribute(1, 0xFFFFFFFF, 0, 0, 0, 0, 0, 0, 0))
     assert found.bitrate == 0

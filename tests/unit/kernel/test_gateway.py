@@ -100,7 +100,7 @@ def test_every_rule_forwards_once_and_allows_equal_indexes(kernel: FakeKernel) -
 
 
 def test_a_rule_echoes_where_it_is_told_to(kernel: FakeKernel) -> None:
-    """Programs on the host hear the bus interface; an echo elsewhere only costs."""
+    """Programs on the host listen on the bus interface; an echo elsewhere only costs."""
     silent = rule(kernel, "a", "b")._replace(echo=False)
     kernel.batch([gateway.add(silent, "a -> b")])
     assert [each.flags for each in kernel.rules] == [0x4]
@@ -143,7 +143,7 @@ def test_deleting_a_rule_that_is_gone_is_no_error(kernel: FakeKernel) -> None:
 
 
 def test_a_rule_for_an_interface_that_is_gone_is_an_error(kernel: FakeKernel) -> None:
-    """It names the rule, or nobody knows which frames are missing."""
+    """It names the rule: that says which frames are missing."""
     wanted = rule(kernel, "a", "b")
     kernel.delete_link("b")
     with pytest.raises(KernelError, match="cannot add gateway rule a -> b: No such device"):
@@ -176,7 +176,7 @@ def test_without_the_module_there_are_no_rules(kernel: FakeKernel) -> None:
     ],
 )
 def test_a_rule_of_another_form_is_not_ours(kernel: FakeKernel, flags: int, more: bytes) -> None:
-    """What somebody made by cangw, with a filter or a modification, is not counted as our own."""
+    """A rule made by cangw, with a filter or a modification, is not ours."""
     kernel.add_rule("a", "b", flags=flags, more=more)
     (entry,) = gateway.entries(kernel)
     assert not entry.plain

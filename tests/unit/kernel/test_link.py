@@ -68,7 +68,7 @@ def test_a_pair_is_made_with_fd_and_the_hosts_end_has_the_group(kernel: FakeKern
 
 
 def test_claiming_brings_up_and_names(kernel: FakeKernel) -> None:
-    """By the index: by its name, our alias could land on somebody else's interface."""
+    """By the index: by its name, our alias could land on a foreign interface."""
     made = kernel.add_link("vcan0", "vcan", up=False)
     kernel.batch([link.bring_up(made.index, "vcan0", ALIAS)])
     assert (made.up, made.alias) == (True, ALIAS)
@@ -81,7 +81,7 @@ def test_claiming_what_is_gone_is_an_error(kernel: FakeKernel) -> None:
     assert caught.value.errno == errno.ENODEV
 
 
-def test_an_end_that_went_into_a_container_is_told(kernel: FakeKernel) -> None:
+def test_an_end_that_went_into_a_container_is_seen(kernel: FakeKernel) -> None:
     """By this an endpoint with a container is told from an abandoned one."""
     kernel.batch([link.make_pair("cwh1", "cwc1", GROUP)])
     kernel.move("cwc1", "container", new_name="can0")

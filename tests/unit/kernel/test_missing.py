@@ -81,7 +81,7 @@ def test_each_row_says_where_it_is_known_from_and_is_reached() -> None:
 
 
 def test_an_error_does_not_promise_a_module_that_may_not_be_there() -> None:
-    """Docker shows it to whoever created the network."""
+    """Docker shows it to the user."""
     request = link.make_vcan("vcan0", 1)
     assert (request.hints or {})[errno.EOPNOTSUPP] == no_module("vcan")
     assert "if there is no such module, 'canwharf doctor'" in no_module("vcan")

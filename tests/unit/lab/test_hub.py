@@ -82,7 +82,7 @@ def test_what_is_sent_over_a_cut_cable_is_lost_in_silence(guests: Guests, cut: s
     assert b.recv(2000) == LAST
 
 
-def test_a_guest_that_boots_again_hears_nothing_of_before(guests: Guests) -> None:
+def test_a_guest_that_boots_again_receives_nothing_from_before(guests: Guests) -> None:
     cable = guests.hub.cable("b")
     a, b, c = (
         guests.boot(guests.hub.cable("a")),
@@ -103,7 +103,7 @@ def test_a_guest_that_boots_again_hears_nothing_of_before(guests: Guests) -> Non
     assert a.recv(2000) == B
 
 
-def test_a_guest_that_reads_nothing_holds_up_nobody(guests: Guests) -> None:
+def test_a_guest_that_reads_nothing_delays_no_other(guests: Guests) -> None:
     a, _b, c = (guests.boot(guests.hub.cable(name)) for name in "abc")
     heard: list[bytes] = []
     reader = threading.Thread(target=lambda: heard.extend(iter(lambda: c.recv(2000), LAST)))

@@ -64,7 +64,7 @@ def test_modules_are_loaded_after_what_they_need(tree: Path) -> None:
     assert made["busybox"][1] == b"busybox"
 
 
-def test_a_kernel_without_a_module_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_a_module_is_reported(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu, "MODULES", ("9p",))
     with pytest.raises(LabError, match="no module 9p"):
         qemu._initrd(tree, "6.1")

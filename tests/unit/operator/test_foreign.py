@@ -65,7 +65,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=map(str, CASES))
-def test_a_rule_of_somebody_else_is_said_once_and_for_what_it_does(case: Case, two: Daemon) -> None:
+def test_a_foreign_rule_is_reported_once_and_for_what_it_does(case: Case, two: Daemon) -> None:
     """Also where it touches two buses, and where FD frames have one of their own."""
     port = two.port("n1", "of-vcan0")
     source, destination = (each.replace("PORT", port) for each in case[:2])

@@ -33,7 +33,7 @@ def shown(status: Status) -> str:
     return text.render(status, terminal.plain)
 
 
-def test_a_bus_as_a_picture(busy: Daemon) -> None:
+def test_a_bus_as_a_drawing(busy: Daemon) -> None:
     """The fake kernel has counted 7 frames for each rule."""
     one, two = busy.port("n1", "e1"), busy.port("n1", "e2")
     assert shown(seen(busy)) == (
@@ -66,7 +66,7 @@ def test_the_gateway_is_asked_once(
     assert [each.healthy for each in found.reports] == [True]
 
 
-def test_what_differs_is_told_by_who_hears_whom(busy: Daemon, kernel: FakeKernel) -> None:
+def test_delivery_errors_and_differences_are_reported(busy: Daemon, kernel: FakeKernel) -> None:
     """And as what `canwharf sync` would do about it."""
     one, two = busy.port("n1", "e1"), busy.port("n1", "e2")
     ends = kernel.link(one).index, kernel.link(two).index
@@ -316,7 +316,7 @@ def test_the_driver_of_an_adapter(tmp_path: Path) -> None:
     assert hardware.driver_of("none", net) == ("", "")
 
 
-def test_a_state_that_cannot_be_written_is_told_at_once(busy: Daemon) -> None:
+def test_a_state_that_cannot_be_written_is_reported_at_once(busy: Daemon) -> None:
     """No container could join, however well the buses look."""
     fault = "cannot write /var/lib/canwharf/state.json: Read-only file system"
     status = seen(busy)._replace(write_fault=fault)

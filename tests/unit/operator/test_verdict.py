@@ -1,4 +1,4 @@
-"""Who hears nobody, whatever the rules: told from the host end, the same wherever it is told."""
+"""Members that are not connected, seen from the host end: the same in all outputs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def host_end_down(kernel: FakeKernel, port: str) -> None:
     kernel.link(port).up = False
 
 
-def somebody_elses(kernel: FakeKernel, port: str) -> None:
+def foreign_link(kernel: FakeKernel, port: str) -> None:
     kernel.delete_link(port)
     kernel.add_link(port, "vcan")
 
@@ -65,12 +65,12 @@ def only(status: Status) -> BusReport:
             f"nsenter --net={SANDBOX} ip link set can0 up",
         ),
         (deleted, "missing", "it has no interface", "docker restart ecu1"),
-        (somebody_elses, "missing", "it has no interface", "docker restart ecu1"),
+        (foreign_link, "missing", "it has no interface", "docker restart ecu1"),
         (given_back, "not-in-container", "its interface is on the host", "docker restart ecu1"),
         (host_end_down, "down", " is down", "canwharf sync"),
     ],
 )
-def test_a_container_that_hears_nobody(
+def test_a_container_that_is_not_connected(
     busy: Daemon, disturb: Disturb, fault: str, words: str, fix: str
 ) -> None:
     """No reader is told that all is well: neither a person, nor a program, nor the doctor."""
@@ -114,7 +114,7 @@ def test_the_command_of_a_container_with_a_hostile_interface(busy: Daemon) -> No
 
 
 def test_without_docker_the_doctor_knows_no_command(busy: Daemon) -> None:
-    """A container has no name then; that it hears nobody is told all the same."""
+    """A container has no name then; the fault is reported all the same."""
     busy.kernel.delete_link(busy.port("n1", "e1"))
     (finding,) = findings("members", seen(busy, None))
     assert (finding.level, finding.fix) == (FAILURE, "")
@@ -136,10 +136,10 @@ def test_a_container_that_only_docker_knows(busy: Daemon) -> None:
     assert findings("members", status)[0].fix == "docker restart ecu1"
 
 
-def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon) -> None:
+def test_a_container_that_docker_does_not_know_is_no_error(busy: Daemon) -> None:
     """It ended while the daemon was away; its record goes by itself."""
     busy.kernel.kill_namespace("e1")
-    assert not only(seen(busy)).healthy  # nobody told that it has ended
+    assert not only(seen(busy)).healthy  # Docker has not said that it has ended
     status = seen(busy, NAMES._replace(members={"n1": {"e2"}}))
     assert only(status).healthy
     told = text.render(status, terminal.plain)
@@ -149,8 +149,8 @@ def test_a_container_that_docker_does_not_know_is_missed_by_nobody(busy: Daemon)
     assert [each["orphaned"] for each in bus["members"]] == [False, True, False]
 
 
-def test_an_adapter_that_nobody_hears(daemon: Daemon, kernel: FakeKernel) -> None:
-    """Whatever the rules; and with nobody else on its bus."""
+def test_an_adapter_that_no_member_receives(daemon: Daemon, kernel: FakeKernel) -> None:
+    """Whatever the rules; and alone on its bus."""
     link = kernel.add_link("can0", "can", mtu=16)
     daemon.service.create_network("n1", {"can.interface": "can0"})
     assert only(seen(daemon, NAMES, Controller(0))).healthy
@@ -172,7 +172,7 @@ def test_an_adapter_that_nobody_hears(daemon: Daemon, kernel: FakeKernel) -> Non
     assert only(seen(daemon)).members[0].reason == "missing"
 
 
-def test_a_lent_adapter_that_nobody_took(daemon: Daemon, kernel: FakeKernel) -> None:
+def test_a_moved_adapter_that_no_container_took(daemon: Daemon, kernel: FakeKernel) -> None:
     """It is on the host, and its container without it."""
     kernel.plug("can0")
     given = {"can.interface": "can0", "can.mode": "move", "can.name": "can"}
@@ -204,7 +204,7 @@ def test_one_direction_and_fd_alone(busy: Daemon, kernel: FakeKernel) -> None:
     }
 
 
-def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel) -> None:
+def test_a_foreign_rule_within_the_bus(busy: Daemon, kernel: FakeKernel) -> None:
     """It duplicates frames, and no output says that all members are connected."""
     port = busy.port("n1", "e1")
     kernel.add_rule("vcan0", port, flags=wire.ECHO)
@@ -231,7 +231,7 @@ def test_a_rule_of_somebody_else_within_the_bus(busy: Daemon, kernel: FakeKernel
         if each.name == "canwharf_bus_delivery_errors"
     }
     assert figures == {each: 2 * (each == "duplicate-rule") for each in REASONS}
-    kernel.link(port).up = False  # nothing is heard there, so nothing twice
+    kernel.link(port).up = False  # no frame arrives there, so none twice
     assert {each.reason for each in only(seen(busy)).delivery_errors} == {"down"}
 
 
@@ -247,7 +247,7 @@ def test_a_host_end_that_takes_no_fd(busy: Daemon, kernel: FakeKernel) -> None:
     assert not any("vcan0" in each[:2] for each in only(seen(busy)).delivery_errors)
 
 
-def test_a_renamed_host_end_is_told_by_its_alias(busy: Daemon, kernel: FakeKernel) -> None:
+def test_a_renamed_host_end_is_known_by_its_alias(busy: Daemon, kernel: FakeKernel) -> None:
     """It is on the bus under its new name; no command would cut the container off."""
     kernel.rename(busy.port("n1", "e1"), "front")
     status = seen(busy)
@@ -272,7 +272,7 @@ def test_every_reason_is_a_word_for_programs() -> None:
 
 
 def test_names_that_docker_did_not_tell_in_time_change_nothing(busy: Daemon) -> None:
-    """Of a network without an answer nobody is thought to be gone."""
+    """In a network that the engine did not list, no member is orphaned."""
     assert only(seen(busy, Names({"n1": "bus0"}, {}, {}))).healthy
     busy.kernel.delete_link(busy.port("n1", "e1"))
     assert not only(seen(busy, Names({"n1": "bus0"}, {}, {}))).healthy

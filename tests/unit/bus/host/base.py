@@ -57,7 +57,7 @@ FAULTS = st.just(Fault()) | st.one_of(
 
 
 class Foreign(NamedTuple):
-    """A rule of somebody else, and the links that it is between."""
+    """A foreign rule, and the links that it is between."""
 
     rule: FakeRule
     ends: tuple[FakeLink, FakeLink]
@@ -82,7 +82,7 @@ class Base(RuleBasedStateMachine):
         self.foreign_rules: list[Foreign] = []
         self.physical: set[str] = set()  # networks whose interface was an adapter when they came
         self.doubted: set[tuple[str, str]] = set()  # endpoints without container at the last look
-        self.tampered = False  # somebody changed rules of ours, and nobody has looked since
+        self.tampered = False  # rules of ours were changed, and there was no resync since
         self.unnoticed = False  # the daemon has not had its turn since something happened
         self.patches = ExitStack()
         self.patches.enter_context(mock.patch.object(os, "fsync"))  # no power cut is so real

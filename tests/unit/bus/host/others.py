@@ -106,5 +106,5 @@ class Others(Base):
             up = one.up
             self.kernel.move("can0", "elsewhere")
             self.kernel.kill_namespace("elsewhere")
-            self.kernel.set_up("can0", up=up)  # by whoever did before
+            self.kernel.set_up("can0", up=up)  # by an operator
         self._happened(notice)

@@ -31,7 +31,7 @@ def test_a_vcan_in_an_adapters_place(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("name", ["vcan0", "drive"])
-def test_a_vcan_of_another_name_is_in_nobodys_place(daemon: Daemon, name: str) -> None:
+def test_a_vcan_of_another_name_takes_no_place(daemon: Daemon, name: str) -> None:
     daemon.service.create_network("n1", {"can.interface": name})
     daemon.kernel.plug("can1")
     [finding] = told("buses", WELL._replace(status=seen(daemon)))
@@ -46,8 +46,8 @@ def test_an_adapter_that_has_its_bus_is_used(daemon: Daemon) -> None:
     assert [each.level for each in findings] == [OK, OK]
 
 
-def test_a_lent_adapter_at_rest_is_well(daemon: Daemon) -> None:
-    """After a boot it is down until a container has it, and has no carrier as nobody opened it."""
+def test_a_moved_adapter_at_rest_is_well(daemon: Daemon) -> None:
+    """After a boot it is down until a container has it, and has no carrier, as it is not open."""
     link = daemon.kernel.plug("can0")
     given = {"can.interface": "can0", "can.mode": "move", "can.bitrate": "500k"}
     daemon.service.create_network("n1", given)
@@ -60,7 +60,7 @@ def test_a_lent_adapter_at_rest_is_well(daemon: Daemon) -> None:
     assert "can0 has no carrier" in finding.message
 
 
-def test_a_vcan_of_ours_that_is_down_is_told_once(daemon: Daemon) -> None:
+def test_a_vcan_of_ours_that_is_down_is_reported_once(daemon: Daemon) -> None:
     """By what brings it up again, and not as a wire without a carrier."""
     daemon.service.create_network("n1", {"can.interface": "vcan0"})
     daemon.kernel.set_up("vcan0", up=False)

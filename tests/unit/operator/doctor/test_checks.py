@@ -217,7 +217,7 @@ def test_what_facts_tell(check: str, changes: dict[str, object], level: str, fix
     ],
 )
 def test_modules(module: str, state: str, expected: Finding) -> None:
-    """The kernel loads types of links by itself, and nobody loads the gateway."""
+    """The kernel loads types of links by itself, but not the gateway."""
     facts = WELL._replace(modules={module: state}, advice={"vxcan": "apt install it"})
     assert told("modules", facts) == [expected]
 
@@ -250,7 +250,7 @@ def disturbed(daemon: Daemon, disturb: Callable[[FakeKernel, str], object]) -> F
         ),
     ],
 )
-def test_what_synchronising_mends(
+def test_what_sync_fixes(
     check: str, disturb: Callable[[FakeKernel, str], object], words: str, busy: Daemon
 ) -> None:
     """Each under its own check, and under no other."""
@@ -298,8 +298,8 @@ def test_adapters(daemon: Daemon, kernel: FakeKernel) -> None:
     assert one("buses", WELL._replace(status=seen(daemon))) == (WARN, "")
 
 
-def test_a_ghost(busy: Daemon) -> None:
-    """A network that Docker does not know; where Docker does not answer, nobody can tell."""
+def test_a_network_that_docker_does_not_know(busy: Daemon) -> None:
+    """A network that Docker does not know; without Docker's answer there is no finding."""
     status = seen(busy, Names({}, {}))
     facts = WELL._replace(status=status, unknown_networks=gather._unknown_networks(status))
     assert one("networks", facts) == (WARN, "canwharf doctor --forget n1")
@@ -318,10 +318,10 @@ def test_a_ghost(busy: Daemon) -> None:
         "",
     ],
 )
-def test_a_command_is_for_the_state_that_was_looked_at(
+def test_a_command_is_for_the_state_that_was_checked(
     where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With another one's state, all that is ours would be nobody's, and --fix would delete it."""
+    """With another one's state, our interfaces would all be unowned: --fix would delete them."""
     monkeypatch.setattr(doctor, "gather", lambda *_arguments: WELL._replace(process=0, units=None))
     assert cli.main(["doctor", *shlex.split(where), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["findings"]
@@ -359,7 +359,7 @@ def test_a_state_that_cannot_be_written_is_a_failure() -> None:
     assert "No space left" in fault.message
 
 
-def test_states_that_were_set_aside_are_told() -> None:
+def test_states_that_were_set_aside_are_reported() -> None:
     """They would lie there for ever; the newest is the one to look at."""
     _ok, aside = told("state", WELL._replace(aside=("/s/state.json.1.bad", "/s/state.json.2.bad")))
     assert aside.level == WARN

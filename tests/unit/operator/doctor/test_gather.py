@@ -61,7 +61,7 @@ def test_a_state_of_another_driver_is_a_wrong_question(tmp_path: Path) -> None:
         gather._status(usual("rusty")._replace(state_dir=str(tmp_path)), FakeKernel())
 
 
-def test_a_socket_whose_file_is_gone_is_found_by_nobody(tmp_path: Path) -> None:
+def test_a_socket_whose_file_is_gone_is_not_found(tmp_path: Path) -> None:
     """The kernel still lists it by its name."""
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -137,7 +137,7 @@ def test_a_wrapper_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_that_dies_now_and_then_is_not_well(
     seconds_ago: float | None, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It runs whenever somebody looks, and Docker's calls in between fail."""
+    """It runs at every check, and Docker's calls in between fail."""
     at = seconds_ago and monotonic() - seconds_ago
     shown = {} if at is None else {"InactiveExitTimestampMonotonic": f"{at * 1e6:.0f}"}
     monkeypatch.setattr(gather, "_shown", lambda *_words: shown)
@@ -199,7 +199,7 @@ def test_a_daemon_that_was_not_restarted_after_an_upgrade(
     assert all(expected in each.message for each in others)
 
 
-def test_a_program_of_another_version_is_told_once() -> None:
+def test_a_program_of_another_version_is_reported_once() -> None:
     """A restart would not help there; and of a managed plugin Docker has the version."""
     other = WELL._replace(runs="0.9", program=Program("/usr/local/bin/canwharf", "0.9"))
     assert [each.level for each in told("daemon", other)] == [OK]

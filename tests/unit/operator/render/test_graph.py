@@ -87,7 +87,7 @@ def assert_inside(root: ET.Element) -> None:
     st.lists(st.integers(0, 4), min_size=60, max_size=60),
 )
 def test_it_is_as_wide_as_a_screen(names: list[str], buses: list[int]) -> None:
-    """50 containers made a picture of 9345 units, which nobody sees as a whole."""
+    """50 containers made a picture of 9345 units, which no screen shows as a whole."""
     boxes = tuple(f"{number}-{name}" for number, name in enumerate(names))
     frames = "sent 4294967295, received 4294967295"
     drawn = tuple(

@@ -1,4 +1,4 @@
-"""The program that a service starts: the one that was called, and nobody else's."""
+"""The program that a service starts: the one that was called, and no other."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_a_program_that_others_can_change_is_refused(
         program._check_owner(str(made))
     lstat = os.lstat
 
-    def somebodys(path: str) -> os.stat_result:
+    def of_another_user(path: str) -> os.stat_result:
         found = list(lstat(path))
         found[4] = 65534
         return os.stat_result(found)
 
-    monkeypatch.setattr(os, "lstat", somebodys)
+    monkeypatch.setattr(os, "lstat", of_another_user)
     with pytest.raises(InstallError, match=r"belongs to nobody.*/opt/canwharf"):
         program._check_owner(str(made))

@@ -177,7 +177,7 @@ def rescued(path: Path, refused: bool, starts: bool, asked: str, **told: str) ->
 def test_what_fails_is_started_once_more_and_then_refused(
     refused: bool, result: str, starts: bool, expected: list[str], tmp_path: Path
 ) -> None:
-    """A crash loses no call, and a daemon that cannot start holds up nobody.
+    """A crash loses no call, and a daemon that cannot start blocks no call.
 
     The doctor starts the containers of a Docker that has booted.
     """
