@@ -80,9 +80,7 @@ class Maintenance:
         self._reconciler = reconciler
         self._ask = ask
         self._complaints: dict[str, Event | None] = {}  # about adapters, as last reported
-        self._candidates: dict[
-            _Orphan, float
-        ] = {}  # the time of the first sight (monotonic seconds)
+        self._candidates: dict[_Orphan, float] = {}  # seen first at (monotonic seconds)
         self._first = True  # the first run schedules a resync even without an event
         self._resync_at: float | None = None
         self._retry_at: float | None = None
@@ -200,7 +198,7 @@ class Maintenance:
         self._candidates = {
             each: first
             for each, first in since.items()
-            if now - first < PATIENCE or not self._collect(each)
+            if now < first + PATIENCE or not self._collect(each)
         }
         due = min(self._candidates.values(), default=None)
         return None if due is None else max(due + PATIENCE, now + GRACE)

@@ -51,13 +51,14 @@ def test_some_time_after_any_event_there_is_one_resync(busy: Daemon) -> None:
     assert busy.maintenance.run(10.0 + 9 * GRACE, active=False) is None
 
 
-def test_an_abandoned_endpoint_is_removed_after_a_long_wait(busy: Daemon) -> None:
-    """Then it is gone, and there is rest again."""
+@pytest.mark.parametrize("start", [0.0, 1517.7])
+def test_an_abandoned_endpoint_is_removed_after_a_long_wait(busy: Daemon, start: float) -> None:
+    """Then it is gone, and there is rest again; also where 1577.7 + 600 - 1577.7 is below 600."""
     busy.kernel.kill_namespace("e1")
-    assert busy.maintenance.run(0.0, active=True) == GRACE
-    assert busy.maintenance.run(GRACE, active=False) == GRACE + PATIENCE
+    assert busy.maintenance.run(start, active=True) == start + GRACE
+    assert busy.maintenance.run(start + GRACE, active=False) == start + GRACE + PATIENCE
     assert set(busy.service.state.networks["n1"].endpoints) == {"e1", "e2"}
-    assert busy.maintenance.run(GRACE + PATIENCE, active=False) is None
+    assert busy.maintenance.run(start + GRACE + PATIENCE, active=False) is None
     assert set(busy.service.state.networks["n1"].endpoints) == {"e2"}
 
 
