@@ -21,6 +21,7 @@ Rules:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from canwharf.bus import adapter, describe, events, interfaces
@@ -183,7 +184,8 @@ class Maintenance:
         It imports the modules that a start does not: after an upgrade has replaced the program's
         files, a zipapp's modules are not found any more, and others are of another version.
         """
-        from canwharf.bus import spelling, target  # noqa: F401, PLC0415 (not at a boot)
+        with suppress(ImportError):  # replaced already: the call that needs one is refused with it
+            from canwharf.bus import spelling, target  # noqa: F401, PLC0415 (not at a boot)
 
         if not self._service.state.complete and (known := self._ask()) is not None:
             self._service.adopt_networks(known)

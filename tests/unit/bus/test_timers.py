@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+import canwharf.bus
 from canwharf.bus import events
 from canwharf.bus.maintain import GRACE, PATIENCE
 from canwharf.bus.model import State
@@ -163,6 +165,18 @@ def test_what_could_not_be_written_is_written_later(
     monkeypatch.setattr(busy.store, "save", save)
     assert busy.maintenance.run(3.0, active=False) is None
     assert set(busy.restarted().service.state.networks["n1"].endpoints) == {"e2"}
+
+
+def test_a_program_that_was_replaced_in_the_first_minute_does_not_end_the_daemon(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that needs what is not there any more is refused; the containers have their bus."""
+    monkeypatch.setitem(sys.modules, "canwharf.bus.spelling", None)
+    monkeypatch.delattr(canwharf.bus, "spelling", raising=False)
+    assert busy.maintenance.run(0.0, active=True) == GRACE
+    busy.kernel.rules.pop()
+    assert busy.maintenance.run(GRACE, active=False) is None
+    busy.assert_exactly_once("vcan0")
 
 
 def _imported_in_functions(path: Path) -> set[str]:
