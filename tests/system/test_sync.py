@@ -17,7 +17,7 @@ def disturb(board: Board) -> None:
     )
 
 
-def assert_mended(board: Board) -> None:
+def assert_fixed(board: Board) -> None:
     assert len(board.rules()) == 18
     assert "vcan9" not in board.interfaces()
     members = [board.member(name) for name in ("ecu1", "ecu2")]
@@ -44,7 +44,7 @@ def test_with_the_daemon_and_without_it(board: Board) -> None:
         assert len(board.rules()) == 14
         done = json.loads(board.sh("python3 -m canwharf sync --json"))
         assert done == {"dry_run": False, "changes": told["changes"], "errors": []}
-        assert_mended(board)
+        assert_fixed(board)
     board.start_daemon()
 
 

@@ -262,7 +262,7 @@ def _members(
 def _taken(link: Link) -> ConflictError:
     return ConflictError(
         f"cannot make the interface pair {link.name}: the host has an interface of this name that "
-        "is somebody else's; delete or rename that one"
+        "is not this endpoint's; delete or rename that one"
     )
 
 

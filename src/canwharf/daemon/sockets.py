@@ -7,8 +7,8 @@ Rules:
 - Otherwise the socket is root's alone from the moment that it exists (0600).
 - The lock file is for root alone: a user that can open it can lock it, and keep the daemon from
   starting. It says where the daemon's socket and its state are, while the lock is held.
-- A socket file that nobody listens on is a leftover and is replaced; one that somebody listens
-  on is never stolen.
+- A socket file without a listener is a leftover and is replaced; one with a listener is never
+  stolen.
 """
 
 from __future__ import annotations
@@ -71,19 +71,19 @@ def forget(path: str, listening: socket.socket) -> None:
         listening.close()
         try:
             probe.connect(path)
-        except ConnectionRefusedError:  # nobody listens there any more, so it was ours
+        except ConnectionRefusedError:  # there is no other listener, so it was ours
             if stat.S_ISSOCK(os.lstat(path).st_mode):
                 os.unlink(path)
 
 
 def _clear(path: str) -> None:
-    """Remove a socket that nobody listens on."""
+    """Remove a socket without a listener. Raises StartError if there is one."""
     if not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         raise StartError(f"cannot listen on {path}: it exists and is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1)  # a full backlog: somebody is there, if slow
+        probe.settimeout(1)  # a full backlog has a listener, if a slow one
         try:
             probe.connect(path)
         except ConnectionRefusedError:
