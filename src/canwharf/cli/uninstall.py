@@ -216,6 +216,8 @@ def _remove_state(instance: Instance) -> Iterator[Act]:
 
 
 def _remove_lock(instance: Instance) -> None:
+    if process := sockets.process_of(instance.name):  # its service could not be stopped
+        raise InstallError(f"cannot remove {instance.lock}: process {process} serves under it")
     os.unlink(instance.lock)
     with suppress(OSError):  # another driver's lock is there
         os.rmdir(LOCKS)

@@ -207,7 +207,7 @@ def test_a_daemon_that_does_not_say_where_its_state_is(
         "canwharf", 412, stored=False, state_dir="/var/lib/canwharf", unseen=found.unseen
     )
     shown = text.render(nothing, terminal.plain)
-    assert "; no network was ever created in /var/lib/canwharf; root sees where" in shown
+    assert "; there is no state in /var/lib/canwharf; root sees where" in shown
     assert to_dict(nothing)["conflict"] is None
 
 

@@ -11,7 +11,8 @@ import pytest
 from canwharf.bus.naming import group_of
 from canwharf.cli import main, uninstall
 from canwharf.daemon import sockets
-from canwharf.daemon.instance import usual
+from canwharf.daemon.instance import Instance, usual
+from canwharf.errors import InstallError
 from canwharf.operator.service import units
 from tests.fake.kernel import FakeKernel
 from tests.unit.cli.machine import System, files
@@ -129,3 +130,16 @@ def test_no_purge_under_a_daemon_that_was_started_by_hand(
     assert main(["uninstall", "--purge", *dry]) == 1
     assert "(process 412), and it is not canwharf.service: stop it" in capsys.readouterr().err
     assert files(tmp_path) == before
+
+
+def test_the_lock_of_a_daemon_that_did_not_end_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its service could not be stopped: a second daemon of the name could start beside it."""
+    lock = tmp_path / "canwharf.lock"
+    lock.touch()
+    monkeypatch.setattr(Instance, "lock", str(lock))
+    monkeypatch.setattr(sockets, "process_of", lambda _name: 412)
+    with pytest.raises(InstallError, match="process 412 serves"):
+        uninstall._remove_lock(usual("canwharf"))
+    assert lock.exists()

@@ -200,7 +200,7 @@ def _state(facts: Facts) -> Iterator[Finding]:
     elif facts.conflict:
         yield Finding(FAILURE, facts.conflict, facts.itself)
     elif facts.unseen and not (facts.status and facts.status.stored):
-        what = f"no network was ever created: there is no {facts.state}; {facts.unseen}"
+        what = f"there is no {facts.state}; {facts.unseen}"
         yield Finding(WARN, what, facts.restart if facts.root else facts.sudo)
     elif facts.status and not facts.status.stored:
         yield Finding(OK, f"no network was ever created: there is no {facts.state}")

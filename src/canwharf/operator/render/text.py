@@ -59,8 +59,9 @@ def _head(status: Status, color: Color) -> str:
     )
     buses = "" if status.reports else "; there is no bus"
     if not status.stored:
-        unseen = f"in {status.state_dir}; {status.unseen}"
-        buses = f"; no network was ever created {unseen if status.unseen else 'here'}"
+        buses = "; no network was ever created here"
+        if status.unseen:
+            buses = f"; there is no state in {status.state_dir}; {status.unseen}"
     head = f"{status.driver}: {daemon}{docker}{hidden}{buses}"
     faults = [color(sanitize(each), BAD) for each in (status.conflict, status.write_fault) if each]
     return "\n".join((head, *faults))
