@@ -94,6 +94,24 @@ class Maintenance:
 
         `active` says that there was an event: a call, an announcement.
         """
+        try:
+            well = self._work(now, active)
+        except Exception as error:  # noqa: BLE001
+            # A mistake of ours must not take the driver away from the engine.
+            self._service.say(events.INTERNAL, error=repr(error))
+            self._reconciler.invalidate()
+            self._resync_at, self._ask_at = now + GRACE, self._ask_at and now + GRACE
+            well = False
+        if well:
+            self._retry_at, self._retry_after = None, _FIRST_RETRY
+        elif self._retry_at is None or self._retry_at <= now:
+            self._retry_at = now + self._retry_after
+            self._retry_after = min(2 * self._retry_after, GRACE)
+        due = (self._resync_at, self._retry_at, self._ask_at)
+        return min((at for at in due if at is not None), default=None)
+
+    def _work(self, now: float, active: bool) -> bool:
+        """Do what is due; whether all is as it should be."""
         if self._resync_at is not None and self._resync_at <= now:
             self._resync_at = self.resync(now)
         elif active or self._first:
@@ -104,13 +122,7 @@ class Maintenance:
         self._first = False
         if self._retry_at is not None and self._retry_at <= now:
             self._reconciler.invalidate()
-        if self.repair() and self._saved():
-            self._retry_at, self._retry_after = None, _FIRST_RETRY
-        elif self._retry_at is None or self._retry_at <= now:
-            self._retry_at = now + self._retry_after
-            self._retry_after = min(2 * self._retry_after, GRACE)
-        due = (self._resync_at, self._retry_at, self._ask_at)
-        return min((at for at in due if at is not None), default=None)
+        return self.repair() and self._saved()
 
     def _learn(self, now: float) -> None:
         """Adopt the engine's networks while the state is incomplete; schedule the next request."""

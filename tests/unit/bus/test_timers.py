@@ -203,3 +203,23 @@ def test_a_daemon_at_rest_has_loaded_what_its_calls_need() -> None:
     late = {name for path in files for name in _imported_in_functions(path)}
     assert "canwharf.bus.spelling" in late
     assert late <= _imported_in_functions(source / "bus/maintain.py")
+
+
+@pytest.mark.parametrize("part", ["repair", "resync"])
+def test_a_mistake_of_ours_does_not_end_the_daemon(
+    busy: Daemon, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Containers could not start until somebody looks; the log has it, and it is tried again."""
+    assert busy.maintenance.run(0.0, active=True) == GRACE
+
+    def mistaken(*_arguments: object) -> bool:
+        raise ValueError("list.remove(x): x not in list")
+
+    monkeypatch.setattr(busy.maintenance, part, mistaken)
+    busy.kernel.rules.pop()
+    assert busy.maintenance.run(GRACE, active=False) == GRACE + 1
+    (event,) = busy.said(events.INTERNAL)
+    assert "x not in list" in event.fields["error"]
+    monkeypatch.undo()
+    assert busy.maintenance.run(GRACE + 1, active=False) == 2 * GRACE
+    busy.assert_exactly_once("vcan0")
