@@ -136,52 +136,50 @@ def test_a_port_that_was_set_down_is_brought_up(busy: Daemon) -> None:
     assert said == {"vcan1", port}
 
 
-def test_an_adapter_that_is_plugged_in_again_is_back_on_its_bus(
-    daemon: Daemon, kernel: FakeKernel
-) -> None:
-    """With a new index, and so without any rule."""
+@pytest.fixture
+def driving(daemon: Daemon, kernel: FakeKernel) -> Daemon:
+    """A container on an adapter's bus."""
     kernel.add_link("can0", "can", mtu=16)
     daemon.service.create_network("n1", {"can.interface": "can0"})
     daemon.run_container("n1", "e1")
     daemon.maintenance.repair()
+    return daemon
+
+
+def test_an_adapter_that_is_plugged_in_again_is_back_on_its_bus(
+    driving: Daemon, kernel: FakeKernel
+) -> None:
+    """With a new index, and so without any rule."""
     kernel.delete_link("can0")
     kernel.add_link("can0", "can", mtu=16)
-    daemon.maintenance.repair()
-    assert len(daemon.present("can0")) == 2
-    daemon.assert_exactly_once("can0")
+    driving.maintenance.repair()
+    assert len(driving.present("can0")) == 2
+    driving.assert_exactly_once("can0")
     assert len(kernel.rules) == 3  # to and fro, and the adapter's error frames
 
 
 def test_an_adapter_that_was_in_a_container_is_back_on_its_bus(
-    daemon: Daemon, kernel: FakeKernel
+    driving: Daemon, kernel: FakeKernel
 ) -> None:
     """With its old index, but without its rules."""
-    kernel.add_link("can0", "can", mtu=16)
-    daemon.service.create_network("n1", {"can.interface": "can0"})
-    daemon.run_container("n1", "e1")
-    daemon.maintenance.repair()
     kernel.move("can0", "elsewhere")
     kernel.kill_namespace("elsewhere")
-    daemon.maintenance.repair()
-    daemon.maintenance.repair()
-    daemon.assert_exactly_once("can0")
+    driving.maintenance.repair()
+    driving.maintenance.repair()
+    driving.assert_exactly_once("can0")
     assert len(kernel.rules) == 3
 
 
 def test_an_adapter_that_is_unplugged_is_not_replaced_by_a_virtual_one(
-    daemon: Daemon, kernel: FakeKernel
+    driving: Daemon, kernel: FakeKernel
 ) -> None:
     """A vcan that bears its name keeps the adapter from its bus when it is plugged in again."""
-    kernel.add_link("can0", "can", mtu=16)
-    daemon.service.create_network("n1", {"can.interface": "can0"})
-    daemon.run_container("n1", "e1")
-    daemon.maintenance.repair()
     kernel.delete_link("can0")
-    daemon.maintenance.repair()
+    driving.maintenance.repair()
     assert "can0" not in kernel.names()
     kernel.add_link("can0", "can", mtu=16)
-    daemon.maintenance.repair()
-    daemon.assert_exactly_once("can0")
+    driving.maintenance.repair()
+    driving.assert_exactly_once("can0")
 
 
 def test_a_pair_that_went_with_its_container_is_not_made_again(busy: Daemon) -> None:
@@ -260,26 +258,22 @@ def test_a_change_during_a_failing_call_is_not_lost(
 
 
 def test_old_announcements_behind_a_loss_do_not_double_rules(
-    daemon: Daemon, kernel: FakeKernel
+    driving: Daemon, kernel: FakeKernel
 ) -> None:
     """An adapter went into a container and came back; the loss is met by a Join.
 
     The announcements that were not lost are older than the look that follows. Taken for news,
     they make the adapter's rules forgotten, which are then added a second time.
     """
-    kernel.add_link("can0", "can", mtu=16)
-    daemon.service.create_network("n1", {"can.interface": "can0"})
-    daemon.run_container("n1", "e1")
-    daemon.maintenance.repair()
     kernel.move("can0", "elsewhere")
     kernel.kill_namespace("elsewhere")
     kernel.overrun(keep=2)
-    daemon.run_container("n1", "e2")
+    driving.run_container("n1", "e2")
     for _twice in range(2):
-        daemon.maintenance.repair()
-    daemon.run_container("n1", "e3")
-    daemon.maintenance.repair()
-    daemon.assert_exactly_once("can0")
+        driving.maintenance.repair()
+    driving.run_container("n1", "e3")
+    driving.maintenance.repair()
+    driving.assert_exactly_once("can0")
 
 
 def test_a_bridge_port_that_leaves_its_bridge_is_not_taken_for_gone(
