@@ -49,6 +49,8 @@ class Suite:
 
 
 WITH_CLI = tuple(sorted((*PACKAGES, "docker-cli", "docker-compose")))
+# Podman, and what speaks to containerd as a kubelet does; containerd itself comes with docker.io.
+RUNTIMES = ("containernetworking-plugins", "crun", "netavark", "podman", "python3-grpcio")
 
 SUITES = {
     suite.name: suite
@@ -56,8 +58,8 @@ SUITES = {
         Suite("trixie", packages=WITH_CLI),  # Docker 26.1, kernel 6.12
         Suite("bookworm"),  # Docker 20.10 with the client in docker.io, kernel 6.1
         Suite(
-            "sid",  # Docker 28.5, kernel 7.2
-            packages=WITH_CLI,
+            "sid",  # Docker 28.5, kernel 7.2, Podman 5.8, containerd 2.1
+            packages=tuple(sorted((*WITH_CLI, *RUNTIMES))),
             # A mirror's copy of sid may be older than the few days for which it is signed.
             apt=('Acquire::Check-Valid-Until "false"',),
         ),
