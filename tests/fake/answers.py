@@ -12,17 +12,18 @@ from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import netlink
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request, first_of
-from tests.fake import wire
+from tests.fake import filters, wire
+from tests.fake.filters import Filters
 from tests.fake.links import HOST, FakeLink, FakeRule, Refusal
 
-MODULES = frozenset({"vcan", "vxcan", "can-gw"})
+MODULES = frozenset({"vcan", "vxcan", "can-gw"}) | filters.MODULES
 
 
 class Crash(BaseException):
     """The daemon's process ends here; nothing may run behind it."""
 
 
-class Answers:
+class Answers(Filters):
     """The kernel's answers to `Requests` and `Announcements`."""
 
     def __init__(
@@ -32,17 +33,15 @@ class Answers:
         modules: Iterable[str] = MODULES,
         max_hops: int = 1,
     ) -> None:
-        self.modules = set(modules)
+        super().__init__(modules)
         self.max_hops = max_hops  # of can-gw
         self.rules: list[FakeRule] = []
         self.flushes = 0
         self.applied: list[int] = []  # the types of all messages that were not refused
         self.dumps = 0
         self.sends = 0
-        self._links: list[FakeLink] = []  # of every namespace
         self._reuse_indexes = reuse_indexes
         self._last_index = 0
-        self._events: list[Message] = []
         self._overrun = False
         self._seen = 0  # messages of all batches so far
         self._refusals: dict[int, Refusal] = {}
@@ -74,11 +73,13 @@ class Answers:
         return replies
 
     def dump(self, request: Request) -> list[Message]:
-        """List all links, or all rules."""
+        """List all links, all rules, or all actions of a kind."""
         self.dumps += 1
         if request.type == wire.GETLINK:
             assert wire.read_ifinfo(request.body).family == 0
             return [_message(wire.NEWLINK, link.body()) for link in self.links()]
+        if request.type == wire.GETACTION:
+            return self._actions(request)
         assert request.type == wire.GETROUTE
         if "can-gw" not in self.modules:  # rtnl_dump_all: everybody's routes but CAN's
             return [_message(wire.NEWROUTE, bytes([wire.AF_INET]) + bytes(11))]
@@ -111,10 +112,6 @@ class Answers:
         del self._events[keep:]
         self._overrun = True
 
-    def links(self, namespace: str = HOST) -> list[FakeLink]:
-        """The links of one namespace."""
-        return [link for link in self._links if link.namespace == namespace]
-
     def names(self) -> set[str]:
         """The names of the host's links."""
         return {link.name for link in self.links()}
@@ -123,6 +120,9 @@ class Answers:
         assert request.flags & wire.REQUEST
         if request.type in (wire.NEWROUTE, wire.DELROUTE):
             self._route(request.type, wire.read_rtcan(request.body))
+            return []
+        if request.type in (wire.NEWQDISC, wire.NEWTFILTER, wire.DELTFILTER):
+            self._traffic_control(request)
             return []
         info = wire.read_ifinfo(request.body)
         found = self._find(info)
@@ -148,9 +148,6 @@ class Answers:
             return self._at(info.ifindex)
         name = wire.string(info.attributes[wire.IFNAME])
         return next((each for each in self.links() if name in (each.name, *each.altnames)), None)
-
-    def _at(self, index: int) -> FakeLink | None:
-        return next((link for link in self.links() if link.index == index), None)
 
     def _create(self, info: wire.IfInfo) -> None:
         linkinfo = wire.attributes(info.attributes[wire.LINKINFO])
@@ -227,6 +224,7 @@ class Answers:
                 self._links.remove(each)
 
     def _leave_namespace(self, link: FakeLink) -> None:
+        self._end_filters(link)
         if link.namespace == HOST:
             self.rules = [r for r in self.rules if link.index not in (r.source, r.destination)]
             self._events.append(_message(wire.DELLINK, link.body()))

@@ -1,9 +1,9 @@
-"""A kernel with CAN, as far as canwharf can tell: links, namespaces, gateway rules, announcements.
+"""A kernel with CAN, as far as canwharf can tell: links, namespaces, rules, filters, announcements.
 
 Theory of operation. It takes the requests that canwharf would send, decodes their bytes with a
-codec of its own and does what net/core/rtnetlink.c, drivers/net/can/vxcan.c and net/can/gw.c do:
-in order, each message for itself, no rollback. A test plays everybody else: it adds and deletes
-links, moves ends into namespaces, refuses messages, ends the process between two sends.
+codec of its own and does what net/core/rtnetlink.c, drivers/net/can/vxcan.c, net/can/gw.c and
+net/sched do: in order, each message for itself, no rollback. A test plays everybody else: it adds
+and deletes links, moves ends into namespaces, refuses messages, ends the process between two sends.
 
 Rules:
 
@@ -20,17 +20,21 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from canwharf.errors import NamespaceError
-from tests.fake import wire
+from tests.fake import frames, wire
 from tests.fake.answers import MODULES, Answers, _message
 from tests.fake.controllers import FakeController
 from tests.fake.links import HOST, Controller, FakeLink, FakeRule
 
 
 class Snapshot(NamedTuple):
-    """The host's namespace without its indexes: equal if no program could tell the difference."""
+    """The host's namespace without its indexes: equal if no program could tell the difference.
+
+    A clsact without filters does nothing, and is not in it.
+    """
 
     links: frozenset[tuple[object, ...]]
     rules: Counter[tuple[object, ...]]
+    filters: frozenset[tuple[object, ...]]  # each with the name of its link
 
 
 class FakeKernel(Answers):
@@ -155,40 +159,12 @@ class FakeKernel(Answers):
         )
         self._events.append(_message(kind, body))
 
-    def link(self, name: str, namespace: str = HOST) -> FakeLink:
-        """One link; KeyError if it is not there."""
-        for link in self.links(namespace):
-            if link.name == name:
-                return link
-        raise KeyError(name)
-
     def deliveries(self, source: str) -> Counter[tuple[str, str]]:
-        """How often a frame that enters by this interface leaves by each other one.
+        """How often a frame that enters by this interface leaves by each one, also by this one.
 
         The keys are a name and a kind of frame: classic, fd, errors.
         """
-        arrived: Counter[tuple[str, str]] = Counter()
-        for kind in ("classic", "fd", "errors"):
-            self._forward(self.link(source), kind, 0, arrived)
-        return arrived
-
-    def _forward(
-        self, source: FakeLink, kind: str, hops: int, arrived: Counter[tuple[str, str]]
-    ) -> None:
-        """What can_can_gw_rcv does with a frame that was forwarded so often already."""
-        if hops >= self.max_hops or not source.carries(kind == "fd"):
-            return
-        for rule in self.rules:
-            receiver = self._at(rule.destination)
-            if rule.source != source.index or receiver is None or rule.kind != kind:
-                continue
-            if not receiver.carries(kind == "fd"):
-                continue
-            if rule.echo or receiver.kind != "vcan":  # on a vcan nobody else is
-                arrived[receiver.name, kind] += 1
-            if rule.echo:
-                now = self.max_hops - rule.limit + 1 if rule.limit and not hops else hops + 1
-                self._forward(receiver, kind, now, arrived)
+        return frames.deliveries(self.link(source), self.links(), self.rules, self.max_hops)
 
     def snapshot(self) -> Snapshot:
         """The host's namespace, to be compared with another moment's."""
@@ -196,4 +172,9 @@ class FakeKernel(Answers):
         return Snapshot(
             frozenset(link.told() for link in self.links()),
             Counter((names[r.source], names[r.destination], r.flags, r.more) for r in self.rules),
+            frozenset(
+                (link.name, *each.told(link.index))
+                for link in self.links()
+                for each in link.filters
+            ),
         )

@@ -1,9 +1,9 @@
-"""What the fake kernel holds: links, rules, and the word no."""
+"""What the fake kernel holds: links, rules, filters, and the word no."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from tests.fake import wire
@@ -56,6 +56,8 @@ class FakeLink:
     controller: Controller | None = None
     altnames: tuple[str, ...] = ()  # alternative names
     carrier: bool = True  # an adapter's; a pair has one while both its ends are up
+    qdisc: str = ""  # clsact, or the older ingress
+    filters: list[FakeFilter] = field(default_factory=list)
 
     def body(self) -> bytes:
         """As the kernel tells it (rtnl_fill_ifinfo)."""
@@ -97,6 +99,42 @@ class FakeLink:
         """Whether a frame gets through: up, with its peer if it has one, and large enough."""
         up = self.up and (self.peer is None or self.peer.up)
         return up and self.mtu >= (72 if fd else 16)
+
+    def received(self, mark: int) -> int:
+        """The mark of a frame that had this one, behind the filters at ingress."""
+        for each in self.filters:
+            if each.parent == wire.INGRESS and each.action and each.action.kind == "skbedit":
+                mark = each.action.mark
+        return mark
+
+    def holds_back(self, mark: int) -> bool:
+        """Whether a frame with this mark ends at egress."""
+        return any(
+            (each.parent, each.kind, each.handle) == (wire.EGRESS, "fw", mark)
+            and each.action is not None
+            and each.action.then in (wire.DROP, wire.STOLEN)
+            for each in self.filters
+        )
+
+
+class FakeFilter(NamedTuple):
+    """A filter of tc; the priorities of both directions start with the lowest."""
+
+    parent: int
+    kind: str
+    handle: int
+    priority: int
+    action: wire.Action | None
+
+    def told(self, index: int) -> tuple[object, ...]:
+        """All of it, without the index of its link."""
+        handle = "the index" if self.handle == index else self.handle
+        action: tuple[object, ...] = self.action or ()
+        if self.action:
+            mark = "the index" if self.action.mark == index else self.action.mark
+            cookie = self.action.cookie.replace(wire.u32(index), b" and the index")
+            action = (self.action.kind, self.action.then, mark, cookie)
+        return (self.parent, self.kind, handle, self.priority, action)
 
 
 class FakeRule(NamedTuple):

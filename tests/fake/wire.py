@@ -7,12 +7,17 @@ the kernel's numbers once more, and reads strictly: padding must be zero, nothin
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 # linux/rtnetlink.h
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
+NEWQDISC, DELQDISC, NEWTFILTER, DELTFILTER = 36, 37, 44, 45
+NEWACTION, GETACTION, NEWCHAIN, DELCHAIN = 48, 50, 100, 101
+TC_KIND, TC_OPTIONS, TC_CHAIN = 1, 2, 11
+ROOT_TAB, ROOT_FLAGS, ROOT_COUNT, LARGE_DUMP = 1, 2, 3, 1
 # linux/netlink.h
 REQUEST, EXCL, CREATE, NESTED = 0x1, 0x200, 0x400, 0x8000
 # linux/if_link.h
@@ -28,9 +33,19 @@ CAN_TO_CAN = 1
 ECHO, IIF_TX_OK, FD = 0x1, 0x4, 0x8
 HANDLED, SRC_IF, DST_IF, FILTER, LIM_HOPS = 7, 9, 10, 11, 13
 EVERY_ERROR = struct.pack("=II", 0, 0x3FFFFFFF)  # linux/can.h: CAN_ERR_FLAG, CAN_ERR_MASK
+# linux/pkt_sched.h, linux/if_ether.h in network byte order
+CLSACT, CLSACT_HANDLE, INGRESS, EGRESS = 0xFFFFFFF1, 0xFFFF0000, 0xFFFFFFF2, 0xFFFFFFF3
+ALL_PROTOCOLS = int.from_bytes(struct.pack(">H", 3), sys.byteorder)
+# linux/pkt_cls.h, linux/tc_act/tc_skbedit.h
+ACTIONS = {"matchall": 2, "basic": 3, "fw": 4}  # of a kind of filter: the attribute with them
+ACT_KIND, ACT_OPTIONS, ACT_STATS, ACT_COOKIE, ACT_IN_HW_COUNT = 1, 2, 4, 6, 10
+ACT_TIMES, ACT_PARAMETERS, SKBEDIT_MARK = 1, 2, 5
+CONTINUE, PASS, DROP, STOLEN = -1, 0, 2, 4
 
 _IFINFO = struct.Struct("=BBHiII")
 _RTCAN = struct.Struct("=BBH")
+_TC = struct.Struct("=BxxxiIII")
+_TC_GEN = struct.Struct("=IIiii")
 _HEADER = struct.Struct("=HH")
 
 
@@ -52,6 +67,25 @@ class RtCan(NamedTuple):
     type: int
     flags: int
     attributes: Mapping[int, bytes]
+
+
+class Tc(NamedTuple):
+    """`struct tcmsg` and the attributes behind it."""
+
+    ifindex: int
+    handle: int
+    parent: int
+    info: int
+    attributes: Mapping[int, bytes]
+
+
+class Action(NamedTuple):
+    """What an action of tc does: `then` with the frame, after it set the mark if it sets one."""
+
+    kind: str
+    then: int
+    mark: int = 0
+    cookie: bytes = b""
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
@@ -116,3 +150,64 @@ def rtcan(flags: int, found: Mapping[int, bytes]) -> bytes:
     """The body of a gateway message as the kernel sends it."""
     head = _RTCAN.pack(AF_CAN, CAN_TO_CAN, flags)
     return head + b"".join(attribute(kind, value) for kind, value in found.items())
+
+
+def read_tc(body: bytes) -> Tc:
+    """The body of a message about a qdisc or a filter."""
+    family, ifindex, handle, parent, info = _TC.unpack_from(body)
+    assert family == 0
+    assert not any(body[1:4])
+    return Tc(ifindex, handle, parent, info, attributes(body[_TC.size :]))
+
+
+def tc(ifindex: int, handle: int, parent: int, info: int, found: Mapping[int, bytes]) -> bytes:
+    """The body of a message about a qdisc, a filter or a chain as the kernel sends it."""
+    head = _TC.pack(0, ifindex, handle, parent, info)
+    return head + b"".join(attribute(kind, value) for kind, value in found.items())
+
+
+def read_actions(kind: str, options: bytes) -> Action | None:
+    """The one action in the options of a filter of this kind; None if it has none."""
+    found = attributes(options)
+    if not found:
+        return None
+    assert found.keys() == {ACTIONS[kind]}, "a filter with more than an action"
+    listed = attributes(found[ACTIONS[kind]])
+    assert listed.keys() == {1}, "not exactly one action"
+    action = attributes(listed[1])
+    assert action.keys() == {ACT_KIND, ACT_OPTIONS, ACT_COOKIE}
+    does = attributes(action[ACT_OPTIONS])
+    assert does.keys() <= {ACT_PARAMETERS, SKBEDIT_MARK}
+    index, capabilities, then, references, bindings = _TC_GEN.unpack(does[ACT_PARAMETERS])
+    assert (index, capabilities, references, bindings) == (0, 0, 0, 0)
+    assert 0 < len(action[ACT_COOKIE]) <= 16  # TC_COOKIE_MAX_SIZE
+    mark = number(does.get(SKBEDIT_MARK, bytes(4)))
+    return Action(string(action[ACT_KIND]), then, mark, action[ACT_COOKIE])
+
+
+def action(told: Action, index: int) -> bytes:
+    """An action as the kernel lists it (tcf_action_dump_1); `index` is its own number."""
+    does = attribute(ACT_PARAMETERS, _TC_GEN.pack(index, 0, told.then, 1, 1))
+    does += attribute(SKBEDIT_MARK, u32(told.mark)) if told.kind == "skbedit" else b""
+    does += attribute(ACT_TIMES, bytes(range(32)))
+    body = attribute(ACT_KIND, told.kind.encode() + b"\0") + attribute(ACT_STATS, bytes(64))
+    body += attribute(ACT_COOKIE, told.cookie) if told.cookie else b""
+    return body + attribute(ACT_IN_HW_COUNT, u32(0)) + attribute(ACT_OPTIONS, does)
+
+
+def read_listing(body: bytes) -> str:
+    """The kind of the actions that a dump asks for (struct tcamsg, and what is behind it)."""
+    assert body[:4] == bytes(4)
+    found = attributes(body[4:])
+    assert found.keys() == {ROOT_TAB, ROOT_FLAGS}
+    assert found[ROOT_FLAGS] == u32(LARGE_DUMP) * 2, "at most 32 actions in a datagram"
+    asked = attributes(attributes(found[ROOT_TAB])[1])
+    assert asked.keys() == {ACT_KIND}
+    return string(asked[ACT_KIND])
+
+
+def listing(actions: Sequence[bytes]) -> bytes:
+    """A part of a dump of actions as the kernel sends it (tc_dump_action)."""
+    listed = b"".join(attribute(place, each) for place, each in enumerate(actions))
+    count = attribute(ROOT_COUNT, u32(len(actions)))
+    return bytes(4) + count + attribute(ROOT_TAB, listed)
