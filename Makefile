@@ -83,16 +83,17 @@ zipapp: ## one file that runs anywhere with Python
 plugin: ## the managed plugin, for amd64 and arm64, into dist/
 	set -e; for arch in amd64 arm64; do $(PYTHON) -m lab.plugin dist/plugin-$$arch --arch $$arch; done
 
-kernel: ## the lab's own kernel, into the cache: 5 to 10 minutes, once
-	$(PYTHON) -m lab kernel
+kernel: .venv/ready ## the wheel canwharf-kernel, into dist/; its kernel is built once, in 5 to 10 minutes
+	$(BIN)/python -m lab.kernel_wheel dist
 
-release: ## all that a release has, into dist/: wheel, zipapp, package, plugins, SHA256SUMS
+release: ## all that a release has, into dist/: wheels, zipapp, package, plugins, SHA256SUMS
 	rm -rf dist
 	$(MAKE) --no-print-directory dist deb plugin
+	$(BIN)/python -m lab.kernel_wheel dist --source
 	cd dist && for arch in amd64 arm64; do \
 		tar -czf canwharf-plugin-$$arch.tar.gz --numeric-owner plugin-$$arch && \
 		rm -r plugin-$$arch || exit; done
-	cd dist && sha256sum *.whl *.pyz *.deb *.tar.gz >SHA256SUMS && cat SHA256SUMS
+	cd dist && sha256sum *.whl *.pyz *.deb *.tar.gz *.tar.xz >SHA256SUMS && cat SHA256SUMS
 
 shell: ## a shell in the lab, with Docker (SUITE=sid …)
 	$(PYTHON) -m lab shell --suite $(SUITE) --docker

@@ -85,19 +85,19 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--suite", choices=SUITES, default=DEFAULT_SUITE, help="Debian release (%(default)s)"
     )
-    kernel = argparse.ArgumentParser(add_help=False, parents=[common])
-    kernel.add_argument(
+    booted = argparse.ArgumentParser(add_help=False, parents=[common])
+    booted.add_argument(
         "--systemd", action="store_true", help="boot systemd, which starts Docker (about 10 s)"
     )
-    kernel.add_argument(
+    booted.add_argument(
         "--boot",
         choices=(choose.AUTO, *choose.BOOTS),
         help=f"boot strategy, below ({choose.AUTO}, or ${choose.VARIABLE}): what works here",
     )
-    kernel.add_argument(
+    booted.add_argument(
         "--mem", type=_memory, default="2G", help="a guest's memory: 512M, %(default)s"
     )
-    machine = argparse.ArgumentParser(add_help=False, parents=[kernel])
+    machine = argparse.ArgumentParser(add_help=False, parents=[booted])
     machine.add_argument("--docker", action="store_true", help="start Docker first (about 4 s)")
     machine.add_argument(
         "--disk", type=Path, help="a disk image to keep, made if missing (else one that is lost)"
@@ -141,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
 
     pair_verb = verbs.add_parser(
         "pair",
-        parents=[kernel, one],
+        parents=[booted, one],
         help="two guests with Docker and a network between them",
         usage="python3 -m lab pair [OPTION…] [-- COMMAND [ARGUMENT…]]",
         description=PAIR,

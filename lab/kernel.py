@@ -1,11 +1,12 @@
 """The lab's own kernel: User-Mode Linux with all of CAN built in, made of Debian's source.
 
-`make kernel` builds it; `kernel.config` says what is in it, and why; `kernel.sh` are the steps.
+`make kernel` builds it, and of it the wheel canwharf-kernel (lab.kernel_wheel); `kernel.config`
+says what is in it, and why; `kernel.sh` are the steps.
 
 Rules: the source is what sid has on the day of the build, so nowhere is a version named. It is
-built by the tools, and against the C library, of the oldest suite, so it starts in the root of
-every suite, and on the machine where that is no older; this machine's own compiler has no part
-in it. The same source and tools give the same kernel, byte for byte.
+built by the tools of the oldest suite, and needs no library, so it starts in the root of every
+suite, and on this machine, whose own compiler has no part in it. The same source and tools give
+the same kernel, byte for byte.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ FRAGMENT, STEPS = HERE / "kernel.config", HERE / "kernel.sh"
 
 # linux-source depends on the newest linux-source-X.Y, whose archive is all that is kept.
 SOURCE = Suite("sid", packages=("linux-source",), apt=SUITES["sid"].apt)
-ARCHIVE_ONLY = ("path-exclude=/*", "path-include=/usr/src/*")
+# Its changelog says which version it is.
+ARCHIVE_ONLY = (
+    "path-exclude=/*",
+    "path-include=/usr/src/*",
+    "path-include=/usr/share/doc/linux-source-*/*",
+)
 TOOLS = Suite(
     "bookworm",
     packages=("bc", "bison", "flex", "gcc", "kmod", "libc6-dev", "make", "xz-utils"),
@@ -35,7 +41,7 @@ PROGRESS = 5.0  # seconds between two lines about it
 # is the same wherever these are, and whatever the caller's environment.
 BUILD = """
 mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/tmp" &&
-mount --bind "$2/usr/src" "$1/media" && mount --bind "$3" "$1/srv" && mount --bind "$4" "$1/mnt" &&
+mount --bind "$2" "$1/media" && mount --bind "$3" "$1/srv" && mount --bind "$4" "$1/mnt" &&
 exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     sh /srv/kernel.sh /media /srv/kernel.config /mnt
 """
@@ -49,13 +55,39 @@ class Kernel:
 
     @property
     def program(self) -> Path:
-        """The kernel, an ordinary program; it needs nothing but the C library."""
+        """The kernel, an ordinary program; it needs no library."""
         return self.folder / "usr/bin/linux.uml"
 
     @property
     def release(self) -> str:
         """As `uname -r` says it in a guest."""
-        return next((self.folder / "usr/lib/uml/modules").iterdir()).name
+        return self.modules.name
+
+    @property
+    def version(self) -> str:
+        """The release without our suffix, as `7.2.13`."""
+        return self.release.partition("-")[0]
+
+    @property
+    def modules(self) -> Path:
+        """What modprobe reads in a guest: a folder that has the release's name."""
+        (folder,) = (self.folder / "usr/lib/uml/modules").iterdir()
+        return folder
+
+    @property
+    def config(self) -> Path:
+        """The whole of its configuration."""
+        return self.folder / "config"
+
+    @property
+    def licenses(self) -> Path:
+        """A folder with the texts of its licenses."""
+        return self.folder / "licenses"
+
+    @property
+    def made_of(self) -> list[str]:
+        """Its source packages: name, version, and what of them is in it."""
+        return (self.folder / "made-of").read_text().splitlines()
 
 
 def ensure_kernel(report: Report = say) -> Kernel:
@@ -75,8 +107,14 @@ def ensure_kernel(report: Report = say) -> Kernel:
     return Kernel(cache.entry(f"kernel-own-{recipe}", "the lab's own kernel", make, report))
 
 
+def ensure_source(report: Report = say) -> Path:
+    """The archive of which the kernel was built: linux-source-X.Y.tar.xz. Raises LabError."""
+    (archive,) = _source(report).glob("usr/src/linux-source-*")
+    return archive
+
+
 def _source(report: Report) -> Path:
-    """Debian's archive of the kernel's source, in usr/src of a folder."""
+    """The files of Debian's package with the kernel's source, in a folder."""
 
     def make(target: Path) -> None:
         report("fetching the kernel's source (160 MB)")

@@ -1,18 +1,24 @@
 #!/bin/sh
-# Builds the lab's own kernel. Runs in a root that has the tools (lab/kernel.py).
+# Builds a Linux kernel that is an ordinary program (User-Mode Linux), with all of CAN built in: the
+# lab's own, and that of the wheel canwharf-kernel. Runs in a root that has the tools (lab/kernel.py):
+# Debian's bc, bison, flex, gcc, kmod, libc6-dev, make and xz-utils.
 #
 #   kernel.sh SOURCE FRAGMENT TARGET
 #
-# SOURCE is the folder of linux-source's archive, FRAGMENT is lab/kernel.config, TARGET an empty
-# folder. It becomes one in which a boot strategy can start the kernel (lab/boot/enter), with:
-#   usr/bin/linux.uml             the kernel, and the libraries that it needs
+# SOURCE is a folder with the files of Debian's package linux-source-X.Y, FRAGMENT is
+# lab/kernel.config, TARGET an empty folder. It becomes one in which a boot strategy can start the
+# kernel (lab/boot/enter), with:
+#   usr/bin/linux.uml             the kernel; it is linked statically
 #   usr/lib/uml/modules/RELEASE   what modprobe reads of a kernel that has everything built in
 #   config                        the whole of its configuration
+#   made-of                       the source packages in it: name, version, which file
+#   licenses                      their licenses
 #
 # Rule: the same source, tools and fragment give the same bytes: names, dates and paths that a
 # kernel takes from its surroundings are fixed.
 set -eu
-source=$(echo "$1"/linux-source-*.tar.xz) fragment=$2 target=$3
+source=$(echo "$1"/usr/src/linux-source-*.tar.xz) fragment=$2 target=$3
+changelog=$(echo "$1"/usr/share/doc/linux-source-[0-9]*/changelog.Debian.gz)
 
 SOURCE_DATE_EPOCH=$(stat -c %Y "$source") # when Debian made it
 KBUILD_BUILD_TIMESTAMP=$(date -u -d "@$SOURCE_DATE_EPOCH")
@@ -47,12 +53,22 @@ release=$(make -s kernelrelease)
 cp .config "$target/config"
 
 cd "$target"
-mkdir -p usr/bin "usr/lib/uml/modules/$release" proc dev repo share mnt
+mkdir -p usr/bin "usr/lib/uml/modules/$release" proc dev repo share mnt licenses
 strip -o usr/bin/linux.uml build/linux
-ldd usr/bin/linux.uml | grep -o '/[^ ]*' | while read -r library; do
-    mkdir -p ".${library%/*}"
-    cp -L "$library" ".$library"
-done
+
+# The linker put parts of the C library and of gcc's own library into it.
+package() { dpkg-query -W -f '${source:Package} ${source:Version}' "$1"; }
+{
+    echo "$(zcat "$changelog" | sed -n '1s/^\([^ ]*\) (\([^)]*\)).*/\1 \2/p')" \
+        "${source##*/} sha256:$(sha256sum <"$source" | cut -d ' ' -f 1)"
+    echo "$(package libc6-dev) libc.a"
+    echo "$(package "$(dpkg-query -S "$(gcc -print-libgcc-file-name)" | cut -d : -f 1)") libgcc.a"
+} >made-of
+cp build/COPYING licenses/COPYING.linux
+cp build/LICENSES/preferred/GPL-2.0 build/LICENSES/exceptions/Linux-syscall-note licenses
+cp /usr/share/common-licenses/LGPL-2.1 licenses
+cp /usr/share/doc/libc6-dev/copyright licenses/copyright.glibc
+cp /usr/share/doc/libgcc-*-dev/copyright licenses/copyright.gcc
 
 # What is built in, where modprobe looks for it: `modprobe vcan` then has nothing to do.
 mkdir -p build/tree/lib/modules

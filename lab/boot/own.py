@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from lab.boot import Wiring
 from lab.boot.uml import no_uml, uml_command
 from lab.cache import Report
+from lab.errors import LabError
 from lab.kernel import ensure_kernel
 
-# What is built in makes interfaces of its own accord, sit0 even in each new namespace. In Debian's
-# kernels it is a module, which is not loaded.
-WORDS = ("fb_tunnels=none", "dummy.numdummies=0", "ifb.numifbs=0")
+# What is built in makes interfaces of its own accord. In Debian's kernels it is a module, which is
+# not loaded.
+WORDS = ("dummy.numdummies=0", "ifb.numifbs=0")
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The lab's own User-Mode Linux, with the libraries that it was built with."""
+    """The lab's own User-Mode Linux."""
 
     name: str = "own"
     what: str = "the lab's own kernel"
@@ -36,7 +37,12 @@ class Own:
         return no_uml()
 
     def command(self, wiring: Wiring, report: Report) -> list[str]:
-        """Run the kernel in its folder, which is made first (minutes, once)."""
+        """Run the kernel in its folder, which is made first (minutes, once).
+
+        Raises LabError for a guest with a cable: its driver needs libraries, the kernel none.
+        """
+        if wiring.nic:
+            raise LabError("the lab's own kernel has no Ethernet interface for a cable")
         return uml_command(
             wiring,
             kernel=ensure_kernel(report).folder,

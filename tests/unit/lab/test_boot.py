@@ -12,6 +12,7 @@ import pytest
 from lab import cache
 from lab.boot import Boot, Nic, Wiring, choose
 from lab.boot.death import Failure, diagnosis
+from lab.boot.own import Own
 from lab.boot.uml import Uml
 from lab.boot.uml_sid import UmlSid
 from lab.cache import Report
@@ -351,6 +352,9 @@ def test_the_labs_own_kernel_has_as_many_processors_as_its_name_says(
     assert {"rootflags=/mnt", "ncpus=1"} <= {*one}
     assert {"rootflags=/mnt", "ncpus=2"} <= {*two}
     assert not {"own", "own-smp"} & {boot.name for boot in choose.AUTOMATIC}
+    nic = Nic(cable=9, mac="02:00:00:00:09:01", address="10.9.0.1/24", host="a")
+    with pytest.raises(LabError, match="no Ethernet interface"):
+        Own().command(replace(wiring(), nic=nic), print)
 
 
 def test_no_user_mode_linux_is_tried_on_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
