@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import socket
+import subprocess
 from pathlib import Path
 
 import h11
@@ -18,7 +20,8 @@ class Loop:
 
     def __init__(self, path: Path) -> None:
         self.calls: list[tuple[str, bytes]] = []
-        self.answer = b'{"ok": true}'
+        self.passed: list[os.stat_result] = []  # what the descriptors were that came along
+        self.status, self.answer = 200, b'{"ok": true}'
         self._path = str(path)
         self._selector = selectors.DefaultSelector()
         self._listening = socket.socket(socket.AF_UNIX)
@@ -27,15 +30,27 @@ class Loop:
         self.server = Server(self._selector, self._listening, self._answer, KIND)
         self._callers: list[Caller] = []
 
-    def _answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+    def _answer(self, path: str, body: bytes, descriptor: int) -> tuple[int, bytes]:
         self.calls.append((path, body))
-        return 200, self.answer
+        if descriptor >= 0:
+            self.passed.append(os.fstat(descriptor))
+        return self.status, self.answer
 
     def step(self) -> None:
         """Do all that can be done without anybody's help."""
         while ready := self._selector.select(0):
             for key, _events in ready:
                 key.data()
+
+    def serve_until(self, process: subprocess.Popen[bytes]) -> None:
+        """Serve until another process ends."""
+        ended = os.pidfd_open(process.pid)
+        self._selector.register(ended, selectors.EVENT_READ, lambda: None)
+        while process.poll() is None:
+            for key, _events in self._selector.select():
+                key.data()
+        self._selector.unregister(ended)
+        os.close(ended)
 
     def caller(self) -> Caller:
         """Somebody who connects."""

@@ -142,11 +142,11 @@ def _arm(fuse: Fuse) -> None:
 def _wrap_answer(fuse: Fuse, counter: _Counter) -> None:
     answer = Calls.answer
 
-    def counted(self: Calls, path: str, body: bytes) -> tuple[int, bytes]:
+    def counted(self: Calls, path: str, body: bytes, descriptor: int = -1) -> tuple[int, bytes]:
         counter.lit = counter.lit or path == f"/NetworkDriver.{fuse.call}"
         if path == f"/NetworkDriver.{fuse.call}":
             counter.step("call: arrived")
-        return answer(self, path, body)
+        return answer(self, path, body, descriptor)
 
     Calls.answer = counted  # type: ignore[method-assign]
 

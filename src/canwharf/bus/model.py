@@ -86,6 +86,18 @@ class Network(NamedTuple):
         return self._replace(endpoints=endpoints)
 
 
+class Attachment(NamedTuple):
+    """A container that is to be attached to an implied network (see `naming`).
+
+    `network` and `endpoint` are the ids of both, `options` and `requested` their options.
+    """
+
+    network: str
+    endpoint: str
+    options: Mapping[str, object]
+    requested: Mapping[str, object]
+
+
 class Port(NamedTuple):
     """One host-side interface of a bus.
 

@@ -10,6 +10,9 @@ Rules:
   container engine; an interface with another driver's alias is not ours.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
   that moves into a container and may come back under another name. Neither is ours to delete.
+- A network of an engine that never says when one is removed is implied by its endpoints: its id
+  has a dot, and begins with its engine's name (`podman.drive`). Its endpoints' ids begin with a
+  name for people, and end with a dot and twelve digits of what identifies them at the engine.
 - An interface without exactly such an alias is foreign. One with it is known by it, under any name:
   a renamed host end is still its endpoint's.
 """
@@ -150,6 +153,39 @@ def is_id(text: str) -> bool:
     return 0 < len(text) <= MAX_ID and _ID_CHARACTERS.issuperset(text)
 
 
+def implied_network(engine: str, name: str) -> str:
+    """The id of an engine's network that is implied by its endpoints."""
+    id = f"{engine}.{name}"
+    return id if is_id(id) else f"{engine}.{_remainder(name)}"
+
+
+def part(text: str) -> str:
+    """A part between the dots of such an id: the text, or twelve digits of it."""
+    fits = is_id(text) and "." not in text and len(text) <= (MAX_ID - MAX_NAME) // 2
+    return text if fits else _remainder(text)
+
+
+def implied_endpoint(label: str, *identity: str) -> str:
+    """The id of an endpoint of such a network, from a name for people and its identity."""
+    named = "".join(each if each in _ID_CHARACTERS else "-" for each in label)
+    return f"{named[: MAX_ID - 13]}.{_remainder('/'.join(identity))}"
+
+
+def is_implied(network: str) -> bool:
+    """Whether the network of this id is implied by its endpoints: Docker's ids have no dot."""
+    return "." in network
+
+
+def label_of(endpoint: str) -> str:
+    """The name for people in the id of an endpoint of an implied network."""
+    return endpoint.rpartition(".")[0]
+
+
+def identity_of(endpoint: str) -> str:
+    """The digits in such an id that identify the endpoint at its engine."""
+    return endpoint.rpartition(".")[2]
+
+
 def is_driver(text: str) -> bool:
     """Whether this can be a driver's name: it stands in an alias, like an id."""
     return 0 < len(text) <= MAX_ID and _DRIVER_CHARACTERS.issuperset(text)
@@ -174,4 +210,8 @@ def name_fault(name: str, longest: int = MAX_NAME) -> str:
 
 def _digits(network: str, endpoint: str) -> str:
     """Twelve digits of two ids: the remainder by a prime, as ids are random but must not be cut."""
-    return f"{int.from_bytes(f'{network}/{endpoint}'.encode()) % _PRIME:012x}"
+    return _remainder(f"{network}/{endpoint}")
+
+
+def _remainder(text: str) -> str:
+    return f"{int.from_bytes(text.encode()) % _PRIME:012x}"

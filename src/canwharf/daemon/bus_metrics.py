@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from canwharf import __version__
+from canwharf.bus import naming
 from canwharf.bus.report import REASONS, BusReport, Kernel, Member, bus_reports
 from canwharf.bus.service import Service
 from canwharf.bus.traffic import Count, Traffic
@@ -126,12 +127,14 @@ def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:
 def _names(reports: Iterable[BusReport], container_names: Mapping[str, ContainerName]) -> Metric:
     info = GaugeMetricFamily(
         "canwharf_endpoint_info",
-        "The names of an endpoint's container and network in Docker; empty until Docker answers.",
+        "The names of an endpoint's container and network; Docker's are empty until it answers.",
         labels=(*_MEMBER, "container", "network"),
     )
     for report, member in _members(reports):
         if member.endpoint:
             name = container_names.get(member.endpoint, ContainerName())
+            if naming.is_implied(member.network):
+                name = ContainerName(naming.label_of(member.endpoint), member.network)
             info.add_metric([*_labels(report, member), *name], 1)
     return info
 

@@ -2,7 +2,8 @@
 
 Rules:
 
-- Each front end has a table of its calls; only this module knows the list of front ends.
+- Each front end has a table of its calls; only this module knows the list of front ends. A
+  runtime's executable has one call for all its verbs, which has a list of its own.
 - A refusal is a 200 with an Err, as in Docker's protocol. A malformed request gets a 400, an
   unknown call a 404.
 - Errors for the user do not contain the internal names of interfaces; the log does.
@@ -13,16 +14,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from canwharf import jsontext
 from canwharf.bus import events, naming
-from canwharf.bus.maintain import Outcome
+from canwharf.bus.maintain import GRACE, Outcome
 from canwharf.bus.service import Service
 from canwharf.control import routes as control
 from canwharf.daemon.server import Kind
 from canwharf.docker.routes import Routes
 from canwharf.errors import CanwharfError, RequestError
 
+TYPE_CHECKING = False  # typing's own would be one more import
+if TYPE_CHECKING:
+    from canwharf.bus.attach import IdleNetworks
+    from canwharf.control.runtimes import Runtimes
+
+RUNTIME = "/Canwharf.Runtime"  # the call of canwharf.plugin
 _Call = Callable[[Mapping[str, object]], dict[str, object]]
 
 
@@ -40,13 +48,17 @@ class Calls:
     def __init__(self, service: Service, table: Mapping[str, _Call]) -> None:
         self._service = service
         self._table = table
+        self._runtimes: Runtimes | None = None  # loaded at the first call of one
 
-    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+    def answer(self, path: str, body: bytes, descriptor: int = -1) -> tuple[int, bytes]:
         """The HTTP status and body for one call. Raises nothing."""
         call = self._table.get(path)
-        if call is None:
+        if call is None and path != RUNTIME:
             return 404, refusal(f"canwharf has no call {path}")
         try:
+            if call is None:
+                self._runtimes = self._runtimes or _runtimes(self._service)
+                return self._runtimes.answer(body, descriptor)
             return 200, json.dumps(call(_parse(body))).encode()
         except RequestError as error:
             return 400, refusal(f"{path[1:]}: {error}")
@@ -57,6 +69,48 @@ class Calls:
             # A defect in one call must not take the bus away from the other containers.
             self._service.say(events.INTERNAL, call=path[1:], error=repr(error))
             return 500, refusal(f"internal error in {path[1:]}: {error!r}")
+
+
+def _runtimes(service: Service) -> Runtimes:
+    """The front ends of the runtimes that start an executable: not at a boot with Docker alone."""
+    from canwharf.control.runtimes import FrontEnd, Runtimes  # noqa: PLC0415
+    from canwharf.netavark import routes as netavark  # noqa: PLC0415
+
+    return Runtimes(
+        service,
+        netavark=FrontEnd(netavark.answer, netavark.refusal),
+    )
+
+
+def idle_networks(service: Service) -> Callable[[float], float | None]:
+    """What collects the networks of those runtimes; see `loop.Round`.
+
+    Their modules are loaded for the first such network, or in a round after GRACE: later, an
+    upgrade may have replaced the program's files.
+    """
+    collector: IdleNetworks | None = None
+    load_at: float | None = None
+
+    def run(now: float) -> float | None:
+        nonlocal collector, load_at
+        load_at = now + GRACE if load_at is None else load_at
+        if collector is None and (
+            load_at <= now or any(map(naming.is_implied, service.state.networks))
+        ):
+            load_at = now + GRACE
+            with suppress(ImportError):  # replaced already: a call that needs one is refused
+                collector = _collector(service)
+        return collector.run(now) if collector else None
+
+    return run
+
+
+def _collector(service: Service) -> IdleNetworks:
+    from canwharf.bus.attach import IdleNetworks  # noqa: PLC0415
+    from canwharf.control import runtimes  # noqa: F401, PLC0415
+    from canwharf.netavark.routes import recorded  # noqa: PLC0415
+
+    return IdleNetworks(service, recorded)
 
 
 def _parse(body: bytes) -> dict[str, object]:

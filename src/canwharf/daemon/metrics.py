@@ -87,7 +87,7 @@ class Metrics:
                 counter.labels(row.id)
         self._calls = prometheus.Histogram(
             "canwharf_call_duration_seconds",
-            "How long Docker's calls took, by name.",
+            "How long the calls of container engines took, by name.",
             ["call"],
             registry=self._registry,
             buckets=_BUCKETS,
@@ -114,9 +114,9 @@ class Metrics:
     def timing(self, answer: Answer) -> Answer:
         """A function with the same answers that records their duration."""
 
-        def timed(path: str, body: bytes) -> tuple[int, bytes]:
+        def timed(path: str, body: bytes, descriptor: int) -> tuple[int, bytes]:
             began = time.perf_counter()
-            status, answered = answer(path, body)
+            status, answered = answer(path, body, descriptor)
             name = "other" if status == _UNKNOWN else path.rpartition(".")[2]
             self._calls.labels(name).observe(time.perf_counter() - began)
             return status, answered
@@ -135,7 +135,7 @@ class Metrics:
             return self._write_when_due
         return Server(selector, self._listening, self._answer, _KIND).expire
 
-    def _answer(self, target: str, _body: bytes) -> tuple[int, bytes]:
+    def _answer(self, target: str, _body: bytes, _descriptor: int = -1) -> tuple[int, bytes]:
         if target.partition("?")[0] != PAGE:
             return 404, f"the figures are at {PAGE}\n".encode()
         began = time.monotonic()

@@ -16,12 +16,15 @@ Rules:
 - A request must be complete within a deadline from its first byte. Between requests Docker's
   connection may rest for ever. A connection from the network (`once`) has one request, with the
   deadline from its start on, and the same time again to read the answer.
+- A descriptor that comes along with a request is open until that is answered, and no longer.
 """
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
@@ -33,7 +36,11 @@ from canwharf.errors import HttpError
 _FAREWELL = 5.0  # seconds for a refused client to stop sending and read the error
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
-Answer = Callable[[str, bytes], tuple[int, bytes]]
+# One descriptor comes along with a request at most (SCM_RIGHTS, unix(7)): a namespace.
+_ANCILLARY = socket.CMSG_LEN(4)
+
+Answer = Callable[[str, bytes, int], tuple[int, bytes]]
+"""Path, body, and the descriptor that came along (-1: none) -> HTTP's status and the answer."""
 
 
 class Kind(NamedTuple):
@@ -127,6 +134,7 @@ class Connection:
         self._socket = connected
         self._answer = answer
         self._received = b""
+        self._descriptor = -1  # that came along with the present request
         self._head: http.Head | None = None  # of the present request, once it is complete
         self._silent = False  # the answer has no body (HEAD)
         self._unsent = b""
@@ -150,6 +158,7 @@ class Connection:
         """End the connection."""
         if not self._closed:
             self._closed = True
+            self._drop_descriptor()
             del self._server.connections[self]
             self._selector.unregister(self._socket)
             self._socket.close()
@@ -164,11 +173,16 @@ class Connection:
 
     def _receive(self) -> None:
         try:
-            received = self._socket.recv(_RECEIVE_SIZE)
+            received, passed, _flags, _address = self._socket.recvmsg(
+                _RECEIVE_SIZE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+            )
         except BlockingIOError:
             return
         except OSError:
-            received = b""
+            received, passed = b"", []
+        for _level, _type, data in passed:
+            self._drop_descriptor()
+            self._descriptor = int.from_bytes(data, sys.byteorder)
         if not received:
             self.close()
         elif not self._refused:
@@ -191,10 +205,16 @@ class Connection:
         self._last = self.kind.once or not head.keep
         if self.kind.once:
             self.deadline = monotonic() + self.kind.deadline
-        status, answered = self._answer(head.target, body)
+        status, answered = self._answer(head.target, body, self._descriptor)
+        self._drop_descriptor()
         self._send(http.answer(status, answered, self.kind.content_type, keep=not self._last))
         self._server.called = True
         return True
+
+    def _drop_descriptor(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _begin(self) -> http.Head | None:
         """The head of the next request, if it is complete. Raises HttpError."""

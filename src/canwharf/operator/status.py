@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from canwharf.bus import describe
+from canwharf.bus import describe, naming
 from canwharf.bus.describe import Change
 from canwharf.bus.plan import Step
 from canwharf.bus.report import BusReport, Member, Names
@@ -50,12 +50,14 @@ class Status(NamedTuple):
     def network(self, id: str) -> str:
         """A network's name, or its id."""
         networks = self.names.networks if self.names else {}
-        return networks.get(id) or id[:_SHORT]
+        return networks.get(id) or (id if naming.is_implied(id) else id[:_SHORT])
 
     def member(self, member: Member) -> str:
         """A container's name, or its endpoint's id; `host` for the host."""
         if not member.endpoint:
             return "host"
+        if naming.is_implied(member.network):
+            return naming.label_of(member.endpoint)
         containers = self.names.containers if self.names else {}
         return containers.get(member.endpoint) or f"endpoint {member.endpoint[:_SHORT]}"
 

@@ -15,7 +15,7 @@ from canwharf.cli import main
 from canwharf.daemon.instance import usual
 from canwharf.docker import names
 from canwharf.errors import CanwharfError
-from canwharf.kernel import hardware, uapi
+from canwharf.kernel import hardware, namespace, uapi
 from canwharf.kernel.can import Controller
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request
@@ -26,11 +26,22 @@ from canwharf.operator.status import Status
 from tests import REPOSITORY
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
+from tests.fake.runtime import Runtime
 from tests.unit.operator.seen import NAMES, seen
 
 
 def shown(status: Status) -> str:
     return text.render(status, terminal.plain)
+
+
+def test_whose_a_container_of_podman_is(busy: Daemon, kernel: FakeKernel) -> None:
+    """Docker does not know it: its name and its network's are in the ids."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(namespace, "opened", kernel.opened)
+        Runtime(busy).setup("web")
+    lines = shown(seen(busy)).splitlines()
+    assert "  networks: bus0, podman.drive" in lines
+    assert [line.split()[:3] for line in lines if " web " in line] == [["└──", "web", "can0"]]
 
 
 def test_a_bus_as_a_drawing(busy: Daemon) -> None:

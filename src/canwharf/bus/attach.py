@@ -1,0 +1,175 @@
+"""Attach and detach: the calls of runtimes that know no networks, as use cases of the service.
+
+Theory of operation. Docker makes a network, then an endpoint, then joins it, and says when each is
+gone. Podman and CNI say one thing only: this container gets an interface. So an attachment makes
+what it needs of all three, and undoes it if it fails. Nothing says when a network is gone: one that
+has had no endpoint for a while is removed (`IdleNetworks`).
+
+Rules:
+
+- An attachment that exists already is replaced: after a power cut there was no detach.
+- The interface has an exact name from its start. Without a wish it is the lowest free number
+  behind the prefix: the number that an engine counts includes its IP networks.
+- A network's options may be others than before, as its removal is not told: without endpoints it
+  is made anew.
+- To detach is to make sure that nothing is left: what is unknown is no error.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+
+from canwharf.bus import events, naming, options
+from canwharf.bus.maintain import PATIENCE
+from canwharf.bus.model import Attachment, Network
+from canwharf.bus.service import Service
+from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
+
+_PREFIX = "can"  # what a user looks for in a container
+_NAMES = {"can.name", "can.ifname", "vxcan.peer"}  # the options that name the interface there
+_NUMBERS = range(100)  # of one prefix in one container
+
+
+def attach(service: Service, wanted: Attachment, namespace: str) -> str:
+    """Give a container its interface; the name of that. `namespace` is the path of its namespace.
+
+    Raises CanwharfError, after all that it did is undone.
+    """
+    if options.parse_network(wanted.options).adapter.moved:
+        raise OptionError("can.mode", "move", "only Docker moves an adapter into a container")
+    detach(service, [wanted.network], wanted.endpoint)
+    known = wanted.network in service.state.networks
+    try:
+        _make_network(service, wanted)
+        return _join(service, wanted, namespace)
+    except Exception:
+        _undo(service, wanted, known)
+        raise
+
+
+def detach(service: Service, networks: list[str], endpoint: str) -> None:
+    """Remove a container's interfaces on these networks, under whatever name it had then.
+
+    Raises CanwharfError, the first, after all are tried.
+    """
+    failed: CanwharfError | None = None
+    for network in networks:
+        for each in list(_same(service, network, endpoint)):
+            try:
+                service.delete_endpoint(network, each)
+            except CanwharfError as error:
+                failed = failed or error
+    if failed:
+        raise failed
+
+
+def _same(service: Service, network: str, endpoint: str) -> Iterator[str]:
+    """The endpoints of a network with the identity of this one: a container can be renamed."""
+    known = service.state.networks.get(network)
+    identity = naming.identity_of(endpoint)
+    for each in known.endpoints if known else ():
+        if naming.identity_of(each) == identity:
+            yield each
+
+
+def _make_network(service: Service, wanted: Attachment) -> None:
+    """Make the network. One without endpoints that contradicts it may be gone at its engine.
+
+    Raises CanwharfError.
+    """
+    given = dict(wanted.options)
+    if not _NAMES & given.keys():
+        given["can.name"] = _PREFIX
+    settings = options.parse_network(given)
+    for each in filter(_is_idle, list(service.state.networks.values())):
+        if each.id == wanted.network:
+            gone = each.settings != settings._replace(physical=each.settings.physical)
+        else:
+            same = each.settings.adapter.options in ({}, settings.adapter.options)
+            gone = each.settings.interface == settings.interface and not same
+        if gone:
+            service.delete_network(each.id)
+    service.create_network(wanted.network, given)
+
+
+def _is_idle(network: Network) -> bool:
+    return naming.is_implied(network.id) and not network.endpoints
+
+
+def _join(service: Service, wanted: Attachment, namespace: str) -> str:
+    """Join with the wished name, or with the lowest free number. Raises CanwharfError."""
+    ifname = options.parse_endpoint(wanted.requested).ifname
+    ifname = ifname or service.state.networks[wanted.network].default_ifname
+    if ifname.name:
+        _join_as(service, wanted, ifname.name, namespace)
+        return ifname.name
+    taken = set(_names(service, wanted.endpoint))
+    for number in _NUMBERS:
+        name = f"{ifname.prefix}{number}"
+        if name in taken:
+            continue
+        try:
+            _join_as(service, wanted, name, namespace)
+        except KernelError as error:
+            if error.errno != errno.EEXIST:
+                raise
+        else:
+            return name
+    taken_all = f"{ifname.prefix}{_NUMBERS[0]} to {ifname.prefix}{_NUMBERS[-1]}"
+    raise ConflictError(f"all of {taken_all} are taken in the container")
+
+
+def _names(service: Service, endpoint: str) -> Iterator[str]:
+    """The names that a container's interfaces on other networks have."""
+    for network in service.state.networks.values():
+        for each in _same(service, network.id, endpoint):
+            yield network.ifname_of(each).name
+
+
+def _join_as(service: Service, wanted: Attachment, name: str, namespace: str) -> None:
+    service.create_endpoint(wanted.network, wanted.endpoint, {"can.ifname": name})
+    service.join(wanted.network, wanted.endpoint, namespace)
+
+
+class IdleNetworks:
+    """Removes the implied networks that had no endpoint for PATIENCE.
+
+    `recorded` says whether a network's engine still knows it.
+    """
+
+    def __init__(self, service: Service, recorded: Callable[[str], bool]) -> None:
+        self._service = service
+        self._recorded = recorded
+        self._since: dict[str, float] = {}  # idle networks: seen first at (monotonic seconds)
+
+    def run(self, now: float) -> float | None:
+        """Remove what is due; when the next one is (monotonic seconds), or None."""
+        idle = [each.id for each in self._service.state.networks.values() if _is_idle(each)]
+        self._since = {each: self._since.get(each, now) for each in idle}
+        due = []
+        for network, first in self._since.items():
+            if now < first + PATIENCE:
+                due.append(first + PATIENCE)
+            elif not self._recorded(network):
+                self._remove(network)
+        return min(due, default=None)
+
+    def _remove(self, network: str) -> None:
+        try:
+            self._service.delete_network(network)
+        except CanwharfError as error:
+            fields = {"interface": network, "error": str(error)}
+            self._service.say(events.BUS_NOT_REPAIRED, **fields)
+
+
+def _undo(service: Service, wanted: Attachment, known: bool) -> None:
+    """Remove what a failed attachment made. A failure is only reported: the first error counts."""
+    try:
+        service.delete_endpoint(wanted.network, wanted.endpoint)
+        network = service.state.networks.get(wanted.network)
+        if network and not known and _is_idle(network):
+            service.delete_network(wanted.network)
+    except CanwharfError as error:
+        fields = {"interface": wanted.network, "error": str(error)}
+        service.say(events.CALL_NOT_UNDONE, **fields)

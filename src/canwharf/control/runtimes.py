@@ -1,0 +1,89 @@
+"""Calls of runtimes that start an executable, canwharf.plugin: its words and its input, unparsed.
+
+Rules:
+
+- The body is the words, an empty word and the input, with a NUL between each two. The words are
+  the variables CNI_… of the environment, if there are any, else the arguments.
+- The namespace comes along as a descriptor: the path that the caller has may be one of its own
+  mount namespace, or need rights to be opened that the daemon lacks.
+- Every answer has the form of its runtime. The status of an error is 400, by which the executable
+  fails, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from canwharf.bus import events, naming
+from canwharf.bus.service import Service
+from canwharf.errors import CanwharfError, RequestError
+
+NETAVARK = "netavark"
+INPUT_LIMIT = 1_000_000  # bytes; the executable reads no more
+
+
+class Invocation(NamedTuple):
+    """One call. `namespace` is a path to the descriptor that came along; empty if none did."""
+
+    words: Sequence[str]
+    content: bytes
+    namespace: str
+
+
+class FrontEnd(NamedTuple):
+    """A runtime's protocol.
+
+    `answer` makes the call, and raises CanwharfError. `refusal` has the form of an error, from it
+    and its text.
+    """
+
+    answer: Callable[[Service, Sequence[str], bytes, str], bytes]
+    refusal: Callable[[Exception, str], bytes]
+
+
+class Runtimes:
+    """Answers each call by the front end of its protocol."""
+
+    def __init__(self, service: Service, netavark: FrontEnd) -> None:
+        self._service = service
+        self._table = {NETAVARK: netavark}
+
+    def answer(self, body: bytes, descriptor: int) -> tuple[int, bytes]:
+        """The HTTP status and body for one call. Raises nothing."""
+        call = _invocation(body, descriptor)
+        name = NETAVARK
+        front_end = self._table[name]
+        try:
+            _check(call)
+            return 200, front_end.answer(self._service, *call)
+        except CanwharfError as error:
+            text = str(error).replace(f" {call.namespace}:", ":") if call.namespace else str(error)
+            self._service.say(events.CALL_REFUSED, call=_called(name, call), error=text)
+            return 400, front_end.refusal(error, naming.without_internal(text))
+        except Exception as error:  # noqa: BLE001
+            # A defect in one call must not take the bus away from the other containers.
+            self._service.say(events.INTERNAL, call=_called(name, call), error=repr(error))
+            return 400, front_end.refusal(error, f"internal error in canwharf: {error!r}")
+
+
+def _invocation(body: bytes, descriptor: int) -> Invocation:
+    words, _end, content = body.partition(b"\0\0")
+    if body[:1] == b"\0":  # no words
+        words, content = b"", body[1:]
+    return Invocation(
+        [word.decode(errors="replace") for word in words.split(b"\0") if word],
+        content,
+        f"/proc/self/fd/{descriptor}" if descriptor >= 0 else "",
+    )
+
+
+def _check(call: Invocation) -> None:
+    if len(call.content) >= INPUT_LIMIT:
+        raise RequestError(f"the input has {INPUT_LIMIT} bytes or more")
+
+
+def _called(name: str, call: Invocation) -> str:
+    """The call as the log names it: `netavark setup`, `CNI ADD`."""
+    verb = next((word for word in call.words if word.startswith("CNI_COMMAND=")), "")
+    return f"{name} {verb.partition('=')[2] or next(iter(call.words), '')}"[:80]

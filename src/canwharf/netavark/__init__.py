@@ -1,0 +1,1 @@
+"""Podman's calls, by its network stack netavark: a front end of the bus."""

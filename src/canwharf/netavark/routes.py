@@ -1,0 +1,86 @@
+"""Netavark's calls: the verb of each -> the use case.
+
+Rules:
+
+- A setup for a container that is known replaces its interface: after a power cut there was no
+  teardown.
+- Podman does not say when a network is removed, but its file is gone then.
+- An error is an object with `error` on the standard output.
+
+Source: netavark, plugins(5).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from canwharf import jsontext
+from canwharf.bus.attach import attach, detach
+from canwharf.bus.service import Service
+from canwharf.errors import RequestError
+from canwharf.netavark import api
+
+NETWORKS = "/etc/containers/networks"  # network_config_dir of containers.conf(5), for root
+
+_Content = Mapping[str, object]
+
+
+def answer(service: Service, words: Sequence[str], content: bytes, namespace: str) -> bytes:
+    """The standard output of one call. Raises CanwharfError."""
+    verb, path = [*words[:2], "", ""][:2]
+    if verb not in _VERBS:
+        raise RequestError(
+            f"{verb or 'no word'} is no call of netavark's ({', '.join(_VERBS)}): canwharf is a "
+            "plugin that Podman starts"
+        )
+    done = _VERBS[verb](service, _parse(content) if verb != "info" else {}, namespace or path)
+    return b"" if done is None else json.dumps(done).encode()
+
+
+def refusal(_error: Exception, text: str) -> bytes:
+    """The form of an error."""
+    return json.dumps({"error": text}).encode()
+
+
+def recorded(network: str) -> bool:
+    """Whether Podman has a file of this network, for root."""
+    engine, _dot, name = network.partition(".")
+    return engine == api.ENGINE and os.path.exists(f"{NETWORKS}/{name}.json")
+
+
+def _create(_service: Service, content: _Content, _namespace: str) -> dict[str, object]:
+    return api.created(content)
+
+
+def _setup(service: Service, content: _Content, namespace: str) -> dict[str, object]:
+    return api.joined(attach(service, api.attachment(content), namespace))
+
+
+def _teardown(service: Service, content: _Content, _namespace: str) -> None:
+    network = content.get("network")
+    networks = [api.network_id(network if isinstance(network, dict) else {})]
+    detach(service, networks, api.endpoint_id(content))
+
+
+def _info(_service: Service, _content: _Content, _namespace: str) -> dict[str, object]:
+    return api.info()
+
+
+_VERBS: dict[str, Callable[[Service, _Content, str], dict[str, object] | None]] = {
+    "create": _create,
+    "setup": _setup,
+    "teardown": _teardown,
+    "info": _info,
+}
+
+
+def _parse(content: bytes) -> dict[str, object]:
+    try:
+        parsed = jsontext.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the standard input is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise RequestError("the standard input must be a JSON object")
+    return parsed
