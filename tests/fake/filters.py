@@ -2,8 +2,9 @@
 
 Theory of operation. It knows the filters of a linear bus in the form that canwharf sends and no
 other: net/sched/cls_api.c and act_api.c decide about them in the order in which they stand here.
-What each operation announces (to RTNLGRP_TC) is what a real kernel (7.2) was seen to announce: the
-first filter of a direction makes a chain, and the last one takes it away. A link that goes takes
+What each operation announces (to RTNLGRP_TC) is what real kernels do (6.1, 6.12 and 7.2:
+tests/kernel/test_announced.py): the first filter of a direction makes a chain, and the last one
+takes it away. A link that goes takes
 its filters and clsact along without a word of either: only its chains are announced.
 """
 
@@ -160,7 +161,7 @@ class Filters:
             self._tell_chain(wire.NEWCHAIN, link)
         link.filters.append(new)
         link.filters.sort(key=lambda each: each.priority)
-        # A new matchall is announced without its handle (7.2).
+        # A new matchall is announced without its handle.
         handle = 0 if new.kind == "matchall" else new.handle
         self._tell_filter(wire.NEWTFILTER, link, new._replace(handle=handle))
 
