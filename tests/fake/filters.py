@@ -4,8 +4,8 @@ Theory of operation. It knows the filters of a linear bus in the form that canwh
 other: net/sched/cls_api.c and act_api.c decide about them in the order in which they stand here.
 What each operation announces (to RTNLGRP_TC) is what real kernels do (6.1, 6.12 and 7.2:
 tests/kernel/test_announced.py): the first filter of a direction makes a chain, and the last one
-takes it away. A link that goes takes
-its filters and clsact along without a word of either: only its chains are announced.
+takes it away. A link that goes takes its filters and clsact along without a word of either: only
+its chains are announced.
 """
 
 from __future__ import annotations

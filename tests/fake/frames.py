@@ -33,8 +33,8 @@ def deliveries(
 ) -> Counter[tuple[str, str]]:
     """How often a frame that enters by `source` leaves by each link, by its name and kind.
 
-    A pair with both ends here that leads to more rules is no way out. Raises AssertionError if the
-    frame is forwarded without end.
+    A pair that was made to join rules is no way out: both its ends are here, in one group. Raises
+    AssertionError if the frame is forwarded without end.
     """
     there = {link.index: link for link in links}
     from_source: dict[int, list[FakeRule]] = {}
@@ -56,9 +56,10 @@ def deliveries(
                 if receiver.holds_back(mark):
                     continue
                 far = receiver.peer if receiver.peer and receiver.peer.namespace == HOST else None
-                if far and far.index in from_source:
+                if far:
                     received.append(_Frame(far, 0, mark))
-                elif rule.echo or receiver.kind != "vcan":  # on a vcan nobody else is
+                joins = far is not None and far.group == receiver.group != 0
+                if not joins and (rule.echo or receiver.kind != "vcan"):  # nobody else is on a vcan
                     left[receiver.name, kind] += 1
                 if rule.echo:
                     received.append(_Frame(receiver, _hops(rule, frame.hops, max_hops), mark))

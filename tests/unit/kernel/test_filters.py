@@ -37,9 +37,10 @@ def port(kernel: FakeKernel) -> Port:
     return pair(kernel, "h0", "container")
 
 
-def pair(kernel: FakeKernel, name: str, namespace: str = "") -> Port:
+def pair(kernel: FakeKernel, name: str, namespace: str = "", group: int = 0) -> Port:
     """The host end of a pair; its other end is named as it, with an x."""
-    end, other = kernel.add_link(name, "vxcan"), kernel.add_link(f"{name}x", "vxcan")
+    end = kernel.add_link(name, "vxcan", group=group)
+    other = kernel.add_link(f"{name}x", "vxcan", group=group)
     end.peer, other.peer = other, end
     if namespace:
         kernel.move(other.name, namespace)
@@ -240,7 +241,7 @@ def test_there_are_none_without_a_link_or_clsact(kernel: FakeKernel, port: Port)
 def linear(kernel: FakeKernel, containers: int) -> list[Port]:
     """A linear bus on v0 with a hub whose ends are hub and hubx; the containers' host ends."""
     v0 = kernel.add_link("v0", "vcan")
-    entry = pair(kernel, "hub").ifindex
+    entry = pair(kernel, "hub", group=7).ifindex
     out = kernel.link("hubx").index
     ports = [pair(kernel, f"h{number}", f"c{number}") for number in range(containers)]
     for port in ports:
@@ -274,11 +275,13 @@ def test_without_a_filter_a_sender_receives_its_own_frames(kernel: FakeKernel, h
     assert kernel.deliveries("h1") == {(n, k): 1 for n, k in wanted if n != "h1"}
 
 
-def test_a_pair_that_leads_nowhere_is_a_way_out(kernel: FakeKernel, port: Port) -> None:
-    """An interface that the engine has not moved yet; with one end down nothing gets through."""
-    here = pair(kernel, "h1")
+def test_a_containers_pair_is_a_way_out_and_may_lead_on(kernel: FakeKernel, port: Port) -> None:
+    """The engine has not moved its end yet; with one end down nothing gets through."""
+    here, next_one = pair(kernel, "h1"), pair(kernel, "h2", "c2")
     add_rules(kernel, port.ifindex, here.ifindex)
     assert kernel.deliveries("h0") == {("h1", kind): 1 for kind in KINDS}
+    add_rules(kernel, kernel.link("h1x").index, next_one.ifindex)
+    assert kernel.deliveries("h0") == {(n, kind): 1 for n in ("h1", "h2") for kind in KINDS}
     other: FakeLink = kernel.link("h1x")
     other.up = False
     assert kernel.deliveries("h0") == {}
