@@ -179,6 +179,10 @@ class Answers(Filters):
     def _make(self, info: wire.IfInfo, kind: str, namespace: str = HOST) -> FakeLink:
         name = wire.string(info.attributes[wire.IFNAME])
         assert 0 < len(name.encode()) < 16
+        if "%d" in name:  # dev_alloc_name
+            taken = {link.name for link in self.links(namespace)}
+            numbered = (name.replace("%d", str(number)) for number in range(100))
+            name = next(each for each in numbered if each not in taken)
         mtu = wire.number(info.attributes[wire.MTU]) if wire.MTU in info.attributes else 2060
         group = wire.number(info.attributes.get(wire.GROUP, bytes(4)))
         index = info.ifindex or self._new_index()

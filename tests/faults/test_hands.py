@@ -68,7 +68,7 @@ def test_a_pairs_host_end_that_was_set_down(broken: Board) -> None:
 
 
 def test_a_deleted_pair_is_made_again_with_its_container(broken: Board) -> None:
-    """The others keep talking; an interface cannot be put back into a running container."""
+    """The others keep talking; a daemon that was restarted does not know its namespace any more."""
     before = ports(broken)
     broken.end_daemon("KILL")
     start_impatient(broken)

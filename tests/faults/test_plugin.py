@@ -13,7 +13,6 @@ import pytest
 
 from lab import plugin
 from tests.faults.plugged import NAME, PROCESS, PluginBoard, machine
-from tests.system.test_names import in_time
 from tests.world.board import wait_running
 
 ECUS = ("ecu1", "ecu2")
@@ -42,7 +41,7 @@ def start(board: PluginBoard, more: str = "") -> None:
     """Two containers on a bus. The plugin opens the second one's namespace, where there is one."""
     board.container("ecu1", more=more)
     exact = "name=bus0,driver-opt=can.ifname=can0"
-    board.container("ecu2", exact if in_time(board) else "bus0", more)
+    board.container("ecu2", exact if board.puts_in_place else "bus0", more)
 
 
 def together(board: PluginBoard) -> None:
@@ -177,7 +176,7 @@ def test_containers_and_a_swarm_service_are_back_after_a_power_cut(plugged: Plug
     plugged.sh("docker service rm ecu")
     plugged.wait_until(f'[ -z "$({TASKS})" ]')
     plugged.sh("docker network rm bus1")
-    if in_time(plugged):  # Docker 26 counts the repeated CreateNetwork as a second user of it
+    if plugged.puts_in_place:  # Docker 26 counts the repeated CreateNetwork as a second user of it
         plugged.wait_until("docker network rm bus1-here")
     plugged.wait_until("! ip link show vcan1")
     plugged.sh("docker swarm leave --force && docker network rm docker_gwbridge")

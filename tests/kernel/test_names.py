@@ -1,4 +1,4 @@
-"""Exact names on the real kernel: the interface is made in its container, named and up."""
+"""Names on the real kernel: the interface is made in its container, named and up."""
 
 from __future__ import annotations
 

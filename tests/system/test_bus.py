@@ -139,7 +139,6 @@ def test_two_buses_are_separate(board: Board) -> None:
         ("-o CAN.interface=vcan5", ["did you mean can.interface=vcan5?"]),
         ("-o vxcan.dev=can0", ["makes can00", "did you mean can.interface=can0?"]),
         ("-o can.name=can0", ["makes can00", "can.ifname=can0, the whole name"]),
-        ("--ipv6 --subnet fd00:7::/64 -o can.name=can", ["takes no IPv6 address", "--ipam-driver"]),
         ("-o vxcan.dev=a/b", ["vxcan.dev+vxcan.id=a/b0", "'/'", "like can0"]),
         ("-o can.interface=0123456789abcdef", ["can.interface", "16 characters", "at most 15"]),
         ("-o can.name=0123456789abcde", ["can.name", "15 characters", "at most 14", "index"]),

@@ -66,6 +66,11 @@ class Board:
         assert done.status != 0, f"went through: {command}"
         return done.stderr.strip()
 
+    @property
+    def puts_in_place(self) -> bool:
+        """Whether this Docker makes a container's namespace before it asks for an interface."""
+        return int(self.sh("docker version -f '{{.Server.Version}}'").split(".")[0]) >= 28
+
     def network(self, name: str = "bus0", options: str = "-o can.name=can", more: str = "") -> str:
         """Make a network; its id."""
         command = (

@@ -12,14 +12,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from canwharf.bus import events
 from canwharf.bus.events import Event
-from canwharf.bus.model import Bus, Settings
+from canwharf.bus.model import Bus, Network, Settings, State
 from canwharf.bus.naming import AdapterOwner, owner_of
 from canwharf.bus.observed import Observed
-from canwharf.errors import OptionError
+from canwharf.errors import ConflictError, OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.link import VIRTUAL, Link
@@ -209,3 +209,22 @@ def describe_settings(settings: CanSettings) -> str:
 
 def _text(options: Mapping[str, str]) -> str:
     return " ".join(f"{option}={value}" for option, value in options.items())
+
+
+def alone(
+    state: State, network: Network, endpoint: str, created: Collection[str], observed: Observed
+) -> State:
+    """The state in which no other endpoint has the network's moved adapter. Raises ConflictError.
+
+    An endpoint that has joined has it until it is back on the host. One that an engine forgot
+    does not have it. `created` are those that have not joined since their creation.
+    """
+    interface = network.settings.interface
+    for other in network.endpoints.keys() - {endpoint}:
+        if other in created or is_moved(interface, observed):
+            raise ConflictError(
+                f"the adapter {interface} is for endpoint {other} alone (can.mode=move): stop "
+                "that container, or make the network with can.mode=share"
+            )
+        state = state.without_endpoint(network.id, other)
+    return state

@@ -7,6 +7,7 @@ Rules:
   adopted. No pair is made: that is for Join, when there is a container for it.
 - A bus that cannot be repaired is reported, and the others are repaired all the same. It is tried
   again, at growing intervals.
+- A pair that is lost while its container runs is made again in there, after the repair of its bus.
 - The kernel announces links, not rules. So some time after any event there is one resync, a full
   dump of the kernel, which finds rules that were deleted or duplicated by hand. After that, nothing
   wakes the daemon.
@@ -21,18 +22,21 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
 from canwharf.bus import adapter, describe, events, interfaces
 from canwharf.bus.describe import Change
 from canwharf.bus.events import Event
-from canwharf.bus.model import Bus
+from canwharf.bus.model import Bus, Port, Target
+from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import AddRule, Scope, Step
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Ask, Service
-from canwharf.errors import CanwharfError
+from canwharf.errors import CanwharfError, NamespaceError
+from canwharf.kernel import namespace
 
 GRACE = 60.0  # seconds from an event to the resync after it
 # Seconds. An engine takes the container's end within one or two of the Join on an idle machine; on
@@ -197,7 +201,7 @@ class Maintenance:
         files, a zipapp's modules are not found any more, and others are of another version.
         """
         with suppress(ImportError):  # replaced already: the call that needs one is refused with it
-            from canwharf.bus import spelling, target  # noqa: F401, PLC0415 (not at a boot)
+            from canwharf.bus import spelling  # noqa: F401, PLC0415 (not at a boot)
 
         if not self._service.state.complete and (known := self._ask()) is not None:
             self._service.adopt_networks(known)
@@ -240,10 +244,13 @@ class Maintenance:
         # same.
         last = touched & {interface} if bus.physical else frozenset[str]()
         steps: list[Step] = []
+        absent: list[Port] = []
         try:
             observed = self._reconciler.observe()
             for targets in filter(None, (touched - last, last)):
-                steps += self._service.change(state, observed, interface, Scope(targets)).steps
+                done = self._service.change(state, observed, interface, Scope(targets))
+                steps += done.steps
+                absent += done.absent
             self._complain(bus, observed)
         except CanwharfError as error:
             fields = {"interface": interface, "error": str(error)}
@@ -253,7 +260,40 @@ class Maintenance:
             added = sum(isinstance(step, AddRule) for step in steps)
             if added:
                 self._service.say(events.RULES_RESTORED, interface=interface, rules=str(added))
-        return Outcome(steps=tuple(steps))
+        return Outcome(steps=tuple(steps)).plus(self._restore(interface, absent))
+
+    def _restore(self, interface: str, absent: Iterable[Port]) -> Outcome:
+        """Make the missing pairs of a bus again, each for itself."""
+        done = Outcome()
+        for port in dict.fromkeys(absent):
+            try:
+                done = done.plus(Outcome(steps=self._restore_pair(port)))
+            except CanwharfError as error:
+                fields = {"interface": interface, "error": str(error)}
+                self._service.say(events.BUS_NOT_REPAIRED, **fields)
+                done = done.plus(Outcome(faults=(str(error),)))
+        return done
+
+    def _restore_pair(self, port: Port) -> tuple[Step, ...]:
+        """Make a pair again in its container; nothing if that has ended. Raises CanwharfError."""
+        service, owner = self._service, port.owner
+        path = service.pending.namespaces.get(port.name)
+        if path is None or not isinstance(owner, EndpointOwner):
+            return ()
+        pattern = owner.ifname.pattern
+        before = service.state.without_endpoint(owner.network, owner.endpoint)
+        try:
+            with namespace.opened(path, f"interface {pattern}") as descriptor:
+                scope = Scope({port.name}, {port.name: Target(descriptor, pattern)})
+                observed = self._reconciler.observe()
+                done = service.change(service.state, observed, owner.bus, scope, before)
+        except NamespaceError as error:
+            if error.missing:
+                return ()  # the engine will say so
+            raise
+        fields = {"network": owner.network, "endpoint": owner.endpoint, "interface": port.name}
+        service.say(events.PAIR_RECREATED, **fields)
+        return done.steps
 
     def _complain(self, bus: Bus, observed: Observed) -> None:
         """Report a warning about an adapter, once."""

@@ -16,6 +16,8 @@ from canwharf.bus import naming
 from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, Ifname, Owner
 from canwharf.kernel.can import CanSettings
 
+_IP_PREFIX = "eth"  # with which Docker names the interfaces of its own networks
+
 
 class Adapter(NamedTuple):
     """A network's settings of its adapter, validated; `options` are their canonical texts.
@@ -38,7 +40,10 @@ class Endpoint(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where a container's end is made: the descriptor of its namespace, its name there."""
+    """Where a container's end is made: the descriptor of its namespace, its name there.
+
+    For %d in the name the kernel puts the lowest number that is free.
+    """
 
     namespace: int
     name: str
@@ -162,12 +167,15 @@ class State(NamedTuple):
         """The ids of all endpoints."""
         return frozenset(id for network in self.networks.values() for id in network.endpoints)
 
-    def has_exact(self, prefix: str) -> bool:
-        """Whether a container's interface has an exact name that begins with this prefix."""
-        return any(
-            network.ifname_of(endpoint).name.startswith(prefix)
+    def numbered_by_engine(self, prefix: str) -> bool:
+        """Whether the engine itself moves interfaces with this prefix into containers.
+
+        Of an IP network, or adapters of ours: it counts only those that it moves, and would come
+        upon one that was put in place.
+        """
+        return prefix == _IP_PREFIX or any(
+            network.settings.adapter.moved and network.settings.prefix == prefix
             for network in self.networks.values()
-            for endpoint in network.endpoints
         )
 
     def interfaces(self) -> list[str]:

@@ -40,11 +40,16 @@ _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: som
 class Ifname(NamedTuple):
     """The name of an interface in its container.
 
-    Either the exact `name`, or `prefix` and an index that the engine appends.
+    Either the exact `name`, or `prefix` and a number: the lowest that is free in the container.
     """
 
     prefix: str = ""
     name: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """As the kernel takes it, which puts a number in place of %d (dev_alloc_name)."""
+        return self.name or f"{self.prefix}%d"
 
 
 class BusOwner(NamedTuple):

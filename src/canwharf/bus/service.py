@@ -15,8 +15,11 @@ Rules:
 - Every call can be repeated with the same arguments. Deleting something absent succeeds.
 - A pair is made at Join, for a new endpoint and for one from before a reboot. An endpoint that the
   state lacks is created again, and reported.
-- An interface with an exact name has it from its start, or its Join fails: it is made directly in
-  the container's namespace, whose path comes with the Join.
+- A container's end is made directly in its namespace, whose path comes with the Join: named and up
+  before the container's first process. Where the namespace does not exist yet (Docker before
+  version 28), the engine moves the end from the host, and appends a number of its own to the
+  prefix. An exact name is not possible there: the Join fails.
+- The path of the namespace is kept until the daemon ends: maintenance makes a lost pair again.
 - Not for use by two threads at once: the front end's loop is the lock.
 """
 
@@ -25,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from canwharf.bus import adapter, adopt, describe, events, interfaces, options
+from canwharf.bus import adapter, adopt, describe, events, interfaces, naming, options
 from canwharf.bus.adopt import Adopted, Known
 from canwharf.bus.events import Event, EventType, Report
 from canwharf.bus.model import Endpoint, Network, State, Target
@@ -33,7 +36,8 @@ from canwharf.bus.observed import Observed
 from canwharf.bus.plan import AddRule, Plan, Scope
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
-from canwharf.errors import CanwharfError, ConflictError, UnknownNetworkError
+from canwharf.errors import CanwharfError, ConflictError, NamespaceError, UnknownNetworkError
+from canwharf.kernel import namespace
 
 
 class Joined(NamedTuple):
@@ -48,13 +52,16 @@ class Joined(NamedTuple):
 
 
 class Pending:
-    """Unfinished work: in memory only, beside the state."""
+    """Unfinished work, and what it takes: in memory only, beside the state."""
 
     def __init__(self) -> None:
-        self.created: set[str] = set()  # endpoints that have not joined since their creation
+        # Endpoints that have not joined since their creation -> why an engine could not move their
+        # interface; empty: it can.
+        self.created: dict[str, str] = {}
         self.removals: set[str] = set()  # names of interfaces that the kernel refused to remove
         self.provisional = frozenset[str]()  # networks of which only a pair's alias is known
         self.dirty = False  # the state is not on disk yet
+        self.namespaces: dict[str, str] = {}  # host ends that have joined -> paths of namespaces
 
 
 Ask = Callable[[], Known | None]  # the engine's networks; None: it does not answer
@@ -129,7 +136,8 @@ class Service:
             return
         interface = net.settings.interface
         ports = {self.state.port(net, endpoint).name for endpoint in net.endpoints}
-        self.pending.created -= net.endpoints.keys()
+        for endpoint in net.endpoints:
+            self._forget(network, endpoint)
         self._remove(self.state.without_network(network), interface, {interface, *ports})
         self.say(events.NETWORK_REMOVED, network=network, interface=interface)
 
@@ -139,7 +147,8 @@ class Service:
         """Record an endpoint; its pair is made when it joins. Raises CanwharfError.
 
         A runtime that chooses the interface's name passes it here (`can.ifname`).
-        `unfit` is the refusal of what the engine would set on the interface; empty: nothing.
+        `unfit` is the refusal of what the engine would set on an interface that it moves; empty:
+        nothing.
         """
         net = self._network(network)
         settings = options.parse_endpoint(given)
@@ -147,19 +156,21 @@ class Service:
         ifname = settings.ifname
         if ifname and ifname.name and net.settings.adapter.moved:
             raise options.refuse_name(ifname.name)
-        if unfit and not (ifname or net.default_ifname).name:
-            raise ConflictError(unfit)
         state = self.state
         if net.settings.adapter.moved:
-            state = self._alone(net, endpoint, self._reconciler.observe())
+            if unfit:
+                raise ConflictError(unfit)
+            observed = self._reconciler.observe()
+            state = adapter.alone(state, net, endpoint, self.pending.created, observed)
         if net.endpoints.get(endpoint) != settings:
             self._write(state.with_endpoint(network, endpoint, settings))
-        self.pending.created.add(endpoint)
+        self.pending.created[endpoint] = unfit
 
-    def join(self, network: str, endpoint: str, namespace: str = "") -> Joined:
+    def join(self, network: str, endpoint: str, path: str = "") -> Joined:
         """Connect an endpoint to its bus; whatever is missing is made. Raises CanwharfError.
 
-        `namespace` is the path of the container's network namespace, which an exact name needs.
+        `path` is that of the container's network namespace; empty, or of none yet: the engine
+        moves the interface.
         """
         net = self._network(network)
         interface = net.settings.interface
@@ -169,11 +180,22 @@ class Service:
         if net.settings.adapter.moved:
             return self._move_adapter(net, endpoint, observed)
         ifname = net.ifname_of(endpoint)
-        if not (ifname.name or self.state.has_exact(ifname.prefix)):
-            return self._join(net, endpoint, observed)
-        from canwharf.bus import target  # noqa: PLC0415 (only for an exact name)
-
-        return target.join_at(ifname, namespace, lambda at: self._join(net, endpoint, observed, at))
+        moved = not ifname.name and self.state.numbered_by_engine(ifname.prefix)
+        known, what = "" if moved else path, f"interface {ifname.pattern}"
+        try:
+            with namespace.opened(known, what) as descriptor:
+                target = Target(descriptor, ifname.pattern)
+                joined = self._join(net, endpoint, observed, target)
+        except NamespaceError:
+            if ifname.name:
+                raise
+            if unfit := self.pending.created.get(endpoint):
+                raise ConflictError(unfit) from None
+            joined = self._join(net, endpoint, observed)
+        # The number in /proc may be that of another process later.
+        if path and not path.startswith("/proc/"):
+            self.pending.namespaces[naming.host_end(network, endpoint)] = path
+        return joined
 
     def _join(
         self, net: Network, endpoint: str, observed: Observed, target: Target | None = None
@@ -192,7 +214,7 @@ class Service:
         done = self.change(new, observed, interface, scope, before)
         if made and endpoint not in self.pending.created:
             self.say(events.PAIR_RECREATED, **fields)
-        self.pending.created.discard(endpoint)
+        self.pending.created.pop(endpoint, None)
         self._tell(describe.absent(done, self.pending.created))
         bus = new.bus(interface) if net.settings.physical else None
         if bus and (complaint := adapter.complaint(bus, observed)):
@@ -206,7 +228,7 @@ class Service:
     def _move_adapter(self, net: Network, endpoint: str, observed: Observed) -> Joined:
         """Move the adapter itself to an endpoint. Raises CanwharfError."""
         interface = net.settings.interface
-        new = self._alone(net, endpoint, observed)
+        new = adapter.alone(self.state, net, endpoint, self.pending.created, observed)
         if endpoint not in net.endpoints:
             new = new.with_endpoint(net.id, endpoint, Endpoint())
         bus = new.bus(interface)
@@ -214,27 +236,10 @@ class Service:
             raise ConflictError(f"cannot move the adapter {interface}: {fault}")
         self.change(new, observed, interface, Scope({interface}, adapter=interface))
         observed.mark_moved(interface)
-        self.pending.created.discard(endpoint)
+        self.pending.created.pop(endpoint, None)
         fields = {"network": net.id, "endpoint": endpoint, "interface": interface}
         self.say(events.ADAPTER_MOVED, **fields)
         return Joined(interface, new.networks[net.id].ifname_of(endpoint).prefix)
-
-    def _alone(self, net: Network, endpoint: str, observed: Observed) -> State:
-        """The state in which no other endpoint has the adapter. Raises ConflictError.
-
-        An endpoint that has joined has it until it is back on the host. One that an engine forgot
-        does not have it.
-        """
-        state = self.state
-        interface = net.settings.interface
-        for other in net.endpoints.keys() - {endpoint}:
-            if other in self.pending.created or adapter.is_moved(interface, observed):
-                raise ConflictError(
-                    f"the adapter {interface} is for endpoint {other} alone (can.mode=move): stop "
-                    "that container, or make the network with can.mode=share"
-                )
-            state = state.without_endpoint(net.id, other)
-        return state
 
     def adopt_networks(self, known: Known, complete: bool = True) -> None:
         """Adopt networks that the state lacks; `complete` says that the engine has no others."""
@@ -277,7 +282,7 @@ class Service:
             return
         port = self.state.port(net, endpoint)
         new = self.state.without_endpoint(network, endpoint)
-        self.pending.created.discard(endpoint)
+        self._forget(network, endpoint)
         self._remove(new, net.settings.interface, {port.name})
         moved = net.settings.adapter.moved
         interface = net.settings.interface if moved else port.name
@@ -381,6 +386,10 @@ class Service:
             return Plan((), ())
         bus = state.bus(interface)
         return self._reconciler.apply([bus] if bus else [], observed, scope)
+
+    def _forget(self, network: str, endpoint: str) -> None:
+        self.pending.created.pop(endpoint, None)
+        self.pending.namespaces.pop(naming.host_end(network, endpoint), None)
 
     def _undo(self, state: State, observed: Observed, interface: str, scope: Scope) -> None:
         """Bring the kernel back to a state; a failure is only reported: the first error counts."""

@@ -5,6 +5,9 @@ Rules:
 - Every call that Docker knows for a network driver is in the table; for another it gets a 404, by
   which it knows that a driver does not offer it.
 - Docker shows an error's text to its user as it is.
+- Docker from version 28 on makes a container's namespace before its Join, and asks about gateways
+  before each network: by that it is known. Only an older one moves interfaces, and sets addresses
+  on them.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ class Routes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._moves = True  # Docker moves the interfaces
         nothing = self._nothing
         self.table: dict[str, Callable[[_Content], _Answer]] = {
             "/Plugin.Activate": lambda _content: {"Implements": ["NetworkDriver"]},
@@ -48,8 +52,7 @@ class Routes:
             # Asked only of drivers of global scope, whose networks span several hosts.
             "/NetworkDriver.AllocateNetwork": nothing,
             "/NetworkDriver.FreeNetwork": nothing,
-            # A CAN bus has no gateway: Docker need not set an address aside for one.
-            "/NetworkDriver.GwAllocCheck": lambda _content: {"SkipIPv4": True, "SkipIPv6": True},
+            "/NetworkDriver.GwAllocCheck": self._check_gateways,
         }
 
     def _nothing(self, _content: _Content) -> _Answer:
@@ -58,9 +61,15 @@ class Routes:
     def _capabilities(self, _content: _Content) -> _Answer:
         return {"Scope": "local", "ConnectivityScope": "local", "GwAllocChecker": True}
 
+    def _check_gateways(self, _content: _Content) -> _Answer:
+        self._moves = False
+        # A CAN bus has no gateway: Docker need not set an address aside for one.
+        return {"SkipIPv4": True, "SkipIPv6": True}
+
     def _create_network(self, content: _Content) -> _Answer:
         request = api.network_request(content)
-        self._service.create_network(request.network, request.options, request.unfit)
+        unfit = request.unfit if self._moves else ""
+        self._service.create_network(request.network, request.options, unfit)
         if request.pool:
             fields = {"network": request.network, "pool": request.pool}
             self._service.say(events.ADDRESSES_UNUSED, **fields)

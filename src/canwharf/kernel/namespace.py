@@ -18,11 +18,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from canwharf.errors import NamespaceError
 from canwharf.kernel import uapi
-
-_OWN = "/proc/self/ns/net"
 
 
 @contextmanager
@@ -42,11 +41,16 @@ def opened(path: str, what: str) -> Iterator[int]:
         if not _is_network(descriptor):
             # A name that is there before its mount, or a mount that was not passed on to us.
             raise NamespaceError(what, path, "it is not a network namespace", missing=True)
-        if os.path.samestat(os.fstat(descriptor), os.stat(_OWN)):
+        if os.path.samestat(os.fstat(descriptor), _own()):
             raise NamespaceError(what, path, "it is the host's own, and not a container's")
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@cache
+def _own() -> os.stat_result:
+    return os.stat("/proc/self/ns/net")
 
 
 def _is_network(descriptor: int) -> bool:

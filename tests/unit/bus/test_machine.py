@@ -51,7 +51,7 @@ class Host(Engine, Life, Others, Truth):
             self.create_network(f"n{number}", interface, Fault())
             for place in range(containers):
                 self._create_endpoint((f"n{number}", f"e{place}"), Fault())
-                self._join((f"n{number}", f"e{place}"), Fault(), moved=True)
+                self._join((f"n{number}", f"e{place}"), Fault(), early=bool(place))
 
 
 TestHost = Host.TestCase

@@ -1,8 +1,7 @@
-"""Exact names over the fake kernel: who may ask, who hands over what, and what is remembered."""
+"""Names in the container over the fake kernel: who makes the interface, and what is remembered."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -89,21 +88,50 @@ def test_a_namespace_is_a_path(docker: Calls, key: object) -> None:
     assert "SandboxKey" in str(call(docker, "Join", {"SandboxKey": key})["Err"])
 
 
-def test_a_name_is_for_a_container_that_is_asked_for_it(daemon: Daemon) -> None:
-    """The others have their prefix, and what the engine passes with it is not looked at."""
-    daemon.service.create_network("n1", {"can.name": "can"})
-    daemon.service.create_endpoint("n1", "e1", {})
-    joined = daemon.service.join("n1", "e1", "/ns/c")
-    assert (joined.prefix, joined.placed) == ("can", False)
+@pytest.mark.parametrize("path", ["", "/var/run/docker/netns/x"])
+def test_an_older_engine_moves_and_numbers_it(docker: Calls, path: str) -> None:
+    """It has made no namespace yet, so there is no whole name in there either."""
+    call(docker, "CreateEndpoint", {})
+    names = call(docker, "Join", {"SandboxKey": path})["InterfaceName"]
+    assert names == {"SrcName": naming.container_end("n1", "e1"), "DstPrefix": "can"}
+
+
+def test_with_a_prefix_it_is_put_in_place_too(
+    docker: Calls, daemon: Daemon, kernel: FakeKernel
+) -> None:
+    """And its record is as before: a daemon of either kind knows it again."""
+    call(docker, "CreateEndpoint", {})
+    assert call(docker, "Join", {"SandboxKey": "/ns/c"}) == {"DisableGatewayService": True}
+    assert [(link.name, link.up) for link in kernel.links("c")] == [("can0", True)]
+    told = kernel.link(naming.host_end("n1", "e1")).alias
+    assert told == "canwharf canwharf endpoint n1 e1 vcan0 can"
+    daemon.assert_exactly_once("vcan0")
+    assert not daemon.restarted().maintenance.sync().steps
+
+
+@pytest.mark.parametrize("prefix", ["eth", "can"])
+def test_what_the_engine_counts_is_left_to_it(
+    daemon: Daemon, kernel: FakeKernel, prefix: str
+) -> None:
+    """It would name its own eth0, or a moved adapter can0, and come upon ours."""
+    kernel.plug("can5")
+    moved = {"can.interface": "can5", "can.mode": "move", "can.name": "can"}
+    daemon.service.create_network("n1", moved)
+    daemon.service.create_network("n2", {"can.name": prefix})
+    daemon.service.create_endpoint("n2", "e1", {})
+    joined = daemon.service.join("n2", "e1", "/ns/c")
+    assert (joined.prefix, joined.placed) == (prefix, False)
+    daemon.service.create_endpoint("n2", "e2", {"can.name": "own"})
+    assert daemon.service.join("n2", "e2", "/ns/c").placed
 
 
 def test_the_networks_name_is_for_all_that_say_nothing(daemon: Daemon, kernel: FakeKernel) -> None:
     daemon.service.create_network("n1", {"can.ifname": "drive"})
     for endpoint, asked in (("e1", {}), ("e2", {"can.ifname": "own"}), ("e3", {"can.name": "p"})):
         daemon.service.create_endpoint("n1", endpoint, asked)
-        joined = daemon.service.join("n1", endpoint, f"/ns/{endpoint}")
-        assert joined.placed is (endpoint != "e3")
-    assert [kernel.links(each)[0].name for each in ("e1", "e2")] == ["drive", "own"]
+        assert daemon.service.join("n1", endpoint, f"/ns/{endpoint}").placed
+    named = [kernel.links(each)[0].name for each in ("e1", "e2", "e3")]
+    assert named == ["drive", "own", "p0"]
     daemon.assert_exactly_once("vcan0")
 
 
@@ -163,23 +191,6 @@ def test_a_state_of_an_earlier_version_is_read(daemon: Daemon) -> None:
     del content["networks"]["n1"]["endpoints"]["e1"]["name"]
     Path(daemon.store.path).write_text(json.dumps(content))
     assert daemon.restarted().service.state == daemon.service.state
-
-
-def test_the_next_number_is_tried_after_an_undo(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Its pair may get the index of the one that was undone, whose end is announced late."""
-    kernel = FakeKernel(reuse_indexes=True)
-    monkeypatch.setattr(namespace, "opened", kernel.opened)
-    daemon = Daemon(tmp_path, kernel)
-    daemon.service.create_network("n1", {})
-    daemon.service.create_endpoint("n1", "e1", {"can.ifname": "vcanp7"})
-    daemon.service.create_endpoint("n1", "e2", {})
-    kernel.refuse(4, errno.EEXIST)
-    daemon.service.join("n1", "e2", "/ns/c")
-    assert [link.name for link in kernel.links("c")] == ["vcanp1"]
-    daemon.maintenance.repair()
-    daemon.assert_exactly_once("vcan0")
 
 
 def test_a_state_that_was_edited_has_the_whole_name(daemon: Daemon) -> None:
@@ -274,7 +285,8 @@ def test_whose_namespace_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     before = os.listdir("/proc/self/fd")
     own = "/proc/self/ns/net"
     with monkeypatch.context() as patch:
-        patch.setattr(namespace, "_OWN", "/")  # an unprivileged test has no other than its own
+        # An unprivileged test has no other than its own.
+        patch.setattr(namespace, "_own", lambda: os.stat("/"))
         with namespace.opened(own, "it") as descriptor:
             assert os.fstat(descriptor).st_ino == os.stat(own).st_ino
             assert not os.get_inheritable(descriptor)
@@ -322,31 +334,10 @@ def test_in_another_container_it_has_the_first(
     assert {link.name for link in kernel.links("d")} == {"can0"}
 
 
-def test_an_older_engine_numbers_it(docker: Calls, daemon: Daemon) -> None:
-    """It has made no namespace yet, so there is no whole name in there either."""
-    answer = beside(docker, daemon, "/var/run/docker/netns/x")
-    names = answer["InterfaceName"]
-    assert isinstance(names, dict)
-    assert names["DstPrefix"] == "can"
-
-
-def test_a_container_that_is_full(
-    docker: Calls, daemon: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("canwharf.bus.target._NUMBERS", range(1))
-    answer = beside(docker, daemon, "/ns/c")
-    assert answer == {"Err": "all of can0 to can0 are taken there"}
-    assert {link.name for link in kernel.links("c")} == {"can0"}
-
-
-def test_another_error_is_reported_at_once(
-    docker: Calls, daemon: Daemon, kernel: FakeKernel
-) -> None:
-    """Only a name that is taken asks for the next one."""
-    daemon.service.create_network("n2", {"can.interface": "vcan1", "can.name": "can"})
-    call(docker, "CreateEndpoint", {"Options": {"can.ifname": "can0"}})
-    daemon.service.create_endpoint("n2", "e2", {})
+def test_another_error_is_reported_at_once(docker: Calls, kernel: FakeKernel) -> None:
+    """The engine is not asked to move what could not be put in place."""
+    call(docker, "CreateEndpoint", {})
     kernel.refuse(1)
-    answer = call(docker, "Join", {"NetworkID": "n2", "EndpointID": "e2", "SandboxKey": "/ns/c"})
+    answer = call(docker, "Join", {"SandboxKey": "/ns/c"})
     assert "Cannot allocate memory" in str(answer["Err"])
     assert kernel.links("c") == []

@@ -1,4 +1,4 @@
-"""What Docker would put on an interface that CAN does not have: said where the call is made."""
+"""What Docker would put on an interface that CAN does not have: said before its start fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import pytest
 
 from canwharf.bus import events, naming
-from canwharf.daemon.calls import front_ends
+from canwharf.daemon.calls import Calls, front_ends
+from canwharf.kernel import namespace
 from tests.fake.daemon import Daemon
 
 POOL = [{"AddressSpace": "LocalDefault", "Pool": "fd00::/64", "Gateway": "fd00::1/64"}]
@@ -19,9 +20,12 @@ INTERNAL = naming.host_end("n1", "e1")
 def call(daemon: Daemon, what: str, **content: object) -> str:
     """What Docker is told of a call; empty if all went well."""
     body = json.dumps({"NetworkID": "n1", **content}).encode()
-    routes = front_ends(daemon.service, daemon.maintenance.sync)
-    _status, answer = routes.answer(f"/NetworkDriver.{what}", body)
+    _status, answer = routes(daemon).answer(f"/NetworkDriver.{what}", body)
     return str(json.loads(answer).get("Err", ""))
+
+
+def routes(daemon: Daemon) -> Calls:
+    return front_ends(daemon.service, daemon.maintenance.sync)
 
 
 def network(daemon: Daemon, pool: object, **given: str) -> str:
@@ -30,8 +34,16 @@ def network(daemon: Daemon, pool: object, **given: str) -> str:
     return call(daemon, "CreateNetwork", Options=options, IPv6Data=pool)
 
 
-def endpoint(daemon: Daemon, interface: object, **options: str) -> str:
-    return call(daemon, "CreateEndpoint", EndpointID="e1", Interface=interface, Options=options)
+def endpoint(daemon: Daemon, interface: object, path: str = "", **options: str) -> str:
+    """What the user reads of a container's start; `path` is that of its namespace."""
+    ids = {"EndpointID": "e1"}
+    said = call(daemon, "CreateEndpoint", **ids, Interface=interface, Options=options)
+    return said or call(daemon, "Join", **ids, SandboxKey=path)
+
+
+@pytest.fixture(autouse=True)
+def _namespaces(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespace, "opened", daemon.kernel.opened)
 
 
 def test_a_network_with_ipv6_addresses_is_refused(daemon: Daemon) -> None:
@@ -54,14 +66,29 @@ def test_one_without_is_made(daemon: Daemon, pool: object) -> None:
 def test_an_exact_name_can_be_had_with_addresses(daemon: Daemon) -> None:
     """The interface is put in place, and Docker does not touch it."""
     assert network(daemon, POOL, ifname="can0") == ""
-    assert endpoint(daemon, IPV6) == ""
+    assert endpoint(daemon, IPV6, "/ns/c") == ""
+
+
+def test_docker_that_moves_no_interface_gives_none(daemon: Daemon) -> None:
+    """Since version 28, which asks about the network's gateways first."""
+    docker = routes(daemon)
+    generic = {"com.docker.network.generic": {"can.name": "can"}}
+    asked = json.dumps({"NetworkID": "n1", "Options": generic, "IPv6Data": POOL}).encode()
+    answers = [
+        json.loads(docker.answer(f"/NetworkDriver.{name}", asked)[1])
+        for name in ("CreateNetwork", "GwAllocCheck", "CreateNetwork")
+    ]
+    assert "no IPv6 address" in answers[0]["Err"]
+    assert answers[1:] == [{"SkipIPv4": True, "SkipIPv6": True}, {}]
+    for interface in (IPV6, MAC):
+        assert endpoint(daemon, interface, "/ns/c") == ""
 
 
 def test_a_network_that_is_there_already_goes_on(daemon: Daemon) -> None:
     daemon.service.create_network("n1", {"can.name": "can"})
     assert network(daemon, POOL, name="can") == ""
     assert "no IPv6 address" in endpoint(daemon, IPV6)
-    assert endpoint(daemon, IPV6, **{"can.ifname": "can0"}) == ""
+    assert endpoint(daemon, IPV6, "/ns/c") == ""
 
 
 @pytest.mark.parametrize(("pool", "told"), [("172.18.0.0/16", True), ("0.0.0.0/0", False)])
@@ -80,15 +107,16 @@ def test_a_mac_address_is_refused(daemon: Daemon, given: dict[str, str]) -> None
     said = endpoint(daemon, MAC, **given)
     assert said.startswith('a CAN interface takes no MAC address ("02:42:ac:11:00:09")')
     assert "mac_address under that network of the service" in said
-    assert not daemon.service.state.endpoints()
+    assert daemon.kernel.names() == {"lo", "vcan0"}
     assert endpoint(daemon, {"MacAddress": ""}, **given) == ""
 
 
-def test_an_endpoints_own_prefix_is_moved_by_docker(daemon: Daemon) -> None:
-    """On a network whose other interfaces are put in place."""
-    daemon.service.create_network("n1", {"can.ifname": "can0"})
-    assert "no MAC address" in endpoint(daemon, MAC, **{"can.name": "x"})
-    assert endpoint(daemon, MAC) == ""
+def test_a_moved_adapter_has_none(daemon: Daemon) -> None:
+    """Docker moves it with every version."""
+    daemon.kernel.plug("can0")
+    moved = {"can.interface": "can0", "can.mode": "move", "can.type": "physical"}
+    daemon.service.create_network("n1", moved)
+    assert "no MAC address" in endpoint(daemon, MAC, "/ns/c")
 
 
 def test_no_user_ever_reads_an_internal_name(daemon: Daemon) -> None:

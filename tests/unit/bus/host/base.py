@@ -78,6 +78,8 @@ class Base(RuleBasedStateMachine):
         self.networks: dict[str, str] = {}  # id -> bus interface
         # (network, endpoint) -> the namespace of its container; empty while there is none
         self.endpoints: dict[tuple[str, str], str] = {}
+        self.moved: set[tuple[str, str]] = set()  # into its container by the engine
+        self.starting = ""  # the namespace of a container that joins
         self.foreign_links: dict[FakeLink, tuple[object, ...]] = {}
         self.foreign_rules: list[Foreign] = []
         self.physical: set[str] = set()  # networks whose interface was an adapter when they came
@@ -99,24 +101,41 @@ class Base(RuleBasedStateMachine):
         if self._call(fault, lambda: self.daemon.service.create_endpoint(*whose, own)):
             self.endpoints.setdefault(whose, "")
 
-    def _join(self, whose: tuple[str, str], fault: Fault, moved: bool) -> None:
+    def _join(
+        self, whose: tuple[str, str], fault: Fault, moved: bool = True, early: bool = False
+    ) -> None:
+        """`early`: the namespace is there, as of a new engine; otherwise it moves the end later."""
         blocked = self._blocked(self.networks[whose[0]])
         space = self._namespace(whose)
+        if early or EXACT_NETWORK in whose or EXACT_ENDPOINT in whose:
+            self.starting = space
         went = self._call(fault, lambda: self.daemon.service.join(*whose, f"/ns/{space}"), blocked)
+        self.starting = ""
         inside = self.kernel.links(space)
         if inside or not went:
             # Made in there, perhaps half; or made anew, and that failed.
             self.endpoints[whose] = space if inside else ""
+            self.moved.discard(whose)
         elif moved:
             self.endpoints[whose] = space
+            self.moved.add(whose)
             self.kernel.move(naming.container_end(*whose), space, new_name="can0")
 
     def _options(self, network: str, interface: str) -> dict[str, str]:
         return {"can.interface": interface, **(EXACT if network == EXACT_NETWORK else {})}
 
     def _opened(self, path: str, what: str) -> AbstractContextManager[int]:
-        """Of the kernel of this boot."""
-        return self.kernel.opened(path, what)
+        """Of the kernel of this boot, while its container runs, or starts."""
+        alive = {self.starting, *self.endpoints.values()} - {""}
+        return self.kernel.opened(path if path.removeprefix("/ns/") in alive else "", what)
+
+    def _give_up_lost(self) -> None:
+        """A lost pair comes back only while the daemon knows the namespace."""
+        known = self.daemon.service.pending.namespaces
+        for whose, namespace in self.endpoints.items():
+            there = namespace and self.kernel.links(namespace)
+            if not there and naming.host_end(*whose) not in known:
+                self.endpoints[whose] = ""
 
     def _blocked(self, interface: str) -> bool:
         """Whether it is the end of a pair of another driver."""
@@ -170,6 +189,7 @@ class Base(RuleBasedStateMachine):
         except Crash:
             self.kernel.stop_faults()
             self.daemon = self.daemon.restarted()
+            self._give_up_lost()
             if fault.again or fault.disk:
                 self.daemon.maintenance.repair()
                 call()

@@ -24,6 +24,7 @@ class Life(Base):
     def restart(self) -> None:
         self.unnoticed = False
         self.daemon = self.daemon.restarted()
+        self._give_up_lost()
 
     @rule(fault=FAULTS, name=INTERFACE)
     def repair_fails(self, fault: Fault, name: str) -> None:
@@ -59,6 +60,7 @@ class Life(Base):
             self.daemon.store.set_aside()
         path.unlink(missing_ok=True)
         self.daemon = Daemon(Path(self.directory), self.kernel, self.daemon.boot)
+        self._give_up_lost()
         names = [f"n{number}" for number in asked if f"n{number}" in self.networks]
         known = {name: self._options(name, self.networks[name]) for name in names}
         self.daemon.service.adopt_networks(known)

@@ -9,7 +9,6 @@ from canwharf.bus import naming
 from tests.fake.links import HOST
 from tests.unit.bus.host.base import (
     ENDPOINTS,
-    EXACT,
     FAULTS,
     INTERFACE,
     NETWORKS,
@@ -50,18 +49,18 @@ class Engine(Base):
             self._create_endpoint(whose, fault)
 
     @precondition(lambda self: self.endpoints)
-    @rule(data=st.data(), fault=FAULTS, moved=st.booleans())
-    def join(self, data: st.DataObject, fault: Fault, moved: bool) -> None:
+    @rule(data=st.data(), fault=FAULTS, moved=st.booleans(), early=st.booleans())
+    def join(self, data: st.DataObject, fault: Fault, moved: bool, early: bool) -> None:
         """Also one whose container died, and once more one that has joined."""
-        self._join(data.draw(st.sampled_from(sorted(self.endpoints))), fault, moved)
+        self._join(data.draw(st.sampled_from(sorted(self.endpoints))), fault, moved, early)
 
     @precondition(lambda self: self.networks)
-    @rule(data=st.data(), endpoint=ENDPOINTS)
-    def run(self, data: st.DataObject, endpoint: str) -> None:
+    @rule(data=st.data(), endpoint=ENDPOINTS, early=st.booleans())
+    def run(self, data: st.DataObject, endpoint: str, early: bool) -> None:
         whose = (data.draw(st.sampled_from(sorted(self.networks))), endpoint)
         if not self.endpoints.get(whose):
             self._create_endpoint(whose, Fault())
-            self._join(whose, Fault(), moved=True)
+            self._join(whose, Fault(), early=early)
 
     @precondition(lambda self: self.endpoints)
     @rule(data=st.data(), fault=FAULTS)
@@ -70,10 +69,10 @@ class Engine(Base):
         namespace = self.endpoints[whose]
         if namespace:
             self.daemon.service.leave(*whose)
-            (inside,) = self.kernel.links(namespace)
-            if inside.name != EXACT["can.ifname"]:
-                back = naming.container_end(*whose)
-                self.kernel.move(inside.name, HOST, namespace, back)
+            for inside in self.kernel.links(namespace):
+                if whose in self.moved:
+                    back = naming.container_end(*whose)
+                    self.kernel.move(inside.name, HOST, namespace, back)
             self.endpoints[whose] = ""
         self._forget(fault, lambda: self.daemon.service.delete_endpoint(*whose))
         del self.endpoints[whose]

@@ -26,11 +26,8 @@ class Others(Base):
             self.kernel.set_up(name, up=False)
             self._happened(notice)
             return
-        inside = self.kernel.link(name).peer
         self.kernel.delete_link(name)
-        for whose, namespace in self.endpoints.items():
-            if inside and namespace and namespace == inside.namespace:
-                self.endpoints[whose] = ""
+        self._give_up_lost()
         self._happened(notice)
 
     @precondition(lambda self: self._rules())
