@@ -124,7 +124,9 @@ def test_an_action_may_be_listed_after_its_filter(kernel: FakeKernel, port: Port
     kernel.slow_to_end = True
     kernel.delete_filters(port.name, "egress")
     assert kernel.marks(port.name) == Marks(WHOLE, MISSING)
-    assert traffic_control.find(kernel) == {port.ifindex: BOTH}
+    for _ in range(3):
+        assert traffic_control.find(kernel) == {port.ifindex: BOTH}
+    kernel.slow_to_end = False
     assert traffic_control.find(kernel) == {port.ifindex: Marks(WHOLE, MISSING)}
 
 
