@@ -82,6 +82,14 @@ class RequestError(CanwharfError):
     """A request that is not of the protocol's form."""
 
 
+class CniError(RequestError):
+    """A call of a CNI runtime that is not right; `code` is CNI's number for why."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        super().__init__(text)
+
+
 class HttpError(CanwharfError):
     """What came is not a request that can be answered; `status` is HTTP's number for why."""
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from canwharf.bus import events, naming, options
 from canwharf.bus.maintain import PATIENCE
 from canwharf.bus.model import Attachment, Network
+from canwharf.bus.plan import Scope, plan
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
 
@@ -62,6 +63,19 @@ def detach(service: Service, networks: list[str], endpoint: str) -> None:
                 failed = failed or error
     if failed:
         raise failed
+
+
+def is_whole(service: Service, wanted: Attachment) -> bool:
+    """Whether a container is on this network, with all its rules. Raises KernelError."""
+    network = service.state.networks.get(wanted.network)
+    if network is None or wanted.endpoint not in network.endpoints:
+        return False
+    name = service.state.port(network, wanted.endpoint).name
+    bus = service.state.bus(network.settings.interface)
+    observed = service.observe()
+    link = observed.link(name)
+    needed = plan(service.state.driver, [bus] if bus else [], observed, Scope({name})).steps
+    return link is not None and link.peer_away and not needed
 
 
 def _same(service: Service, network: str, endpoint: str) -> Iterator[str]:

@@ -86,6 +86,7 @@ class Service:
         self.pending = Pending()
         self._store = store
         self._reconciler = reconciler
+        self.observe = reconciler.observe
         self._report = report
         self._ask = ask
 

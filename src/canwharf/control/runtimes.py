@@ -19,7 +19,7 @@ from canwharf.bus import events, naming
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError, RequestError
 
-NETAVARK = "netavark"
+CNI, NETAVARK = "CNI", "netavark"
 INPUT_LIMIT = 1_000_000  # bytes; the executable reads no more
 
 
@@ -45,14 +45,14 @@ class FrontEnd(NamedTuple):
 class Runtimes:
     """Answers each call by the front end of its protocol."""
 
-    def __init__(self, service: Service, netavark: FrontEnd) -> None:
+    def __init__(self, service: Service, netavark: FrontEnd, cni: FrontEnd) -> None:
         self._service = service
-        self._table = {NETAVARK: netavark}
+        self._table = {NETAVARK: netavark, CNI: cni}
 
     def answer(self, body: bytes, descriptor: int) -> tuple[int, bytes]:
         """The HTTP status and body for one call. Raises nothing."""
         call = _invocation(body, descriptor)
-        name = NETAVARK
+        name = CNI if any(word.startswith("CNI_") for word in call.words) else NETAVARK
         front_end = self._table[name]
         try:
             _check(call)

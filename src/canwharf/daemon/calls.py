@@ -73,12 +73,14 @@ class Calls:
 
 def _runtimes(service: Service) -> Runtimes:
     """The front ends of the runtimes that start an executable: not at a boot with Docker alone."""
+    from canwharf.cni import routes as cni  # noqa: PLC0415
     from canwharf.control.runtimes import FrontEnd, Runtimes  # noqa: PLC0415
     from canwharf.netavark import routes as netavark  # noqa: PLC0415
 
     return Runtimes(
         service,
         netavark=FrontEnd(netavark.answer, netavark.refusal),
+        cni=FrontEnd(cni.answer, cni.refusal),
     )
 
 
@@ -107,6 +109,7 @@ def idle_networks(service: Service) -> Callable[[float], float | None]:
 
 def _collector(service: Service) -> IdleNetworks:
     from canwharf.bus.attach import IdleNetworks  # noqa: PLC0415
+    from canwharf.cni import routes  # noqa: F401, PLC0415
     from canwharf.control import runtimes  # noqa: F401, PLC0415
     from canwharf.netavark.routes import recorded  # noqa: PLC0415
 
