@@ -2,8 +2,8 @@
 
 Theory of operation. Docker makes a network, then an endpoint, then joins it, and says when each is
 gone. Podman and CNI say one thing only: this container gets an interface. So an attachment makes
-what it needs of all three, and undoes it if it fails. Nothing says when a network is gone: one that
-has had no endpoint for a while is removed (`IdleNetworks`).
+what it needs of all three, and undoes it if it fails. Nothing says when a network is gone, or that
+a container ended while no daemon ran: the `Collector` finds both.
 
 Rules:
 
@@ -29,6 +29,7 @@ from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionErr
 
 _PREFIX = "can"  # what a user looks for in a container
 _NAMES = {"can.name", "can.ifname", "vxcan.peer"}  # the options that name the interface there
+_FIRST = 1.0  # seconds after which the kernel may be read: first calls come before
 _NUMBERS = range(100)  # of one prefix in one container
 
 
@@ -146,28 +147,52 @@ def _join_as(service: Service, wanted: Attachment, name: str, namespace: str) ->
     service.join(wanted.network, wanted.endpoint, namespace)
 
 
-class IdleNetworks:
-    """Removes the implied networks that had no endpoint for PATIENCE.
+class Collector:
+    """Removes what these engines never say is gone.
 
-    `recorded` says whether a network's engine still knows it.
+    That is an endpoint whose pair is gone, as its namespace took it along while no daemon ran, and
+    a network that had no endpoint for PATIENCE, unless its engine still has it (`recorded`).
     """
 
     def __init__(self, service: Service, recorded: Callable[[str], bool]) -> None:
         self._service = service
         self._recorded = recorded
+        self._begin_at: float | None = None
         self._since: dict[str, float] = {}  # idle networks: seen first at (monotonic seconds)
 
     def run(self, now: float) -> float | None:
-        """Remove what is due; when the next one is (monotonic seconds), or None."""
-        idle = [each.id for each in self._service.state.networks.values() if _is_idle(each)]
+        """Remove what is due; when there is more to do (monotonic seconds), or None."""
+        networks = [
+            each for each in self._service.state.networks.values() if naming.is_implied(each.id)
+        ]
+        self._begin_at = now + _FIRST if self._begin_at is None else self._begin_at
+        if now < self._begin_at and networks:
+            return self._begin_at
+        for network in networks:
+            if network.endpoints:
+                self._forget(network)
+        idle = [each.id for each in filter(_is_idle, self._service.state.networks.values())]
         self._since = {each: self._since.get(each, now) for each in idle}
         due = []
-        for network, first in self._since.items():
+        for id, first in self._since.items():
             if now < first + PATIENCE:
                 due.append(first + PATIENCE)
-            elif not self._recorded(network):
-                self._remove(network)
+            elif not self._recorded(id):
+                self._remove(id)
         return min(due, default=None)
+
+    def _forget(self, network: Network) -> None:
+        """Remove the endpoints whose pair is gone: no call is at work on them now."""
+        state = self._service.state
+        try:
+            observed = self._service.observe()
+            for endpoint in network.endpoints:
+                if observed.link(state.port(network, endpoint).name) is None:
+                    fields = {"network": network.id, "endpoint": endpoint}
+                    self._service.say(events.ENDPOINT_COLLECTED, **fields)
+                    self._service.delete_endpoint(network.id, endpoint)
+        except CanwharfError as error:
+            self._service.say(events.ENDPOINTS_NOT_LOOKED_FOR, error=str(error))
 
     def _remove(self, network: str) -> None:
         try:

@@ -27,7 +27,7 @@ from canwharf.errors import CanwharfError, RequestError
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
-    from canwharf.bus.attach import IdleNetworks
+    from canwharf.bus.attach import Collector
     from canwharf.control.runtimes import Runtimes
 
 RUNTIME = "/Canwharf.Runtime"  # the call of canwharf.plugin
@@ -84,13 +84,13 @@ def _runtimes(service: Service) -> Runtimes:
     )
 
 
-def idle_networks(service: Service) -> Callable[[float], float | None]:
-    """What collects the networks of those runtimes; see `loop.Round`.
+def collecting(service: Service) -> Callable[[float], float | None]:
+    """What collects for those runtimes; see `loop.Round`.
 
-    Their modules are loaded for the first such network, or in a round after GRACE: later, an
+    Their modules are loaded for their first network, or in a round after GRACE: later, an
     upgrade may have replaced the program's files.
     """
-    collector: IdleNetworks | None = None
+    collector: Collector | None = None
     load_at: float | None = None
 
     def run(now: float) -> float | None:
@@ -107,13 +107,13 @@ def idle_networks(service: Service) -> Callable[[float], float | None]:
     return run
 
 
-def _collector(service: Service) -> IdleNetworks:
-    from canwharf.bus.attach import IdleNetworks  # noqa: PLC0415
+def _collector(service: Service) -> Collector:
+    from canwharf.bus.attach import Collector  # noqa: PLC0415
     from canwharf.cni import routes  # noqa: F401, PLC0415
     from canwharf.control import runtimes  # noqa: F401, PLC0415
     from canwharf.netavark.routes import recorded  # noqa: PLC0415
 
-    return IdleNetworks(service, recorded)
+    return Collector(service, recorded)
 
 
 def _parse(body: bytes) -> dict[str, object]:

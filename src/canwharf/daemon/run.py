@@ -69,7 +69,7 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         selector = selectors.DefaultSelector()
         selector.register(announcements, selectors.EVENT_READ)  # taken by maintenance
         answer: Answer = calls.front_ends(service, maintenance.sync, lambda: store.fault).answer
-        rounds: list[loop.Round] = [calls.idle_networks(service)]
+        rounds: list[loop.Round] = [calls.collecting(service)]
         if metrics:
             answer = metrics.timing(answer)
             rounds.append(metrics.begin(selector, service, netlink))

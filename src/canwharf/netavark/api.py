@@ -26,6 +26,8 @@ API_VERSION = "1.0.0"
 ENGINE = "podman"
 _DEFAULT_NAME = re.compile(r"eth[0-9]+")
 _NO_ADDRESSES = "a CAN interface takes no addresses"
+# Podman wants one in an answer, shows it, and at `podman network reload` asks for it.
+_NO_MAC = "00:00:00:00:00:00"
 # Of a network: what it must not have, and what to say to that
 _UNFIT = {
     "subnets": f"{_NO_ADDRESSES}: leave --subnet away",
@@ -57,7 +59,7 @@ def attachment(content: Mapping[str, object]) -> Attachment:
     """A container on a network. Raises CanwharfError."""
     network, there = _object(content, "network"), _object(content, "network_options")
     for field, words in _UNFIT_THERE.items():
-        if there.get(field):
+        if there.get(field) and there[field] != _NO_MAC:
             raise RequestError(words)
     requested = dict(_object(there, "options"))
     name = _text(there, "interface_name")
@@ -84,8 +86,7 @@ def endpoint_id(content: Mapping[str, object]) -> str:
 
 def joined(interface: str) -> dict[str, object]:
     """The answer to a setup."""
-    # Podman wants an address, and shows this one.
-    shown = {"mac_address": "00:00:00:00:00:00", "subnets": []}
+    shown = {"mac_address": _NO_MAC, "subnets": []}
     return {"dns_search_domains": [], "dns_server_ips": [], "interfaces": {interface: shown}}
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from canwharf.bus import events
-from canwharf.bus.attach import IdleNetworks
+from canwharf.bus import events, naming
+from canwharf.bus.attach import Collector
 from canwharf.bus.maintain import PATIENCE
 from canwharf.kernel import namespace
 from canwharf.netavark import routes
@@ -109,6 +109,14 @@ def test_what_a_container_cannot_have_is_refused(
     assert podman.daemon.service.state.networks == {}
 
 
+def test_a_reload(podman: Runtime, kernel: FakeKernel) -> None:
+    """`podman network reload` asks for the MAC address that it was told."""
+    told = podman.setup("web")["interfaces"]["can0"]
+    podman.teardown("web")
+    podman.setup("web", static_mac=told["mac_address"], static_ips=[])
+    assert names(kernel, "web") == ["can0"]
+
+
 def test_names_are_the_lowest_free_ones(podman: Runtime, kernel: FakeKernel) -> None:
     """Never eth1, whatever other networks the container has."""
     podman.setup("web", on("vcan1", "one"), interface_name="eth1")
@@ -166,9 +174,10 @@ def test_networks_that_podman_forgot_are_collected(
     """`podman network rm` says nothing; one whose file is there stays, and so does one in use."""
     monkeypatch.setattr(routes, "NETWORKS", str(tmp_path))
     (tmp_path / "drive.json").touch()
-    idle = IdleNetworks(podman.daemon.service, routes.recorded)
+    idle = Collector(podman.daemon.service, routes.recorded)
     podman.setup("web")
     podman.setup("web", on("vcan1"))
+    assert idle.run(-1.0) == 0.0
     assert idle.run(0.0) is None
     podman.teardown("web")
     podman.teardown("web", on("vcan1"))
@@ -180,6 +189,21 @@ def test_networks_that_podman_forgot_are_collected(
     podman.daemon.service.create_network("e1", {"can.interface": "vcan9"})  # Docker's
     idle.run(2.0 + PATIENCE)
     assert kernel.names() == {"lo", "vcan9"}
+
+
+def test_an_endpoint_that_went_without_a_word(podman: Runtime, kernel: FakeKernel) -> None:
+    """`podman rm` without a daemon succeeds; `status` must not show it for the rest of the boot."""
+    podman.setup("web")
+    podman.setup("log")
+    kernel.kill_namespace("web")
+    collector = Collector(podman.daemon.service, lambda _network: True)
+    collector.run(0.0)
+    collector.run(1.0)
+    [network] = podman.daemon.service.state.networks.values()
+    assert [naming.label_of(each) for each in network.endpoints] == ["log"]
+    [event] = podman.daemon.said(events.ENDPOINT_COLLECTED)
+    assert event.fields["network"] == "podman.drive"
+    podman.daemon.assert_exactly_once("vcan0")
 
 
 def test_a_network_of_docker_on_the_same_bus(podman: Runtime) -> None:
