@@ -7,13 +7,13 @@ PIP = $(BIN)/pip --disable-pip-version-check
 PYTEST_FLAGS ?= -q
 PYTEST = $(BIN)/pytest $(PYTEST_FLAGS)
 # What runs the tests of `make test`: all kinds, two at a time, the longest first.
-KINDS = system machines faults-short kernel-tests unit check
+KINDS = system machines faults-short kernel-tests canlab-tests unit check
 EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)' \
 	'machines SUITE=$(suite)')
 # Of the system tests, those that boot machines of their own: systemd, the package, two hosts.
 MACHINES = $(patsubst %,tests/system/test_%.py,boots package pair readme systemd)
 
-.PHONY: help demo test test-matrix test-smp test-faults fast check unit kernel-tests system \
+.PHONY: help demo test test-matrix test-smp test-faults fast check unit kernel-tests canlab-tests system \
 	faults-short bench deb dist zipapp plugin kernel release lock shell clean
 .DELETE_ON_ERROR:
 
@@ -55,6 +55,9 @@ kernel-tests: .venv/ready ## tests in a guest: real netlink, real frames (SUITE=
 	$(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- python3 -m pytest $(PYTEST_FLAGS) -ra \
 		-p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
 
+canlab-tests: .venv/ready ## canlab as a user calls it, with the lab's own kernel; needs no root
+	$(PYTEST) tests/canlab
+
 system: .venv/ready ## tests with real Docker, crashes, power cuts (SUITE=sid …)
 	CANWHARF_SUITE=$(SUITE) $(PYTEST) tests/system $(addprefix --ignore=,$(MACHINES))
 
@@ -72,8 +75,8 @@ bench: .venv/ready ## what it costs, as ratios, into docs/benchmarks.md
 deb: ## the Debian package, into dist/
 	$(PYTHON) -m lab.deb dist
 
-dist: .venv/ready zipapp ## the wheel, and the zipapp, into dist/
-	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+dist: .venv/ready zipapp ## the wheels of canwharf and canlab, and the zipapp, into dist/
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . packages/canlab
 
 # For the Python that makes it; another one starts it more slowly.
 zipapp: ## one file that runs anywhere with Python
@@ -111,10 +114,10 @@ lock: ## the newest development tools, with their checksums, into requirements-d
 	rm -r build/lock
 
 # The lock file gives each machine the same tools. Debian has venv in a package of its own.
-.venv/ready: pyproject.toml requirements-dev.lock
+.venv/ready: pyproject.toml packages/canlab/pyproject.toml requirements-dev.lock
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y python3-venv || \
 		{ apt-get update && apt-get install -y python3-venv; }
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet -r requirements-dev.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	$(PIP) install --quiet --no-deps --no-build-isolation -e . -e packages/canlab
 	touch $@

@@ -1,0 +1,7 @@
+"""`python3 -m canlab`."""
+
+import sys
+
+from canlab.cli import main
+
+sys.exit(main())

@@ -1,0 +1,151 @@
+"""The command line: `canlab [OPTION…] COMMAND [ARGUMENT…]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from canlab import __version__, boot, interfaces, kernel, memory
+from canlab.errors import FAILED, UNFIT, CanlabError, UsageError
+from canlab.front import Front, Order
+
+INSIDE = "CANLAB"
+
+DESCRIPTION = """\
+Run a command with CAN interfaces of its own: without root, without a kernel module, on any x86-64
+Linux machine. The command sees the same files, environment and terminal. It is root over a network
+that is its own, in which vcan0 is up.
+"""
+EPILOG = f"""\
+examples:
+  canlab pytest                                     vcan0 is there and up
+  canlab --interfaces vcan0,vcan1 -- make test
+  canlab --interfaces can0=slcan,can1=slcan --bitrate 250k ./test.sh
+                                                    two controllers on one wire
+  canlab sh -c 'ip link add vcan9 type vcan && ip link set vcan9 up && ./test.sh'
+  canlab --shell                                    a shell to look around in
+
+kinds of interfaces:
+  vcan0              a virtual bus, CAN FD
+  can0=slcan         a controller with a bit rate; all of these are on one wire
+  a=vxcan:b          a pair: what one end sends, the other receives
+
+what is different inside:
+  The network: loopback and the CAN interfaces; no other.
+  Processes that the command leaves in the background end with it.
+  One processor, if --cpus does not say otherwise.
+
+exit status: the command's own (128 + N if signal N ended it); 127 there is no such command; 126 it
+cannot be run; {UNFIT} this machine cannot run the kernel; {FAILED} canlab failed otherwise.
+
+environment:
+  {kernel.VARIABLE}     the kernel's file, in place of the one that is installed
+  {memory.VARIABLE}     a folder for the guest's memory, writable and not mounted noexec
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, as --help teaches it."""
+    top = _Parser(
+        "canlab",
+        usage="canlab [OPTION…] COMMAND [ARGUMENT…]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument(
+        "--interfaces",
+        "-i",
+        metavar="LIST",
+        default=interfaces.DEFAULT,
+        help="CAN interfaces, as vcan0,can0=slcan (default: %(default)s; '' for none)",
+    )
+    top.add_argument(
+        "--bitrate", metavar="RATE", default="500k", help="of each slcan (default: %(default)s)"
+    )
+    top.add_argument(
+        "--user",
+        "-u",
+        action="store_true",
+        help="keep your uid inside, with CAP_NET_ADMIN and CAP_NET_RAW",
+    )
+    top.add_argument("--shell", "-s", action="store_true", help="run $SHELL, or /bin/sh")
+    top.add_argument("--cpus", metavar="N", default="1", help="processors (default: %(default)s)")
+    top.add_argument(
+        "--memory",
+        "-m",
+        metavar="SIZE",
+        help="as 512M or 2G (default: half of the machine's, 4G at most)",
+    )
+    top.add_argument("--version", action="version", version=f"canlab {__version__}")
+    top.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return top
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's status for a wrong command line is 2, which is pytest's, too."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message}\n{self.format_usage().rstrip()}   (canlab --help says more)")
+
+
+def parse_memory(text: str) -> int:
+    """A size in bytes. Raises UsageError."""
+    factor = {"M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper(), 0)
+    digits = text[:-1]
+    if not factor or not digits.isascii() or not digits.isdigit():
+        raise UsageError(f"--memory {text} must be a number with M or G, as 512M")
+    size = int(digits) * factor
+    if size < memory.LEAST:
+        raise UsageError(f"--memory {text} is less than the kernel needs, {memory.LEAST >> 20}M")
+    return size
+
+
+def parse_cpus(text: str) -> int:
+    """A number of processors. Raises UsageError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 64):
+        raise UsageError(f"--cpus {text} must be a number from 1 to 64")
+    return int(text)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; its status. Raises CanlabError."""
+    options = parser().parse_args(arguments)
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if options.shell:
+        if command:
+            raise UsageError("--shell takes no command; leave one of them away")
+        command = [os.environ.get("SHELL") or "/bin/sh"]
+    if not command:
+        raise UsageError("a command is missing, as in: canlab pytest   (canlab --help says more)")
+    order = Order(
+        argv=command,
+        environment={**os.environ, INSIDE: __version__},
+        interfaces=interfaces.parse(options.interfaces),
+        bitrate=interfaces.parse_bitrate(options.bitrate),
+        ports=[],
+        as_user=options.user,
+    )
+    wanted = parse_memory(options.memory) if options.memory else None
+    processors = parse_cpus(options.cpus)
+    program = kernel.find()
+    folder, size = memory.find(wanted)
+    guest = boot.start(program, folder, size, processors)
+    try:
+        return Front(guest, order).run()
+    finally:
+        guest.end()
+
+
+def main() -> int:
+    """Run; the only place that prints."""
+    try:
+        return run(sys.argv[1:])
+    except CanlabError as error:
+        print(f"canlab: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,131 @@
+"""Pid 1 of the guest: makes the machine, starts the command and relays, until it has ended.
+
+Rules: what the command leaves in the background ends with it, as the machine does. All that it has
+written, to its streams and to files, is out before its status. The machine ends with its line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import termios
+import tty
+
+from canlab import interfaces, libc, wire
+from canlab.errors import FAILED
+from canlab.guest import adapter, mounts
+from canlab.guest.command import Command, set_size
+from canlab.interfaces import SLCAN
+from canlab.mux import LineLost, Mux
+from canlab.netlink import Netlink
+from canlab.start import Start
+from canlab.wire import Frame
+
+LINE = "/dev/ttyS0"
+# Seconds of silence until what still holds the command's output is left alone.
+QUIET = 0.1
+
+
+class Agent:
+    """One command, from its start to its status."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+        self._mux = Mux(line, self._control, in_guest=True)
+        self._command: Command | None = None
+        self._over = False
+
+    def serve(self) -> None:
+        """Serve the front until it goes. Raises LineLost, which is the usual end."""
+        child, wake = os.pipe()
+        for fd in (child, wake):
+            os.set_blocking(fd, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake)
+        self._mux.watch(child, lambda: self._reap(child))
+        self._mux.send(wire.encode(wire.READY))
+        while not self._over:
+            self._mux.step()
+        self._mux.drain()
+        while self._mux.sending:
+            self._mux.step(QUIET)
+        os.sync()
+        assert self._command
+        self._end(self._command.status)
+
+    def _end(self, status: int, error: str = "") -> None:
+        if error:
+            self._mux.send(wire.encode(wire.ERROR, 0, error.encode(errors="replace")))
+        self._mux.send(wire.encode_number(wire.STATUS, status))
+        while True:
+            self._mux.step()
+
+    def _control(self, frame: Frame) -> None:
+        if frame.type == wire.START:
+            self._start(Start.unpack(frame.payload))
+        elif frame.type == wire.SIGNAL and self._command:
+            self._command.signal(frame.number)
+        elif frame.type == wire.SIZE and self._command and self._command.terminal >= 0:
+            packed = frame.number
+            set_size(self._command.terminal, packed >> 16, packed & 0xFFFF)
+
+    def _start(self, start: Start) -> None:
+        try:
+            self._make_network(start)
+        except OSError as error:
+            self._end(FAILED, error.strerror or str(error))
+        mounts.show_shm(start.folder, start.environment.get("VIRTUAL_ENV", ""))
+        self._command = command = Command(start)
+        command.started()
+        if command.failed:
+            self._end(command.status, command.failed)
+        for fd, ours in command.ours.items():
+            if fd == wire.STDIN:
+                self._mux.sink(fd, ours)
+            else:
+                self._mux.source(fd, ours)
+        if command.terminal >= 0:
+            self._mux.source(wire.TERMINAL, command.terminal)
+            self._mux.sink(wire.TERMINAL, os.dup(command.terminal))
+
+    def _make_network(self, start: Start) -> None:
+        socket.sethostname(start.hostname)
+        netlink = Netlink()
+        interfaces.make_loopback(netlink)
+        for each in start.interfaces:
+            if each[1] != SLCAN:
+                interfaces.make(netlink, each)
+        if controllers := [name for name, kind, _ in start.interfaces if kind == SLCAN]:
+            adapter.make(netlink, controllers, start.bitrate, self._line)
+        netlink.close()
+
+    def _reap(self, child: int) -> None:
+        os.read(child, 512)
+        try:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if self._command and pid == self._command.pid:
+                    code = os.waitstatus_to_exitcode(status)
+                    self._command.status = code if code >= 0 else 128 - code
+                    self._over = True
+        except ChildProcessError:
+            return
+
+
+def main() -> None:
+    """Be the machine's pid 1; the machine ends with it."""
+    try:
+        mounts.mount_all()
+        line = os.open(LINE, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(line, termios.TCSANOW)
+        Agent(line).serve()
+    except LineLost:
+        pass
+    except OSError as error:
+        os.write(2, f"canlab: {error}\n".encode())
+    finally:
+        os.sync()
+        libc.power_off()

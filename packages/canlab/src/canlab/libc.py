@@ -1,0 +1,71 @@
+"""System calls that Python has no function for, by the C library.
+
+Each raises OSError with the operation's words.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# linux/prctl.h, linux/capability.h
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS = 1, 8
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+_CAPABILITY_VERSION_3 = 0x20080522
+
+# linux/sched.h
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+
+# linux/reboot.h
+POWER_OFF = 0x4321FEDC
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source: str, target: str, type: str, options: str = "") -> None:
+    """Mount a file system."""
+    arguments = (source.encode(), target.encode(), type.encode(), 0, options.encode())
+    _check(_LIBC.mount(*arguments), f"mount {type} on {target}")
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces for new ones."""
+    _check(_LIBC.unshare(flags), "unshare")
+
+
+def power_off() -> None:
+    """Switch the machine off, without writing anything; for pid 1 of a guest."""
+    _check(_LIBC.reboot(POWER_OFF), "reboot")
+
+
+def die_with_parent() -> None:
+    """Be killed when the thread that made this process ends; execve keeps it so."""
+    _check(_LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl PR_SET_PDEATHSIG")
+
+
+def keep_capabilities() -> None:
+    """A change of the uid does not take the capabilities away, but for the effective ones."""
+    _check(_LIBC.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl PR_SET_KEEPCAPS")
+
+
+def hold_capabilities(*numbers: int) -> None:
+    """Hold these, and no others, over an execve, too."""
+    bits = sum(1 << number for number in numbers)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    # Effective, permitted, inheritable: numbers below 32, then the others.
+    data = (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)
+    _check(_LIBC.capset(header, data), "capset")
+    for number in numbers:
+        _check(
+            _LIBC.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0),
+            "prctl PR_CAP_AMBIENT_RAISE",
+        )

@@ -1,0 +1,1 @@
+"""canlab's pure parts, and both ends of its line, without a guest."""
