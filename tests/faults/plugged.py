@@ -9,7 +9,7 @@ from lab.guest import Guest
 from tests.world.board import Board
 
 NAME = "canwharf:latest"
-PROCESS = "pgrep -f '^/usr/bin/python3 -I -m canwharf serve'"
+PROCESS = "pgrep -f '^/usr/bin/python3 -IS .*/canwharf/__main__.py serve'"
 
 
 class PluginBoard(Board):

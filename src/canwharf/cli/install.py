@@ -73,6 +73,7 @@ def run(options: Mapping[str, str]) -> int:
         return 0
     require_root_and_systemd("install")
     program.check(words)
+    program.compile_package()
     require_units_of_ours(instance)
     _check_socket(instance)
     for module in NEEDED:

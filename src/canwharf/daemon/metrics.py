@@ -21,6 +21,7 @@ import errno
 import os
 import selectors
 import socket
+import sys
 import time
 from collections.abc import Callable
 
@@ -36,7 +37,15 @@ from canwharf.kernel.request import Requests
 # No creation time beside each counter. The variable is read at import, in all versions.
 os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"
 try:
-    import prometheus_client as prometheus
+    try:
+        import prometheus_client as prometheus
+    except ImportError:
+        if not sys.flags.no_site:
+            raise
+        import site  # which knows where extras are; a service starts without it
+
+        site.main()
+        import prometheus_client as prometheus
 
     from canwharf.daemon.bus_metrics import Buses
 except ImportError as error:

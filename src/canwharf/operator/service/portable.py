@@ -46,7 +46,7 @@ def make() -> bytes:
             code = compile(source, name, "exec", dont_inherit=True)
             head = MAGIC_NUMBER + _HASHED + source_hash(source)
             archive.writestr(zipfile.ZipInfo(f"{name}c"), head + marshal.dumps(code))
-    return f"#!{PYTHON} -I\n".encode() + packed.getvalue()
+    return f"#!{PYTHON} -IS\n".encode() + packed.getvalue()
 
 
 def is_same(old: bytes, new: bytes) -> bool:
@@ -90,4 +90,4 @@ def _runs() -> bool:
     """Whether the system's Python runs this package."""
     site = os.path.dirname(_PACKAGE)
     code = f"import sys; sys.path.insert(0, {site!r}); from canwharf.cli import main; main()"
-    return program.version([PYTHON, "-I", "-c", code]) == f"canwharf {canwharf.__version__}"
+    return program.version([PYTHON, "-IS", "-c", code]) == f"canwharf {canwharf.__version__}"

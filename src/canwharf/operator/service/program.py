@@ -4,6 +4,11 @@ Rules:
 
 - It is the program that was called: the script of a virtual environment, a zipapp, or `python -m
   canwharf`. PATH is not searched for another one.
+- Its interpreter starts without site (-S), whose search for packages takes time at each start, and
+  apart from the environment (-I). pip's scripts do not say so in their first line: the service
+  names the interpreter and the package's own file. A zipapp is started by its own first line.
+- Its bytecode is written at the installation: the service may not write it, and a start without
+  takes several times as long.
 - The service runs as root, so only root may be able to change the program: it, its interpreter, its
   package and each directory above them belong to root.
 - It must exist after a boot, and start without the caller's environment.
@@ -29,25 +34,35 @@ _INSTEAD = (
     "'python3 -m venv /opt/canwharf && /opt/canwharf/bin/pip install .'"
 )
 _LIMIT = 60.0  # seconds for a start on a slow board
+_PACKAGE = os.path.dirname(canwharf.__file__)
 
 
 def words() -> list[str]:
     """The words that start this program, with absolute paths. Raises InstallError."""
     first = os.path.abspath(sys.argv[0])
-    if os.path.basename(first) == "__main__.py":
-        return [sys.executable, "-m", "canwharf"]
     if not os.path.isfile(first):
         raise InstallError(f"cannot tell which program this is: there is no file {first}")
-    return [first] if os.access(first, os.X_OK) else [sys.executable, first]
+    in_package = os.path.join(_PACKAGE, "__main__.py")
+    if os.path.isfile(in_package) and not sys.flags.no_site:  # else its first line says so
+        return [sys.executable, "-IS", in_package]
+    return [first] if os.access(first, os.X_OK) else [sys.executable, "-IS", first]
 
 
 def paths(program: list[str]) -> list[str]:
     """The paths that a start needs: the program, its interpreter, its package."""
-    package = os.path.dirname(canwharf.__file__)
+    package = _PACKAGE
     while not os.path.lexists(package):  # in a zipapp: the zipapp
         package = os.path.dirname(package)
     named = [word for word in program if os.path.isabs(word)]
     return list(dict.fromkeys([*named, sys.executable, package]))
+
+
+def compile_package() -> None:
+    """Write the package's bytecode. One that cannot be written, as in a zipapp, is done without."""
+    if os.path.isdir(_PACKAGE):
+        from compileall import compile_dir  # noqa: PLC0415 (imports much, for this alone)
+
+        compile_dir(_PACKAGE, quiet=2)
 
 
 def in_a_home(program: list[str]) -> bool:

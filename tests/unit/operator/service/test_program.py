@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import canwharf
 from canwharf import __version__
 from canwharf.errors import InstallError
 from canwharf.operator.service import program
@@ -23,15 +26,19 @@ def script(path: Path, text: str = "") -> Path:
 def test_the_program_is_the_one_that_was_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A script, a zipapp that cannot be executed, or a module."""
+    """Of a script or a module, the package; a zipapp; a launcher that is without site already."""
     made = script(tmp_path / "canwharf")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["./canwharf", "install"])
+    package = os.path.dirname(canwharf.__file__)
+    assert program.words() == [sys.executable, "-IS", f"{package}/__main__.py"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "flags", SimpleNamespace(no_site=1))
+        assert program.words() == [str(made)]
+    monkeypatch.setattr(program, "_PACKAGE", f"{made}/canwharf")
     assert program.words() == [str(made)]
     made.chmod(0o644)
-    assert program.words() == [sys.executable, str(made)]
-    monkeypatch.setattr(sys, "argv", [str(tmp_path / "canwharf" / "__main__.py")])
-    assert program.words() == [sys.executable, "-m", "canwharf"]
+    assert program.words() == [sys.executable, "-IS", str(made)]
     monkeypatch.setattr(sys, "argv", ["-c"])
     with pytest.raises(InstallError, match="cannot tell which program"):
         program.words()
@@ -69,3 +76,31 @@ def test_a_program_that_others_can_change_is_refused(
     monkeypatch.setattr(os, "lstat", of_another_user)
     with pytest.raises(InstallError, match=r"belongs to nobody.*/opt/canwharf"):
         program._check_owner(str(made))
+
+
+@pytest.mark.parametrize("words", [["--version"], ["serve", "--socket", "/none/x!.sock"]])
+def test_the_packages_own_file_starts_it_without_site(words: list[str]) -> None:
+    """And leaves the standard library before all else: the package's folder comes last."""
+    file = f"{os.path.dirname(canwharf.__file__)}/__main__.py"
+    done = subprocess.run(
+        [sys.executable, "-IS", file, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={},
+        cwd="/",
+    )
+    assert "canwharf" in (done.stdout or done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_bytecode_is_written_for_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service itself may not write; a package that nobody can write is done without."""
+    (tmp_path / "one.py").write_text("one = 1\n")
+    monkeypatch.setattr(program, "_PACKAGE", str(tmp_path))
+    program.compile_package()
+    assert list(tmp_path.glob("__pycache__/one.*.pyc"))
+    monkeypatch.setattr(program, "_PACKAGE", "/dev/null/canwharf")
+    program.compile_package()
