@@ -13,13 +13,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
 
 from canwharf.bus import adapter, describe, events, interfaces, options
 from canwharf.bus.events import Event
 from canwharf.bus.model import Network, Settings, State
 from canwharf.bus.observed import Observed
 from canwharf.errors import CanwharfError
+from canwharf.record import NamedTuple
 
 Known = Mapping[str, Mapping[str, object]]  # network -> its options, as the engine lists them
 

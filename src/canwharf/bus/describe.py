@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
 
 from canwharf.bus import adapter, events, naming, options
 from canwharf.bus.events import Event, EventType
@@ -31,9 +30,14 @@ from canwharf.bus.plan import (
     TakeDown,
 )
 from canwharf.kernel.link import Link
+from canwharf.record import NamedTuple
 
 MADE, REMOVED, REPAIRED = SORTS = ("made", "removed", "repaired")  # in the order of a summary
-_S = TypeVar("_S", bound=Step)
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _S = TypeVar("_S", bound=Step)
 
 
 class Change(NamedTuple):

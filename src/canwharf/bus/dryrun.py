@@ -13,7 +13,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from canwharf.bus.maintain import Maintenance, Outcome
 from canwharf.bus.model import State
@@ -27,6 +26,7 @@ from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Requests
+from canwharf.record import NamedTuple
 
 
 class DryRun(NamedTuple):

@@ -7,7 +7,8 @@ docs/logs.md tells what each means. A new one is added here and there, and nowhe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+
+from canwharf.record import NamedTuple
 
 INFO = "info"
 WARNING = "warning"

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
 from canwharf.bus import adapter, describe, events, interfaces
 from canwharf.bus.describe import Change
@@ -37,6 +36,7 @@ from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Ask, Service
 from canwharf.errors import CanwharfError, NamespaceError
 from canwharf.kernel import namespace
+from canwharf.record import NamedTuple
 
 GRACE = 60.0  # seconds from an event to the resync after it
 # Seconds. An engine takes the container's end within one or two of the Join on an idle machine; on

@@ -10,11 +10,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from canwharf.bus import naming
 from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, Ifname, Owner
 from canwharf.kernel.can import CanSettings
+from canwharf.record import NamedTuple
 
 _IP_PREFIX = "eth"  # with which Docker names the interfaces of its own networks
 

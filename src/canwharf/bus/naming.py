@@ -20,10 +20,10 @@ Rules:
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from canwharf.kernel.link import Link
 from canwharf.kernel.uapi import IFNAMSIZ
+from canwharf.record import NamedTuple
 
 MAX_NAME = IFNAMSIZ - 1
 MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least

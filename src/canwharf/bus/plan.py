@@ -42,7 +42,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from canwharf.bus import adapter
 from canwharf.bus.interfaces import is_host_end, is_ours, is_set_up
@@ -55,6 +54,7 @@ from canwharf.kernel.can import CanSettings
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, FRAMES, Frames, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.uapi import CAN_CTRLMODE_FD
+from canwharf.record import NamedTuple
 
 DUPLICATE, LEFT, UNWANTED = "duplicate", "left", "unwanted"  # why a rule is deleted
 

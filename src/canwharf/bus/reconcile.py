@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from canwharf.bus import adapter
 from canwharf.bus.model import Bus, Port, Target
@@ -48,6 +47,7 @@ from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Announcements, Request, Requests
+from canwharf.record import NamedTuple
 
 _ATTEMPTS = 3  # dumps and sends, before interfaces that keep disappearing are an error
 

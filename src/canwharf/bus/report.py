@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from canwharf.bus import adapter, naming
 from canwharf.bus.events import Event
@@ -39,6 +38,7 @@ from canwharf.bus.plan import (
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.kernel.gateway import FD, Entry
 from canwharf.kernel.link import VIRTUAL, Link
+from canwharf.record import NamedTuple
 
 # Why a member is not connected; if several apply, the first.
 MISSING = "missing"  # it has no interface, or the adapter is not there

@@ -26,7 +26,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import NamedTuple
 
 from canwharf.bus import adapter, adopt, describe, events, interfaces, naming, options
 from canwharf.bus.adopt import Adopted, Known
@@ -38,6 +37,7 @@ from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, NamespaceError, UnknownNetworkError
 from canwharf.kernel import namespace
+from canwharf.record import NamedTuple
 
 
 class Joined(NamedTuple):

@@ -26,13 +26,16 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from time import strftime
-from typing import NoReturn
 
 from canwharf import durable, jsontext
 from canwharf.bus import naming, options
 from canwharf.bus.model import Adapter, Endpoint, Network, Settings, State
 from canwharf.bus.naming import Ifname
 from canwharf.errors import OptionError, StartError, StateError
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 VERSION = 1
 FILE_NAME = "state.json"

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from canwharf.kernel.gateway import Entry, Rule
+from canwharf.record import NamedTuple
 
 _ROUND = 1 << 32
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from canwharf.errors import OptionError
+from canwharf.record import NamedTuple
 
 _NUMBER = re.compile(r"([0-9]{1,12})?(?:\.([0-9]{1,9}))?(?:e\+?([0-9]{1,2}))? ?(\D*)")
 _U32 = 0xFFFFFFFE  # the kernel's own "unknown" is one more

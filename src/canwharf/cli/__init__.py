@@ -16,7 +16,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 
 from canwharf import __version__
 from canwharf.cli.options import Argument, Flag, Option, Row, first_bus, read_plain
@@ -94,6 +93,7 @@ def _daemon(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]] | None:
 def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
     """Any verb and its options. Help and usage errors end the program here."""
     import argparse  # noqa: PLC0415 (see above)
+    from importlib import import_module  # noqa: PLC0415 (see above)
     from textwrap import fill  # noqa: PLC0415 (see above)
 
     parser = argparse.ArgumentParser(

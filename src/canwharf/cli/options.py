@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from canwharf.daemon.instance import DEFAULT_NAME, usual
+from canwharf.record import NamedTuple
 
 
 class Option(NamedTuple):

@@ -15,7 +15,6 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from canwharf.bus.store import Store
 from canwharf.cli.options import SOCKET, STATE_DIR, Option
@@ -24,6 +23,7 @@ from canwharf.daemon.instance import DEFAULT_NAME, Instance, usual
 from canwharf.daemon.running import Running, running
 from canwharf.errors import UsageError
 from canwharf.operator.service import units
+from canwharf.record import NamedTuple
 
 # No value that can be meant looks like one of these: what equals it was not given.
 _NAME = Option(

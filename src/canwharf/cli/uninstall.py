@@ -18,7 +18,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 from canwharf.bus import describe, dryrun, interfaces
 from canwharf.bus.plan import Plan, Scope
@@ -38,6 +37,7 @@ from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.command import run as command
 from canwharf.operator.service import modules, package, portable, units
 from canwharf.operator.service.files import kept
+from canwharf.record import NamedTuple
 
 DESCRIPTION = (
     "Remove the systemd units that canwharf install made. Networks are kept for the next "

@@ -13,11 +13,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from canwharf.bus import events, naming
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError, RequestError
+from canwharf.record import NamedTuple
 
 CNI, NETAVARK = "CNI", "netavark"
 INPUT_LIMIT = 1_000_000  # bytes; the executable reads no more

@@ -15,9 +15,8 @@ Source: RFC 9112 (HTTP/1.1), sections 2.2, 3, 5, 6 and 9; RFC 9110, section 5.5 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from canwharf.errors import HttpError
+from canwharf.record import NamedTuple
 
 HEAD_LIMIT = 16 * 1024  # bytes
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

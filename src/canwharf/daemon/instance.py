@@ -12,10 +12,9 @@ Rules:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from canwharf.bus import naming
 from canwharf.errors import StartError
+from canwharf.record import NamedTuple
 
 DEFAULT_NAME = "canwharf"  # where no other is given
 LOCKS = "/run/canwharf"

@@ -17,7 +17,6 @@ import os
 import selectors
 import socket
 from contextlib import suppress
-from typing import IO
 
 from canwharf import __version__
 from canwharf.bus import events
@@ -37,6 +36,8 @@ from canwharf.kernel.netlink import LinkEvents, Netlink
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
+    from typing import IO
+
     from canwharf.daemon.metrics import Metrics
 
 # Seconds for the engine where no state was ever kept: at a boot its socket may accept before it

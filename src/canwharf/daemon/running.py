@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import NamedTuple
 
 from canwharf.daemon import sockets
 from canwharf.daemon.instance import LOCKS, Instance, name_of_lock
+from canwharf.record import NamedTuple
 
 _LONGEST = 16384  # bytes of a lock file: two paths of PATH_MAX, each character escaped for JSON
 

@@ -28,10 +28,10 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import NamedTuple
 
 from canwharf.daemon import http
 from canwharf.errors import HttpError
+from canwharf.record import NamedTuple
 
 _FAREWELL = 5.0  # seconds for a refused client to stop sending and read the error
 _RECEIVE_SIZE = 64 * 1024  # bytes

@@ -21,10 +21,13 @@ import socket
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import IO
 
 from canwharf.daemon.instance import LOCKS, Instance, lock_path
 from canwharf.errors import StartError
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from typing import IO
 
 _BACKLOG = 128
 _FIRST_PASSED = 3  # SD_LISTEN_FDS_START

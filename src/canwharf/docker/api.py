@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from canwharf.bus import naming
 from canwharf.errors import OptionError, RequestError
+from canwharf.record import NamedTuple
 
 _GENERIC = "com.docker.network.generic"
 # Compose's interface_name, by which a container's own options come, too; Docker itself does not

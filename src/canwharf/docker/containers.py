@@ -19,9 +19,9 @@ import json
 import selectors
 import socket
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from canwharf.docker import engine
+from canwharf.record import NamedTuple
 
 PAUSE = 10.0  # seconds between two questions; an answer that takes longer is given up
 _SIZE_LIMIT = 16 * 1024 * 1024  # bytes

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from struct import Struct
-from typing import NamedTuple
 
 from canwharf.errors import MessageError
 from canwharf.kernel import uapi
 from canwharf.kernel.message import attribute, attributes, read_u32, u32
+from canwharf.record import NamedTuple
 
 KIND = "can"
 STATES = ("ERROR-ACTIVE", "ERROR-WARNING", "ERROR-PASSIVE", "BUS-OFF", "STOPPED", "SLEEPING")

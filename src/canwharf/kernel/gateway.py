@@ -25,12 +25,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from struct import Struct
-from typing import Final, Literal, NamedTuple, get_args
 
 from canwharf.errors import KernelError, MessageError, no_module
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, read_u32
 from canwharf.kernel.request import Request, Requests
+from canwharf.record import NamedTuple
 
 _RTCAN = Struct("=BBH")  # struct rtcanmsg: family, gateway type, flags
 _RULE = Struct("=BBH HHI HHI")  # the same, and two attributes: length, type, index
@@ -51,11 +51,17 @@ _NO_MODULE = {errno.EOPNOTSUPP: no_module("can-gw")}
 
 # The frames that a rule carries, by the word that an operator reads. Literals, as they are checked
 # like an enum and hashed like the strings that they are: a bus of 100 has 30000 rules.
-Frames = Literal["classic", "FD", "error frames"]
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    Frames = Literal["classic", "FD", "error frames"]
+else:
+    Frames = str
 CLASSIC: Final = "classic"
 FD: Final = "FD"
 ERRORS: Final = "error frames"
-FRAMES: tuple[Frames, ...] = get_args(Frames)
+FRAMES: tuple[Frames, ...] = (CLASSIC, FD, ERRORS)
 
 
 class Rule(NamedTuple):

@@ -26,7 +26,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from struct import Struct
-from typing import NamedTuple
 
 from canwharf.errors import KernelError, MessageError, no_module
 from canwharf.kernel import can, uapi
@@ -42,6 +41,7 @@ from canwharf.kernel.message import (
     u32,
 )
 from canwharf.kernel.request import Request, Requests
+from canwharf.record import NamedTuple
 
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
 _NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL

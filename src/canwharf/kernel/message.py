@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import NamedTuple
 
 from canwharf.errors import MessageError
 from canwharf.kernel import uapi
+from canwharf.record import NamedTuple
 
 _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type; four bytes

@@ -18,9 +18,9 @@ import os
 import platform
 import re
 from collections.abc import Collection
-from typing import NamedTuple
 
 from canwharf.kernel.needed import LINEAR, NEEDED
+from canwharf.record import NamedTuple
 
 
 class Row(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from canwharf.record import NamedTuple
 
 LOADED, BUILT_IN, LOADABLE, MISSING = "loaded", "built in", "loadable, not loaded", "missing"
 NEEDED = {  # by the names that modprobe knows; what a kernel's configuration calls them

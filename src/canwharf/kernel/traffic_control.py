@@ -35,12 +35,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
-from typing import NamedTuple
 
 from canwharf.errors import KernelError, no_modules
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, text, u32
 from canwharf.kernel.request import Request, Requests
+from canwharf.record import NamedTuple
 
 MISSING, DAMAGED, WHOLE = "missing", "damaged", "whole"
 CLASSIFIERS = ("matchall", "basic")  # for the mark; the second where the first is not there

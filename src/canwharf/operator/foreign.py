@@ -9,11 +9,11 @@ canwharf's rules forward it to the containers only if can-gw allows a second hop
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from canwharf.bus.report import BusReport, ForeignRule
 from canwharf.kernel import gateway, uapi
 from canwharf.operator.status import Status
+from canwharf.record import NamedTuple
 
 
 class Crossing(NamedTuple):

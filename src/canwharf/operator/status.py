@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from canwharf.bus import describe, naming
 from canwharf.bus.describe import Change
@@ -11,6 +10,7 @@ from canwharf.bus.plan import Step
 from canwharf.bus.report import BusReport, Member, Names
 from canwharf.errors import CanwharfError
 from canwharf.kernel.needed import Parameters
+from canwharf.record import NamedTuple
 
 _SHORT = 12  # digits of an id, as Docker shows them
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from canwharf.bus import describe, naming
 from canwharf.bus.plan import DeleteLink, DeleteRule
@@ -22,6 +21,7 @@ from canwharf.kernel.needed import BUILT_IN, LOADABLE, LOADED, Parameters
 from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts, Unit
 from canwharf.operator.render.layout import member_problem
+from canwharf.record import NamedTuple
 
 OK, WARN, FAILURE = "ok", "warning", "failure"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from canwharf.daemon.instance import DEFAULT_NAME
 from canwharf.operator.status import Status
+from canwharf.record import NamedTuple
 
 
 class Unit(NamedTuple):

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from glob import glob
 from time import monotonic
-from typing import NamedTuple
 
 from canwharf import __version__
 from canwharf.bus.store import Store
@@ -32,6 +31,7 @@ from canwharf.operator.collect import collect
 from canwharf.operator.doctor.facts import Facts, Program, Unit
 from canwharf.operator.service import package, program, units
 from canwharf.operator.status import Status
+from canwharf.record import NamedTuple
 
 _ANSWER = 5.0  # seconds for the daemon
 _ENGINE = 3.0  # seconds for Docker

@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from canwharf.bus.report import (
     BUS_OFF,
@@ -29,6 +28,7 @@ from canwharf.bus.report import (
 )
 from canwharf.operator.render.terminal import sanitize
 from canwharf.operator.status import Status
+from canwharf.record import NamedTuple
 
 _OF_HOST = {
     MISSING: "is missing",

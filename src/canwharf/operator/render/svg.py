@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from textwrap import wrap
-from typing import NamedTuple
 
 from canwharf.operator.render.layout import Bus, Connection, Drawing
+from canwharf.record import NamedTuple
 
 WIDEST = 1600.0  # units: readable on a screen and on an A4 page in landscape
 WIDE = 7.3  # units a character of 12 units' height takes at most
