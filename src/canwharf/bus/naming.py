@@ -29,8 +29,9 @@ MAX_NAME = IFNAMSIZ - 1
 MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
 MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
-_INTERNAL = re.compile(r"(?:(?:the )?interface (?:pair )?)?\bcw[hc][0-9a-f]{12}\b")
-_HARDWARE = re.compile(r"(?:can|slcan)[0-9]+")
+# Compiled where they are used first, which is not at a start.
+_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hc][0-9a-f]{12}\b"
+_HARDWARE = r"(?:can|slcan)[0-9]+"
 _HOST_END = "cwh"
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -145,12 +146,12 @@ def container_end(network: str, endpoint: str) -> str:
 
 def without_internal(text: str) -> str:
     """A text for a user, without the names of a pair's ends."""
-    return _INTERNAL.sub("a container's interface", text)
+    return re.sub(_INTERNAL, "a container's interface", text)
 
 
 def is_hardware_like(name: str) -> bool:
     """Whether the kernel names adapters like this: can0, slcan0."""
-    return _HARDWARE.fullmatch(name) is not None
+    return re.fullmatch(_HARDWARE, name) is not None
 
 
 def is_id(text: str) -> bool:

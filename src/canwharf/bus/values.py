@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from canwharf.errors import OptionError
 from canwharf.record import NamedTuple
 
-_NUMBER = re.compile(r"([0-9]{1,12})?(?:\.([0-9]{1,9}))?(?:e\+?([0-9]{1,2}))? ?(\D*)")
+# Compiled where it is used first, which is not at a start.
+_NUMBER = r"([0-9]{1,12})?(?:\.([0-9]{1,9}))?(?:e\+?([0-9]{1,2}))? ?(\D*)"
 _U32 = 0xFFFFFFFE  # the kernel's own "unknown" is one more
 _SWITCHES = {
     **dict.fromkeys(("on", "yes", "true", "1", "y", "enable", "enabled"), True),
@@ -115,7 +116,7 @@ def choice(option: str, value: str, choices: Sequence[str]) -> str:
 
 def _exactly(text: str, factors: Mapping[str, int]) -> int | None:
     """The number times the factor of its unit; None if that is no whole number, or unreadable."""
-    match = _NUMBER.fullmatch(text)
+    match = re.fullmatch(_NUMBER, text)
     if not match or not (match[1] or match[2]):
         return None
     whole, part, exponent, unit = (each or "" for each in match.groups())

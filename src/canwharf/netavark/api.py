@@ -24,7 +24,7 @@ from canwharf.errors import OptionError, RequestError
 
 API_VERSION = "1.0.0"
 ENGINE = "podman"
-_DEFAULT_NAME = re.compile(r"eth[0-9]+")
+_DEFAULT_NAME = r"eth[0-9]+"
 _NO_ADDRESSES = "a CAN interface takes no addresses"
 # Podman wants one in an answer, shows it, and at `podman network reload` asks for it.
 _NO_MAC = "00:00:00:00:00:00"
@@ -63,7 +63,7 @@ def attachment(content: Mapping[str, object]) -> Attachment:
             raise RequestError(words)
     requested = dict(_object(there, "options"))
     name = _text(there, "interface_name")
-    if not _DEFAULT_NAME.fullmatch(name):
+    if not re.fullmatch(_DEFAULT_NAME, name):
         ours = requested.setdefault("can.ifname", name)
         if ours != name:
             reason = f"interface_name says {name}; give one of the two"
