@@ -16,11 +16,11 @@ Source: https://www.cni.dev/docs/spec/ (1.1.0).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from canwharf.bus import naming
 from canwharf.bus.model import Attachment
 from canwharf.errors import CniError
+from canwharf.record import NamedTuple
 
 VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 ENGINE = "cni"
