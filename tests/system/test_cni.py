@@ -1,0 +1,162 @@
+"""Pods on the same buses, by containerd and a kubelet's calls: in a guest of sid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab.guest import Guest
+from tests.world.engines import CNI, Engines
+
+ANNOTATION = "canwharf/buses"
+ALONE = {"cniVersion": "1.1.0", "name": "bus0", "type": "canwharf", "can.interface": "vcan0"}
+BUSES = {"vcan0": {}, "drive": {"can.interface": "vcan1"}}
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Engines]:
+    with Guest("sid") as guest:
+        board = Engines(guest)
+        board.start()
+        board.start_containerd(buses=BUSES)
+        yield board
+
+
+@pytest.fixture
+def node(machine: Engines) -> Iterator[Engines]:
+    yield machine
+    for name in machine.sh("ip netns list | cut -d' ' -f1").split():
+        if not name.startswith("cni-"):
+            machine.sh(f"ip netns del {name}")
+    machine.clean()
+
+
+def direct(
+    node: Engines, verb: str, name: str, content: object = ALONE, ifname: str = "can0"
+) -> str:
+    """Start the executable as a runtime does, for a namespace of this name; its output."""
+    words = {
+        "CNI_COMMAND": verb,
+        "CNI_CONTAINERID": name,
+        "CNI_NETNS": f"/run/netns/{name}",
+        "CNI_IFNAME": ifname,
+        "CNI_PATH": "/opt/cni/bin",
+    }
+    variables = " ".join(f"{key}={value}" for key, value in words.items())
+    text = content if isinstance(content, str) else json.dumps(content)
+    done = node.guest.run(f"printf %s '{text}' | env {variables} {CNI}", check=False)
+    assert (done.status == 0) is ("msg" not in done.stdout), done
+    return done.stdout
+
+
+def test_a_pod_chooses_two_buses(node: Engines) -> None:
+    """By an annotation; beside its IP address, and with containers of Docker and Podman."""
+    node.network()
+    node.container("ecu1")
+    node.sh("podman network create --driver canwharf --opt can.interface=vcan0 net0")
+    podman = node.podman("ecu2", "net0")
+    id, pod = node.pod("both", f"{ANNOTATION}=can0=vcan0,can1=drive")
+    other, second = node.pod("second", f"{ANNOTATION}=can0=drive")
+    assert node.links(f"{pod}:can0") == ["can0", "can1"]
+    assert "10.88." in node.sh(f"ip netns exec {pod} ip -br addr show eth0")
+    node.assert_exactly_once(
+        *("host:vcan0", node.member("ecu1"), podman, f"{pod}:can0"),
+        *("--members", "host:vcan1", f"{pod}:can1", f"{second}:can0"),
+    )
+    said = node.sh("python3 -m canwharf status")
+    assert "default.both" in said
+    for sandbox in (id, other):
+        node.cri(f"stop {sandbox}")
+        node.cri(f"stop {sandbox}")
+        node.cri(f"remove {sandbox}")
+    node.assert_exactly_once("host:vcan0", node.member("ecu1"), podman)
+
+
+def test_a_pod_gets_no_bus_that_the_node_does_not_allow(node: Engines) -> None:
+    """And its user reads which there are; nothing is left."""
+    why = node.refused(f"cd /repo && python3 -m tests.world.cri run bad {ANNOTATION}=can0=can9")
+    assert "no bus can9 for pods on this node; there are: drive, vcan0" in why
+
+
+def test_a_pod_without_annotation_has_no_bus(node: Engines) -> None:
+    id, pod = node.pod("plain")
+    assert node.links(f"{pod}:eth0") == []
+    node.cri(f"stop {id}")
+    node.cri(f"remove {id}")
+
+
+def test_without_the_daemon_pods_go_and_none_comes(node: Engines) -> None:
+    """The node says so by itself, and is ready again by itself."""
+    id, _pod = node.pod("goes", f"{ANNOTATION}=can0=vcan0")
+    assert "NetworkReady=True" in node.cri("status")
+    node.end_daemon("KILL")
+    status = node.cri("status")
+    assert "NetworkReady=False" in status
+    assert "canwharf's daemon does not answer" in status
+    node.cri(f"stop {id}")
+    node.cri(f"remove {id}")
+    why = node.refused(f"cd /repo && python3 -m tests.world.cri run none {ANNOTATION}=vcan0")
+    assert "see 'canwharf doctor'" in why
+    node.start_daemon()
+    assert "NetworkReady=True" in node.cri("status")
+    node.daemon.wait_for("garbage collecting an endpoint", 30)
+
+
+def test_containerd_is_killed(node: Engines) -> None:
+    """Pods live on, on their bus; their end comes later."""
+    id, pod = node.pod("stays", f"{ANNOTATION}=can0=vcan0")
+    node.sh("pkill -KILL -f '[c]ontainerd --config /etc/containerd'")
+    node.run_containerd()
+    node.assert_exactly_once("host:vcan0", f"{pod}:can0")
+    node.cri(f"stop {id}")
+    node.cri(f"remove {id}")
+
+
+def test_eight_pods_at_once_and_up_and_down(node: Engines) -> None:
+    """Containerd calls for several at the same time; nothing is left of any."""
+    before = set(node.sh("ls /run/netns", check=False).split())
+    run = f"python3 -m tests.world.cri run many$0 {ANNOTATION}=can0=vcan0 >/tmp/pod$0; echo"
+    node.sh(f"cd /repo && seq 8 | xargs -P 8 -n 1 sh -c '{run}'", timeout=300)
+    sandboxes = [node.sh(f"cat /tmp/pod{number}") for number in range(1, 9)]
+    pods = set(node.sh("ls /run/netns").split()) - before
+    assert len(pods) == 8
+    node.assert_exactly_once("host:vcan0", *(f"{pod}:can0" for pod in sorted(pods)))
+    for sandbox in sandboxes:
+        node.cri(f"stop {sandbox}")
+        node.cri(f"remove {sandbox}")
+
+
+def test_alone_for_multus(node: Engines) -> None:
+    """The name is CNI_IFNAME; checked, and collected by the runtime's own list."""
+    node.sh("ip netns add a && ip netns add b")
+    for name, ifname in (("a", "can3"), ("b", "net1")):
+        result = json.loads(direct(node, "ADD", name, ifname=ifname))
+        assert result["interfaces"] == [{"name": ifname, "sandbox": f"/run/netns/{name}"}]
+        assert direct(node, "CHECK", name, {**ALONE, "prevResult": result}, ifname) == ""
+    node.assert_exactly_once("host:vcan0", "a:can3", "b:net1")
+    valid = [{"containerID": "a", "ifname": "can3"}]
+    assert direct(node, "GC", "", {**ALONE, "cni.dev/valid-attachments": valid}) == ""
+    assert (node.links("a:can3"), node.links("b:net1")) == (["can3"], [])
+    node.sh("ip netns del a")  # and its end comes after that
+    for _twice in range(2):
+        assert direct(node, "DEL", "a", ifname="can3") == ""
+
+
+@pytest.mark.parametrize(
+    ("verb", "content", "code"),
+    [
+        ("ADD", "garbage", 6),
+        ("ADD", "", 6),
+        ("DEL", "[]", 6),
+        ("UPDATE", "{}", 4),
+        ("ADD", json.dumps({**ALONE, "cniVersion": "9"}), 1),
+        ("ADD", json.dumps({"cniVersion": "1.1.0", "name": "x"}), 7),
+        ("ADD", json.dumps(ALONE), 100),  # a namespace that is gone
+    ],
+)
+def test_bad_input(node: Engines, verb: str, content: str, code: int) -> None:
+    """An error in CNI's form; nothing is left behind."""
+    assert json.loads(direct(node, verb, "none", content))["code"] == code
+    assert node.endpoints() == []
