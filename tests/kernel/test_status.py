@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 from canwharf.daemon.instance import Instance
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
-from canwharf.operator.doctor.checks import CHECKS, OK, Finding
+from canwharf.operator.doctor.checks import CHECKS
 from canwharf.operator.doctor.facts import Facts
+from canwharf.operator.doctor.finding import OK, Finding
 from canwharf.operator.render import svg, terminal, text
 from canwharf.operator.render.layout import draw
 from canwharf.operator.status import Status

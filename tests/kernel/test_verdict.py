@@ -14,8 +14,9 @@ from canwharf.bus.report import BusReport, Names
 from canwharf.daemon.instance import Instance
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
-from canwharf.operator.doctor.checks import CHECKS, OK
+from canwharf.operator.doctor.checks import CHECKS
 from canwharf.operator.doctor.facts import Facts
+from canwharf.operator.doctor.finding import OK
 from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status
 from tests.kernel.site import Site

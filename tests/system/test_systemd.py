@@ -21,6 +21,15 @@ from tests.world.installed import OLD, PROGRAM, Installed
 
 FIRST_BUS = "docker network create -d canwharf --ipam-driver null -o can.name=can bus0"
 
+# What a machine with Podman and CNI plugins, as one of sid, gets beside the units.
+RUNTIMES = (
+    "wrote /usr/local/libexec/netavark/canwharf, for Podman",
+    "wrote /usr/lib/cni/canwharf, for CNI",
+)
+FOUND = (
+    "Podman finds it: podman network create --driver canwharf --opt can.interface=vcan0 bus0",
+    "CNI runtimes find it: docs/kubernetes.md has a list for a node",
+)
 UNITS = "canwharf.socket canwharf.service"
 NAMES = ("ecu1", "ecu2")
 # What a driver that needs CAP_NET_ADMIN in the host's network, and Docker's directories, which
@@ -83,6 +92,11 @@ def assert_talking(board: Installed) -> None:
     assert len(board.rules()) == 18
 
 
+def runtimes(board: Installed) -> tuple[str, ...]:
+    """The lines about executables, on a machine like this one."""
+    return RUNTIMES if board.sh("command -v podman", check=False) else ()
+
+
 def test_nothing_is_done_where_it_cannot_be(machine: Installed) -> None:
     """Not root; a program that does not outlive a boot; another program on the socket."""
     assert "run it as root, 'sudo canwharf install'" in machine.refusal(
@@ -107,19 +121,23 @@ def test_nothing_is_done_where_it_cannot_be(machine: Installed) -> None:
 def test_installed_and_then_again(machine: Installed) -> None:
     """In a word for each thing done; from then on Docker finds the driver."""
     told = machine.canwharf("install")
+    found = FOUND if runtimes(machine) else ()
     assert told == [
         f"loaded the kernel modules {', '.join(NEEDED)}",
+        *runtimes(machine),
         "wrote /etc/modules-load.d/canwharf.conf",
         *(f"wrote /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
         "enabled and started canwharf.service, on canwharf.socket",
         f"Docker finds the driver: {FIRST_BUS}",
+        *found,
     ]
     assert machine.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
     assert machine.sh(f"stat -c %a:%U {SOCKET}") == "600:root"
     machine.network()
     machine.clean()
     again = machine.canwharf("install")
-    assert [line.split()[0] for line in again[1:-1]] == ["unchanged"] * 7 + ["restarted"]
+    done = [line.split()[0] for line in again[1 : -1 - len(found)]]
+    assert done == ["unchanged"] * (7 + len(runtimes(machine))) + ["restarted"]
     machine.network()
     machine.clean()
 
@@ -281,6 +299,7 @@ def test_uninstalled(machine: Installed) -> None:
     assert machine.canwharf("uninstall") == [
         "stopped and disabled canwharf.service, canwharf.socket",
         *(f"removed /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
+        *(line.partition(",")[0].replace("wrote", "removed") for line in runtimes(machine)),
         "removed /etc/modules-load.d/canwharf.conf",
         "networks that Docker keeps, and whose containers cannot start without the driver: 1",
     ]

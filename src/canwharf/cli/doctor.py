@@ -21,16 +21,17 @@ from canwharf.cli.selection import Selection
 from canwharf.errors import UsageError
 from canwharf.kernel.missing import advice
 from canwharf.kernel.netlink import Netlink
-from canwharf.operator.doctor.checks import FAILURE, OK, WARN, Finding, examine
+from canwharf.operator.doctor.checks import examine
+from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
 from canwharf.operator.doctor.gather import forget, gather
 from canwharf.operator.render import terminal
 from canwharf.operator.service import program
 
 DESCRIPTION = (
-    "Check what buses need: kernel modules, Docker, the daemon and its socket, systemd's units and "
-    "the program that they start, the state, gateway rules and interfaces, containers that Docker "
-    "could not start. Each line is ok, a warning or a failure. A failure names the command that "
-    "fixes it. Exit status: 1 if there is a failure, else 0."
+    "Check what buses need: kernel modules, Docker, Podman's and CNI's executables, the daemon and "
+    "its socket, systemd's units and the program that they start, the state, gateway rules and "
+    "interfaces, containers that Docker could not start. Each line is ok, a warning or a failure. "
+    "A failure names the command that fixes it. Exit status: 1 if there is a failure, else 0."
 )
 EXAMPLE = "sudo canwharf doctor --fix"
 OPTIONS = (

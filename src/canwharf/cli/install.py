@@ -6,6 +6,7 @@ Rules:
   process on the driver's socket.
 - If a step fails, the steps before it are undone in reverse order.
 - A unit file with another text is kept beside the new one, as the operator may have edited it.
+- Podman and CNI runtimes get their executable where they are found (operator/service/executables).
 - If a package has the units, none is written: they are enabled and started, for the package's
   program only. Units of an earlier install, which would override them, are set aside.
 - It can be run again: after an upgrade it starts the new program. Containers keep their interfaces,
@@ -30,7 +31,7 @@ from canwharf.errors import CallError, CanwharfError, InstallError
 from canwharf.kernel.needed import NEEDED
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
-from canwharf.operator.service import files, modules, package, portable, program, units
+from canwharf.operator.service import executables, files, modules, package, portable, program, units
 from canwharf.operator.service.files import kept
 
 DESCRIPTION = (
@@ -67,9 +68,7 @@ def run(options: Mapping[str, str]) -> int:
             )
         texts = dict.fromkeys(texts)
     if options["dry-run"]:
-        print("\n".join(_shown(path, text) for path, text in texts.items()))
-        if copy:
-            print(f"# {portable.FILE}: a copy of this program for {portable.PYTHON}")
+        _show(instance, texts, copy)
         return 0
     require_root_and_systemd("install")
     program.check(words)
@@ -82,10 +81,27 @@ def run(options: Mapping[str, str]) -> int:
     with ExitStack() as undo:
         if copy:
             _write_copy(copy, undo)
+        runtimes = executables.wanted(instance)
+        for path in runtimes:
+            _write_executable(path, runtimes[path], undo)
         _install(instance, texts, undo)
         undo.pop_all()
     print(f"Docker finds the driver: {first_bus(instance.name)}")
+    if executables.PODMAN in runtimes.values():
+        create = f"podman network create --driver {instance.name} --opt can.interface=vcan0 bus0"
+        print(f"Podman finds it: {create}")
+    if executables.CNI in runtimes.values():
+        print("CNI runtimes find it: docs/kubernetes.md has a list for a node")
     return 0
+
+
+def _show(instance: Instance, texts: Mapping[str, str | None], copy: bytes) -> None:
+    """Print the files that an install would write."""
+    print("\n".join(_shown(path, text) for path, text in texts.items()))
+    if copy:
+        print(f"# {portable.FILE}: a copy of this program for {portable.PYTHON}")
+    for path, runtime in executables.wanted(instance).items():
+        print(f"# {path}: the executable for {runtime}")
 
 
 def _shown(path: str, text: str | None) -> str:
@@ -238,6 +254,16 @@ def _write_copy(copy: bytes, undo: ExitStack) -> None:
     undo.callback(_restore, portable.FILE, old, 0o755)
     files.replace(portable.FILE, copy, 0o755)
     print(f"wrote {portable.FILE}, a copy of this program for {portable.PYTHON}")
+
+
+def _write_executable(path: str, runtime: str, undo: ExitStack) -> None:
+    """Write the executable of a runtime, if it is not there already."""
+    if executables.is_current(path):
+        print(f"unchanged {path}")
+        return
+    undo.callback(_restore, path, files.read(path), 0o755)
+    files.replace(path, executables.content(), 0o755)
+    print(f"wrote {path}, for {runtime}")
 
 
 def _restore(path: str, old: bytes | None, mode: int = 0o644) -> None:

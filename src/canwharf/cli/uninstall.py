@@ -35,7 +35,7 @@ from canwharf.docker import engine
 from canwharf.errors import CanwharfError, InstallError
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.command import run as command
-from canwharf.operator.service import modules, package, portable, units
+from canwharf.operator.service import executables, modules, package, portable, units
 from canwharf.operator.service.files import kept
 from canwharf.record import NamedTuple
 
@@ -128,6 +128,8 @@ def _stop(instance: Instance) -> Iterator[Act]:
 def _remove_files(instance: Instance) -> Iterator[Act]:
     for unit in instance.units:
         yield from _removal(units.path(unit))
+    for path in executables.present(instance):
+        yield from _removal(path)
     yield Act("reload systemd's units", "", partial(_reload, instance))
     if not _others(instance):
         yield from _removal(modules.FILE)

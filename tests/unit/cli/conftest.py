@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.cli import install, uninstall
-from canwharf.operator.service import modules, package, portable, program, units
+from canwharf.operator.service import executables, modules, package, portable, program, units
 from tests.unit.cli.machine import System
 
 
@@ -30,5 +30,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
     monkeypatch.setattr(install, "_is_socket", lambda _path: made.file)
     monkeypatch.setattr(program, "check", lambda _words: None)
     monkeypatch.setattr(program, "words", lambda: ["/opt/canwharf/bin/canwharf"])
+    monkeypatch.setattr(executables, "_PROGRAM", "no-podman")
+    monkeypatch.setattr(executables, "_NETAVARK", str(tmp_path / "netavark"))
+    monkeypatch.setattr(executables, "_FOLDERS", (str(tmp_path / "cni"),))
     (tmp_path / "units").mkdir()
     return made

@@ -12,7 +12,8 @@ from canwharf.bus.plan import ReplaceRule
 from canwharf.kernel import modules
 from canwharf.kernel.needed import Parameters
 from canwharf.operator import foreign
-from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN
+from canwharf.operator.doctor.checks import CHECKS
+from canwharf.operator.doctor.finding import FAILURE, OK, WARN
 from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
 from tests.fake import wire

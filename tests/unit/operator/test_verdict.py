@@ -10,7 +10,8 @@ import pytest
 from canwharf.bus.report import FAULTS, REASONS, BusReport, Names
 from canwharf.daemon.bus_metrics import Buses
 from canwharf.kernel.can import Controller
-from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, Finding
+from canwharf.operator.doctor.checks import CHECKS
+from canwharf.operator.doctor.finding import FAILURE, OK, Finding
 from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
 from canwharf.operator.render.layout import draw

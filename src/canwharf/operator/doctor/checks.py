@@ -12,30 +12,17 @@ Rules:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from canwharf.bus import describe, naming
 from canwharf.bus.plan import DeleteLink, DeleteRule
 from canwharf.bus.report import DOWN, NO_CARRIER, BusReport, Member, multiplies
 from canwharf.kernel.needed import BUILT_IN, LOADABLE, LOADED, Parameters
 from canwharf.operator import foreign
+from canwharf.operator.doctor import runtimes
 from canwharf.operator.doctor.facts import Facts, Unit
+from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Check, Finding
 from canwharf.operator.render.layout import member_problem
-from canwharf.record import NamedTuple
-
-OK, WARN, FAILURE = "ok", "warning", "failure"
-
-
-class Finding(NamedTuple):
-    """One line: a level, a message, and the command that fixes it (empty: there is none)."""
-
-    level: str
-    message: str
-    fix: str = ""
-    safe: bool = False
-
-
-Check = Callable[[Facts], Iterable[Finding]]
 
 
 def examine(facts: Facts) -> list[tuple[str, Finding]]:
@@ -81,19 +68,6 @@ def _boot(facts: Facts) -> Iterator[Finding]:
         if facts.units is None:
             fix = "echo can-gw >>/etc/modules-load.d/canwharf.conf"
         yield Finding(WARN, "nothing loads can-gw at the next boot", fix)
-
-
-def _docker(facts: Facts) -> Iterator[Finding]:
-    if facts.docker:
-        yield Finding(OK, f"Docker {facts.docker}")
-    elif not facts.root:
-        yield Finding(WARN, "only root can use Docker's socket", facts.sudo)
-    elif facts.docker_there:
-        fix = "dockerd" if facts.units is None else "systemctl restart docker"
-        yield Finding(FAILURE, "Docker does not answer", fix)
-    else:
-        fix = "dockerd" if facts.units is None else "systemctl start docker"
-        yield Finding(FAILURE, "Docker does not run, or is not installed", fix)
 
 
 # systemd's LoadState= of a unit that it cannot start -> the command for the operator
@@ -380,7 +354,8 @@ CHECKS: dict[str, Check] = {
     "modules": _modules,
     "parameters": _loaded,
     "boot": _boot,
-    "docker": _docker,
+    "docker": runtimes.docker,
+    "runtimes": runtimes.executables,
     "daemon": _daemon,
     "program": _program,
     "units": _units,

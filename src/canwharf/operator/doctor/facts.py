@@ -34,6 +34,14 @@ class Program(NamedTuple):
     fault: str = ""
 
 
+class Executable(NamedTuple):
+    """The executable of a runtime: its path, and what is wrong with it (empty: nothing)."""
+
+    runtime: str
+    path: str
+    fault: str = ""
+
+
 class Facts(NamedTuple):
     """What is known of a machine.
 
@@ -55,6 +63,8 @@ class Facts(NamedTuple):
     - `failed_ago`: seconds since systemd restarted a failed daemon; None if it did not since boot.
     - `where`: the options with which canwharf's commands find the same daemon and state; `serving`:
       those of `canwharf serve`.
+    - `executables`: those that this machine's runtimes need; `lists`: by the path of each CNI list
+      that has an object of ours, what is wrong with it (empty: nothing).
     - `conflict`: which path of the daemon is another than here; `unseen`: why it is not known where
       the daemon keeps its state.
     """
@@ -89,6 +99,8 @@ class Facts(NamedTuple):
     unseen: str = ""
     failed_ago: float | None = None
     runs: str | None = None
+    executables: tuple[Executable, ...] = ()
+    lists: Mapping[str, str] = {}
 
     @property
     def service(self) -> Unit | None:

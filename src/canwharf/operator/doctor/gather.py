@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from glob import glob
 from time import monotonic
 
-from canwharf import __version__
+from canwharf import __version__, durable, jsontext
+from canwharf.bus import naming
 from canwharf.bus.store import Store
+from canwharf.cni.api import VERSIONS
 from canwharf.control.client import call
 from canwharf.daemon import sockets
 from canwharf.daemon.instance import Instance
@@ -28,14 +30,15 @@ from canwharf.kernel import modules, needed
 from canwharf.kernel.request import Requests
 from canwharf.operator import command, journal
 from canwharf.operator.collect import collect
-from canwharf.operator.doctor.facts import Facts, Program, Unit
-from canwharf.operator.service import package, program, units
+from canwharf.operator.doctor.facts import Executable, Facts, Program, Unit
+from canwharf.operator.service import executables, package, program, units
 from canwharf.operator.status import Status
 from canwharf.record import NamedTuple
 
 _ANSWER = 5.0  # seconds for the daemon
 _ENGINE = 3.0  # seconds for Docker
 _SYSTEMCTL = 10.0  # seconds
+_LISTS = ("/etc/cni/net.d", "/var/lib/rancher/k3s/agent/etc/cni/net.d")
 _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/lib/modules-load.d")
 _LISTENS = 0x00010000  # __SO_ACCEPTCON, in /proc/net/unix
 
@@ -86,6 +89,8 @@ def gather(
         failed_ago=_failed_ago(which),
         runs=said.version if said else None,
         conflict=conflict,
+        executables=_executables(which),
+        lists=_lists(driver),
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
 
@@ -121,8 +126,48 @@ def _unknown_networks(status: Status | None) -> Mapping[str, str]:
         network.id: report.interface
         for report in status.reports
         for network in report.networks
-        if network.id not in status.names.networks
+        if network.id not in status.names.networks and not naming.is_implied(network.id)
     }
+
+
+def _executables(which: Instance) -> tuple[Executable, ...]:
+    """Those that this machine should have, with what is wrong with each."""
+    found = []
+    for path, runtime in executables.wanted(which).items():
+        fault = ""
+        if not os.path.exists(path):
+            fault = "is missing"
+        else:
+            with suppress(InstallError):  # not for us to read
+                fault = "" if executables.is_current(path) else "is not of this version"
+        found.append(Executable(runtime, path, fault))
+    return tuple(found)
+
+
+def _lists(driver: str) -> Mapping[str, str]:
+    """What is wrong with each CNI list that has this driver's object."""
+    faults = {}
+    for folder in _LISTS:
+        for path in sorted(glob(os.path.join(folder, "*.conflist"))):
+            with suppress(OSError, ValueError, RecursionError):  # its runtime says so
+                content = jsontext.loads(durable.read(path))
+                if isinstance(content, dict) and driver in (types := list(_types(content))):
+                    faults[path] = _fault_of_list(content.get("cniVersion"), types.index(driver))
+    return faults
+
+
+def _types(content: Mapping[str, object]) -> Iterator[object]:
+    plugins = content.get("plugins")
+    for each in plugins if isinstance(plugins, list) else ():
+        yield each.get("type") if isinstance(each, dict) else None
+
+
+def _fault_of_list(version: object, place: int) -> str:
+    if place == 0:
+        return "canwharf must stand behind the plugin with the pod's IP address"
+    if version != VERSIONS[-1]:
+        return f'with "cniVersion": "{VERSIONS[-1]}" the node would show a daemon that is down'
+    return ""
 
 
 def _at_boot() -> bool:

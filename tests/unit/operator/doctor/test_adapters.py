@@ -7,7 +7,7 @@ import pytest
 from canwharf.bus import events
 from canwharf.kernel import gateway
 from canwharf.kernel.gateway import ERRORS, Rule
-from canwharf.operator.doctor.checks import FAILURE, OK, WARN
+from canwharf.operator.doctor.finding import FAILURE, OK, WARN
 from tests.fake.daemon import Daemon
 from tests.unit.operator.doctor.well import WELL, told
 from tests.unit.operator.seen import seen

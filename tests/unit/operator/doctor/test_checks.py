@@ -17,8 +17,9 @@ from canwharf.errors import CanwharfError
 from canwharf.kernel import needed
 from canwharf.kernel.can import Controller
 from canwharf.operator.doctor import gather
-from canwharf.operator.doctor.checks import CHECKS, FAILURE, OK, WARN, Finding, examine
+from canwharf.operator.doctor.checks import CHECKS, examine
 from canwharf.operator.doctor.facts import Facts, Program
+from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
 from canwharf.operator.status import Status
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel

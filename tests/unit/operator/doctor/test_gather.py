@@ -16,8 +16,8 @@ from canwharf.daemon.instance import usual
 from canwharf.errors import CallError, StartError
 from canwharf.kernel import modules, needed
 from canwharf.operator.doctor import gather
-from canwharf.operator.doctor.checks import OK, WARN
 from canwharf.operator.doctor.facts import Program
+from canwharf.operator.doctor.finding import OK, WARN
 from tests.fake.kernel import FakeKernel
 from tests.unit.operator.doctor.well import WELL, told
 

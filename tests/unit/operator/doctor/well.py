@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from canwharf.kernel import needed
-from canwharf.operator.doctor.checks import CHECKS, Finding
+from canwharf.operator.doctor.checks import CHECKS
 from canwharf.operator.doctor.facts import Facts, Program, Unit
+from canwharf.operator.doctor.finding import Finding
 
 WELL = Facts(
     "canwharf",
