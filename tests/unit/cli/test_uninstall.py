@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,8 @@ def test_uninstalls_dry_run_says_all_that_it_would_do(
     monkeypatch.setattr(kernel, "close", lambda: None, raising=False)
     elsewhere = usual("canwharf")._replace(state_dir=str(tmp_path / "state"))
     monkeypatch.setattr(units, "usual", lambda _name: elsewhere)
+    reserve = partial(sockets.reserve, directory=str(tmp_path))
+    monkeypatch.setattr(sockets, "reserve", reserve)
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "state.json").write_text("{}")
     main(["install"])

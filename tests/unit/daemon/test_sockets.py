@@ -168,11 +168,11 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_one_daemon_a_drivers_name(tmp_path: Path) -> None:
     """Its interfaces are known by that name alone: two would remove each other's."""
-    name = f"test/{os.getpid()}:{tmp_path.name}"
-    words = f"another daemon serves the driver {name}: .*--socket"
-    with sockets.reserve(name), pytest.raises(StartError, match=words):
-        sockets.reserve(name)
-    sockets.reserve(name).close()
+    locks = str(tmp_path)
+    words = "another daemon serves the driver test/1:x: .*--socket"
+    with sockets.reserve("test/1:x", locks), pytest.raises(StartError, match=words):
+        sockets.reserve("test/1:x", locks)
+    sockets.reserve("test/1:x", locks).close()
 
 
 def test_the_lock_is_no_way_to_another_file(tmp_path: Path) -> None:
