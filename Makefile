@@ -13,16 +13,22 @@ EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUI
 # Of the system tests, those that boot machines of their own: systemd, the package, two hosts.
 MACHINES = $(patsubst %,tests/system/test_%.py,boots package pair readme systemd)
 
+# A guest needs mounts. What is root of a user namespace of its own may make them, too.
+ifneq ($(shell id -u),0)
+AS_ROOT = unshare --user --map-root-user --map-auto --pid --fork --kill-child --mount-proc --
+endif
+
 .PHONY: help demo test test-matrix test-smp test-faults fast check unit kernel-tests canlab-tests system \
 	faults-short bench deb dist zipapp plugin kernel release lock shell clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@echo "make COMMAND: on a fresh Debian or Ubuntu, as root, each does all its own set-up"
+	@echo "make COMMAND: on a fresh Debian or Ubuntu, as root, each does all its own set-up;"
+	@echo "as another user, with mmdebstrap, e2fsprogs, uidmap and python3-venv installed"
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' Makefile | expand -t 16
 
 demo: ## watch it work: a bus, two containers, a power cut, and all is back
-	$(PYTHON) -m examples.demo
+	$(AS_ROOT) $(PYTHON) -m examples.demo
 
 test: export CI = true
 test: .venv/ready ## all that CI checks: about 20 minutes, and 5 more to build the guests once
@@ -35,10 +41,10 @@ test-matrix: .venv/ready ## the same in trixie, bookworm and sid (Docker 26.1, 2
 # What goes wrong only where two processors forward frames at the same moment.
 test-smp: export CANWHARF_BOOT = own-smp
 test-smp: kernel-tests ## each frame once on two processors, too: on the lab's own kernel
-	CANWHARF_SUITE=$(SUITE) $(PYTEST) tests/system/test_bus.py
+	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) tests/system/test_bus.py
 
 test-faults: .venv/ready ## crashes at every step, 50 power cuts, … (45 minutes)
-	$(PYTEST) tests/faults
+	$(AS_ROOT) $(PYTEST) tests/faults
 
 fast: check unit ## lint, types and unit tests: under a minute, after each edit
 
@@ -52,28 +58,29 @@ unit: .venv/ready ## tests that need no kernel
 	$(PYTEST) tests/unit
 
 kernel-tests: .venv/ready ## tests in a guest: real netlink, real frames (SUITE=sid …)
-	$(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- python3 -m pytest $(PYTEST_FLAGS) -ra \
-		-p no:cacheprovider -c /dev/null --rootdir /repo /repo/tests/kernel
+	$(AS_ROOT) $(BIN)/python -m lab run --suite $(SUITE) --timeout 900 -- \
+		python3 -m pytest $(PYTEST_FLAGS) -ra -p no:cacheprovider -c /dev/null \
+		--rootdir /repo /repo/tests/kernel
 
 canlab-tests: .venv/ready ## canlab as a user calls it, with the lab's own kernel; needs no root
 	$(PYTEST) tests/canlab
 
 system: .venv/ready ## tests with real Docker, crashes, power cuts (SUITE=sid …)
-	CANWHARF_SUITE=$(SUITE) $(PYTEST) tests/system $(addprefix --ignore=,$(MACHINES))
+	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) tests/system $(addprefix --ignore=,$(MACHINES))
 
 machines: .venv/ready ## the same on machines with systemd, from the package, and on two hosts
-	CANWHARF_SUITE=$(SUITE) $(PYTEST) $(MACHINES)
+	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) $(MACHINES)
 
 # On the suite whose guest is the fastest.
 faults-short: .venv/ready ## a selection of test-faults
-	$(PYTEST) -m short tests/faults
+	$(AS_ROOT) $(PYTEST) -m short tests/faults
 
 bench: SUITE = sid
 bench: .venv/ready ## what it costs, as ratios, into docs/benchmarks.md
-	$(BIN)/python -m bench --suite $(SUITE)
+	$(AS_ROOT) $(BIN)/python -m bench --suite $(SUITE)
 
 deb: ## the Debian package, into dist/
-	$(PYTHON) -m lab.deb dist
+	$(AS_ROOT) $(PYTHON) -m lab.deb dist
 
 dist: .venv/ready zipapp ## the wheels of canwharf and canlab, and the zipapp, into dist/
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . packages/canlab
@@ -84,22 +91,22 @@ zipapp: ## one file that runs anywhere with Python
 	packaging/zipapp.sh $(PYTHON) dist/canwharf.pyz
 
 plugin: ## the managed plugin, for amd64 and arm64, into dist/
-	set -e; for arch in amd64 arm64; do $(PYTHON) -m lab.plugin dist/plugin-$$arch --arch $$arch; done
+	set -e; for arch in amd64 arm64; do $(AS_ROOT) $(PYTHON) -m lab.plugin dist/plugin-$$arch --arch $$arch; done
 
 kernel: .venv/ready ## the wheel canwharf-kernel, into dist/; its kernel is built once, in 5 to 10 minutes
-	$(BIN)/python -m lab.kernel_wheel dist
+	$(AS_ROOT) $(BIN)/python -m lab.kernel_wheel dist
 
 release: ## all that a release has, into dist/: wheels, zipapp, package, plugins, SHA256SUMS
 	rm -rf dist
 	$(MAKE) --no-print-directory dist deb plugin
-	$(BIN)/python -m lab.kernel_wheel dist --source
+	$(AS_ROOT) $(BIN)/python -m lab.kernel_wheel dist --source
 	cd dist && for arch in amd64 arm64; do \
 		tar -czf canwharf-plugin-$$arch.tar.gz --numeric-owner plugin-$$arch && \
 		rm -r plugin-$$arch || exit; done
 	cd dist && sha256sum *.whl *.pyz *.deb *.tar.gz *.tar.xz >SHA256SUMS && cat SHA256SUMS
 
 shell: ## a shell in the lab, with Docker (SUITE=sid …)
-	$(PYTHON) -m lab shell --suite $(SUITE) --docker
+	$(AS_ROOT) $(PYTHON) -m lab shell --suite $(SUITE) --docker
 
 clean: ## delete what was built here; the guests' roots stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -27,7 +27,8 @@ TIMED_OUT = 124  # as timeout(1)
 
 DESCRIPTION = """\
 Boot a guest with a real CAN kernel (can, can-gw, vcan, vxcan, slcan) and real Docker, on any
-Debian or Ubuntu machine, as root: no KVM, no CAN in this machine's kernel, no registry.
+Debian or Ubuntu machine, as root or as root of a user namespace: no KVM, no CAN in this
+machine's kernel, no registry.
 It boots by the first strategy that comes up on this machine, which is then remembered.
 
 The first guest of a suite takes about a minute, as its root folder and its disk are built;

@@ -28,6 +28,11 @@ TOOLS = (
 )
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
+DPKG_STATE = Path("/var/lib/dpkg")
+
+# An ordinary user may mount as root of a user namespace, with the user's range in /etc/subuid.
+AS_ROOT = "unshare --user --map-root-user --map-auto --pid --fork --mount-proc"
+
 ADMIN_PATH = f"/usr/sbin:/sbin:{os.environ.get('PATH', '/usr/bin:/bin')}"
 
 # "$1" is the new root. The kernel's modules are where User-Mode Linux's package puts them (the
@@ -66,7 +71,7 @@ def ensure_tools(report: Report = say, *more: tuple[str, str]) -> None:
     Raises LabError when that cannot be done.
     """
     if os.geteuid() != 0:
-        raise LabError("the lab needs root: it mounts and changes its root folder")
+        raise LabError(f"the lab mounts folders: run it as root, or behind `{AS_ROOT}`")
     missing = [
         package for tool, package in (*TOOLS, *more) if not shutil.which(tool, path=ADMIN_PATH)
     ]
@@ -76,6 +81,8 @@ def ensure_tools(report: Report = say, *more: tuple[str, str]) -> None:
         return
     if not shutil.which("apt-get"):
         raise LabError(f"missing on this machine: {' '.join(missing)} (and there is no apt-get)")
+    if not os.access(DPKG_STATE, os.W_OK):  # root of a user namespace, and of nothing else
+        raise LabError(f"missing on this machine; as root: apt-get install {' '.join(missing)}")
     report(f"installing on this machine, by apt-get: {' '.join(missing)}")
     quiet = ["apt-get", "-q", "-y", "--no-install-recommends"]
     if _apt([*quiet, "install", *missing]).returncode:
