@@ -63,6 +63,7 @@ kernel-tests: .venv/ready ## tests in a guest: real netlink, real frames (SUITE=
 		--rootdir /repo /repo/tests/kernel
 
 canlab-tests: .venv/ready ## canlab as a user calls it, with the lab's own kernel; needs no root
+	$(AS_ROOT) $(BIN)/python -m lab kernel
 	$(PYTEST) tests/canlab
 
 system: .venv/ready ## tests with real Docker, crashes, power cuts (SUITE=sid …)
