@@ -31,7 +31,10 @@ def test_nothing_is_left_of_a_run_that_was_killed(how: str, kernel: Path, tmp_pa
                 children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
                 victim = int((children.split() or [str(process.pid)])[0])
             os.kill(victim, 9)
-            process.wait(LIMIT)
+            try:
+                process.wait(LIMIT)
+            finally:
+                process.kill()
         wait_for_no_guests(kernel)
         assert list(tmp_path.iterdir()) == []
 
@@ -52,14 +55,11 @@ def test_many_run_at_once(kernel: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it becomes another user")
-def test_an_ordinary_user_without_a_home_runs_it(tmp_path: Path) -> None:
+def test_an_ordinary_user_without_a_home_runs_it(common: Path) -> None:
     """With the system's Python; what is written inside is the user's."""
-    tmp_path.chmod(0o755)
-    folder = tmp_path / "theirs"
+    folder = common / "theirs"
     folder.mkdir()
     os.chown(folder, NOBODY, NOBODY)
-    for parent in list(folder.parents)[:3]:
-        parent.chmod(0o755)
     kernel = os.environ["CANLAB_KERNEL"]
     done = subprocess.run(
         [PYTHON, "-m", "canlab", "sh", "-c", "id -u; ip -br link show vcan0; echo x >made; pwd"],
@@ -118,6 +118,14 @@ def test_a_kernel_that_is_none_is_said(tmp_path: Path) -> None:
     done = run("true", env={"CANLAB_KERNEL": str(false)})
     assert done.returncode == 123
     assert b"this machine cannot run the kernel" in done.stderr
+
+
+def test_a_missing_folder_for_the_memory_is_said(tmp_path: Path) -> None:
+    """By its name."""
+    missing = tmp_path / "missing"
+    done = run("true", env={"CANLAB_TMPDIR": str(missing)})
+    assert done.returncode == 123
+    assert f"{missing}: No such file or directory".encode() in done.stderr
 
 
 def test_a_folder_that_cannot_hold_the_memory_is_said() -> None:

@@ -19,6 +19,7 @@ import sys
 from typing import NamedTuple, NoReturn
 
 from canlab import guest, libc
+from canlab.descriptors import detach
 from canlab.errors import CanlabError
 
 # No file can be made here, not even by root. The kernel says so on its console and goes on.
@@ -73,7 +74,8 @@ def start(kernel: str, folder: str, size: int, processors: int) -> Running:
 def kernel_command(kernel: str, size: int, processors: int) -> list[str]:
     """The kernel and its words, but for the line and what follows `--`."""
     words = [
-        *(kernel, f"mem={size >> 20}M", "seccomp=on", f"ncpus={processors}"),
+        # Where seccomp is forbidden the kernel takes ptrace, which is slower.
+        *(kernel, f"mem={size >> 20}M", "seccomp=auto", f"ncpus={processors}"),
         *("rootfstype=hostfs", "rootflags=/", "root=/dev/root", "rw"),
         *("con=null", "con0=null,fd:1", "ssl=null", f"uml_dir={NOWHERE}"),
         *("quiet", "panic=-1"),  # a panic ends the guest, where a machine would reboot
@@ -104,13 +106,13 @@ def _keep(
     kernel = 0
     try:
         os.setsid()
-        _close_all_but(console, line, ending)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for fd, file in enumerate((nothing, console, console)):
-            os.dup2(file, fd)
+        detach(console, line, ending)
+        os.dup2(console, 1)
+        os.dup2(console, 2)
+        keeper = os.getpid()
         kernel = os.fork()
         if not kernel:
-            _become(command, environment, line)
+            _become(command, environment, line, keeper)
         os.close(line)
         signal.signal(signal.SIGCHLD, lambda *_: os._exit(0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -125,9 +127,9 @@ def _keep(
         os._exit(0)
 
 
-def _become(command: list[str], environment: dict[str, str], line: int) -> NoReturn:
+def _become(command: list[str], environment: dict[str, str], line: int, keeper: int) -> NoReturn:
     try:
-        libc.die_with_parent()
+        libc.die_with(keeper)
         os.set_inheritable(line, True)
         # hostfs holds a file open for each that is open in the guest.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -140,13 +142,3 @@ def _become(command: list[str], environment: dict[str, str], line: int) -> NoRet
         os.write(2, f"canlab: {command[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(1)
-
-
-def _close_all_but(*kept: int) -> None:
-    """Close what the caller has open; the standard streams are replaced."""
-    last = 2
-    for fd in sorted(kept):
-        if fd > last + 1:  # os.closerange(3, 3) closes all from 3 on (Python 3.11)
-            os.closerange(last + 1, fd)
-        last = max(last, fd)
-    os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))

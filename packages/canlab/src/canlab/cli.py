@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from canlab import __version__, boot, interfaces, kernel, memory
-from canlab.errors import FAILED, UNFIT, CanlabError, UsageError
+from canlab import __version__, boot, interfaces, kernel, memory, native
+from canlab.errors import FAILED, UNFIT, CanlabError, UnfitError, UsageError
 from canlab.front import Front, Order
 
 INSIDE = "CANLAB"
@@ -25,6 +25,7 @@ examples:
   canlab --interfaces can0=slcan,can1=slcan --bitrate 250k ./test.sh
                                                     two controllers on one wire
   canlab sh -c 'ip link add vcan9 type vcan && ip link set vcan9 up && ./test.sh'
+  canlab --native auto pytest                       faster, where this machine has CAN
   canlab --shell                                    a shell to look around in
 
 kinds of interfaces:
@@ -73,6 +74,12 @@ def parser() -> argparse.ArgumentParser:
         help="keep your uid inside, with CAP_NET_ADMIN and CAP_NET_RAW",
     )
     top.add_argument("--shell", "-s", action="store_true", help="run $SHELL, or /bin/sh")
+    top.add_argument(
+        "--native",
+        choices=native.CHOICES,
+        default=native.NEVER,
+        help="take this machine's own kernel if it has CAN and you may use it (default: never)",
+    )
     top.add_argument("--cpus", metavar="N", default="1", help="processors (default: %(default)s)")
     top.add_argument(
         "--memory",
@@ -131,6 +138,12 @@ def run(arguments: Sequence[str]) -> int:
     )
     wanted = parse_memory(options.memory) if options.memory else None
     processors = parse_cpus(options.cpus)
+    if options.native != native.NEVER:
+        obstacle = native.obstacle(order.interfaces)
+        if not obstacle:
+            native.become(order)
+        if options.native == native.ALWAYS:
+            raise UnfitError(f"this machine's own kernel does not do it: {obstacle}")
     program = kernel.find()
     folder, size = memory.find(wanted)
     guest = boot.start(program, folder, size, processors)

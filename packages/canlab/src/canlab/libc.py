@@ -47,9 +47,11 @@ def power_off() -> None:
     _check(_LIBC.reboot(POWER_OFF), "reboot")
 
 
-def die_with_parent() -> None:
-    """Be killed when the thread that made this process ends; execve keeps it so."""
+def die_with(parent: int) -> None:
+    """Be killed when the process that made this one ends; execve keeps it so."""
     _check(_LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl PR_SET_PDEATHSIG")
+    if os.getppid() != parent:  # it has ended before
+        os._exit(1)
 
 
 def keep_capabilities() -> None:

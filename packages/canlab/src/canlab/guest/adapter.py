@@ -15,6 +15,8 @@ import struct
 import termios
 import tty
 
+from canlab import libc
+from canlab.descriptors import detach
 from canlab.netlink import Netlink
 
 _TIOCSETD, _N_SLCAN = 0x5423, 17  # asm-generic/ioctls.h, linux/tty.h
@@ -22,14 +24,16 @@ _SIOCGIFNAME = 0x8910  # of a line with slcan: the interface's name
 _FRAMES = b"tTrR"
 
 
-def make(netlink: Netlink, names: list[str], bitrate: int, foreign: int) -> None:
-    """Make the controllers and set them up. The wire's process does not keep `foreign` open."""
+def make(netlink: Netlink, names: list[str], bitrate: int) -> None:
+    """Make the controllers and set them up; the wire ends with this process."""
     ends = [os.openpty() for _ in names]
     masters = [master for master, _ in ends]
     indices = [_attach(slave) for _, slave in ends]
+    parent = os.getpid()
     if not os.fork():
-        os.close(foreign)
         try:
+            libc.die_with(parent)
+            detach(*masters, *(slave for _, slave in ends))
             _play(masters)
         finally:
             os._exit(1)

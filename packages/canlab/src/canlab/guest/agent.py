@@ -31,7 +31,6 @@ class Agent:
     """One command, from its start to its status."""
 
     def __init__(self, line: int) -> None:
-        self._line = line
         self._mux = Mux(line, self._control, in_guest=True)
         self._command: Command | None = None
         self._over = False
@@ -97,7 +96,7 @@ class Agent:
             if each[1] != SLCAN:
                 interfaces.make(netlink, each)
         if controllers := [name for name, kind, _ in start.interfaces if kind == SLCAN]:
-            adapter.make(netlink, controllers, start.bitrate, self._line)
+            adapter.make(netlink, controllers, start.bitrate)
         netlink.close()
 
     def _reap(self, child: int) -> None:

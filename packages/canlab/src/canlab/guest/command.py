@@ -39,7 +39,7 @@ class Command:
         with os.fdopen(told, "rb") as words:
             if error := words.read():
                 number, _, operation = error.decode().partition(" ")
-                self.status = int(number) and _status(int(number))
+                self.status = status(int(number))
                 self.failed = f"{operation}: {os.strerror(int(number))}"
 
     def _open(self, fd: int, kind: str, start: Start) -> int:
@@ -74,7 +74,8 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
 
-def _status(number: int) -> int:
+def status(number: int | None) -> int:
+    """The status of a command that could not be started, by errno."""
     return NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE
 
 
@@ -103,7 +104,7 @@ def _become(start: Start, theirs: list[int], tell: int) -> None:
         what = f"change to {start.folder}"
         os.chdir(start.folder)
         what = start.argv[0]
-        _execute(start.argv, start.environment)
+        execute(start.argv, start.environment)
     except (OSError, ValueError) as error:
         reason = error.errno if isinstance(error, OSError) else errno.EINVAL
         os.write(tell, f"{reason} {what}".encode(errors="replace"))
@@ -120,8 +121,8 @@ def _change_user(uid: int, gid: int, groups: list[int]) -> None:
     libc.hold_capabilities(libc.CAP_NET_ADMIN, libc.CAP_NET_RAW)
 
 
-def _execute(argv: list[str], environment: dict[str, str]) -> None:
-    """As execvpe(3), which runs a file without a first line `#!` by the shell."""
+def execute(argv: list[str], environment: dict[str, str]) -> None:
+    """As execvpe(3), which runs a file without a first line `#!` by the shell. Raises OSError."""
     denied: OSError | None = None
     for path in _candidates(argv[0], environment):
         try:
