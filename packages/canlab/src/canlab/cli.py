@@ -153,12 +153,17 @@ def run(arguments: Sequence[str]) -> int:
         guest.end()
 
 
-def main() -> int:
-    """Run; the only place that prints."""
+def call(arguments: Sequence[str]) -> int:
+    """Run; the status, after an error with its words on standard error. This alone prints."""
     try:
-        return run(sys.argv[1:])
+        return run(arguments)
     except CanlabError as error:
         print(f"canlab: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         return 130
+
+
+def main() -> int:
+    """The program canlab."""
+    return call(sys.argv[1:])

@@ -13,7 +13,7 @@ import struct
 NETLINK_ROUTE = 0
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL = 0x1, 0x4, 0x400, 0x200
 NLMSG_ERROR = 2
-RTM_NEWLINK, RTM_NEWROUTE = 16, 24
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWROUTE = 16, 17, 24
 
 IFF_UP, IFF_MULTICAST = 0x1, 0x1000
 IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO = 3, 4, 18
@@ -57,6 +57,11 @@ class Netlink:
             info += _attribute(IFLA_INFO_DATA, data)
         body = _link() + _name(name) + _attribute(IFLA_LINKINFO, info)
         self._request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"add {kind} {name}")
+
+    def delete(self, name: str) -> None:
+        """Delete an interface."""
+        body = _link(socket.if_nametoindex(name))
+        self._request(RTM_DELLINK, 0, body, f"delete {name}")
 
     def add_pair(self, name: str, peer: str) -> None:
         """Make a vxcan pair."""
