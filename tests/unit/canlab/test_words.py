@@ -59,6 +59,8 @@ def test_a_bit_rate_that_no_adapter_has_is_refused(text: str) -> None:
         (["--memory", "12", "ls"], "as 512M"),
         (["--memory", "1M", "ls"], "less than the kernel needs"),
         (["--cpus", "0", "ls"], "from 1 to 64"),
+        (["--ports", "http", "ls"], "as 5432,8080"),
+        (["--ports", "65536", "ls"], "as 5432,8080"),
     ],
 )
 def test_a_wrong_command_line_says_what_to_do(arguments: list[str], said: str) -> None:

@@ -17,6 +17,7 @@ in it. The command sees the same files, with the rights of the caller, over a ne
   (`netlink`, `interfaces`), starts the command (`command`) and relays at its end.
 - Both ends relay by the same code, `mux`, over a line that is a socket here and a serial line
   there. `wire` says what travels on it.
+- `ports` relays connections to TCP ports of this machine.
 - `memory` finds a place for the guest's memory, which is a file of this machine.
 
 Rules of the whole

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from canlab import __version__, boot, interfaces, kernel, memory, native
+from canlab import __version__, boot, interfaces, kernel, memory, native, ports
 from canlab.errors import FAILED, UNFIT, CanlabError, UnfitError, UsageError
 from canlab.front import Front, Order
 
@@ -25,6 +25,7 @@ examples:
   canlab --interfaces can0=slcan,can1=slcan --bitrate 250k ./test.sh
                                                     two controllers on one wire
   canlab sh -c 'ip link add vcan9 type vcan && ip link set vcan9 up && ./test.sh'
+  canlab --ports 5432 pytest                        with the database that runs here
   canlab --native auto pytest                       faster, where this machine has CAN
   canlab --shell                                    a shell to look around in
 
@@ -34,7 +35,7 @@ kinds of interfaces:
   a=vxcan:b          a pair: what one end sends, the other receives
 
 what is different inside:
-  The network: loopback and the CAN interfaces; no other.
+  The network: loopback and the CAN interfaces; no other, but for --ports.
   Processes that the command leaves in the background end with it.
   One processor, if --cpus does not say otherwise.
 
@@ -72,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
         "-u",
         action="store_true",
         help="keep your uid inside, with CAP_NET_ADMIN and CAP_NET_RAW",
+    )
+    top.add_argument(
+        "--ports",
+        metavar="LIST",
+        default="",
+        help="TCP ports of this machine's 127.0.0.1 that are there inside, too, as 5432,8080",
     )
     top.add_argument("--shell", "-s", action="store_true", help="run $SHELL, or /bin/sh")
     top.add_argument(
@@ -133,13 +140,13 @@ def run(arguments: Sequence[str]) -> int:
         environment={**os.environ, INSIDE: __version__},
         interfaces=interfaces.parse(options.interfaces),
         bitrate=interfaces.parse_bitrate(options.bitrate),
-        ports=[],
+        ports=ports.parse(options.ports),
         as_user=options.user,
     )
     wanted = parse_memory(options.memory) if options.memory else None
     processors = parse_cpus(options.cpus)
     if options.native != native.NEVER:
-        obstacle = native.obstacle(order.interfaces)
+        obstacle = native.obstacle(order.interfaces, order.ports)
         if not obstacle:
             native.become(order)
         if options.native == native.ALWAYS:

@@ -14,8 +14,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from canlab import ports, terminal, wire
 from canlab import start as starting
-from canlab import terminal, wire
 from canlab.boot import Running
 from canlab.console import diagnosis
 from canlab.errors import CanlabError, GuestDied, UnfitError
@@ -138,6 +138,8 @@ class Front:
     def _control(self, frame: Frame) -> None:
         if frame.type == wire.READY:
             self._ready = True
+        elif frame.type == wire.OPEN:
+            ports.connect(self._mux, frame.stream, frame.number)
         elif frame.type == wire.ERROR:
             self._error = frame.payload.decode(errors="replace")
         elif frame.type == wire.STATUS:
@@ -154,7 +156,7 @@ class Front:
                 self._mux.send(wire.encode_number(wire.SIGNAL, number))
 
     def _failed(self, stream: int, error: OSError) -> None:
-        if error.errno != errno.EPIPE:
+        if error.errno != errno.EPIPE and stream <= wire.TERMINAL:
             name = "standard error" if stream == wire.STDERR else "standard output"
             self._unwritten = f"cannot write {name}: {error.strerror}"
 

@@ -21,10 +21,12 @@ CHOICES = (NEVER, AUTO, ALWAYS)
 _PROBE = ("canlab-probe", VCAN, "")
 
 
-def obstacle(wanted: list[Interface]) -> str:
+def obstacle(wanted: list[Interface], ports: list[int]) -> str:
     """Why this machine's kernel does not do; empty if it does. Tried in a process of its own."""
     if any(kind == SLCAN for _, kind, _ in wanted):
         return "slcan makes its interfaces in the machine's own network only"
+    if ports:
+        return "it has no --ports"
     told, tell = os.pipe()
     child = os.fork()
     if not child:

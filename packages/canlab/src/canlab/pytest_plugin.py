@@ -1,6 +1,6 @@
 """The pytest plugin: `pytest --can-kernel` runs the whole session inside; `can_interface` is a bus.
 
-It is loaded wherever canlab is installed: it imports little, and does nothing that is not asked for.
+It is loaded wherever canlab is installed: it imports little, and does only what is asked for.
 """
 
 from __future__ import annotations

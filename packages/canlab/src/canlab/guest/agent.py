@@ -19,6 +19,7 @@ from canlab.guest.command import Command, set_size
 from canlab.interfaces import SLCAN
 from canlab.mux import LineLost, Mux
 from canlab.netlink import Netlink
+from canlab.ports import Listening
 from canlab.start import Start
 from canlab.wire import Frame
 
@@ -79,6 +80,7 @@ class Agent:
         command.started()
         if command.failed:
             self._end(command.status, command.failed)
+        self._ports = Listening(self._mux, start.ports)
         for fd, ours in command.ours.items():
             if fd == wire.STDIN:
                 self._mux.sink(fd, ours)
