@@ -166,6 +166,29 @@ def test_without_the_daemon_containers_can_be_removed_and_not_started(podman: En
     podman.daemon.wait_for("garbage collecting an endpoint", UP)
 
 
+def test_an_interface_that_is_deleted_by_hand_comes_back(podman: Engines) -> None:
+    """As Docker's do: the container runs on, on its bus."""
+    member = podman.podman("ecu1")
+    [end] = [each for each in podman.interfaces() if each.startswith("cwh")]
+    podman.sh(f"ip link delete {end}")
+    podman.daemon.wait_for("recreated interface pair", UP)
+    podman.assert_exactly_once("host:vcan0", member)
+
+
+def test_dockers_api_on_podmans_socket(podman: Engines) -> None:
+    """It drops the options: refused, with what to do, and not another bus in silence."""
+    socket = "unix:///run/podman.sock"
+    service = podman.guest.start(["podman", "system", "service", "--time", "0", socket])
+    podman.sh("timeout 30 sh -c 'until test -S /run/podman.sock; do :; done'")
+    create = "network create -d canwharf -o can.interface=vcan9 other"
+    why = podman.refused(f"docker -H {socket} {create}")
+    assert "the option can.interface is missing" in why
+    assert "Docker's API on Podman's socket drops options" in why
+    podman.sh(f"docker -H {socket} run -d --name ecu1 --network drive ecu sleep 100000")
+    podman.assert_exactly_once("host:vcan0", podman.of_podman("ecu1"))
+    service.kill()
+
+
 def test_whose_it_is(podman: Engines) -> None:
     """By the names that `podman ps` shows."""
     podman.podman("ecu1")

@@ -29,14 +29,16 @@ from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionErr
 
 _PREFIX = "can"  # what a user looks for in a container
 _NAMES = {"can.name", "can.ifname", "vxcan.peer"}  # the options that name the interface there
+_NAMED = ("/run/netns/", "/var/run/netns/")  # where the namespaces of root's containers are
 _FIRST = 1.0  # seconds after which the kernel may be read: first calls come before
 _NUMBERS = range(100)  # of one prefix in one container
 
 
-def attach(service: Service, wanted: Attachment, namespace: str) -> str:
-    """Give a container its interface; the name of that. `namespace` is the path of its namespace.
+def attach(service: Service, wanted: Attachment, namespace: str, path: str) -> str:
+    """Give a container its interface; the name of that.
 
-    Raises CanwharfError, after all that it did is undone.
+    `namespace` is the path by which its namespace is opened now, `path` the one that the caller
+    has. Raises CanwharfError, after all that it did is undone.
     """
     if options.parse_network(wanted.options).adapter.moved:
         raise OptionError("can.mode", "move", "only Docker moves an adapter into a container")
@@ -44,10 +46,15 @@ def attach(service: Service, wanted: Attachment, namespace: str) -> str:
     known = wanted.network in service.state.networks
     try:
         _make_network(service, wanted)
-        return _join(service, wanted, namespace)
+        name = _join(service, wanted, namespace)
     except Exception:
         _undo(service, wanted, known)
         raise
+    # For maintenance, which makes a lost pair again: not the number of a process, which may be
+    # another's later.
+    if path.startswith(_NAMED):
+        service.pending.namespaces[naming.host_end(wanted.network, wanted.endpoint)] = path
+    return name
 
 
 def detach(service: Service, networks: list[str], endpoint: str) -> None:

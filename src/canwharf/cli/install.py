@@ -81,6 +81,10 @@ def run(options: Mapping[str, str]) -> int:
     with ExitStack() as undo:
         if copy:
             _write_copy(copy, undo)
+        if path := executables.superseded(instance):
+            undo.callback(_restore, path, files.read(path), 0o755)
+            os.unlink(path)
+            print(f"removed {path}: the package's takes its place")
         runtimes = executables.wanted(instance)
         for path in runtimes:
             _write_executable(path, runtimes[path], undo)

@@ -58,7 +58,7 @@ def _add(service: Service, call: Call, content: _Content, namespace: str) -> _An
     names = []
     try:
         for wanted in api.attachments(call, content):
-            names.append(attach(service, wanted, namespace))
+            names.append(attach(service, wanted, namespace, call.namespace))
             done.append(wanted)
     except Exception:
         detach(service, [each.network for each in done], call.endpoint)

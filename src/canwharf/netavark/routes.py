@@ -21,10 +21,18 @@ from canwharf.bus.attach import attach, detach
 from canwharf.bus.service import Service
 from canwharf.errors import RequestError
 from canwharf.netavark import api
+from canwharf.record import NamedTuple
 
 NETWORKS = "/etc/containers/networks"  # network_config_dir of containers.conf(5), for root
 
 _Content = Mapping[str, object]
+
+
+class _Namespace(NamedTuple):
+    """A container's namespace: the path by which it is opened, and the one that Podman has."""
+
+    opened: str
+    path: str
 
 
 def answer(service: Service, words: Sequence[str], content: bytes, namespace: str) -> bytes:
@@ -35,7 +43,8 @@ def answer(service: Service, words: Sequence[str], content: bytes, namespace: st
             f"{verb or 'no word'} is no call of netavark's ({', '.join(_VERBS)}): canwharf is a "
             "plugin that Podman starts"
         )
-    done = _VERBS[verb](service, _parse(content) if verb != "info" else {}, namespace or path)
+    parsed = _parse(content) if verb != "info" else {}
+    done = _VERBS[verb](service, parsed, _Namespace(namespace or path, path))
     return b"" if done is None else json.dumps(done).encode()
 
 
@@ -50,25 +59,25 @@ def recorded(network: str) -> bool:
     return engine == api.ENGINE and os.path.exists(f"{NETWORKS}/{name}.json")
 
 
-def _create(_service: Service, content: _Content, _namespace: str) -> dict[str, object]:
+def _create(_service: Service, content: _Content, _namespace: _Namespace) -> dict[str, object]:
     return api.created(content)
 
 
-def _setup(service: Service, content: _Content, namespace: str) -> dict[str, object]:
-    return api.joined(attach(service, api.attachment(content), namespace))
+def _setup(service: Service, content: _Content, namespace: _Namespace) -> dict[str, object]:
+    return api.joined(attach(service, api.attachment(content), *namespace))
 
 
-def _teardown(service: Service, content: _Content, _namespace: str) -> None:
+def _teardown(service: Service, content: _Content, _namespace: _Namespace) -> None:
     network = content.get("network")
     networks = [api.network_id(network if isinstance(network, dict) else {})]
     detach(service, networks, api.endpoint_id(content))
 
 
-def _info(_service: Service, _content: _Content, _namespace: str) -> dict[str, object]:
+def _info(_service: Service, _content: _Content, _namespace: _Namespace) -> dict[str, object]:
     return api.info()
 
 
-_VERBS: dict[str, Callable[[Service, _Content, str], dict[str, object] | None]] = {
+_VERBS: dict[str, Callable[[Service, _Content, _Namespace], dict[str, object] | None]] = {
     "create": _create,
     "setup": _setup,
     "teardown": _teardown,

@@ -75,8 +75,12 @@ def test_what_a_package_has_is_not_written_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Podman would take the older one."""
+    assert main(["install"]) == 0
+    assert (tmp_path / "netavark/canwharf").exists()
     monkeypatch.setattr(executables, "_PACKAGED", str(tmp_path / "packaged"))
     (tmp_path / "packaged").mkdir()
     (tmp_path / "packaged/canwharf").touch()
+    assert main(["install"]) == 0
+    assert not (tmp_path / "netavark/canwharf").exists()
     assert list(executables.wanted(usual("canwharf"))) == [f"{tmp_path}/cni/canwharf"]
     assert executables.wanted(usual("somebody/vxcan:latest")) == {}

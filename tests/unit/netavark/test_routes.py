@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from canwharf.bus import events, naming
+from canwharf.bus import attach, events, naming
 from canwharf.bus.attach import Collector
 from canwharf.bus.maintain import PATIENCE
 from canwharf.kernel import namespace
@@ -107,6 +107,23 @@ def test_what_a_container_cannot_have_is_refused(
     assert words in podman.setup("web", **there)
     assert kernel.names() == {"lo"}
     assert podman.daemon.service.state.networks == {}
+
+
+def test_an_interface_that_is_deleted_while_its_container_runs(
+    podman: Runtime, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes back under its name, and is not taken for one whose container has ended."""
+    monkeypatch.setattr(attach, "_NAMED", ("/ns/",))
+    collector = Collector(podman.daemon.service, lambda _network: True)
+    collector.run(0.0)
+    podman.setup("web", interface_name="can7")
+    [network] = podman.daemon.service.state.networks.values()
+    [endpoint] = network.endpoints
+    kernel.delete_link(naming.host_end(network.id, endpoint))
+    podman.daemon.maintenance.run(1.0, active=True)
+    collector.run(1.0)
+    assert names(kernel, "web") == ["can7"]
+    podman.daemon.assert_exactly_once("vcan0")
 
 
 def test_a_reload(podman: Runtime, kernel: FakeKernel) -> None:

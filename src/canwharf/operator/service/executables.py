@@ -39,11 +39,21 @@ def wanted(instance: Instance) -> dict[str, str]:
     if "/" in instance.name:
         return {}
     paths = {}
-    if shutil.which(_PROGRAM) and not os.path.exists(f"{_PACKAGED}/{instance.name}"):
+    if shutil.which(_PROGRAM) and not os.path.exists(_packaged(instance)):
         paths[f"{_NETAVARK}/{instance.name}"] = PODMAN
     for folder in filter(os.path.isdir, _FOLDERS):
         paths[f"{folder}/{instance.name}"] = CNI
     return paths
+
+
+def superseded(instance: Instance) -> str:
+    """The path of one in Podman's first folder, if a package has it in the second; or empty."""
+    path = f"{_NETAVARK}/{instance.name}"
+    return path if os.path.exists(_packaged(instance)) and os.path.lexists(path) else ""
+
+
+def _packaged(instance: Instance) -> str:
+    return f"{_PACKAGED}/{instance.name}"
 
 
 def present(instance: Instance) -> list[str]:
