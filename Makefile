@@ -10,8 +10,9 @@ PYTEST = $(BIN)/pytest $(PYTEST_FLAGS)
 KINDS = system machines faults-short kernel-tests canlab-tests unit check
 EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)' \
 	'machines SUITE=$(suite)')
-# Of the system tests, those that boot machines of their own: systemd, the package, two hosts.
-MACHINES = $(patsubst %,tests/system/test_%.py,boots package pair readme systemd)
+# Of the system tests, those that boot machines of their own: systemd, the package, two hosts, Podman.
+MACHINES = $(patsubst %,tests/system/test_%.py,boots cni package pair podman podman_boots readme \
+	systemd)
 
 # A guest needs mounts. What is root of a user namespace of its own may make them, too.
 ifneq ($(shell id -u),0)

@@ -85,7 +85,7 @@ def refuse(option: str, value: object, allowed: tuple[str, ...]) -> OptionError:
         return OptionError(option, value, f"{none}; did you mean {meant}={value!s}?")
     there = f"there are {', '.join(sorted(allowed))}"
     if meant:
-        there = f"{meant} is an option of its network (docker network create -o)"
+        there = f"{meant} is an option of its network: give it where that is created"
     return OptionError(option, value, f"{none}; {there}")
 
 

@@ -67,7 +67,7 @@ def require(call: Call, *fields: str) -> None:
     variables = {"container": "CNI_CONTAINERID", "namespace": "CNI_NETNS", "ifname": "CNI_IFNAME"}
     missing = [variables[field] for field in fields if not getattr(call, field)]
     if missing:
-        raise CniError(BAD_ENVIRONMENT, f"{' and '.join(missing)} must be set, and is not")
+        raise CniError(BAD_ENVIRONMENT, f"{' and '.join(missing)} must be set")
     if not naming.is_id(call.container[: naming.MAX_ID]):
         raise CniError(BAD_ENVIRONMENT, "CNI_CONTAINERID must be letters, digits, dots and dashes")
 

@@ -34,8 +34,9 @@ def executables(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "neither Podman nor a CNI runtime is here")
     for each in facts.executables:
         if each.fault:
+            # A warning: a machine may have it, and use it for something else.
             what = f"{each.runtime} does not find the driver: {each.path} {each.fault}"
-            yield Finding(FAILURE, what, facts.install)
+            yield Finding(WARN, what, facts.install if facts.units is not None else "")
         else:
             yield Finding(OK, f"{each.path} is there for {each.runtime}")
     for path, fault in facts.lists.items():
