@@ -91,6 +91,11 @@ class Caller:
 
 INSTALLED = Path("/opt/canwharf")  # a copy with bytecode, as an installation has it
 ENTRY = "import sys; from canwharf.cli import main; sys.exit(main())"  # as pip writes it
+# The same on a kernel without the modules for a linear bus.
+_MESH = (
+    "from canwharf.kernel import traffic_control as tc; "
+    f"tc.probe = lambda *_: tc.Ability('', ('sch_ingress',)); {ENTRY}"
+)
 
 
 def install() -> None:
@@ -106,14 +111,15 @@ def install() -> None:
 
 
 class Driver:
-    """A driver process, ours or the yardstick's."""
+    """A driver process, ours (`mesh`: without linear buses) or the yardstick's."""
 
     def __init__(self, name: str, directory: str) -> None:
         self.name = name
         self.socket = f"{directory}/{name}.sock"
         self.state = f"{directory}/{name}"
-        serve = ["-c", ENTRY, "serve", "--socket", self.socket, "--state-dir", self.state]
-        self._words = serve if name == "canwharf" else ["-m", "bench.yardstick", self.socket]
+        entry = _MESH if name == "mesh" else ENTRY
+        serve = ["-c", entry, "serve", "--socket", self.socket, "--state-dir", self.state]
+        self._words = ["-m", "bench.yardstick", self.socket] if name == "yardstick" else serve
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -351,6 +357,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
+    from bench.scale import scale  # noqa: PLC0415 (it imports this module)
+
     install()
     sizes = [1, 10, 40] if quick else [1, 10, 20, 40, 70, 100, 150, 200]
 
@@ -365,6 +373,7 @@ def main() -> None:
         "cold": cold(3 if quick else 7),
         "recovery": recovery(*((5, 3, 1) if quick else (20, 5, 3))),
         "rest": at_rest(5 if quick else 60),
+        "scale": scale(quick),
         "traffic": traffic(2000 if quick else 10000, 1 if quick else 3),
         "versions": {
             "kernel": os.uname().release,

@@ -13,10 +13,13 @@ from bench.traffic import STEADY
 
 Row = tuple[str, str, str]  # a figure, its result, what it is held against
 
+_PLAIN = "a rule of plain can-gw for each of them, from one interface"
+
 # What a reader came for: a row of the table, and how the headline calls it.
 HEADLINE = (
     ("Join, endpoint number 10", "A container joins a bus of ten"),
     ("Join, endpoint number 40", "A container joins a bus of forty"),
+    ("Join, 1000 endpoints", "A container joins a bus of a thousand"),
     ("recovery of", "After a reboot, all containers at once"),
     ("start to first answer, 50", "The daemon starts and answers, with 50 networks"),
     ("resident memory", "Memory of the daemon, 40 containers"),
@@ -50,10 +53,11 @@ def rows(found: dict[str, Any]) -> list[Row]:
         ):
             one, other = ours[size][call], theirs[size][call]
             table.append((f"{words}, endpoint number {size}", *_faster(one, other, said)))
+        bar = "at least 60; " * (size == "40") + "not restarted; "
         table.append(
             (
                 f"CreateEndpoint + Join, endpoint number {size}, by a daemon just restarted",
-                *_faster(ours[size]["restarted"], theirs[size]["both"], "not restarted; "),
+                *_faster(ours[size]["restarted"], theirs[size]["both"], bar),
             )
         )
     table.append(
@@ -88,6 +92,7 @@ def rows(found: dict[str, Any]) -> list[Row]:
             "none",
         )
     )
+    table += scale_rows(found["scale"])
     steady = []
     for row in found["traffic"]:
         for way in ("containers", "host"):
@@ -116,6 +121,49 @@ def rows(found: dict[str, Any]) -> list[Row]:
                     )
                 )
     return table + steady
+
+
+def scale_rows(found: dict[str, Any]) -> list[Row]:
+    """What grows with a bus: each cost in times of the same of a linear bus with one endpoint."""
+    ours, mesh = found["growth"]["canwharf"], found["growth"]["mesh"]
+    table: list[Row] = []
+    for what, words, bar in (
+        ("join", "Join", "; at most 1.5"),
+        ("checked", "all that exists is checked after a start", ""),
+        ("first", "CreateEndpoint + Join, the first calls after a start", ""),
+        ("status", "`canwharf status`", ""),
+    ):
+        unit = ours["1"][what]
+        for size, row in ours.items():
+            other = f"; a mesh {mesh[size][what] / unit:.1f} times" if size in mesh else ""
+            table.append(
+                (
+                    f"{words}, {size} endpoints on a linear bus",
+                    f"{row[what] / unit:.2f} times",
+                    f"its cost with one endpoint{bar}{other}",
+                )
+            )
+    table += [
+        (
+            f"resident memory after a start, {size} endpoints on a linear bus",
+            f"{row['rss_kb'] / 1024:.1f} MB",
+            ("at most 30" if size == "1000" else "no limit")
+            + (f"; a mesh {mesh[size]['rss_kb'] / 1024:.1f} MB" if size in mesh else ""),
+        )
+        for size, row in ours.items()
+    ]
+    table.append(
+        ("resident memory, no endpoint", f"{found['rest_kb'] / 1024:.1f} MB", "at most 12")
+    )
+    table += [
+        (
+            f"a frame to {size} containers on a linear bus",
+            f"{row['canwharf'] / row['plain']:.2f} of the time",
+            f"{_PLAIN}; at most 1.3; a mesh {row['mesh'] / row['plain']:.2f}",
+        )
+        for size, row in found["frames"].items()
+    ]
+    return table
 
 
 def _faster(ours: dict[str, Any], theirs: dict[str, Any], bar: str = "") -> tuple[str, str]:
@@ -161,16 +209,21 @@ program is in between. An idle daemon does nothing at all: no processor time, no
 Made by `make bench` in one boot of a guest ({suite}, kernel {versions["kernel"]}, Python
 {versions["python"]}, {versions["machine"]}); `make bench` repeats it.
 
+The pictures show what grows with a bus, for a linear bus and for a mesh (see `architecture.md`).
+A bus is a mesh only where the kernel lacks a module. The figures are in the table below.
+
 ![Cost of a Join against the number of endpoints on the bus](join-cost.svg)
 
-The cost of a Join against the number of endpoints on the bus. The unit is canwharf's cost with one
-endpoint.
+![Cost of a frame against the number of containers on the bus](frame-cost.svg)
+
+![Cost of a check after a start against the number of endpoints on the bus](restart-cost.svg)
 
 ## All figures
 
 Machines differ, and a guest's system calls are slow, so every figure is a ratio to a yardstick that
 was measured in the same boot: the median of the repeats. The range of the repeats follows, in parts of
-the median, and their number.
+the median, and their number. Where a cost is compared with its own on another bus, it is the smallest
+of the repeats.
 
 The yardstick for calls is `bench/yardstick.py`: the same server, which executes `ip` and `cangw`
 once for each change, as earlier drivers do. It checks nothing and writes nothing to disk. canwharf

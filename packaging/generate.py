@@ -27,7 +27,7 @@ def files(program: str) -> dict[str, str]:
     made = units.files(instance.usual(instance.DEFAULT_NAME), [program])
     return {
         **{f"usr/lib/systemd/system/{Path(path).name}": text for path, text in made.items()},
-        f"usr/lib/modules-load.d/{Path(modules.FILE).name}": modules.TEXT,
+        f"usr/lib/modules-load.d/{Path(modules.FILE).name}": modules.text(modules.USUAL),
         "usr/share/man/man1/canwharf.1": manual.page(),
         "usr/share/bash-completion/completions/canwharf": completion.script(),
     }

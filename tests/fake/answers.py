@@ -6,7 +6,7 @@ In order, each message for itself, no rollback; refusals and crashes happen wher
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import netlink
@@ -37,6 +37,7 @@ class Answers(Filters):
         self.max_hops = max_hops  # of can-gw
         self.rules: list[FakeRule] = []
         self.flushes = 0
+        self.handled: Callable[[FakeRule], int] = lambda _rule: 7  # frames that a rule forwarded
         self.applied: list[int] = []  # the types of all messages that were not refused
         self.dumps = 0
         self.sends = 0
@@ -84,7 +85,8 @@ class Answers(Filters):
         if "can-gw" not in self.modules:  # rtnl_dump_all: everybody's routes but CAN's
             return [_message(wire.NEWROUTE, bytes([wire.AF_INET]) + bytes(11))]
         assert wire.read_rtcan(request.body)[:2] == (wire.AF_CAN, wire.CAN_TO_CAN)
-        return [_message(wire.NEWROUTE, rule.body()) for rule in self.rules]
+        told = [(rule, self.handled(rule)) for rule in self.rules]
+        return [_message(wire.NEWROUTE, rule.body(count)) for rule, count in told]
 
     def take(self) -> list[Message]:
         """What was announced since the last call; raises NetlinkOverrunError if some was lost."""

@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from weakref import finalize
 
 from canwharf.bus.adopt import Known
 from canwharf.bus.events import Event, EventType
@@ -33,6 +34,8 @@ class Daemon:
         self.store = Store(str(directory))
         self.store._boot = boot
         self.store.acquire()
+        # Thousands of them live in one run of the tests, and few are ended.
+        self._unlock = finalize(self, os.close, self.store._lock)
         state, self.left_behind = self.store.load(DRIVER)
         self.reconciler = Reconciler(kernel, kernel, DRIVER)
         self.engine: Known | None = None  # what it tells of its networks, if anything
@@ -57,7 +60,7 @@ class Daemon:
 
     def end(self) -> None:
         """The process ends: the lock is free, announcements for it are lost."""
-        os.close(self.store._lock)
+        self._unlock()
         with suppress(NetlinkOverrunError):
             self.kernel.take()
 
@@ -82,14 +85,23 @@ class Daemon:
         return self.service.describe(network, endpoint)["canwharf.interface"]
 
     def present(self, interface: str) -> list[str]:
-        """The host-side interfaces of a bus that are there."""
+        """The members of a bus that are there, by their host-side interfaces; not its hub."""
         bus = self.service.state.bus(interface)
         assert bus is not None
         names = [port.name for port in (bus.interface, *bus.endpoints)]
         return [name for name in names if name in self.kernel.names()]
 
+    def hub(self, interface: str) -> tuple[str, str]:
+        """The names of the two ends of a bus's hub, the entry first, whether they are there."""
+        bus = self.service.state.bus(interface)
+        assert bus is not None
+        assert bus.hub is not None
+        return bus.hub.entry.name, bus.hub.exit.name
+
     def assert_exactly_once(self, interface: str) -> None:
         """Every frame from every member arrives once at every other one, and nowhere else.
+
+        So none comes back to its sender, whichever shape the bus has.
 
         Error frames too, but on an adapter: there they come from it alone.
         """

@@ -143,8 +143,8 @@ class FakeKernel(Answers):
     def kill_namespace(self, namespace: str) -> None:
         """The last process of a container ends: pairs go, an adapter comes back to the host."""
         for link in list(self._links):
-            if link.namespace != namespace:
-                continue
+            if link.namespace != namespace or link not in self._links:
+                continue  # of a pair with both ends in there one goes with the other
             if link.kind in ("vcan", "vxcan"):
                 self._delete(link)
             else:

@@ -166,9 +166,9 @@ class FakeRule(NamedTuple):
             return "errors" if wire.EVERY_ERROR in self.more else ""
         return "fd" if self.flags & wire.FD else "classic"
 
-    def body(self) -> bytes:
-        """As the kernel tells it, in its order (cgw_put_job)."""
-        counted = wire.rtcan(self.flags, {wire.HANDLED: wire.u32(7)})
+    def body(self, handled: int) -> bytes:
+        """As the kernel tells it, in its order (cgw_put_job), with a count of frames."""
+        counted = wire.rtcan(self.flags, {wire.HANDLED: wire.u32(handled)})
         ends = ((wire.SRC_IF, self.source), (wire.DST_IF, self.destination))
         told = b"".join(wire.attribute(kind, wire.u32(index)) for kind, index in ends)
         return counted + self.more + told

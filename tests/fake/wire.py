@@ -40,6 +40,7 @@ ALL_PROTOCOLS = int.from_bytes(struct.pack(">H", 3), sys.byteorder)
 ACTIONS = {"matchall": 2, "basic": 3, "fw": 4}  # of a kind of filter: the attribute with them
 ACT_KIND, ACT_OPTIONS, ACT_STATS, ACT_COOKIE, ACT_IN_HW_COUNT = 1, 2, 4, 6, 10
 ACT_TIMES, ACT_PARAMETERS, SKBEDIT_MARK = 1, 2, 5
+STATS_BASIC = 1
 CONTINUE, PASS, DROP, STOLEN = -1, 0, 2, 4
 
 _IFINFO = struct.Struct("=BBHiII")
@@ -190,7 +191,9 @@ def action(told: Action, index: int) -> bytes:
     does = attribute(ACT_PARAMETERS, _TC_GEN.pack(index, 0, told.then, 1, 1))
     does += attribute(SKBEDIT_MARK, u32(told.mark)) if told.kind == "skbedit" else b""
     does += attribute(ACT_TIMES, bytes(range(32)))
-    body = attribute(ACT_KIND, told.kind.encode() + b"\0") + attribute(ACT_STATS, bytes(64))
+    body = attribute(ACT_KIND, told.kind.encode() + b"\0") + attribute(
+        ACT_STATS, attribute(STATS_BASIC, bytes(16))
+    )
     body += attribute(ACT_COOKIE, told.cookie) if told.cookie else b""
     return body + attribute(ACT_IN_HW_COUNT, u32(0)) + attribute(ACT_OPTIONS, does)
 

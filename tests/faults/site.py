@@ -31,7 +31,7 @@ from tests.world.host import (
     wipe,
 )
 from tests.world.member import HOST, Member
-from tests.world.rules import full_mesh
+from tests.world.rules import linear
 
 __all__ = ["Gone", "Refused", "Site", "ip", "wait_until", "wipe"]
 
@@ -217,7 +217,7 @@ class Site:
         wanted = {port for each in ports.values() for port in each}
         found = can_interfaces()
         assert found == wanted, f"interfaces {found}, right are {wanted}"
-        mesh = sum((full_mesh(each) for each in ports.values()), start=full_mesh([]))
+        mesh = sum((linear(each) for each in ports.values()), start=linear([]))
         assert gateway_rules() == mesh, "the rules are not exactly one of each"
         assert other_rules() == []
         assert set(self.known()) == set(self.networks), f"networks on disk: {set(self.known())}"

@@ -74,7 +74,7 @@ def test_docker_killed_and_started_with_an_exact_name(victim: Board) -> None:
     wait_interfaces(victim, 3, 5 * PATIENCE)
     members = [victim.member(name, "drive") for name in NAMES[1:]]
     victim.assert_exactly_once("host:vcan0", *members)
-    assert len(victim.rules()) == 18
+    assert len(victim.rules()) == 24
 
 
 def test_docker_and_the_daemon_killed_at_once(victim: Board) -> None:

@@ -91,10 +91,10 @@ def test_deleted_and_duplicate_rules_are_restored_by_a_resync_after_activity(
 ) -> None:
     """The kernel announces no rules, and a duplicate rule duplicates frames: so they are listed."""
     one, two = ports(broken)
-    duplicates = f"cangw -A -s {one} -d {two} -i -l 1; cangw -A -X -s {two} -d {one} -i -l 1"
+    duplicates = f"cangw -A -s vcan0 -d {one} -i -l 1; cangw -A -X -s {two} -d vcan0 -e -i -l 1"
     deleted = f"cangw -D -s {one} -d vcan0 -e -i -l 1; cangw -D -X -s vcan0 -d {two} -i -l 1"
     broken.sh(f"{duplicates}; {deleted}", check=False)
-    assert len(broken.rules()) == 18
+    assert len(broken.rules()) == 24
     activity = "ip link add unrelated type vcan; ip link delete unrelated"
     took = fixed(broken, activity, "restored rules")
     assert took < REAL_PATIENCE + 5

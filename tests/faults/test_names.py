@@ -59,7 +59,7 @@ def talk(board: Board) -> None:
     board.assert_exactly_once(
         "host:vcan1", board.member(container("ecu"), "can1"), board.member(container("cells"))
     )
-    assert len(board.rules()) == 2 * 18
+    assert len(board.rules()) == 2 * 24
     assert len(board.interfaces()) == 2 + 4
 
 

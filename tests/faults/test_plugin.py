@@ -111,7 +111,7 @@ def test_docker_killed(plugged: PluginBoard) -> None:
     )
     wait_running(plugged, *ECUS)
     together(plugged)
-    assert len(plugged.rules()) == 18
+    assert len(plugged.rules()) == 24
     assert len(plugged.interfaces()) == 3
 
 
@@ -171,7 +171,7 @@ def test_containers_and_a_swarm_service_are_back_after_a_power_cut(plugged: Plug
     wait_running(plugged, *ECUS)
     together(plugged)
     whole_service(plugged)
-    assert len(plugged.rules()) == 36
+    assert len(plugged.rules()) == 48
     assert "can0" in plugged.sh("docker run --rm --network bus1 ecu ip link")
     plugged.sh("docker service rm ecu")
     plugged.wait_until(f'[ -z "$({TASKS})" ]')

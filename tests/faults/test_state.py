@@ -56,7 +56,7 @@ def test_damaged_while_docker_is_down(board: Board) -> None:
         board.sh(f"echo nothing > {STATE}")
         board.start_daemon()
         board.assert_exactly_once("host:vcan0", *members)
-        assert len(board.rules()) == 18
+        assert len(board.rules()) == 24
     finally:
         board.docker.start()
     board.container("ecu3")

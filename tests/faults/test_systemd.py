@@ -24,7 +24,7 @@ def test_a_power_cut_with_the_socket_alone(suite: str) -> None:
         board.boot_after_power_cut()
         wait_running(board, *ECUS)
         board.assert_exactly_once("host:vcan0", *(board.member(name) for name in ECUS))
-        assert len(board.rules()) == 18
+        assert len(board.rules()) == 24
         serving = int(board.property("canwharf.service", "ActiveEnterTimestampMonotonic"))
         docker = int(board.property("docker.service", "ExecMainStartTimestampMonotonic"))
         assert docker < serving

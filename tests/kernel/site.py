@@ -35,7 +35,7 @@ from tests.world.host import (
     wipe,
 )
 from tests.world.member import HOST, Member
-from tests.world.rules import full_mesh
+from tests.world.rules import linear
 
 DRIVER = "canwharf"
 GROUP = naming.group_of(DRIVER)
@@ -230,7 +230,7 @@ class Site:
 
     def assert_whole(self, interface: str = "vcan0", classic_only: Sequence[str] = ()) -> Report:
         """One virtual bus is as it should be: the rules of a full mesh, and exactly-once frames."""
-        assert gateway_rules() == full_mesh(self.ports(interface), classic_only)
+        assert gateway_rules() == linear(self.ports(interface), classic_only)
         report = exchange(self.members(interface), errors=True)
         assert report.faults == []
         return report

@@ -19,7 +19,7 @@ from tests.kernel.wired import (
 )
 from tests.world.frames import exchange
 from tests.world.host import gateway_rules, run, wait_until
-from tests.world.rules import adapter_mesh
+from tests.world.rules import adapters
 
 
 @pytest.mark.parametrize("errors", ["", "on", "off"])
@@ -49,7 +49,7 @@ def test_another_network_can_silence_the_error_frames(site: Site, plug: Plug) ->
     assert error_rules() == 0
     site.service.delete_network(M)
     assert error_rules() == 2
-    assert gateway_rules() == adapter_mesh(site.ports(NAME))
+    assert gateway_rules() == adapters(site.ports(NAME))
 
 
 def test_the_wrong_rate_is_seen_in_the_container(

@@ -136,7 +136,9 @@ def test_an_end_between_the_two_sends_leaves_nothing(
     with pytest.raises(Crash):
         site.service.join(N, C) if call == "join" else site.network(N)
     made = can_interfaces() - before[1]
-    assert made == ({site.port(N, C), naming.container_end(N, C)} if call == "join" else {"vcan0"})
+    hub = {naming.hub_end("canwharf", "vcan0", end) for end in ("in", "out")}
+    pair = {site.port(N, C), naming.container_end(N, C)}
+    assert made == (pair if call == "join" else {"vcan0", *hub})
     assert all("ifalias" not in shown(name) for name in made)
     site.restart()
     site.daemon.maintenance.recover()

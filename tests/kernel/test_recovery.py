@@ -19,7 +19,7 @@ from canwharf.kernel.netlink import Netlink
 from tests.kernel.site import Site, shown
 from tests.world.frames import exchange
 from tests.world.host import can_interfaces, cangw_lines, gateway_rules, index_of, ip, run
-from tests.world.rules import full_mesh
+from tests.world.rules import linear
 
 N = "n" * 64
 A, B, C, D = (letter * 64 for letter in "abcd")
@@ -171,11 +171,11 @@ def test_a_pair_without_a_record_is_removed_at_recovery(site: Site, tmp_path: Pa
 def test_duplicate_and_missing_rules_are_fixed(site: Site, netlink: Netlink) -> None:
     site.network(N)
     site.start(N, A, B)
-    one, two = index_of(site.port(N, A)), index_of(site.port(N, B))
+    one, bus = index_of(site.port(N, A)), index_of("vcan0")
     netlink.batch(
         [
-            gateway.add(Rule(one, two, CLASSIC, echo=False), ""),
-            gateway.delete(Rule(two, one, FD, echo=False), ""),
+            gateway.add(Rule(bus, one, CLASSIC, echo=False), ""),
+            gateway.delete(Rule(one, bus, FD), ""),
         ]
     )
     assert exchange(site.members(), limit=0.3).faults
@@ -221,5 +221,5 @@ def test_a_lost_state_is_rebuilt_from_the_aliases(site: Site, tmp_path: Path, ho
     site.restart()
     assert site.service.state.networks == before[2], "it is on disk again"
     site.start(N, D)
-    assert gateway_rules() == full_mesh(site.ports("vcan0")) + full_mesh(site.ports("vcan1"))
+    assert gateway_rules() == linear(site.ports("vcan0")) + linear(site.ports("vcan1"))
     assert exchange(site.members("vcan0"), site.members("vcan1")).faults == []

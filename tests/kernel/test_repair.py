@@ -22,7 +22,7 @@ from tests.world.host import (
     run,
     wait_until,
 )
-from tests.world.rules import adapter_mesh
+from tests.world.rules import adapters
 
 N = "n" * 64
 A, B, C, D = (letter * 64 for letter in "abcd")
@@ -202,7 +202,7 @@ def test_an_adapter_unplugged_and_plugged_in_again(site: Site, stack: ExitStack)
     assert second.name == first.name
     second.start()
     site.daemon.maintenance.repair()
-    assert gateway_rules() == adapter_mesh(site.ports(first.name))
+    assert gateway_rules() == adapters(site.ports(first.name))
 
 
 def test_more_announcements_than_fit(site: Site, stack: ExitStack) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from canwharf.bus.reconcile import snapshot
 from canwharf.bus.traffic import Count, Traffic
-from canwharf.kernel import gateway
 from tests.kernel.site import Site
 from tests.world.host import index_of, ip, wait_until
 from tests.world.member import HOST, entered
@@ -26,7 +26,8 @@ def send(namespace: str, interface: str, frame: bytes, times: int) -> None:
 
 def counted(site: Site, traffic: Traffic) -> dict[str, Count]:
     """What each interface of the bus has sent and received so far."""
-    traffic.update(gateway.entries(site.daemon.netlink))
+    dump = snapshot(site.daemon.netlink)
+    traffic.update(dump.entries, dump.marks)
     return {name: traffic.counts.get(index_of(name), Count()) for name in site.ports()}
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.kernel.site import Site
 from tests.world.frames import exchange
 from tests.world.host import can_interfaces, gateway_rules, index_of, ip, run
-from tests.world.rules import full_mesh
+from tests.world.rules import linear
 
 STEPS = 30
 BUSES = ("vcan0", "vcan1")
@@ -144,7 +144,7 @@ class Walk:
         buses = sorted(set(self.networks.values()))
         wanted: Counter[object] = Counter()
         for bus in buses:
-            wanted.update(full_mesh(self.site.ports(bus)))
+            wanted.update(linear(self.site.ports(bus)))
         assert Counter(gateway_rules()) == wanted, self.told
         ports = {port for bus in buses for port in self.site.ports(bus)}
         assert can_interfaces() == ports, self.told

@@ -60,7 +60,7 @@ def test_containers_stopped_first(board: Board) -> None:
         assert "adopted network" in successor.stderr
         board.sh("docker start ecu1 ecu2")
         board.assert_exactly_once("host:old7", board.member("ecu1"), board.member("ecu2"))
-        assert len(board.rules()) == 18
+        assert len(board.rules()) == 24
         board.sh("docker rm -f ecu1 ecu2 && docker network rm old")
         assert board.interfaces() == []
         board.sh(f"docker network create -d {MANAGED} old")  # made anew by canwharf alone
@@ -129,4 +129,4 @@ def test_switched_while_the_machine_was_off(fresh: Board) -> None:
     fresh.docker.start()
     wait_running(fresh, "ecu1", "ecu2")
     fresh.assert_exactly_once("host:old7", fresh.member("ecu1"), fresh.member("ecu2"))
-    assert len(fresh.rules()) == 18
+    assert len(fresh.rules()) == 24

@@ -43,7 +43,7 @@ def test_a_start_has_the_name_or_is_refused(board: Board, whose: str) -> None:
         assert names(board, "ecu1") == {"lo", "can7"}
         board.sh(again)
     board.assert_exactly_once("host:vcan0", board.member("ecu1", "can7"))
-    assert len(board.rules()) == 6
+    assert len(board.rules()) == 12
 
 
 def test_a_running_container_is_connected_and_disconnected(board: Board) -> None:
@@ -58,7 +58,7 @@ def test_a_running_container_is_connected_and_disconnected(board: Board) -> None
         board.assert_exactly_once("host:vcan0", board.member("ecu1"))
         board.sh("docker network disconnect bus1 ecu1")
         assert names(board, "ecu1") == {"lo", "can0"}
-        assert len(board.rules()) == 6
+        assert len(board.rules()) == 12
 
 
 def test_a_name_that_is_taken(board: Board) -> None:
@@ -70,7 +70,7 @@ def test_a_name_that_is_taken(board: Board) -> None:
     assert "can0 is taken in this container" in said
     assert names(board, "ecu1") == {"lo", "can0"}
     board.assert_exactly_once("host:vcan0", board.member("ecu1"))
-    assert len(board.rules()) == 6
+    assert len(board.rules()) == 12
     board.sh("docker network connect --driver-opt can.ifname=can1 bus1 ecu1")
     board.assert_exactly_once("host:vcan1", board.member("ecu1", "can1"))
 
@@ -123,7 +123,7 @@ def test_the_prefix_that_docker_counts(board: Board, ip0: str) -> None:
     board.container("ecu1", "bus0", f"--network {ip0}")
     board.sh("docker restart -t 0 ecu1")
     assert names(board, "ecu1") == {"lo", "eth0", "eth1"}
-    assert len(board.rules()) == 6
+    assert len(board.rules()) == 12
 
 
 @pytest.mark.parametrize("where", ["host", "container"])

@@ -17,7 +17,7 @@ def test_everything_is_back_after_a_power_cut(fresh: Board) -> None:
         wait_running(fresh, *names, "lonely")
         fresh.assert_exactly_once("host:vcan0", *(fresh.member(name) for name in names))
         fresh.assert_exactly_once("host:vcan1", fresh.member("lonely"))
-        assert len(fresh.rules()) == 5 * 4 * 3 + 6
+        assert len(fresh.rules()) == 5 * 12
         assert len(fresh.interfaces()) == 2 + 5
     fresh.clean()
     assert (fresh.interfaces(), fresh.rules()) == ([], [])

@@ -18,7 +18,7 @@ def disturb(board: Board) -> None:
 
 
 def assert_fixed(board: Board) -> None:
-    assert len(board.rules()) == 18
+    assert len(board.rules()) == 24
     assert "vcan9" not in board.interfaces()
     members = [board.member(name) for name in ("ecu1", "ecu2")]
     board.assert_exactly_once("host:vcan0", *members)
@@ -45,7 +45,7 @@ def test_with_the_daemon_and_without_it(board: Board) -> None:
         told = json.loads(dry.stdout)
         assert (told["dry_run"], told["errors"]) == (True, [])
         assert "delete unowned interface vcan9" in told["changes"]
-        assert len(board.rules()) == 14
+        assert len(board.rules()) == 20
         done = json.loads(board.sh("python3 -m canwharf sync --json"))
         assert done == {"dry_run": False, "changes": told["changes"], "errors": []}
         assert_fixed(board)

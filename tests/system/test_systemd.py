@@ -13,7 +13,7 @@ import pytest
 
 from canwharf import __version__
 from canwharf.daemon.instance import usual
-from canwharf.kernel.needed import NEEDED
+from canwharf.operator.service.modules import USUAL
 from lab.guest import Guest
 from tests.system.stream import Stream
 from tests.world.board import SOCKET, wait_running
@@ -89,7 +89,7 @@ def talking(installed: Installed) -> Installed:
 
 def assert_talking(board: Installed) -> None:
     board.assert_exactly_once("host:vcan0", *(board.member(name) for name in NAMES))
-    assert len(board.rules()) == 18
+    assert len(board.rules()) == 24
 
 
 def runtimes(board: Installed) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     told = machine.canwharf("install")
     found = FOUND if runtimes(machine) else ()
     assert told == [
-        f"loaded the kernel modules {', '.join(NEEDED)}",
+        f"loaded the kernel modules {', '.join(USUAL)}",
         *runtimes(machine),
         "wrote /etc/modules-load.d/canwharf.conf",
         *(f"wrote /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
@@ -151,7 +151,7 @@ def test_a_failed_install_leaves_nothing(installed: Installed) -> None:
     installed.sh("rm /var/lib/canwharf-other")
     assert not [each for each in installed.traces() if "other" in each]
     assert installed.sh("systemctl is-active canwharf.service") == "active"
-    assert installed.sh("cat /etc/modules-load.d/canwharf.conf").endswith("vxcan")
+    assert installed.sh("cat /etc/modules-load.d/canwharf.conf").endswith("act_skbedit")
 
 
 def test_the_service_has_what_it_needs_and_no_more(talking: Installed) -> None:

@@ -7,9 +7,11 @@ here knows how canwharf works, only what it promises.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from canwharf.bus import naming
 from lab.channel import Completed, Process
 from lab.docker import Docker
 from lab.guest import Guest
@@ -95,9 +97,10 @@ class Board:
         assert done.status == 0, f"{done.stdout}\n{done.stderr}\n{self.state()}"
 
     def interfaces(self) -> list[str]:
-        """The names of all CAN interfaces on the host."""
-        found = json.loads(self.sh("ip -j link show"))
-        return sorted(link["ifname"] for link in found if link["link_type"] == "can")
+        """The names of all CAN interfaces on the host, but for the hubs of buses that are there."""
+        shown = json.loads(self.sh("ip -j link show"))
+        found = {each["ifname"]: each for each in shown if each["link_type"] == "can"}
+        return sorted(each for each, link in found.items() if hub_of(link) not in found)
 
     def rules(self) -> list[str]:
         """All gateway rules, as cangw lists them (its exit status means nothing)."""
@@ -122,3 +125,9 @@ def wait_running(board: Board, *names: str) -> None:
             f"timeout 60 sh -c 'until docker ps -q -f status=running -f name={name} | grep -q .; "
             f"do :; done'"
         )
+
+
+def hub_of(link: Mapping[str, object]) -> str:
+    """The bus interface to whose hub a link belongs, as `ip -json` has it; or empty."""
+    owner = naming.parse_alias(str(link.get("ifalias", "")))
+    return owner.bus if isinstance(owner, naming.HubOwner) else ""

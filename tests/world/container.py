@@ -36,14 +36,18 @@ class Container:
         [self._fd] = made
         self.path = f"/proc/{os.getpid()}/fd/{self._fd}"
 
-    def take(self, interface: str, name: str) -> None:
-        """Move an interface of the host in here, name it, and bring it up, as Docker does."""
+    def take(self, interface: str, name: str, *, ready: bool = True) -> None:
+        """Move an interface of the host in here, name it, and bring it up, as Docker does.
+
+        `ready` says to wait until it has a carrier, which reads all links of the host.
+        """
         index = index_of(interface)
         with requests() as netlink:
             netlink.batch([_move(index, self._fd, name)])
         with entered(self.path), requests() as netlink:
             netlink.batch([_set_up(index_of(name), name)])
-        wait_for_carrier(HOST, self.path)
+        if ready:
+            wait_for_carrier(HOST, self.path)
 
     def give_back(self, name: str, interface: str) -> None:
         """Move an interface to the host under another name, as Docker does after Leave."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
+from canwharf.bus import naming
 from canwharf.kernel import link, message, uapi
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.kernel.request import Request
@@ -45,8 +46,23 @@ def ip(words: str) -> str:
 
 
 def can_interfaces() -> set[str]:
-    """The names of the host's CAN interfaces."""
-    return {path.name for path in SYS_NET.iterdir() if _hardware(path) == str(uapi.ARPHRD_CAN)}
+    """The names of the host's CAN interfaces, but for the hubs of buses that are there."""
+    found = {path.name for path in SYS_NET.iterdir() if _hardware(path) == str(uapi.ARPHRD_CAN)}
+    return {name for name in found if _hub_of(name) not in found}
+
+
+def hubs() -> set[str]:
+    """The names of the ends of hubs."""
+    return {path.name for path in SYS_NET.iterdir() if _hub_of(path.name)}
+
+
+def _hub_of(name: str) -> str:
+    """The bus interface to whose hub this end belongs; empty if it is none."""
+    try:
+        owner = naming.parse_alias((SYS_NET / name / "ifalias").read_text().strip())
+    except OSError:
+        return ""
+    return owner.bus if isinstance(owner, naming.HubOwner) else ""
 
 
 def _hardware(path: Path) -> str:
@@ -79,11 +95,11 @@ def other_rules() -> list[str]:
 
 def wipe() -> None:
     """Delete every CAN interface of the host, and with them every gateway rule."""
-    names = can_interfaces()
+    names = can_interfaces() | hubs()
     if names:
         with requests() as netlink:
             netlink.batch([_delete(name) for name in names])  # of a pair one end is gone by then
-    assert can_interfaces() == set()
+    assert can_interfaces() | hubs() == set()
 
 
 def wait_until(done: Callable[[], bool], limit: float = LIMIT) -> None:

@@ -10,6 +10,8 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from canwharf.bus import naming
+
 EVERY_ERROR = "000:3FFFFFFF"
 ECHO = " with echo"
 
@@ -53,27 +55,53 @@ def _ours(words: Sequence[str]) -> tuple[str, str, str] | None:
     return None
 
 
-def full_mesh(
+def linear(
+    ports: Sequence[str],
+    classic_only: Sequence[str] = (),
+    errors_from: Sequence[str] | None = None,
+    driver: str = "canwharf",
+) -> Rules:
+    """The rules that should be there on a linear bus; the first port is the bus interface.
+
+    `errors_from` says whose error frames are forwarded (all).
+    """
+    if not ports:
+        return Counter()
+    bus, *containers = ports
+    entry, leaving = (naming.hub_end(driver, bus, end) for end in ("in", "out"))
+    ways = [
+        way
+        for port in containers
+        for way in ((port, bus), (bus, port), (port, entry), (leaving, port))
+    ]
+    return _rules(ways, bus, classic_only, errors_from)
+
+
+def mesh(
     ports: Sequence[str],
     classic_only: Sequence[str] = (),
     errors_from: Sequence[str] | None = None,
 ) -> Rules:
-    """The rules that should be there between these interfaces; the first is the bus interface.
+    """The same where the kernel lacks what a linear bus needs."""
+    ways = [(one, other) for one in ports for other in ports if one != other]
+    return _rules(ways, ports[0], classic_only, errors_from)
 
-    `errors_from` says whose error frames are forwarded (all).
-    """
-    telling = ports if errors_from is None else errors_from
+
+def adapters(ports: Sequence[str]) -> Rules:
+    """The linear bus of a classic adapter: error frames come from it alone."""
+    return linear(ports, ports[:1], ports[:1])
+
+
+def _rules(
+    ways: Iterable[tuple[str, str]],
+    bus: str,
+    classic_only: Sequence[str],
+    errors_from: Sequence[str] | None,
+) -> Rules:
     return Counter(
-        (source, destination, kind + (ECHO if destination == ports[0] else ""))
-        for source in ports
-        for destination in ports
+        (source, destination, kind + (ECHO if destination == bus else ""))
+        for source, destination in ways
         for kind in ("classic", "FD", "error")
-        if source != destination
         if kind != "FD" or not {source, destination} & set(classic_only)
-        if kind != "error" or source in telling
+        if kind != "error" or errors_from is None or source in errors_from
     )
-
-
-def adapter_mesh(ports: Sequence[str]) -> Rules:
-    """The same where the bus interface is a classic adapter: error frames come from it alone."""
-    return full_mesh(ports, ports[:1], ports[:1])

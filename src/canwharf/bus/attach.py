@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterator
 from canwharf.bus import events, naming, options
 from canwharf.bus.maintain import PATIENCE
 from canwharf.bus.model import Attachment, Network
-from canwharf.bus.plan import Scope, plan
+from canwharf.bus.plan import plan
 from canwharf.bus.service import Service
+from canwharf.bus.steps import Scope
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
 
 _PREFIX = "can"  # what a user looks for in a container

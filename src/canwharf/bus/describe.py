@@ -12,16 +12,22 @@ from canwharf.bus import adapter, events, naming, options
 from canwharf.bus.events import Event, EventType
 from canwharf.bus.model import Network
 from canwharf.bus.naming import EndpointOwner
-from canwharf.bus.plan import (
+from canwharf.bus.steps import (
+    BY_HUB,
+    DIRECT,
     DUPLICATE,
     LEFT,
+    UNMARKED,
     UNWANTED,
+    WITNESS,
+    AddMarks,
     AddRule,
     BringUp,
     Configure,
     DeleteLink,
     DeleteRule,
     MakeBus,
+    MakeHub,
     MakePair,
     Plan,
     Rename,
@@ -92,16 +98,26 @@ def _configured(step: Configure, _recovering: bool) -> Event | None:
     return None
 
 
-# Why a rule is deleted -> its event, and the words before "gateway rule" in a dry run.
-_WHY = {
-    DUPLICATE: (events.RULE_DUPLICATE, "duplicate"),
-    LEFT: (events.RULE_LEFT_BEHIND, "a renamed interface's"),
-    UNWANTED: (events.RULE_UNWANTED, "unwanted"),
+def _marked(step: AddMarks, _recovering: bool) -> Event | None:
+    fields = {"interface": step.port.name}
+    return Event(events.MARKS_RESTORED, fields) if step.healing else None
+
+
+# Why a rule is deleted -> its line in a dry run, and its event, unless that is the whole plan's.
+_WHY: dict[str, tuple[str, EventType | None]] = {
+    DUPLICATE: ("delete duplicate {rule}", events.RULE_DUPLICATE),
+    LEFT: ("delete a renamed interface's {rule}", events.RULE_LEFT_BEHIND),
+    UNWANTED: ("delete unwanted {rule}", events.RULE_UNWANTED),
+    DIRECT: ("connect {source} by the hub in place of directly", None),
+    BY_HUB: ("delete {rule}, as its bus has no hub", None),
+    UNMARKED: ("delete {rule} for the moment", None),
+    WITNESS: ("delete {rule}, which only counted frames", None),
 }
 
 
-def _deleted_rule(step: DeleteRule, _recovering: bool) -> Event:
-    return Event(_WHY[step.why][0], {"source": step.source, "destination": step.destination})
+def _deleted_rule(step: DeleteRule, _recovering: bool) -> Event | None:
+    event = _WHY[step.why][1]
+    return event and Event(event, {"source": step.source, "destination": step.destination})
 
 
 def _between(step: AddRule | ReplaceRule | DeleteRule) -> str:
@@ -133,6 +149,12 @@ _TABLE = dict(
             lambda step: (step.port.name,),
         ),
         _row(
+            MakeHub,
+            MADE,
+            lambda step: f"make hub {step.hub.entry.name}",
+            lambda step: tuple(port.name for port in step.hub),
+        ),
+        _row(
             AddRule,
             MADE,
             lambda step: f"add {_between(step)}",
@@ -149,10 +171,17 @@ _TABLE = dict(
         _row(
             DeleteRule,
             REMOVED,
-            lambda step: f"delete {_WHY[step.why][1]} {_between(step)}",
+            lambda step: _WHY[step.why][0].format(rule=_between(step), source=step.source),
             _ends,
             event=_deleted_rule,
             frames=lambda step: step.rule.frames,
+        ),
+        _row(
+            AddMarks,
+            REPAIRED,
+            lambda step: f"add the filters that keep its own frames from {step.port.name}",
+            lambda step: (step.port.name,),
+            event=_marked,
         ),
         _row(
             ReplaceRule,
@@ -194,14 +223,20 @@ _TABLE = dict(
 )
 
 
-def changes(adopted: Iterable[str], steps: Iterable[Step]) -> list[Change]:
-    """The lines about endpoints that are adopted and steps, in the order of the steps.
+def changes(adopted: Iterable[str], steps: Iterable[Step], lost: int = 0) -> list[Change]:
+    """The lines about endpoints that are adopted, steps in their order, and frames lost by them.
 
     Those about rules from one interface to another for several kinds of frames share a line.
     """
     told = [Change(REPAIRED, f"adopt endpoint {endpoint}") for endpoint in sorted(adopted)]
     frames: dict[Change, dict[str, None]] = {}  # those of a line about rules, in their order
+    witnesses: set[tuple[str, str]] = set()  # they come and go while containers are connected
     for step in steps:
+        if isinstance(step, AddRule) and step.witness:
+            witnesses.add(_ends(step))
+            continue
+        if isinstance(step, DeleteRule) and step.why == WITNESS and _ends(step) in witnesses:
+            continue
         row = _TABLE[type(step)]
         found = frames.setdefault(Change(row.sort, row.line(step)), {})
         if row.frames:
@@ -209,6 +244,8 @@ def changes(adopted: Iterable[str], steps: Iterable[Step]) -> list[Change]:
     for change, kinds in frames.items():
         line = f"{change.line} ({', '.join(kinds)})" if kinds else change.line
         told.append(change._replace(line=line))
+    if lost:
+        told.append(Change(REPAIRED, f"{lost} frames were lost while containers were connected"))
     return told
 
 
@@ -217,8 +254,17 @@ def touched(step: Step) -> set[str]:
     return set(_TABLE[type(step)].interfaces(step))
 
 
-def applied(done: Plan, recovering: bool) -> Iterator[Event]:
-    """The events of a plan that was applied; `recovering`: what was made had been there once."""
+def applied(done: Plan, interface: str, recovering: bool) -> Iterator[Event]:
+    """The events of a plan that was applied; `recovering`: what was made had been there once.
+
+    `interface` is that of the bus, if it was about one.
+    """
+    reasons = {step.why for step in done.steps if isinstance(step, DeleteRule)}
+    for why, shape in ((DIRECT, "linear"), (BY_HUB, "mesh")):
+        if why in reasons:
+            lost = str(done.lost)
+            fields = {"interface": interface, "shape": shape, "frames-lost": lost}
+            yield Event(events.BUS_RESHAPED, fields)
     for kind, number in Counter(map(type, done.steps)).items():
         if counted := _TABLE[kind].counted:
             yield Event(counted, {"rules": str(number)})

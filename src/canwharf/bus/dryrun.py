@@ -6,63 +6,63 @@ without the one function that sends steps to the kernel. So it cannot differ fro
 Rules:
 
 - Nothing is written to the kernel or to the disk, and no event is reported.
+- What the kernel can do for linear buses is not tried, but concluded (`shape`).
 - While a daemon serves this state, an adapter that is down was taken down by an operator, and is
   left alone: the daemon would have brought it up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from canwharf.bus import shape
 from canwharf.bus.maintain import Maintenance, Outcome
 from canwharf.bus.model import State
 from canwharf.bus.observed import Observed
-from canwharf.bus.plan import Step
-from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.reconcile import Reconciler, Sent, Snapshot, snapshot
 from canwharf.bus.service import Service
+from canwharf.bus.steps import Step
 from canwharf.bus.store import Store
-from canwharf.kernel import gateway, link
-from canwharf.kernel.gateway import Entry
-from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Requests
+from canwharf.kernel.traffic_control import Ability
 from canwharf.record import NamedTuple
 
 
 class DryRun(NamedTuple):
-    """What a recovery would do, and the state with what it would adopt."""
+    """What a recovery would do, and the state with what it would adopt.
+
+    `ability` is what the kernel has for linear buses; None: all that they need.
+    """
 
     state: State
     outcome: Outcome
-
-
-class Snapshot(NamedTuple):
-    """A dump of the kernel's links and gateway rules."""
-
-    links: Sequence[Link]
-    entries: Sequence[Entry]
-
-
-def snapshot(requests: Requests) -> Snapshot:
-    """Dump links and rules. Raises KernelError."""
-    return Snapshot(link.links(requests), gateway.entries(requests))
+    ability: Ability | None
 
 
 def dry_run(
-    state: State, store: Store, requests: Requests, *, served: bool, seen: Snapshot | None = None
+    state: State,
+    store: Store,
+    requests: Requests,
+    *,
+    served: bool,
+    seen: Snapshot | None = None,
+    modules: Mapping[str, str] = {},
 ) -> DryRun:
     """What a recovery would do now. Raises CanwharfError.
 
-    `served` says that a daemon serves this state; `seen` is a dump that was taken already.
+    `served` says that a daemon serves this state; `seen` is a dump that was taken already;
+    `modules` are the states of the kernel's modules, as far as they are known.
     """
     seen = seen or snapshot(requests)
     reconciler = _DryRunReconciler(requests, _NoAnnouncements(), state.driver)
     reconciler.seen = seen
+    reconciler.concluded = shape.expected(reconciler.observe(), modules, served=served)
     if served:
         reconciler.mark_seen_up()
     service = Service(state, store, reconciler, lambda _event: None)
     outcome = Maintenance(service, reconciler, lambda: None).sync()
-    return DryRun(service.state, outcome)
+    return DryRun(service.state, outcome, reconciler.concluded)
 
 
 def planner(requests: Requests, driver: str) -> Reconciler:
@@ -76,6 +76,11 @@ class _DryRunReconciler(Reconciler):
     """Plans for one dump, and sends nothing."""
 
     seen: Snapshot
+    concluded: Ability | None = None
+
+    def try_linear(self) -> None:
+        """Take the conclusion for the result of a try."""
+        self._observed.ability = self.concluded
 
     def _snapshot(self) -> Snapshot:
         return self.seen
@@ -85,8 +90,8 @@ class _DryRunReconciler(Reconciler):
         observed = self.observe()
         observed.seen_up.update(found.ifindex for found in observed.links())
 
-    def _send_steps(self, steps: Sequence[Step], observed: Observed) -> None:
-        pass
+    def _send_steps(self, steps: Sequence[Step], observed: Observed) -> Sent:  # noqa: ARG002
+        return Sent(tuple(steps))
 
 
 class _NoAnnouncements:

@@ -46,6 +46,7 @@ ADAPTER_CONFIGURED = EventType("adapter-configured", INFO, "configured adapter")
 ADAPTER_MOVED = EventType("adapter-moved", INFO, "adapter moved to endpoint")
 ADAPTER_TAKEN_DOWN = EventType("adapter-taken-down", INFO, "took adapter down")
 BUS_CREATED = EventType("bus-created", INFO, "created bus interface")
+BUS_RESHAPED = EventType("bus-reshaped", INFO, "connected the containers of a bus anew")
 ENDED = EventType("ended", INFO, "ended, all interfaces and rules stay")
 ENDPOINT_JOINED = EventType("endpoint-joined", INFO, "endpoint joined")
 ENDPOINT_REMOVED = EventType("endpoint-removed", INFO, "endpoint removed")
@@ -92,6 +93,12 @@ NETWORK_FROM_DISK = EventType(
     "network-from-disk", WARNING, "network taken from disk", recovery=True
 )
 PAIR_RECREATED = EventType("pair-recreated", WARNING, "recreated interface pair", recovery=True)
+MARKS_RESTORED = EventType(
+    "marks-restored",
+    WARNING,
+    "restored the filters that keep a container's own frames from it",
+    recovery=True,
+)
 RULE_DUPLICATE = EventType(
     "rule-duplicate", WARNING, "removed duplicate gateway rule", recovery=True
 )
@@ -105,6 +112,11 @@ STATE_SET_ASIDE = EventType("state-set-aside", WARNING, "set the state file asid
 ADDRESSES_UNUSED = EventType("addresses-unused", WARNING, "the network has unused IP addresses")
 BUS_NAMED_LIKE_ADAPTER = EventType(
     "bus-named-like-adapter", WARNING, "the bus is virtual and has an adapter's name"
+)
+BUS_NOT_LINEAR = EventType(
+    "bus-not-linear",
+    WARNING,
+    "the kernel lacks modules for linear buses, so each container has rules with each other",
 )
 OPTIONS_IGNORED = EventType("options-ignored", WARNING, "ignored unknown options of a network")
 SETTINGS_WITHOUT_EFFECT = EventType(

@@ -9,7 +9,14 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, group_of, owner_of
+from canwharf.bus.naming import (
+    AdapterOwner,
+    BusOwner,
+    EndpointOwner,
+    HubOwner,
+    group_of,
+    owner_of,
+)
 from canwharf.bus.observed import Observed
 from canwharf.kernel.link import Link
 
@@ -19,7 +26,7 @@ def is_ours(link: Link, driver: str) -> bool:
     if not link.alias:
         return link.group == group_of(driver)
     owner = owner_of(link)
-    return isinstance(owner, BusOwner | EndpointOwner) and owner.driver == driver
+    return isinstance(owner, BusOwner | EndpointOwner | HubOwner) and owner.driver == driver
 
 
 def is_set_up(link: Link, driver: str) -> bool:
@@ -31,8 +38,8 @@ def is_set_up(link: Link, driver: str) -> bool:
 
 
 def is_host_end(link: Link) -> bool:
-    """Whether this is the host end of an endpoint's pair, of whichever driver."""
-    return isinstance(owner_of(link), EndpointOwner)
+    """Whether this is the host end of an endpoint's pair or a hub's, of whichever driver."""
+    return isinstance(owner_of(link), EndpointOwner | HubOwner)
 
 
 def bus_fault(name: str, observed: Observed) -> str:
@@ -43,7 +50,7 @@ def bus_fault(name: str, observed: Observed) -> str:
     if link is not None and not link.can:
         return "it exists and is not a CAN interface"
     if link is not None and is_host_end(link):
-        return "it is the host end of a container's interface pair"
+        return "it is an end of an interface pair of canwharf"
     return ""
 
 

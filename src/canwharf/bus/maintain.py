@@ -31,9 +31,9 @@ from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Port, Target
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
-from canwharf.bus.plan import AddRule, Scope, Step
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Ask, Service
+from canwharf.bus.steps import AddRule, Scope, Step
 from canwharf.errors import CanwharfError, NamespaceError
 from canwharf.kernel import namespace
 from canwharf.record import NamedTuple
@@ -42,27 +42,38 @@ GRACE = 60.0  # seconds from an event to the resync after it
 # Seconds. An engine takes the container's end within one or two of the Join on an idle machine; on
 # one that starts eight containers at once under load, 62 were seen (Docker 20.10).
 PATIENCE = 600.0
+_MOST_SKIPPED = 8  # ports of a bus that fail one by one, before it is what they have in common
 _FIRST_RETRY = 1.0  # seconds; doubled with each failure, up to GRACE
 _FIRST_ASK = 5.0  # seconds; doubled with each request without an answer, up to _LAST_ASK
 _LAST_ASK = 640.0  # seconds; then only each resync asks, and each call about an unknown network
 
 
 class Outcome(NamedTuple):
-    """What a recovery did: the endpoints that it adopted, its steps, and its errors."""
+    """What a recovery did: the endpoints that it adopted, its steps, and its errors.
+
+    `lost` are the frames that were lost when the containers of a bus were connected anew, `absent`
+    the ports that have no pair.
+    """
 
     adopted: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     faults: tuple[str, ...] = ()
+    lost: int = 0
+    absent: tuple[Port, ...] = ()
 
     @property
     def changes(self) -> list[Change]:
         """The changes, as lines."""
-        return describe.changes(self.adopted, self.steps)
+        return describe.changes(self.adopted, self.steps, self.lost)
 
     def plus(self, more: Outcome) -> Outcome:
         """The sums of both."""
         return Outcome(
-            self.adopted + more.adopted, self.steps + more.steps, self.faults + more.faults
+            self.adopted + more.adopted,
+            self.steps + more.steps,
+            self.faults + more.faults,
+            self.lost + more.lost,
+            self.absent + more.absent,
         )
 
 
@@ -85,6 +96,7 @@ class Maintenance:
         self._reconciler = reconciler
         self._ask = ask
         self._complaints: dict[str, Event | None] = {}  # about adapters, as last reported
+        self._missing: tuple[str, ...] = ()  # modules for a linear bus, as last reported
         self._candidates: dict[_Orphan, float] = {}  # seen first at (monotonic seconds)
         self._first = True  # the first run schedules a resync even without an event
         self._resync_at: float | None = None
@@ -164,6 +176,7 @@ class Maintenance:
     def sync(self) -> Outcome:
         """Recover from a new dump of the kernel, for `canwharf sync`."""
         self._reconciler.invalidate()
+        self._reconciler.try_linear()
         return self._recover()
 
     def recover(self) -> bool:
@@ -182,9 +195,11 @@ class Maintenance:
         for interface in state.interfaces():
             done = done.plus(self._repair(interface))
         buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
-        wanted = {port.name for bus in buses for port in bus.ports}
         try:
             observed = self._reconciler.observe()
+            if not observed.linear:
+                buses = [bus._replace(hub=None) for bus in buses]
+            wanted = frozenset[str]().union(*(bus.names for bus in buses))
             surplus = (interfaces.unused(observed) | self._service.pending.removals) - wanted
             removed = self._service.change(state, observed, "", Scope(surplus))
             done = done.plus(Outcome(steps=removed.steps))
@@ -238,29 +253,39 @@ class Maintenance:
         bus = state.bus(interface)
         if bus is None:
             return Outcome()
-        all_names = frozenset(port.name for port in bus.ports)
-        touched = names & all_names or all_names
+        touched = frozenset(filter(bus.has, names)) or bus.names
         # The adapter comes last: if it refuses its settings, the containers are connected all the
         # same.
         last = touched & {interface} if bus.physical else frozenset[str]()
-        steps: list[Step] = []
-        absent: list[Port] = []
-        try:
-            observed = self._reconciler.observe()
-            for targets in filter(None, (touched - last, last)):
-                done = self._service.change(state, observed, interface, Scope(targets))
-                steps += done.steps
-                absent += done.absent
-            self._complain(bus, observed)
-        except CanwharfError as error:
-            fields = {"interface": interface, "error": str(error)}
-            self._service.say(events.BUS_NOT_REPAIRED, **fields)
-            return Outcome(steps=tuple(steps), faults=(str(error),))
-        finally:
-            added = sum(isinstance(step, AddRule) for step in steps)
-            if added:
-                self._service.say(events.RULES_RESTORED, interface=interface, rules=str(added))
-        return Outcome(steps=tuple(steps)).plus(self._restore(interface, absent))
+        done = Outcome()
+        for targets in filter(None, (touched - last, last)):
+            done = done.plus(self._repair_ports(bus, targets))
+        added = sum(isinstance(step, AddRule) and not step.witness for step in done.steps)
+        if added:
+            self._service.say(events.RULES_RESTORED, interface=interface, rules=str(added))
+        return done.plus(self._restore(interface, done.absent))
+
+    def _repair_ports(self, bus: Bus, targets: frozenset[str]) -> Outcome:
+        """Repair these ports of a bus; a container's that an error names does not keep others."""
+        interface, done, skipped = bus.interface.name, Outcome(), frozenset[str]()
+        while True:
+            try:
+                observed = self._reconciler.observe()
+                plan = self._service.change(
+                    self._service.state, observed, interface, Scope(targets, skipped=skipped)
+                )
+                self._complain(bus, observed)
+                return done.plus(Outcome((), plan.steps, (), plan.lost, plan.absent))
+            except CanwharfError as error:
+                fields = {"interface": interface, "error": str(error)}
+                self._service.say(events.BUS_NOT_REPAIRED, **fields)
+                done = done.plus(Outcome(faults=(str(error),)))
+                # Their names are as long as a name can be, so none is a part of another one.
+                ends = {port.name for port in bus.endpoints} - skipped
+                at_fault = {name for name in ends if name in str(error)}
+                if not at_fault or len(skipped) >= _MOST_SKIPPED:
+                    return done
+                skipped |= at_fault
 
     def _restore(self, interface: str, absent: Iterable[Port]) -> Outcome:
         """Make the missing pairs of a bus again, each for itself."""
@@ -296,7 +321,11 @@ class Maintenance:
         return done.steps
 
     def _complain(self, bus: Bus, observed: Observed) -> None:
-        """Report a warning about an adapter, once."""
+        """Report a warning about an adapter, or about modules that are missing, once."""
+        missing = observed.ability.missing if observed.ability else ()
+        if missing and not self._missing:
+            self._service.say(events.BUS_NOT_LINEAR, modules=", ".join(missing))
+        self._missing = missing
         interface = bus.interface.name
         complaint = adapter.complaint(bus, observed)
         if complaint and self._complaints.get(interface) != complaint:
@@ -309,8 +338,7 @@ class Maintenance:
         return [
             interface
             for interface in (state.interfaces() if names else ())
-            if (bus := state.bus(interface))
-            and not names.isdisjoint(port.name for port in bus.ports)
+            if (bus := state.bus(interface)) and any(map(bus.has, names))
         ]
 
     def _orphan_candidates(self) -> frozenset[_Orphan]:

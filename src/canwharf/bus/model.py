@@ -9,10 +9,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from canwharf.bus import naming
-from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, Ifname, Owner
+from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, HubOwner, Ifname, Owner
 from canwharf.kernel.can import CanSettings
 from canwharf.record import NamedTuple
 
@@ -115,22 +116,44 @@ class Port(NamedTuple):
     container: str = ""
 
 
+class Hub(NamedTuple):
+    """The two ends of a pair of ours on the host: what enters at `entry` comes out at `exit`."""
+
+    entry: Port
+    exit: Port
+
+
 class Bus(NamedTuple):
-    """A bus: its interface and the ports of its endpoints.
+    """A bus: its interface, and the host ends of its endpoints by their name.
 
     The interface of a `physical` bus is an adapter, which cannot be made. The bus of an adapter
-    that moves into its container has no other ports.
+    that moves into its container has no other ports and no hub.
     """
 
     interface: Port
-    endpoints: tuple[Port, ...]
+    host_ends: Mapping[str, Port]
     physical: bool = False
     adapter: Adapter = Adapter()
+    hub: Hub | None = None
 
     @property
-    def ports(self) -> tuple[Port, ...]:
-        """All ports, the bus interface first."""
-        return (self.interface, *self.endpoints)
+    def endpoints(self) -> Collection[Port]:
+        """The ports of its endpoints."""
+        return self.host_ends.values()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all its interfaces on the host, the hub's two among them."""
+        return self.shared.union(self.host_ends)
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """The names of the interfaces that are no container's: its own and the hub's two."""
+        return frozenset(port.name for port in (self.interface, *(self.hub or ())))
+
+    def has(self, name: str) -> bool:
+        """Whether one of its interfaces on the host has this name."""
+        return name in self.host_ends or name in self.shared
 
 
 class State(NamedTuple):
@@ -160,7 +183,8 @@ class State(NamedTuple):
     def without_endpoint(self, network: str, endpoint: str) -> State:
         """This state without one endpoint."""
         old = self.networks[network]
-        kept = {id: each for id, each in old.endpoints.items() if id != endpoint}
+        kept = dict(old.endpoints)
+        kept.pop(endpoint, None)
         return self.with_network(old._replace(endpoints=kept))
 
     def endpoints(self) -> frozenset[str]:
@@ -182,6 +206,11 @@ class State(NamedTuple):
         """The names of all bus interfaces, each once."""
         return list(dict.fromkeys(each.settings.interface for each in self.networks.values()))
 
+    def shared(self, interface: str) -> frozenset[str]:
+        """The names of the interfaces of this bus that are no container's; empty without a bus."""
+        bus = self.bus(interface)
+        return bus.shared if bus else frozenset()
+
     def bus(self, interface: str) -> Bus | None:
         """The bus on a host interface; None if no network has it."""
         sharing = [each for each in self.networks.values() if each.settings.interface == interface]
@@ -192,16 +221,61 @@ class State(NamedTuple):
         adapter = next(settings, Adapter())
         if adapter.moved:
             port = Port(interface, AdapterOwner(self.driver, interface))
-            return Bus(port, (), physical, adapter)
+            return Bus(port, {}, physical, adapter)
         owner = AdapterOwner(self.driver) if physical else BusOwner(self.driver)
-        ports = tuple(self.port(each, endpoint) for each in sharing for endpoint in each.endpoints)
-        return Bus(Port(interface, owner), ports, physical, adapter)
+        host_ends: Mapping[str, Port] = {}
+        for each in sharing:
+            ports = _of_network(self.driver, each.id).ports(each)
+            host_ends = {**host_ends, **ports} if host_ends else ports
+        hub = Hub(*(_hub_end(self.driver, interface, end) for end in ("in", "out")))
+        return Bus(Port(interface, owner), host_ends, physical, adapter, hub)
 
     def port(self, network: Network, endpoint: str) -> Port:
         """The host end of an endpoint's pair."""
-        bus, ifname = network.settings.interface, network.ifname_of(endpoint)
-        return Port(
-            naming.host_end(network.id, endpoint),
-            EndpointOwner(self.driver, network.id, endpoint, bus, ifname),
-            naming.container_end(network.id, endpoint),
-        )
+        return _host_end(self.driver, network, endpoint)
+
+
+class _HostEnds:
+    """The host ends of one network's endpoints, as of the last state.
+
+    A call needs those of its whole bus, a thousand, and a state differs from the last in one.
+    """
+
+    def __init__(self, driver: str, id: str) -> None:
+        self._driver = driver
+        self._id = id  # of the network
+        self._network: Network | None = None
+        self._ports: Mapping[str, Port] = {}
+
+    def ports(self, network: Network) -> Mapping[str, Port]:
+        """The host ends of this network's endpoints by their name."""
+        last = self._network
+        if network is last:
+            return self._ports
+        ports = dict(self._ports)
+        if last is None or last.settings != network.settings:
+            last, ports = network._replace(endpoints={}), {}
+        old, new = last.endpoints, network.endpoints
+        for endpoint in old.keys() - new.keys():
+            del ports[naming.host_end(self._id, endpoint)]
+        for endpoint in [id for id, each in new.items() if old.get(id) is not each]:
+            port = _host_end(self._driver, network, endpoint)
+            ports[port.name] = port
+        self._network, self._ports = network, ports
+        return ports
+
+
+_of_network = lru_cache(maxsize=1 << 10)(_HostEnds)
+
+
+def _host_end(driver: str, network: Network, endpoint: str) -> Port:
+    bus, ifname = network.settings.interface, network.ifname_of(endpoint)
+    return Port(
+        naming.host_end(network.id, endpoint),
+        EndpointOwner(driver, network.id, endpoint, bus, ifname),
+        naming.container_end(network.id, endpoint),
+    )
+
+
+def _hub_end(driver: str, bus: str, end: str) -> Port:
+    return Port(naming.hub_end(driver, bus, end), HubOwner(driver, bus, end))

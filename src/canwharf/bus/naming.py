@@ -8,6 +8,7 @@ Rules:
   `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair, or, where the
   other end has exactly this name, `… BUS NAME exact`. DRIVER is our name in the
   container engine; an interface with another driver's alias is not ours.
+- `canwharf DRIVER hub BUS in` and `… out` are on the two ends of a bus's hub.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
   that moves into a container and may come back under another name. Neither is ours to delete.
 - A network of an engine that never says when one is removed is implied by its endpoints: its id
@@ -30,9 +31,9 @@ MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
 MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
 # Compiled where they are used first, which is not at a start.
-_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hc][0-9a-f]{12}\b"
+_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hcio][0-9a-f]{12}\b"
 _HARDWARE = r"(?:can|slcan)[0-9]+"
-_HOST_END = "cwh"
+_HOST_END, _CONTAINER_END, _HUB_IN, _HUB_OUT = "cwh", "cwc", "cwi", "cwo"
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: somebody/vxcan:latest
@@ -80,7 +81,15 @@ class EndpointOwner(NamedTuple):
         return (self.driver, self.network, self.endpoint) == (driver, network, endpoint)
 
 
-Owner = BusOwner | AdapterOwner | EndpointOwner
+class HubOwner(NamedTuple):
+    """The owner of one end of the pair that is a bus's hub: `end` is "in" or "out"."""
+
+    driver: str
+    bus: str
+    end: str
+
+
+Owner = BusOwner | AdapterOwner | EndpointOwner | HubOwner
 
 
 def format_alias(owner: Owner) -> str:
@@ -90,6 +99,8 @@ def format_alias(owner: Owner) -> str:
             return f"canwharf {driver} bus"
         case AdapterOwner(driver, name):
             return f"canwharf {driver} adapter {name}".rstrip()
+        case HubOwner(driver, bus, end):
+            return f"canwharf {driver} hub {bus} {end}"
         case EndpointOwner(driver, network, endpoint, bus, ifname):
             name = f"{ifname.name} exact" if ifname.name else ifname.prefix
             return f"canwharf {driver} endpoint {network} {endpoint} {bus} {name}"
@@ -105,10 +116,10 @@ def parse_alias(alias: str) -> Owner | None:
     match alias.split(" "):
         case ["canwharf", driver, "bus"]:
             return BusOwner(driver)
-        case ["canwharf", driver, "adapter"]:
-            return AdapterOwner(driver)
-        case ["canwharf", driver, "adapter", name] if name:
-            return AdapterOwner(driver, name)
+        case ["canwharf", driver, "adapter", *name] if len(name) < 2 and all(name):
+            return AdapterOwner(driver, *name)
+        case ["canwharf", driver, "hub", bus, ("in" | "out") as end]:
+            return HubOwner(driver, bus, end)
         case ["canwharf", driver, "endpoint", network, endpoint, bus, prefix]:
             return EndpointOwner(driver, network, endpoint, bus, Ifname(prefix))
         case ["canwharf", driver, "endpoint", network, endpoint, bus, name, "exact"]:
@@ -126,22 +137,29 @@ def host_end(network: str, endpoint: str) -> str:
     return f"{_HOST_END}{_digits(network, endpoint)}"
 
 
-def renamed_from(link: Link, driver: str) -> str:
-    """The name with which the host end of a pair was made, if it has another one now.
+def hub_end(driver: str, bus: str, end: str) -> str:
+    """The name of one end of a bus's hub: `cwi` or `cwo`, and 12 digits."""
+    return f"{_HUB_IN if end == 'in' else _HUB_OUT}{_digits(driver, bus)}"
 
-    Empty where it is no host end of this driver, or has a name as we make them.
+
+def renamed_from(link: Link, driver: str) -> str:
+    """The name with which a host end or a hub's end was made, if it has another one now.
+
+    Empty where it is no such end of this driver, or has a name as we make them.
     """
-    if len(link.name) == MAX_NAME and link.name.startswith(_HOST_END):
+    if len(link.name) == MAX_NAME and link.name.startswith((_HOST_END, _HUB_IN, _HUB_OUT)):
         return ""
-    owner = owner_of(link)
-    if not isinstance(owner, EndpointOwner) or owner.driver != driver:
-        return ""
-    return host_end(owner.network, owner.endpoint)
+    match owner_of(link):
+        case EndpointOwner(of, network, endpoint) if of == driver:
+            return host_end(network, endpoint)
+        case HubOwner(of, bus, end) if of == driver:
+            return hub_end(driver, bus, end)
+    return ""
 
 
 def container_end(network: str, endpoint: str) -> str:
     """The name of a pair's other end until it is moved into its container."""
-    return f"cwc{_digits(network, endpoint)}"
+    return f"{_CONTAINER_END}{_digits(network, endpoint)}"
 
 
 def without_internal(text: str) -> str:

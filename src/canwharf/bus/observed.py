@@ -11,16 +11,19 @@ Rules:
   to be moved into a container.
 - A renamed host end of this driver is also found by the name with which it was made, unless another
   link has that name: its alias has its endpoint.
+- It knows the filters of ours (`traffic_control`) by the index of their link, and what this kernel
+  can do of them.
 - Rules that do not have exactly a form of ours are foreign, and are not in here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from canwharf.bus import naming
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
+from canwharf.kernel.traffic_control import NOTHING, Ability, Marks
 
 
 class Observed:
@@ -28,27 +31,44 @@ class Observed:
 
     `seen_up` are the indexes of links that were up, `moved` of those that an engine will move and
     that are still here, `former` of those that had another name, by this name. The kernel reports
-    none of these, so they are kept when all else is renewed.
+    none of these, so they are kept when all else is renewed. So is `ability`, what this kernel has
+    for a linear bus; None before a first try.
     """
 
     def __init__(
-        self, links: Iterable[Link] = (), rules: Iterable[Rule] = (), driver: str = ""
+        self,
+        links: Iterable[Link] = (),
+        rules: Iterable[Rule] = (),
+        marks: Mapping[int, Marks] = {},
+        driver: str = "",
     ) -> None:
         self.driver = driver
+        self.ability: Ability | None = None
         self.seen_up: set[int] = set()
         self.moved: set[int] = set()
         self.former: dict[str, set[int]] = {}
         self._links: dict[int, Link] = {}
         self._names: dict[str, int] = {}
         self._made_as: dict[str, int] = {}  # the indexes of renamed host ends
+        self._marks: dict[int, Marks] = {}
+        self._unmarked: dict[int, Marks] = {}  # as announced: a dump may still have the old ones
         # source -> destination -> the rules from one to the other, each as often as it exists
         self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
-        self.renew(links, rules)
+        self._sources: dict[int, set[int]] = {}  # destination -> the sources of rules to it
+        self.renew(links, rules, marks)
 
-    def renew(self, links: Iterable[Link], rules: Iterable[Rule]) -> None:
-        """Replace all links and rules by those of a new dump."""
+    @property
+    def linear(self) -> bool:
+        """Whether buses are to be linear: until a try fails, they are."""
+        return self.ability is None or bool(self.ability.classifier)
+
+    def renew(
+        self, links: Iterable[Link], rules: Iterable[Rule], marks: Mapping[int, Marks]
+    ) -> None:
+        """Replace all links, rules and filters by those of a new dump."""
         before = self._links
-        self._links, self._names, self._made_as, self._rules = {}, {}, {}, {}
+        self._links, self._names, self._made_as = {}, {}, {}
+        self._rules, self._sources, self._marks = {}, {}, {**marks, **self._unmarked}
         for link in links:
             self.put(link)
             self._remember(before.get(link.ifindex), link)
@@ -60,6 +80,10 @@ class Observed:
     def link(self, name: str) -> Link | None:
         """The link of this name."""
         return self._links.get(self._names.get(name) or self._made_as.get(name, 0))
+
+    def missing(self, names: Mapping[str, object]) -> set[str]:
+        """Those of these names that no link has: quick, as there may be a thousand."""
+        return names.keys() - self._names.keys() - self._made_as.keys()
 
     def other(self, name: str) -> Link | None:
         """The link that has this as an alternative name."""
@@ -101,9 +125,12 @@ class Observed:
         for indexes in self.former.values():
             indexes.discard(index)
         self._forget_names(gone)
-        self._rules.pop(index, None)
-        for destinations in self._rules.values():
-            destinations.pop(index, None)
+        self._marks.pop(index, None)
+        self._unmarked.pop(index, None)
+        for destination in self._rules.pop(index, {}):
+            self._sources[destination].discard(index)
+        for source in self._sources.pop(index, ()):
+            self._rules.get(source, {}).pop(index, None)
         return gone
 
     def mark_moved(self, name: str) -> None:
@@ -127,10 +154,35 @@ class Observed:
         """The rules from one link to another, each as often as it exists."""
         return self._rules.get(source, {}).get(destination, ())
 
+    def destinations(self, source: int) -> list[int]:
+        """The links to which there are rules from this one."""
+        return [index for index, rules in self._rules.get(source, {}).items() if rules]
+
+    def sources(self, destination: int) -> Iterator[int]:
+        """The links from which there are rules to this one."""
+        sources = self._sources.get(destination, ())
+        return (index for index in sources if self._rules[index].get(destination))
+
+    def marks(self, index: int) -> Marks:
+        """What there is of our filters on this link."""
+        return self._marks.get(index, NOTHING)
+
+    def put_marks(self, index: int, marks: Marks) -> None:
+        """Remember that this link has these filters now."""
+        self._marks[index] = marks
+        self._unmarked.pop(index, None)
+        if not marks.whole:
+            self._unmarked[index] = marks
+
+    def trust_dump(self) -> None:
+        """Let the next dump decide about filters whose deletion was announced."""
+        self._unmarked.clear()
+
     def add(self, rule: Rule) -> None:
         """Add one rule; equal ones are counted."""
         destinations = self._rules.setdefault(rule.source, {})
         destinations[rule.destination] = (*destinations.get(rule.destination, ()), rule)
+        self._sources.setdefault(rule.destination, set()).add(rule.source)
 
     def remove(self, rule: Rule) -> None:
         """Remove one of the rules that are equal to this one."""

@@ -2,9 +2,9 @@
 
 Theory of operation. A call observes once, checks what it observed, and applies the plan that
 follows. The first observation is a full dump of the kernel. From then on it is kept current by the
-steps applied here and by the kernel's link announcements, which `observe` reads. A plan is applied
+steps applied here and by the kernel's announcements, which `observe` reads. A plan is applied
 in two sends: the first deletes and makes links, and its answers have the indexes of the new links;
-the second brings these up, sets their alias, and sets the rules.
+the second brings these up, sets their alias, and sets filters and rules.
 
 Rules:
 
@@ -12,41 +12,50 @@ Rules:
   the kernel again, and `changes` says that anything may have changed. To undo is to plan for the
   old state; there is no undo list to get wrong.
 - If an interface disappears between the dump and the send (ENODEV), both are repeated.
+- The kernel works through a send although a part of it is refused. So filters of a host end that is
+  there already have a send of their own: refused, they keep the rules behind them from being made.
+- Whether the kernel has what a linear bus needs is tried once, on a hub: when the first is made, or
+  when the first filters are due. If it has not, the hub goes, and the plan is made again, for a
+  mesh.
 - Every step that was applied is returned to the caller; nothing is printed here.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from canwharf.bus import adapter
-from canwharf.bus.model import Bus, Port, Target
-from canwharf.bus.naming import AdapterOwner, format_alias, group_of, owner_of
+from canwharf.bus import requests
+from canwharf.bus.model import Bus, Port
+from canwharf.bus.naming import (
+    AdapterOwner,
+    EndpointOwner,
+    format_alias,
+    group_of,
+    hub_end,
+    owner_of,
+)
 from canwharf.bus.observed import Observed
-from canwharf.bus.plan import (
-    AddRule,
+from canwharf.bus.plan import plan
+from canwharf.bus.steps import (
+    AddMarks,
     BringUp,
-    Configure,
     DeleteLink,
-    DeleteRule,
     MakeBus,
+    MakeHub,
     MakePair,
     Plan,
-    Rename,
-    ReplaceRule,
     RuleStep,
     Scope,
     Step,
-    TakeDown,
-    plan,
 )
 from canwharf.errors import KernelError, NetlinkOverrunError
-from canwharf.kernel import gateway, link, uapi
-from canwharf.kernel.gateway import Entry, Rule
+from canwharf.kernel import gateway, link, traffic_control, uapi
+from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
-from canwharf.kernel.request import Announcements, Request, Requests
+from canwharf.kernel.request import Announcements, Requests
+from canwharf.kernel.traffic_control import WHOLE, Ability, Marks
 from canwharf.record import NamedTuple
 
 _ATTEMPTS = 3  # dumps and sends, before interfaces that keep disappearing are an error
@@ -57,6 +66,31 @@ class Changed(NamedTuple):
 
     names: frozenset[str]
     anything: bool = False
+
+
+class Snapshot(NamedTuple):
+    """A dump of the kernel's links, gateway rules, and filters of ours."""
+
+    links: Sequence[Link] = ()
+    entries: Sequence[Entry] = ()
+    marks: Mapping[int, Marks] = {}
+
+
+def snapshot(requests: Requests) -> Snapshot:
+    """Dump links, rules and filters. Raises KernelError."""
+    return Snapshot(link.links(requests), gateway.entries(requests), traffic_control.find(requests))
+
+
+class Sent(NamedTuple):
+    """Steps that were applied, the frames lost by that, and whether another plan has to follow."""
+
+    steps: tuple[Step, ...]
+    lost: int = 0
+    again: bool = False
+
+    def plus(self, more: Sent) -> Sent:
+        """Both, one after the other."""
+        return Sent(self.steps + more.steps, self.lost + more.lost, more.again)
 
 
 class Reconciler:
@@ -76,8 +110,9 @@ class Reconciler:
         self._catch_up()
         if not self._current:
             # Announcements that arrive during the dump repeat its content, which is harmless.
-            links, entries = self._snapshot()
-            self._observed.renew(links, (entry.rule for entry in entries if entry.plain))
+            dump = self._snapshot()
+            rules = (entry.rule for entry in dump.entries if entry.plain)
+            self._observed.renew(dump.links, rules, dump.marks)
             self._current = True
         return self._observed
 
@@ -87,27 +122,27 @@ class Reconciler:
         `observed` is the result of `observe` in this call. Raises KernelError (some steps may have
         been applied by then), or ConflictError (none was).
         """
-        buses = list(buses)
-        for attempt in range(_ATTEMPTS):
+        buses, done, failures = list(buses), Sent((), again=True), 0
+        while done.again:
             if not self._current:
                 observed = self.observe()
             planned = plan(self._driver, buses, observed, scope)
             try:
-                self._send_steps(planned.steps, observed)
+                done = done.plus(self._send_steps(planned.steps, observed))
             except KernelError as error:
                 self.invalidate()
+                observed.trust_dump()
                 # A container ended between the dump and the send: dump again.
-                if error.errno == errno.ENODEV and attempt + 1 < _ATTEMPTS:
-                    continue
-                raise
+                failures += 1
+                if error.errno != errno.ENODEV or failures == _ATTEMPTS:
+                    raise
             except BaseException:
                 self.invalidate()
                 raise
-            break
-        return planned
+        return Plan(done.steps, planned.absent, done.lost)
 
-    def _snapshot(self) -> tuple[Iterable[Link], Iterable[Entry]]:
-        return link.links(self._requests), gateway.entries(self._requests)
+    def _snapshot(self) -> Snapshot:
+        return snapshot(self._requests)
 
     def changes(self) -> Changed:
         """What others changed in the kernel since the last call of this."""
@@ -120,6 +155,17 @@ class Reconciler:
         """Dump the kernel again the next time: anything may have changed."""
         self._current = False
         self._anything = True
+        if self._observed.linear:
+            self._observed.ability = None  # what it needs may have gone
+
+    @property
+    def ability(self) -> Ability | None:
+        """What the kernel has for linear buses; None before a first try."""
+        return self._observed.ability
+
+    def try_linear(self) -> None:
+        """Try again whether the kernel has what a linear bus needs: it may have come."""
+        self._observed.ability = None
 
     def _catch_up(self) -> None:
         """Apply the kernel's announcements to the observation."""
@@ -138,6 +184,7 @@ class Reconciler:
         for message in announced:
             index = link.announced(message)
             if not index:
+                self._unmark(message, observed)
                 continue
             before.setdefault(index, observed.at(index))
             if message.type == uapi.RTM_NEWLINK:
@@ -157,6 +204,13 @@ class Reconciler:
                 case AdapterOwner(driver, name) if driver == self._driver:
                     self._changed.add(name)  # a moved adapter is back, under any name
 
+    def _unmark(self, message: Message, observed: Observed) -> None:
+        """Believe an announcement of filters that were deleted."""
+        index, left = traffic_control.after(message, observed.marks)
+        if marked := observed.at(index):
+            observed.put_marks(index, left)
+            self._changed.update(observed.names(marked))
+
     def read(self, name: str) -> Link | None:
         """Read one link now, with its counters, which are not announced. Raises KernelError.
 
@@ -165,45 +219,66 @@ class Reconciler:
         answers = map(link.parse, self._requests.batch([link.get(name)]))
         return next((each for each in answers if each.name == name), None)
 
-    def _send_steps(self, steps: Sequence[Step], observed: Observed) -> None:
+    def _send_steps(self, steps: Sequence[Step], observed: Observed) -> Sent:
+        """Apply the steps. Raises KernelError."""
+        marking = [step.port.name for step in steps if isinstance(step, AddMarks)]
+        # Refused on a link that was there before, filters keep the rules from being sent.
+        apart = any(map(observed.link, marking))
         ready = self._make_links(steps, observed)
-        indexes = _indexes(steps, observed)
-        batch = [
-            link.bring_up(made.ifindex, made.name, format_alias(port.owner)) for port, made in ready
-        ]
-        added: list[Rule] = []
-        removed: list[Rule] = []
-        for step in sorted(steps, key=_newest_first):
-            match step:
-                case AddRule(source, destination, frames, echo):
-                    added.append(Rule(indexes[source], indexes[destination], frames, echo))
-                    batch.append(gateway.add(added[-1], f"{source} -> {destination}"))
-                case ReplaceRule(rule, new, source, destination):
-                    removed.append(rule)
-                    added.append(new)
-                    batch += gateway.replace(rule, new, f"{source} -> {destination}")
-                case DeleteRule(rule, source, destination):
-                    removed.append(rule)
-                    batch.append(gateway.delete(rule, f"{source} -> {destination}"))
-        if batch:
-            self._requests.batch(batch)
+        if not self._can_mark(steps, observed):
+            kept = (MakeBus, MakePair, DeleteLink)
+            return Sent(tuple(each for each in steps if isinstance(each, kept)), again=True)
+        composed = requests.compose(steps, ready, observed)
+        for part in composed[:2] if apart else (composed.first + composed.then,):
+            if part:
+                self._requests.batch(part)
         for port, made in ready:
             now = observed.at(made.ifindex) or made
             observed.put(now._replace(up=True, alias=format_alias(port.owner)))
-        for rule in removed:
+        if apart:
+            self._catch_up()  # damaged filters were deleted; the announcement is older than these
+        for index in composed.marked:
+            observed.put_marks(index, Marks(WHOLE, WHOLE))
+        for rule in composed.removed:
             observed.remove(rule)
-        for rule in added:
+        for rule in composed.added:
             observed.add(rule)
+        if not composed.witnesses:
+            return Sent(tuple(steps))
+        entries = {each.rule: each for each in gateway.entries(self._requests)}
+        return Sent(tuple(steps), requests.lost(composed, entries), again=True)
+
+    def _can_mark(self, steps: Iterable[Step], observed: Observed) -> bool:
+        """Whether the kernel has what a linear bus needs; if not, a new hub goes again.
+
+        It is tried once, on the entry of a hub. Raises KernelError.
+        """
+        made = [step.hub.entry.name for step in steps if isinstance(step, MakeHub)]
+        # By its name, as a hub of which the making was cut off has no alias yet.
+        marked = [step.port.owner for step in steps if isinstance(step, AddMarks)]
+        buses = [owner.bus for owner in marked if isinstance(owner, EndpointOwner)]
+        needed = [*made, *(hub_end(self._driver, bus, "in") for bus in buses)]
+        hub = next(filter(None, map(observed.link, needed)), None)
+        if observed.ability is None and hub:
+            end = traffic_control.Port(hub.ifindex, hub.name)
+            observed.ability = traffic_control.probe(self._requests, end)
+        if observed.linear or not needed:
+            return True
+        self._requests.batch(
+            [link.delete(each.ifindex, name) for name in made if (each := observed.link(name))]
+        )
+        self.invalidate()  # a recovery has to follow: other hubs are of no use, either
+        return False
 
     def _make_links(self, steps: Sequence[Step], observed: Observed) -> list[tuple[Port, Link]]:
         """Delete, make and configure links; the new ones, which still need to be brought up."""
         group = group_of(self._driver)
-        batch: list[Request] = []
+        batch = requests.unmarked(steps)
         names: list[str] = []  # of the links to be read afterwards
         for step in steps:
-            if not isinstance(step, RuleStep):
-                requests, touched = _link_requests(step, group)
-                batch += requests
+            if not isinstance(step, AddMarks | RuleStep):
+                of_link, touched = requests.of_link(step, group)
+                batch += of_link
                 names += touched
         ready = [(step.port, step.link) for step in steps if isinstance(step, BringUp)]
         if not batch:
@@ -224,64 +299,13 @@ class Reconciler:
             for step in steps
             if isinstance(step, MakeBus | MakePair)
         ]
+        # The end that is brought up last is ready at once, the other one a moment later: frames go
+        # into the entry.
+        hubs = [step.hub for step in steps if isinstance(step, MakeHub)]
+        made += [(port, observed.link(port.name)) for hub in hubs for port in (hub.exit, hub.entry)]
         return ready + [(port, new) for port, new in made if new is not None]
 
 
 def _as_planned(link: Link | None) -> Link | None:
     """The part of a link that a plan depends on: not the carrier, which each container changes."""
     return link and link._replace(carrier=True)
-
-
-def _link_requests(step: Step, group: int) -> tuple[list[Request], list[str]]:
-    """The requests of a step that is not about rules, and the names of the links to read."""
-    match step:
-        case DeleteLink(device):
-            return [link.delete(device.ifindex, device.name)], []
-        case MakeBus(port):
-            return [link.make_vcan(port.name, group)], [port.name]
-        case MakePair(port, target):
-            return _pair(port, target, group)
-    return _adapter_requests(step)
-
-
-def _adapter_requests(step: Step) -> tuple[list[Request], list[str]]:
-    """The requests of a step about an adapter, and the names of the links to read."""
-    match step:
-        case Configure(device, settings, owner):
-            alias = format_alias(owner) if owner else device.alias
-            requested = adapter.describe_settings(settings)
-            return link.configure(device, settings, alias, requested), [device.name]
-        case TakeDown(device):
-            return [link.take_down(device)], [device.name]
-        case Rename(device, name):
-            return [link.rename(device.ifindex, device.name, name)], [name]
-    return [], []
-
-
-def _pair(port: Port, target: Target | None, group: int) -> tuple[list[Request], list[str]]:
-    if target:
-        return [link.place_pair(port.name, target.name, target.namespace, group)], [port.name]
-    return [link.make_pair(port.name, port.container, group)], [port.name, port.container]
-
-
-def _newest_first(step: Step) -> int:
-    """A sort key: rules to be replaced, those of the newest interfaces first; other steps stay.
-
-    The kernel searches for a rule to delete from the newest on. In this order the newer rules have
-    been replaced already, and differ in the first field that it compares. Otherwise an upgrade
-    under a bus of 100 containers takes five times as long, and longer than the watchdog allows.
-    """
-    return -max(step.rule[:2]) if isinstance(step, ReplaceRule) else 0
-
-
-def _indexes(steps: Iterable[Step], observed: Observed) -> dict[str, int]:
-    """The indexes of the interfaces of the rules to add, by name. Raises KernelError."""
-    indexes = {}
-    rules = [step for step in steps if isinstance(step, AddRule)]
-    for name in {name: None for rule in rules for name in (rule.source, rule.destination)}:
-        found = observed.link(name)
-        if found is None:
-            reason = "it went away while its gateway rules were being made"
-            raise KernelError("find", f"interface {name}", errno.ENODEV, reason)
-        indexes[name] = found.ifindex
-    return indexes

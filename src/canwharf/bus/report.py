@@ -7,8 +7,7 @@ entered. The status, the doctor and the metrics take all that they say of a bus 
 
 Rules:
 
-- The directions that should exist are not decided here: a rule that a plan would add is missing.
-- A member that is not connected (FAULTS) neither sends nor receives, whatever the rules.
+- The hub of a linear bus is in the directions under the names of its two ends, and is no member.
 - A container that the engine lists on a network belongs to the bus, even if our state lacks it. An
   endpoint of ours that the engine does not list any more is orphaned: it causes no delivery error.
 - A rule that is not of our form, or that leaves the bus, is foreign. A foreign rule within a bus
@@ -18,41 +17,31 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from canwharf.bus import adapter, naming
+from canwharf.bus import adapter, delivery, naming
+from canwharf.bus.delivery import (
+    BUS_OFF,
+    DOWN,
+    DUPLICATE_RULE,
+    MISSING,
+    NO_CARRIER,
+    NOT_IN_CONTAINER,
+    WRONG_NAMESPACE,
+    DeliveryError,
+    Member,
+)
 from canwharf.bus.events import Event
 from canwharf.bus.interfaces import is_host_end, is_ours
 from canwharf.bus.model import Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
-from canwharf.bus.plan import (
-    UNWANTED,
-    AddRule,
-    DeleteRule,
-    ReplaceRule,
-    Scope,
-    Step,
-    plan,
-)
+from canwharf.bus.reconcile import Snapshot
 from canwharf.bus.traffic import Count, Traffic
-from canwharf.kernel.gateway import FD, Entry
+from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import VIRTUAL, Link
+from canwharf.kernel.traffic_control import Ability
 from canwharf.record import NamedTuple
-
-# Why a member is not connected; if several apply, the first.
-MISSING = "missing"  # it has no interface, or the adapter is not there
-NOT_IN_CONTAINER = "not-in-container"  # both ends of its pair are on the host
-WRONG_NAMESPACE = "wrong-namespace"  # its interface is in another than its container's
-DOWN = "down"  # its host-side interface is down
-BUS_OFF = "bus-off"  # the adapter has given up
-NO_CARRIER = "no-carrier"  # the container's end is down; the adapter has none
-FAULTS = (MISSING, NOT_IN_CONTAINER, WRONG_NAMESPACE, DOWN, BUS_OFF, NO_CARRIER)
-# Other reasons why frames from one member to another are lost or duplicated.
-NO_RULE = "no-rule"  # a gateway rule is missing
-DUPLICATE_RULE = "duplicate-rule"  # frames arrive more than once: a surplus rule, ours or foreign
-NO_FD = "no-fd"  # the MTU of a host end was changed: it takes no CAN FD frames
-REASONS = (*FAULTS, NO_RULE, DUPLICATE_RULE, NO_FD)
 
 Listed = Mapping[str, Collection[str]]  # network -> its endpoints, as the engine lists them
 NONE_LISTED: Listed = {}
@@ -73,35 +62,18 @@ class Names(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What the kernel has: links, gateway rules, and the container ends by their host end's index.
+    """What the kernel has: a dump, and the container ends by their host end's index.
 
     `max_hops` is the number of times that can-gw forwards a frame whose rules set no limit.
-    `elsewhere` are the host ends whose peer is known not to be in its container.
+    `elsewhere` are the host ends whose peer is known not to be in its container. `ability` is what
+    it has for a linear bus, if that is known.
     """
 
-    links: Sequence[Link] = ()
-    entries: Sequence[Entry] = ()
+    dump: Snapshot = Snapshot()
     container_links: Mapping[int, Link] = {}
     max_hops: int = 1
     elsewhere: Collection[int] = ()
-
-
-class Member(NamedTuple):
-    """A member of a bus: the host (with all that is on an adapter's wire), or an endpoint.
-
-    `link` is its host-side interface, `container_link` the container's; None if it is missing or
-    cannot be read. `reason` is why it is not connected: one of FAULTS, or empty. `orphaned` says
-    that the engine does not list it any more.
-    """
-
-    interface: str
-    link: Link | None
-    network: str = ""
-    endpoint: str = ""
-    container_link: Link | None = None
-    frames: Count = Count()
-    reason: str = ""
-    orphaned: bool = False
+    ability: Ability | None = None
 
 
 class Direction(NamedTuple):
@@ -117,18 +89,6 @@ class Direction(NamedTuple):
     dropped: int
 
 
-class DeliveryError(NamedTuple):
-    """A direction in which frames are lost or duplicated: see REASONS.
-
-    `kind` are the frames; `all` of them if one of the two members is not connected.
-    """
-
-    source: str
-    destination: str
-    kind: str
-    reason: str
-
-
 class ForeignRule(NamedTuple):
     """A rule that is not ours, from or to a port; `within_bus`: both its ends are on the bus."""
 
@@ -142,7 +102,9 @@ class BusReport(NamedTuple):
     """One bus. The host is the first of the members; names are those of host-side interfaces.
 
     `physical` says that it is an adapter, `owned` that we made its interface; `warning` is what an
-    operator should know of the adapter.
+    operator should know of the adapter. `hub` are the names of its hub's two ends, entry and exit,
+    if it has one. `linear` says that its containers are, or should be, connected by that; if not,
+    `lacking` are the modules that are missing, if they are known.
     """
 
     interface: str
@@ -155,6 +117,9 @@ class BusReport(NamedTuple):
     directions: tuple[Direction, ...]
     delivery_errors: tuple[DeliveryError, ...]
     foreign_rules: tuple[ForeignRule, ...]
+    hub: tuple[str, ...] = ()
+    linear: bool = True
+    lacking: tuple[str, ...] = ()
     warning: str = ""
 
     @property
@@ -165,9 +130,10 @@ class BusReport(NamedTuple):
 
 def bus_reports(state: State, kernel: Kernel, listed: Listed = NONE_LISTED) -> list[BusReport]:
     """One report for each bus. `listed` lacks the networks of which the engine said nothing."""
-    rules = (entry.rule for entry in kernel.entries if entry.plain)
-    observed = Observed(kernel.links, rules, driver=state.driver)
-    observed.seen_up.update(link.ifindex for link in kernel.links)  # a down link was set down
+    rules = (entry.rule for entry in kernel.dump.entries if entry.plain)
+    observed = Observed(kernel.dump.links, rules, kernel.dump.marks, state.driver)
+    observed.ability = kernel.ability
+    observed.seen_up.update(link.ifindex for link in kernel.dump.links)  # a down link was set down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
     return [_report(state, bus, observed, kernel, listed) for bus in buses]
 
@@ -186,17 +152,16 @@ def _report(
     members = [] if bus.adapter.moved else [_host(interface, link)]
     for network in networks:
         members += _endpoints(state, network, observed, kernel, listed.get(network.id))
+    hub_ends = [observed.link(port.name) for port in bus.hub or ()]
     ends = {each.link.ifindex: each.interface for each in members if each.link}
+    ends |= {each.ifindex: each.name for each in hub_ends if each}
     rules, foreign_rules = _sorted(
-        kernel.entries, ends, {each.ifindex: each.name for each in observed.links()}
+        kernel.dump.entries, ends, {each.ifindex: each.name for each in observed.links()}
     )
     traffic = Traffic()
-    traffic.update(rules)
+    traffic.update(rules, kernel.dump.marks)
     counts = traffic.counts
-    errors = [
-        *_delivery_errors(state.driver, bus, observed, members, kernel.max_hops),
-        *_duplicated(members, foreign_rules),
-    ]
+    errors = delivery.errors(bus, observed, members, kernel.max_hops)
     return BusReport(
         interface,
         link,
@@ -209,8 +174,11 @@ def _report(
             for each in members
         ),
         _directions(rules, ends),
-        tuple(errors),
+        (*errors, *_duplicated(members, foreign_rules)),
         foreign_rules,
+        tuple(each.name for each in hub_ends if each) if all(hub_ends) else (),
+        observed.linear and bus.hub is not None,
+        kernel.ability.missing if kernel.ability and bus.hub else (),
         _sentence(warning) if warning else "",
     )
 
@@ -315,33 +283,6 @@ def _directions(rules: Iterable[Entry], names: Mapping[int, str]) -> tuple[Direc
     )
 
 
-def _delivery_errors(
-    driver: str, bus: Bus, observed: Observed, members: Sequence[Member], max_hops: int
-) -> Iterator[DeliveryError]:
-    """The directions in which frames are lost, or duplicated by our rules."""
-    present = [each for each in members if not each.orphaned]
-    for place, member in enumerate(present):
-        for other in present[place + 1 :]:
-            reason = member.reason or other.reason
-            if reason:
-                yield DeliveryError(member.interface, other.interface, "all", reason)
-                yield DeliveryError(other.interface, member.interface, "all", reason)
-            elif _lost_fd(member, other):
-                yield DeliveryError(member.interface, other.interface, FD, NO_FD)
-                yield DeliveryError(other.interface, member.interface, FD, NO_FD)
-    # A plan names each port as it was made; its link may have another name by now.
-    names = {each.name: (observed.link(each.name) or each).name for each in bus.ports}
-    connected = {each.interface for each in present if not each.reason}
-    scope = Scope([each.name for each in bus.ports])
-    for step in plan(driver, [bus], observed, scope).steps:
-        missing = isinstance(step, AddRule)
-        surplus = isinstance(step, DeleteRule | ReplaceRule) and multiplies(step, max_hops)
-        if isinstance(step, AddRule | DeleteRule | ReplaceRule) and (missing or surplus):
-            ends = names.get(step.source), names.get(step.destination)
-            if connected.issuperset(ends):
-                yield _rule_error(step, str(ends[0]), str(ends[1]))
-
-
 def _duplicated(
     members: Iterable[Member], foreign_rules: Iterable[ForeignRule]
 ) -> Iterator[DeliveryError]:
@@ -351,30 +292,6 @@ def _duplicated(
         if rule.source in names and rule.destination in names:
             ends = names[rule.source], names[rule.destination]
             yield DeliveryError(*ends, rule.frames, DUPLICATE_RULE)
-
-
-def multiplies(step: Step, max_hops: int) -> bool:
-    """Whether the rule that this step deletes or replaces duplicates frames."""
-    match step:
-        case DeleteRule():
-            return step.why != UNWANTED
-        case ReplaceRule(rule):  # what it forwards is forwarded again, and back
-            return max_hops > 1 and not rule.limited
-    return False
-
-
-def _rule_error(
-    step: AddRule | DeleteRule | ReplaceRule, source: str, destination: str
-) -> DeliveryError:
-    if isinstance(step, AddRule):
-        return DeliveryError(source, destination, step.frames, NO_RULE)
-    return DeliveryError(source, destination, step.rule.frames, DUPLICATE_RULE)
-
-
-def _lost_fd(*members: Member) -> bool:
-    """Whether CAN FD frames are lost by an MTU: each pair is made for CAN FD."""
-    fd = [each.link is not None and each.link.fd for each in members]
-    return not all(fd) and all(has or each.endpoint for has, each in zip(fd, members, strict=True))
 
 
 def is_virtual(link: Link) -> bool:

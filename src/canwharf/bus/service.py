@@ -32,8 +32,8 @@ from canwharf.bus.adopt import Adopted, Known
 from canwharf.bus.events import Event, EventType, Report
 from canwharf.bus.model import Endpoint, Network, State, Target
 from canwharf.bus.observed import Observed
-from canwharf.bus.plan import AddRule, Plan, Scope
 from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.steps import AddRule, Plan, Scope
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, NamespaceError, UnknownNetworkError
 from canwharf.kernel import namespace
@@ -125,7 +125,7 @@ class Service:
             raise ConflictError(f"network {network} exists with other options")
         # This call is about the adapter itself: it is brought up even if an operator took it down.
         requested = settings.interface if link and not link.up else ""
-        scope = Scope({settings.interface}, adapter=requested)
+        scope = Scope(new.shared(settings.interface), adapter=requested)
         self.change(new, observed, settings.interface, scope)
         if old is None:
             self._tell(describe.created(new.networks[network], kind, link, given))
@@ -139,7 +139,8 @@ class Service:
         ports = {self.state.port(net, endpoint).name for endpoint in net.endpoints}
         for endpoint in net.endpoints:
             self._forget(network, endpoint)
-        self._remove(self.state.without_network(network), interface, {interface, *ports})
+        shared = self.state.shared(interface)
+        self._remove(self.state.without_network(network), interface, shared | ports)
         self.say(events.NETWORK_REMOVED, network=network, interface=interface)
 
     def create_endpoint(
@@ -296,8 +297,7 @@ class Service:
         if net is None or endpoint not in net.endpoints:
             return {}
         interface = net.settings.interface
-        moved = net.settings.adapter.moved
-        name = interface if moved else self.state.port(net, endpoint).name
+        name = interface if net.settings.adapter.moved else self.state.port(net, endpoint).name
         info = {"canwharf.bus": interface, "canwharf.interface": name}
         bus = self.state.bus(interface)
         if bus is None or not bus.physical:
@@ -325,7 +325,7 @@ class Service:
             if before is not None or new is not old:
                 self._undo(before or old, observed, interface, scope)
             raise
-        self._tell(describe.applied(done, recovering=interface in old.interfaces()))
+        self._tell(describe.applied(done, interface, interface in old.interfaces()))
         return done
 
     def _remove(self, new: State, interface: str, targets: Collection[str]) -> None:
@@ -339,7 +339,7 @@ class Service:
         try:
             observed = self._reconciler.observe()
             done = self._apply(new, observed, interface, Scope(targets))
-            self._tell(describe.applied(done, recovering=True))
+            self._tell(describe.applied(done, interface, recovering=True))
         except Exception:
             self.pending.removals |= set(targets)
             self.save()

@@ -23,8 +23,10 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _quoted
 from time import strftime
 
 from canwharf import durable, jsontext
@@ -145,19 +147,8 @@ class Store:
             "complete": state.complete,
             "boot": self._boot,
         }
-        networks = {
-            network.id: {
-                "interface": network.settings.interface,
-                "physical": network.settings.physical,
-                "prefix": network.settings.prefix,
-                "adapter": network.settings.adapter.options,
-                "name": network.settings.name,
-                "endpoints": {id: _endpoint(each) for id, each in network.endpoints.items()},
-            }
-            for network in state.networks.values()
-        }
         try:
-            durable.replace(self.path, _text(head, networks).encode())
+            durable.replace(self.path, _text(head, state.networks.values()).encode())
             os.fsync(self._lock)
         except OSError as error:
             fault = StateError("write", self.path, _words(error))
@@ -237,19 +228,35 @@ class Store:
         raise StateError("read", self.path, reason)
 
 
-def _text(head: Mapping[str, object], networks: Mapping[str, object]) -> str:
+def _text(head: Mapping[str, object], networks: Iterable[Network]) -> str:
     """The file, with a line for each network.
 
-    json's own indenting is in Python and takes seven times as long, for every change of endpoints.
+    It is written for every change of endpoints, and a bus may have a thousand: json's own
+    indenting, which is in Python, and a dict for each endpoint take seven times as long.
     """
-    lines = ",\n".join(f"  {json.dumps(id)}: {json.dumps(each)}" for id, each in networks.items())
+    lines = ",\n".join(f"  {_quoted(each.id)}: {_network(each)}" for each in networks)
     return f'{json.dumps(head, indent=1)[:-2]},\n "networks": {{\n{lines}\n }}\n}}\n'
 
 
-def _endpoint(endpoint: Endpoint) -> dict[str, str]:
+def _network(network: Network) -> str:
+    """A network as the file has it."""
+    settings = network.settings
+    fields = {
+        "interface": settings.interface,
+        "physical": settings.physical,
+        "prefix": settings.prefix,
+        "adapter": settings.adapter.options,
+        "name": settings.name,
+    }
+    endpoints = [f"{_quoted(id)}: {_endpoint(each)}" for id, each in network.endpoints.items()]
+    return f'{json.dumps(fields)[:-1]}, "endpoints": {{{", ".join(endpoints)}}}}}'
+
+
+@lru_cache(maxsize=1 << 10)  # nearly all endpoints are equal
+def _endpoint(endpoint: Endpoint) -> str:
     """An endpoint as the file has it: empty names where its network's are used."""
     ifname = endpoint.ifname or Ifname()
-    return {"prefix": ifname.prefix, "name": ifname.name}
+    return json.dumps({"prefix": ifname.prefix, "name": ifname.name})
 
 
 def _boot_id() -> str:

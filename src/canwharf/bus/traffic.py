@@ -1,8 +1,9 @@
 """The frame counters of ports, from the gateway's counters of rules. Pure.
 
 Theory of operation. A rule counts the frames that it forwarded from one port to another. What a
-port received is the sum of all rules to it. What it sent was forwarded once to each of the others,
-so it is the largest count of the rules from it: other ports may have joined later.
+port received is the sum of all rules to it, without its own frames, which the filters of a linear
+bus end there. What it sent was forwarded once by each of its rules (to each of the others, or to
+the hub), so it is the largest count of the rules from it: other ports may have joined later.
 
 Rules:
 
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from canwharf.kernel.gateway import Entry, Rule
+from canwharf.kernel.traffic_control import Marks
 from canwharf.record import NamedTuple
 
 _ROUND = 1 << 32
@@ -44,8 +46,9 @@ class Traffic:
     def __init__(self) -> None:
         self.counts: Mapping[int, Count] = {}
         self._seen: dict[Rule, tuple[int, int]] = {}  # handled, dropped
+        self._ended: dict[int, int] = {}
 
-    def update(self, entries: Iterable[Entry]) -> None:
+    def update(self, entries: Iterable[Entry], marks: Mapping[int, Marks] = {}) -> None:
         """Add the increases since the last dump."""
         now: dict[Rule, tuple[int, int]] = {}
         for entry in entries:
@@ -64,14 +67,16 @@ class Traffic:
             received[destination] += grown
             if counted[1] != before[1]:
                 lost[destination] += _grown(before[1], counted[1])
+        for port, found in marks.items():
+            received[port] -= _grown(self._ended.get(port, 0), found.ended)
         most = {source: max(to.values()) for source, to in sent.items()}
         self.counts = {
             port: self.counts.get(port, Count()).plus(
-                Count(most.get(port, 0), received[port], lost[port])
+                Count(most.get(port, 0), max(0, received[port]), lost[port])
             )
             for port in most.keys() | received.keys()
         }
-        self._seen = now
+        self._seen, self._ended = now, {port: found.ended for port, found in marks.items()}
 
 
 def _grown(before: int, now: int) -> int:

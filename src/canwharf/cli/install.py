@@ -20,7 +20,7 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from time import time
 
@@ -59,7 +59,9 @@ def run(options: Mapping[str, str]) -> int:
     copy = portable.make() if portable.wanted() else b""
     starts = [portable.FILE] if copy else words
     texts: Mapping[str, str | None]
-    texts = {modules.FILE: modules.TEXT, **units.files(instance, starts, program.in_a_home(words))}
+    wanted = modules.for_this_kernel()
+    home = program.in_a_home(words)
+    texts = {modules.FILE: modules.text(wanted), **units.files(instance, starts, home)}
     if packaged := package.service_file(instance):
         if not package.runs(packaged, words):
             raise InstallError(
@@ -75,9 +77,9 @@ def run(options: Mapping[str, str]) -> int:
     program.compile_package()
     require_units_of_ours(instance)
     _check_socket(instance)
-    for module in NEEDED:
-        modules.load(module)
-    print(f"loaded the kernel modules {', '.join(NEEDED)}")
+    loaded = _load(wanted)
+    if not packaged:
+        texts = {**texts, modules.FILE: modules.text(loaded)}
     with ExitStack() as undo:
         if copy:
             _write_copy(copy, undo)
@@ -97,6 +99,25 @@ def run(options: Mapping[str, str]) -> int:
     if executables.CNI in runtimes.values():
         print("CNI runtimes find it: docs/kubernetes.md has a list for a node")
     return 0
+
+
+def _load(wanted: Sequence[str]) -> list[str]:
+    """Load kernel modules; those that were loaded. Raises CanwharfError.
+
+    One that only linear buses need may be refused: that is printed.
+    """
+    loaded = []
+    for module in wanted:
+        try:
+            modules.load(module)
+        except InstallError as error:
+            if module in NEEDED:
+                raise
+            print(f"containers will be connected without a hub: {error}")
+        else:
+            loaded.append(module)
+    print(f"loaded the kernel modules {', '.join(loaded)}")
+    return loaded
 
 
 def _show(instance: Instance, texts: Mapping[str, str | None], copy: bytes) -> None:

@@ -31,6 +31,7 @@ from canwharf.cli.options import JSON, Flag
 from canwharf.control.client import call
 from canwharf.daemon import sockets
 from canwharf.errors import CallError, StateError, UsageError
+from canwharf.kernel import modules
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.operator.render.terminal import sanitize
 
@@ -56,7 +57,8 @@ def run(options: Mapping[str, str]) -> int:
     dry = bool(options["dry-run"])
     served = bool(sockets.process_of(driver))
     if dry:
-        _state, done = dry_run(_load(store, driver), store, Netlink(), served=served)
+        state, states = _load(store, driver), modules.states()
+        done = dry_run(state, store, Netlink(), served=served, modules=states).outcome
         changes, faults = done.changes, list(done.faults)
     elif served:
         changes, faults = _served(which.instance.socket)

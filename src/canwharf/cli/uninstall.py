@@ -20,8 +20,8 @@ from contextlib import suppress
 from functools import partial
 
 from canwharf.bus import describe, dryrun, interfaces
-from canwharf.bus.plan import Plan, Scope
 from canwharf.bus.reconcile import Reconciler
+from canwharf.bus.steps import Plan, Scope
 from canwharf.cli.install import (
     NAME,
     is_active,

@@ -20,11 +20,13 @@ from prometheus_client.registry import Collector
 
 from canwharf import __version__
 from canwharf.bus import naming
-from canwharf.bus.report import REASONS, BusReport, Kernel, Member, bus_reports
+from canwharf.bus.delivery import REASONS, Member
+from canwharf.bus.reconcile import Reconciler, snapshot
+from canwharf.bus.report import BusReport, Kernel, bus_reports
 from canwharf.bus.service import Service
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.docker.containers import ContainerName
-from canwharf.kernel import gateway, link, modules
+from canwharf.kernel import modules
 from canwharf.kernel.can import STATES
 from canwharf.kernel.request import Requests
 
@@ -51,9 +53,14 @@ class Buses(Collector):
     """Collects the metrics; `container_names` has the known names by endpoint."""
 
     def __init__(
-        self, service: Service, requests: Requests, container_names: ContainerNames
+        self,
+        service: Service,
+        reconciler: Reconciler,
+        requests: Requests,
+        container_names: ContainerNames,
     ) -> None:
         self._service = service
+        self._reconciler = reconciler
         self._requests = requests
         self._container_names = container_names
         self._traffic = Traffic()
@@ -69,12 +76,10 @@ class Buses(Collector):
         )
         build.add_metric([__version__], 1)
         yield build
-        kernel = Kernel(
-            link.links(self._requests),
-            gateway.entries(self._requests),
-            max_hops=modules.parameters().max_hops,
-        )
-        self._traffic.update(kernel.entries)
+        dump = snapshot(self._requests)
+        hops = modules.parameters().max_hops
+        kernel = Kernel(dump, max_hops=hops, ability=self._reconciler.ability)
+        self._traffic.update(dump.entries, dump.marks)
         reports = bus_reports(self._service.state, kernel)
         yield from _frames(reports, self._traffic.counts)
         yield from _verdict(reports)
@@ -111,7 +116,7 @@ def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:
     )
     errors = GaugeMetricFamily(
         "canwharf_bus_delivery_errors",
-        "Directions between two members in which frames do not arrive exactly once, by reason.",
+        "Directions in which frames do not arrive exactly once, by reason.",
         labels=("bus", "reason"),
     )
     for report, member in _members(reports):

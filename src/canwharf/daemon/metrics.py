@@ -28,6 +28,7 @@ from collections.abc import Callable
 from canwharf import durable
 from canwharf.bus import events
 from canwharf.bus.events import ERROR, Event, EventType, Report
+from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
 from canwharf.daemon.server import Answer, Kind, Server
 from canwharf.docker.containers import Containers
@@ -133,13 +134,18 @@ class Metrics:
         return timed
 
     def begin(
-        self, selector: selectors.BaseSelector, service: Service, requests: Requests
+        self,
+        selector: selectors.BaseSelector,
+        service: Service,
+        reconciler: Reconciler,
+        requests: Requests,
     ) -> Callable[[float], float | None]:
         """Start to serve; the function to call in each round of the loop (`loop.Round`)."""
         self._gauge("start_duration", "From the daemon's start until it served.", _age())
         self._containers = Containers(selector)
         self._containers.ask(time.monotonic())
-        self._registry.register(Buses(service, requests, lambda: self._containers.container_names))
+        buses = Buses(service, reconciler, requests, lambda: self._containers.container_names)
+        self._registry.register(buses)
         if self._listening is None:
             return self._write_when_due
         return Server(selector, self._listening, self._answer, _KIND).expire

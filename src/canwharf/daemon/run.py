@@ -73,7 +73,7 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         rounds: list[loop.Round] = [calls.collecting(service)]
         if metrics:
             answer = metrics.timing(answer)
-            rounds.append(metrics.begin(selector, service, netlink))
+            rounds.append(metrics.begin(selector, service, reconciler, netlink))
         server = Server(selector, listening, answer, calls.KIND)
         loop.run(selector, signals, server, maintenance, rounds)
         server.close()

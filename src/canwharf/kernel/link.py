@@ -172,6 +172,13 @@ def make_pair(host: str, container: str, group: int) -> Request:
     )
 
 
+def make_hub(entry: str, out: str, group: int) -> Request:
+    """Make a vxcan pair with both ends in the host's namespace, still down."""
+    data = attribute(uapi.VXCAN_INFO_PEER, _info() + _named(out, group))
+    body = _info() + _named(entry, group) + _link_info("vxcan", data)
+    return Request(uapi.RTM_NEWLINK, _NEW, body, "create", f"hub {entry}", hints=_module("vxcan"))
+
+
 def place_pair(host: str, name: str, namespace: int, group: int) -> Request:
     """Make a vxcan pair whose container end is in `namespace` (a descriptor), named and up."""
     index = _FIRST_INDEX + int.from_bytes(host.encode()) % _INDEXES

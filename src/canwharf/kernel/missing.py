@@ -46,7 +46,7 @@ ROWS = (
         r"microsoft",
         "",
         "",
-        "WSL2's kernel has no CAN: build one with {config}=y and name it in .wslconfig",
+        "WSL2's kernel is built without it: build one with {config}=y and name it in .wslconfig",
         "github.com/microsoft/WSL/issues/5533, microsoft/WSL2-Linux-Kernel/issues/181",
     ),
     Row(

@@ -4,7 +4,11 @@ Theory of operation. Loaded ones stand in /proc/modules; those that are built in
 can be loaded, in lists below /lib/modules for the kernel that runs. Where these lists are not
 there (a container, a kernel that was upgraded and not booted), the kernel itself is asked.
 
-Rule: a module may stand in both lists with `-` or `_` in its name; they are the same.
+Rules:
+
+- A module may stand in both lists with `-` or `_` in its name; they are the same.
+- Those of a linear bus can be tried only by making one. Without lists nothing is known of them,
+  unless they are loaded; where a bus is linear, the kernel has them.
 """
 
 from __future__ import annotations
@@ -14,22 +18,35 @@ import socket
 from collections.abc import Iterable
 
 from canwharf.errors import KernelError
-from canwharf.kernel import gateway, link
-from canwharf.kernel.needed import BUILT_IN, LOADABLE, LOADED, MISSING, NEEDED, Parameters
+from canwharf.kernel import gateway, link, traffic_control
+from canwharf.kernel.needed import (
+    BUILT_IN,
+    LINEAR,
+    LOADABLE,
+    LOADED,
+    MISSING,
+    NEEDED,
+    Parameters,
+)
 from canwharf.kernel.request import Requests
 
 
 def states(root: str = "/", release: str = "") -> dict[str, str]:
-    """The state of each module that a bus needs, as far as files tell."""
+    """The state of each module that a bus needs, as far as files tell.
+
+    One of a linear bus of which they tell nothing is left out.
+    """
     directory = os.path.join(root, "lib/modules", release or os.uname().release)
     loaded = {line.split()[0] for line in _lines(os.path.join(root, "proc/modules"))}
     built_in = _names(_lines(os.path.join(directory, "modules.builtin")))
     loadable = _names(_lines(os.path.join(directory, "modules.dep")))
     found = {}
-    for module in NEEDED:
+    for module in (*NEEDED, *LINEAR):
         name = module.replace("-", "_")
         where = ((loaded, LOADED), (built_in, BUILT_IN), (loadable, LOADABLE))
-        found[module] = next((state for names, state in where if name in names), MISSING)
+        state = next((state for names, state in where if name in names), MISSING)
+        if state != MISSING or module in NEEDED or built_in or loadable:
+            found[module] = state
     return found
 
 
@@ -48,6 +65,8 @@ def works(module: str, netlink: Requests) -> bool:
         return gateway.is_there(netlink)
     if module in ("vcan", "vxcan"):
         return link.is_known(netlink, module)
+    if module in LINEAR:
+        return any(marks.whole for marks in traffic_control.find(netlink).values())
     try:
         socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW).close()
     except OSError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from canwharf.record import NamedTuple
 
 LOADED, BUILT_IN, LOADABLE, MISSING = "loaded", "built in", "loadable, not loaded", "missing"
@@ -20,6 +22,7 @@ LINEAR = {  # what a linear bus needs beside them (`traffic_control`); of the cl
     "act_gact": "CONFIG_NET_ACT_GACT",
     "act_skbedit": "CONFIG_NET_ACT_SKBEDIT",
 }
+_CLASSIFIERS = ("cls_matchall", "cls_basic")  # the second is used where the first is missing
 
 
 class Parameters(NamedTuple):
@@ -45,3 +48,16 @@ class Parameters(NamedTuple):
             "vcan then holds back what the host's programs hear, too"
         )
         return (hops,) * (self.max_hops > 1) + (echo,) * self.vcan_echo
+
+
+def for_linear(states: Mapping[str, str]) -> dict[str, str]:
+    """Of these states those of the modules for a linear bus, with one of the two classifiers."""
+    first, second = _CLASSIFIERS
+    substituted = states.get(first) == MISSING and states.get(second, MISSING) != MISSING
+    spare = first if substituted else second
+    return {module: states[module] for module in LINEAR if module in states and module != spare}
+
+
+def lacking(states: Mapping[str, str]) -> tuple[str, ...]:
+    """The missing modules for want of which a bus is not linear."""
+    return tuple(module for module, state in for_linear(states).items() if state == MISSING)

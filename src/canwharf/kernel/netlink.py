@@ -149,10 +149,10 @@ class Netlink:
 
 
 class LinkEvents:
-    """The kernel's announcements of links that come, change and go (RTNLGRP_LINK)."""
+    """The kernel's announcements of links and of filters (RTNLGRP_LINK, RTNLGRP_TC)."""
 
     def __init__(self) -> None:
-        self._socket = _open(uapi.RTMGRP_LINK)
+        self._socket = _open(uapi.RTMGRP_LINK | uapi.RTMGRP_TC)
         self._socket.setblocking(False)
 
     def fileno(self) -> int:

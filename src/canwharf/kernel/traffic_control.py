@@ -22,6 +22,8 @@ Rules:
   tells which ports have theirs, a thousand in a few milliseconds. (A dump of filters tells those of
   one link and direction, and the kernel takes one dump at a time.) An action goes with its filter,
   but not at once: the kernel waits for the frames that are under way.
+- The kernel announces filters that are deleted. For a while after that their actions may still be
+  in a dump: up to 45 ms and 8 dumps were seen. So an announcement counts for more than a dump.
 - A user may have clsact on a host end already: then it is used. It stays when our filters go, and
   goes with the link. The older `ingress` has no egress: with it the kernel refuses (EINVAL).
 - A user's filter in our place is left alone: the kernel refuses ours then (EEXIST, EINVAL).
@@ -36,7 +38,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 
-from canwharf.errors import KernelError, no_modules
+from canwharf.errors import KernelError, MessageError, no_modules
 from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, text, u32
 from canwharf.kernel.request import Request, Requests
@@ -49,6 +51,7 @@ _TCMSG = Struct("=BxxxiIII")  # struct tcmsg: family, interface, handle, parent,
 _TCAMSG = Struct("=Bxxx")  # struct tcamsg: family
 _TC_GEN = Struct("=IIiii")  # index, capabilities, what then, references, bindings
 _BITFIELD = Struct("=II")  # struct nla_bitfield32: value, which of its bits count
+_STATS = Struct("=8xI")  # struct gnet_stats_basic: bytes, frames
 _COOKIE = Struct("=8sI")  # ours: our name, the port's index
 _NAME = b"canwharf"
 # Of tcm_info: priority 1, and the protocol in network byte order.
@@ -71,10 +74,14 @@ class Port(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What there is of the two filters of a port: each is MISSING, DAMAGED or WHOLE."""
+    """What there is of the two filters of a port: each is MISSING, DAMAGED or WHOLE.
+
+    `ended` are the frames that came back to it and ended there.
+    """
 
     mark: str = MISSING
     drop: str = MISSING
+    ended: int = 0
 
     @property
     def whole(self) -> bool:
@@ -132,13 +139,35 @@ def delete(port: Port, found: Marks) -> list[Request]:
 def find(netlink: Requests) -> dict[int, Marks]:
     """What there is of ours in the host's namespace, by the index of its port: two dumps.
 
-    What was deleted a moment ago may still be among it. Raises KernelError.
+    What was deleted a moment ago may still be among it (`after` knows it). Raises KernelError.
     """
     marks, drops = _states(netlink, _mark), _states(netlink, _drop)
+    none = (MISSING, 0)
     return {
-        ifindex: Marks(marks.get(ifindex, MISSING), drops.get(ifindex, MISSING))
+        ifindex: Marks(marks.get(ifindex, none)[0], *drops.get(ifindex, none))
         for ifindex in marks.keys() | drops.keys()
     }
+
+
+def after(message: Message, before: Callable[[int], Marks]) -> tuple[int, Marks]:
+    """The link of which an announcement says that filters were deleted, and what is left of ours.
+
+    `before` tells what there was; no link is 0. A link that is deleted takes its filters along
+    without such an announcement. Raises MessageError on a malformed one.
+    """
+    if message.type not in (uapi.RTM_DELTFILTER, uapi.RTM_DELQDISC):
+        return 0, NOTHING
+    if len(message.body) < _TCMSG.size:
+        raise MessageError(f"a tc message of {len(message.body)} bytes")
+    _family, ifindex, _handle, parent, info = _TCMSG.unpack_from(message.body)
+    if message.type == uapi.RTM_DELQDISC:
+        return (ifindex, NOTHING) if parent == uapi.TC_H_CLSACT else (0, NOTHING)
+    if info != _PLACE:
+        return 0, NOTHING  # a user's
+    left = before(ifindex)
+    if parent == uapi.TC_H_CLSACT_INGRESS:
+        return ifindex, left._replace(mark=MISSING)
+    return ifindex, left._replace(drop=MISSING)
 
 
 def probe(netlink: Requests, port: Port) -> Ability:
@@ -146,7 +175,7 @@ def probe(netlink: Requests, port: Port) -> Ability:
 
     The kernel loads the modules for that, if it may. Raises KernelError for all but a missing one.
     """
-    if _lacks_module(netlink, _clsact(port)):
+    if _lacks_module(netlink, [_clsact(port)]):
         return Ability("", ("sch_ingress",))
     missing = _missing(netlink, port, _drop(port.ifindex), "fw")
     for classifier in CLASSIFIERS:
@@ -156,9 +185,9 @@ def probe(netlink: Requests, port: Port) -> Ability:
     return Ability("", (*missing, f"cls_{CLASSIFIERS[0]}"))
 
 
-def _states(netlink: Requests, make: Callable[[int], _Filter]) -> dict[int, str]:
-    """Of one of the two filters: the state of its action, by the index of its port."""
-    states: dict[int, str] = {}
+def _states(netlink: Requests, make: Callable[[int], _Filter]) -> dict[int, tuple[str, int]]:
+    """Of one of the two filters: the state of its action and its frames, by its port's index."""
+    states: dict[int, tuple[str, int]] = {}
     try:
         answers = netlink.dump(_listing(make(0)))
     except KernelError as error:
@@ -166,16 +195,23 @@ def _states(netlink: Requests, make: Callable[[int], _Filter]) -> dict[int, str]
             raise
         return states  # a kernel without tc
     for answer in answers:
-        for cookie, options in _cookies(answer):
+        for cookie, action in _cookies(answer):
             ours, ifindex = _COOKIE.unpack(cookie)
-            if ours == _NAME and states.get(ifindex) != WHOLE:  # else an old one, on its way out
-                same = _form(options) == _form(make(ifindex).options)
-                states[ifindex] = WHOLE if same else DAMAGED
+            if ours != _NAME or states.get(ifindex, ("", 0))[0] == WHOLE:
+                continue  # an old one, on its way out
+            same = _form(action.get(uapi.TCA_ACT_OPTIONS, b"")) == _form(make(ifindex).options)
+            states[ifindex] = WHOLE if same else DAMAGED, _frames(action)
     return states
 
 
-def _cookies(answer: Message) -> Iterator[tuple[bytes, bytes]]:
-    """Cookie and options of each action in a part of a dump that may be ours.
+def _frames(action: Mapping[int, bytes]) -> int:
+    """How many frames an action was applied to."""
+    counts = attributes(action.get(uapi.TCA_ACT_STATS, b"")).get(uapi.TCA_STATS_BASIC, b"")
+    return int(_STATS.unpack_from(counts)[0]) if len(counts) >= _STATS.size else 0
+
+
+def _cookies(answer: Message) -> Iterator[tuple[bytes, Mapping[int, bytes]]]:
+    """Cookie and attributes of each action in a part of a dump that may be ours.
 
     Raises MessageError on a malformed one.
     """
@@ -184,7 +220,7 @@ def _cookies(answer: Message) -> Iterator[tuple[bytes, bytes]]:
         action = attributes(each)
         cookie = action.get(uapi.TCA_ACT_COOKIE, b"")
         if len(cookie) == _COOKIE.size:
-            yield cookie, action.get(uapi.TCA_ACT_OPTIONS, b"")
+            yield cookie, action
 
 
 def _form(options: bytes) -> dict[int, bytes]:
@@ -195,20 +231,23 @@ def _form(options: bytes) -> dict[int, bytes]:
 
 
 def _missing(netlink: Requests, port: Port, wanted: _Filter, kind: str) -> tuple[str, ...]:
-    """The module that a filter lacks: its own or, where the kernel takes it bare, its action's."""
-    missing: tuple[str, ...] = ()
-    if _lacks_module(netlink, _new(port, wanted, kind)):
-        if _lacks_module(netlink, _new(port, wanted, kind, acting=False)):
-            return (f"cls_{kind}",)
-        missing = (f"act_{wanted.action}",)
-    netlink.batch([_delete(port, wanted)])
-    return missing
+    """The module that a filter lacks: its own or, where the kernel takes it bare, its action's.
+
+    It is made and deleted in one send, as the process may end between two. One that is there all
+    the same would be in the way (EEXIST) of each later try, so it goes first.
+    """
+    gone = _delete(port, wanted)
+    if not _lacks_module(netlink, [gone, _new(port, wanted, kind), gone]):
+        return ()
+    if _lacks_module(netlink, [gone, _new(port, wanted, kind, acting=False), gone]):
+        return (f"cls_{kind}",)
+    return (f"act_{wanted.action}",)
 
 
-def _lacks_module(netlink: Requests, request: Request) -> bool:
-    """Whether the kernel refuses this for want of a module; else it is done."""
+def _lacks_module(netlink: Requests, requests: list[Request]) -> bool:
+    """Whether the kernel refuses one of these for want of a module; else they are done."""
     try:
-        netlink.batch([request])
+        netlink.batch(requests)
     except KernelError as error:
         if error.errno not in _NO_MODULE:
             raise

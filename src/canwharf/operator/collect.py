@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from canwharf.bus import dryrun
 from canwharf.bus.model import State
 from canwharf.bus.naming import EndpointOwner, owner_of
+from canwharf.bus.reconcile import snapshot
 from canwharf.bus.report import BusReport, Kernel, Names, bus_reports, is_virtual
 from canwharf.bus.store import Store
 from canwharf.daemon import sockets
@@ -31,11 +32,11 @@ def collect(which: Instance, requests: Requests) -> Status:
     store = Store(which.state_dir)
     state, _left = store.load(driver)
     process = sockets.process_of(driver)
-    held = dryrun.snapshot(requests)
+    held = snapshot(requests)
     docker_names = names.ask(driver)
     loaded = modules.parameters()
     kernel = Kernel(
-        *held,
+        held,
         inside.ends(requests, held.links),
         loaded.max_hops,
         _elsewhere(held.links, driver, docker_names, requests),
@@ -51,9 +52,11 @@ def collect(which: Instance, requests: Requests) -> Status:
     )
     if not status.stored:
         return status
-    seen, outcome = dryrun.dry_run(state, store, requests, served=bool(process), seen=held)
+    seen, outcome, ability = dryrun.dry_run(
+        state, store, requests, served=bool(process), seen=held, modules=modules.states()
+    )
     members = docker_names.members if docker_names else {}
-    reports = tuple(bus_reports(_sorted(seen), kernel, members))
+    reports = tuple(bus_reports(_sorted(seen), kernel._replace(ability=ability), members))
     return status._replace(
         reports=reports,
         hardware={

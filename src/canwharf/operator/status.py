@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from canwharf.bus import describe, naming
+from canwharf.bus.delivery import Member
 from canwharf.bus.describe import Change
-from canwharf.bus.plan import Step
-from canwharf.bus.report import BusReport, Member, Names
+from canwharf.bus.report import BusReport, Names
+from canwharf.bus.steps import Step
 from canwharf.errors import CanwharfError
 from canwharf.kernel.needed import Parameters
 from canwharf.record import NamedTuple
@@ -75,6 +76,7 @@ class Status(NamedTuple):
             buses = ", ".join(each.interface for each in self.reports) or "none"
             raise CanwharfError(f"there is no bus {bus}; there are: {buses}")
         names = {each.interface for report in reports for each in report.members}
+        names.update(name for report in reports for name in report.hub)
         steps = tuple(each for each in self.steps if describe.touched(each) & names)
         return self._replace(reports=reports, adopted=(), steps=steps)
 

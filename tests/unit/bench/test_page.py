@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bench.page import HEADLINE, headline, written
+from bench.page import HEADLINE, headline, scale_rows, written
 from tests import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -28,13 +28,34 @@ def test_the_page_is_what_make_bench_writes() -> None:
     assert written(table(text), versions, suite) == text
 
 
-def test_the_headline_has_six_figures_and_each_is_in_the_table() -> None:
+def test_the_headline_has_seven_figures_and_each_is_in_the_table() -> None:
     rows = table(PAGE.read_text())
     short = headline(rows)
-    assert len(short) == len(HEADLINE) == 6
+    assert len(short) == len(HEADLINE) == 7
     assert {result for _, result, _ in short} <= {result for _, result, _ in rows}
 
 
 def test_a_figure_that_is_not_measured_any_more_is_no_empty_row() -> None:
     with pytest.raises(KeyError, match="Join, endpoint number 10"):
         headline([("start", "1", "2")])
+
+
+def test_costs_that_grow_stand_beside_their_limits_and_a_meshs() -> None:
+    cost = {"join": 0.002, "checked": 0.01, "first": 0.01, "status": 0.2, "rss_kb": 16384.0}
+    many = {"join": 0.0025, "checked": 0.4, "first": 0.4, "status": 1.0, "rss_kb": 24576.0}
+    rows = scale_rows(
+        {
+            "growth": {"canwharf": {"1": cost, "1000": many}, "mesh": {"1": cost}},
+            "frames": {"8": {"plain": 10.0, "canwharf": 11.0, "mesh": 10.5}},
+            "rest_kb": 15360,
+        }
+    )
+    found = {figure: (result, against) for figure, result, against in rows}
+    assert found["Join, 1000 endpoints on a linear bus"] == (
+        "1.25 times",
+        "its cost with one endpoint; at most 1.5",
+    )
+    result, against = found["a frame to 8 containers on a linear bus"]
+    assert result == "1.10 of the time"
+    assert against.endswith("at most 1.3; a mesh 1.05")
+    assert found["resident memory, no endpoint"] == ("15.0 MB", "at most 12")

@@ -63,11 +63,11 @@ def test_one_whose_container_has_ended_does_not(
     with monkeypatch.context() as patch:
         patch.setattr(namespace, "opened", lambda _path, what: kernel.opened("", what))
         lost(daemon, kernel, by_hand=False)
-    assert kernel.names() == {"lo", "vcan0"}
+    assert kernel.names() == {"lo", "vcan0", *daemon.hub("vcan0")}
     daemon.service.delete_endpoint("n1", "e1")
     daemon.service.create_endpoint("n1", "e1", {})
     daemon.maintenance.sync()
-    assert kernel.names() == {"lo", "vcan0"}
+    assert kernel.names() == {"lo", "vcan0", *daemon.hub("vcan0")}
 
 
 def test_a_number_in_proc_may_be_another_processs_later(

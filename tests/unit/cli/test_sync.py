@@ -15,15 +15,17 @@ from canwharf import __version__
 from canwharf.bus.describe import SORTS, Change, changes, touched
 from canwharf.bus.dryrun import dry_run
 from canwharf.bus.maintain import Outcome
-from canwharf.bus.model import Port
+from canwharf.bus.model import Hub, Port
 from canwharf.bus.naming import BusOwner
-from canwharf.bus.plan import (
+from canwharf.bus.steps import (
+    AddMarks,
     AddRule,
     BringUp,
     Configure,
     DeleteLink,
     DeleteRule,
     MakeBus,
+    MakeHub,
     MakePair,
     Rename,
     ReplaceRule,
@@ -37,6 +39,7 @@ from canwharf.errors import CallError
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.gateway import CLASSIC, Rule
 from canwharf.kernel.link import Link
+from canwharf.kernel.traffic_control import NOTHING
 from tests.fake.daemon import Daemon
 
 
@@ -76,17 +79,16 @@ def disturb(daemon: Daemon) -> list[str]:
     """Changes made by hand; the lines of the steps that fix them."""
     kernel = daemon.kernel
     one, two = (daemon.port("n1", endpoint) for endpoint in ("e1", "e2"))
-    index = {name: kernel.link(name).index for name in ("vcan1", one, two)}
-    kernel.rules = [
-        rule for rule in kernel.rules if (rule.source, rule.destination) != (index[one], index[two])
-    ]
+    entry, _exit = daemon.hub("vcan1")
+    ends = kernel.link(one).index, kernel.link(entry).index
+    kernel.rules = [rule for rule in kernel.rules if (rule.source, rule.destination) != ends]
     kernel.add_rule(two, "vcan1", fd=True)
     kernel.set_up(two, up=False)
     kernel.add_link("vcan8", "vcan", alias="canwharf canwharf bus")
     return [
         f"bring up and name interface {two}",
         f"delete duplicate gateway rule {two} -> vcan1 (FD)",
-        f"add gateway rule {one} -> {two} (classic, FD, error frames)",
+        f"add gateway rule {one} -> {entry} (classic, FD, error frames)",
         "delete unowned interface vcan8",
     ]
 
@@ -194,10 +196,12 @@ def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
     steps: list[tuple[str, Step]] = [
         ("made", MakeBus(port)),
         ("made", MakePair(port)),
+        ("made", MakeHub(Hub(port, port._replace(name="cwo1")))),
         ("made", AddRule("a", "b", CLASSIC)),
         ("removed", DeleteLink(found)),
         ("removed", DeleteRule(rule, "a", "b")),
         ("repaired", ReplaceRule(rule, rule, "a", "b")),
+        ("repaired", AddMarks(port, NOTHING)),
         ("repaired", BringUp(port, found)),
         ("repaired", Configure(found, CanSettings(), None)),
         ("repaired", TakeDown(found)),

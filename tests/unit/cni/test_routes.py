@@ -85,7 +85,7 @@ def test_alone_the_interface_has_the_runtimes_name(cni: Runtime, kernel: FakeKer
     assert cni.cni("CHECK", {**ALONE, "prevResult": result}, **pod("a", "can7")) == (200, None)
     for container, ifname in (("a", "can7"), ("b", "net1")):
         assert cni.cni("DEL", ALONE, **pod(container, ifname)) == (200, None)
-    assert kernel.names() == {"lo", "vcan0"}
+    assert kernel.names() == {"lo", "vcan0", *cni.daemon.hub("vcan0")}
 
 
 def test_chained_the_plugins_before_keep_their_result(cni: Runtime, kernel: FakeKernel) -> None:
@@ -105,7 +105,13 @@ def test_two_buses_in_one_list(cni: Runtime, kernel: FakeKernel) -> None:
     assert cni.cni("CHECK", final, **pod("a")) == (200, None)
     cni.cni("DEL", second, **pod("a"))
     cni.cni("DEL", CHAINED, **pod("a"))
-    assert kernel.names() == {"lo", "vcan0", "vcan1"}
+    assert kernel.names() == {
+        "lo",
+        "vcan0",
+        "vcan1",
+        *cni.daemon.hub("vcan0"),
+        *cni.daemon.hub("vcan1"),
+    }
 
 
 @pytest.mark.parametrize(

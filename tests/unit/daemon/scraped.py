@@ -23,7 +23,9 @@ class Scraped:
         assert self.metrics._listening is not None
         self._address = self.metrics._listening.getsockname()
         self._selector = selectors.DefaultSelector()
-        self.expire = self.metrics.begin(self._selector, daemon.service, daemon.kernel)
+        self.expire = self.metrics.begin(
+            self._selector, daemon.service, daemon.reconciler, daemon.kernel
+        )
 
     def step(self) -> None:
         """One round of the daemon's loop."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from canwharf.bus.report import REASONS, Kernel, bus_reports
+from canwharf.bus.delivery import REASONS
+from canwharf.bus.reconcile import Snapshot
+from canwharf.bus.report import Kernel, bus_reports
 from canwharf.daemon import bus_metrics
 from canwharf.docker.containers import PAUSE
 from canwharf.kernel import gateway
@@ -78,12 +80,14 @@ def test_a_container_that_is_not_connected_is_an_alarm(
     kernel.link("can0", "e1").up = False
     found = scraped.samples()
     assert (found[own], found[host]) == (0, 1)
-    assert found["canwharf_bus_delivery_errors", "vcan0", "no-carrier"] == 4
+    assert (
+        found["canwharf_bus_delivery_errors", "vcan0", "no-carrier"] == 2
+    )  # from it to all, and back
     kernel.delete_link(port)
     kernel.rules.pop()
     found = scraped.samples()
     assert found[own] == 0
-    assert found["canwharf_bus_delivery_errors", "vcan0", "missing"] == 4
+    assert found["canwharf_bus_delivery_errors", "vcan0", "missing"] == 2
     assert found["canwharf_bus_delivery_errors", "vcan0", "no-rule"] == 1
 
 
@@ -140,7 +144,7 @@ def test_an_adapter(daemon: Daemon, scraped: Scraped, kernel: FakeKernel) -> Non
     assert found["canwharf_adapter_bus_offs_total", "can0"] == 0
     link = Link(9, "can0", "can", controller=Controller(3, errors=(255, 7), statistics=COUNTED))
     bus = daemon.service.state
-    (report,) = bus_reports(bus, Kernel([link]))
+    (report,) = bus_reports(bus, Kernel(Snapshot([link])))
     told = {
         (sample.name, *sample.labels.values()): sample.value
         for family in bus_metrics._adapters([report])

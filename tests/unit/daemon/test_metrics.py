@@ -132,7 +132,7 @@ def test_a_mistake_in_a_figure_does_not_end_the_daemon(
 def begin(metrics: Metrics, daemon: Daemon) -> Callable[[float], float | None]:
     """As the daemon's start does."""
     selector = selectors.DefaultSelector()
-    return metrics.begin(selector, daemon.service, daemon.kernel)
+    return metrics.begin(selector, daemon.service, daemon.reconciler, daemon.kernel)
 
 
 def test_a_file_for_the_node_exporter(daemon: Daemon, tmp_path: Path) -> None:

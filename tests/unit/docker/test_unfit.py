@@ -107,7 +107,7 @@ def test_a_mac_address_is_refused(daemon: Daemon, given: dict[str, str]) -> None
     said = endpoint(daemon, MAC, **given)
     assert said.startswith('a CAN interface takes no MAC address ("02:42:ac:11:00:09")')
     assert "mac_address under that network of the service" in said
-    assert daemon.kernel.names() == {"lo", "vcan0"}
+    assert daemon.kernel.names() == {"lo", "vcan0", *daemon.hub("vcan0")}
     assert endpoint(daemon, {"MacAddress": ""}, **given) == ""
 
 

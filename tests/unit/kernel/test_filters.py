@@ -113,7 +113,7 @@ def test_what_somebody_changed_is_damaged_and_replaced(
     kernel.change_filter(port.name, direction)
     found = traffic_control.find(kernel)[port.ifindex]
     assert found == kernel.marks(port.name)
-    assert sorted(found) == [DAMAGED, WHOLE]
+    assert sorted(found[:2]) == [DAMAGED, WHOLE]
     kernel.batch(traffic_control.add(port, "matchall", found))
     assert traffic_control.find(kernel) == {port.ifindex: BOTH}
 

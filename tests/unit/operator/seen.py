@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from canwharf.bus.dryrun import dry_run
+from canwharf.bus.reconcile import snapshot
 from canwharf.bus.report import Kernel, Names, bus_reports
-from canwharf.kernel import gateway, link
 from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
 from canwharf.kernel.needed import Parameters
@@ -22,16 +22,19 @@ def seen(
     names: Names | None = NAMES,
     controller: Controller | None = None,
     devices: Mapping[str, tuple[str, str]] = {},
+    modules: Mapping[str, str] = {},
 ) -> Status:
-    """As `status.collect` gathers it, of the fake kernel."""
+    """As `status.collect` gathers it, of the fake kernel and files that tell these modules."""
     kernel = daemon.kernel
+    dump = snapshot(kernel)
     links = [
-        each._replace(controller=controller) if each.name == "can0" else each
-        for each in link.links(kernel)
+        each._replace(controller=controller) if each.name == "can0" else each for each in dump.links
     ]
     away = {each.ifindex: Link(3, "can0") for each in links if each.peer_away}
-    state, done = dry_run(daemon.service.state, daemon.store, kernel, served=True)
-    held = Kernel(links, gateway.entries(kernel), away, kernel.max_hops)
+    state, done, ability = dry_run(
+        daemon.service.state, daemon.store, kernel, served=True, modules=modules
+    )
+    held = Kernel(dump._replace(links=links), away, kernel.max_hops, ability=ability)
     reports = bus_reports(state, held, names.members if names else {})
     return Status(
         "canwharf",

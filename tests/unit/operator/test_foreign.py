@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from canwharf.bus.plan import ReplaceRule
+from canwharf.bus.steps import ReplaceRule
 from canwharf.kernel import modules
 from canwharf.kernel.needed import Parameters
 from canwharf.operator import foreign
@@ -18,7 +18,7 @@ from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
 from tests.fake import wire
 from tests.fake.daemon import Daemon
-from tests.unit.bus.test_upgrade import aged
+from tests.unit.bus.test_upgrade import meshed
 from tests.unit.operator.doctor.well import WELL
 from tests.unit.operator.seen import seen
 
@@ -107,7 +107,7 @@ def test_rules_of_an_earlier_version_double_frames_where_can_gw_lets_them(
     tmp_path: Path, hops: int
 ) -> None:
     """Then status does not say that all members are connected, and the doctor says what helps."""
-    daemon = aged(tmp_path, hops)
+    daemon = meshed(tmp_path, hops)
     status = seen(daemon)
     assert any(isinstance(step, ReplaceRule) for step in status.steps)
     facts = WELL._replace(status=status)

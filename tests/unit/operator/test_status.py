@@ -10,7 +10,7 @@ import pytest
 
 from canwharf.bus.model import Port
 from canwharf.bus.naming import BusOwner
-from canwharf.bus.plan import MakeBus
+from canwharf.bus.steps import MakeBus
 from canwharf.cli import main
 from canwharf.daemon.instance import usual
 from canwharf.docker import names
@@ -80,20 +80,21 @@ def test_the_gateway_is_asked_once(
 def test_delivery_errors_and_differences_are_reported(busy: Daemon, kernel: FakeKernel) -> None:
     """And as what `canwharf sync` would do about it."""
     one, two = busy.port("n1", "e1"), busy.port("n1", "e2")
-    ends = kernel.link(one).index, kernel.link(two).index
+    entry, _exit = busy.hub("vcan0")
+    ends = kernel.link(one).index, kernel.link(entry).index
     kernel.rules = [rule for rule in kernel.rules if (rule.source, rule.destination) != ends]
     kernel.add_rule("vcan0", two)
     kernel.add_link("can7", mtu=16)
     kernel.add_rule("can7", "vcan0", flags=0)
     told = shown(seen(busy)).splitlines()
     assert told[-7:] == [
-        "  ecu2 receives frames from host more than once (classic)",
-        "  ecu2 receives no frames from ecu1 (classic, FD, error frames)",
+        "  frames from host reach ecu2 more than once (classic)",
+        "  no frames from ecu1 reach the other containers (classic, FD, error frames)",
         "  a foreign gateway rule: can7 -> vcan0",
         "",
         "differs from what should be; 'canwharf sync' would:",
         f"  delete duplicate gateway rule vcan0 -> {two} (classic)",
-        f"  add gateway rule {one} -> {two} (classic, FD, error frames)",
+        f"  add gateway rule {one} -> {entry} (classic, FD, error frames)",
     ]
     assert "all members are connected" not in told
 
@@ -279,13 +280,16 @@ def test_for_machines(busy: Daemon, kernel: FakeKernel) -> None:
     assert bus["link"] == {"kind": "vcan", "up": True, "mtu": 72, "fd": True}
     assert [each["name"] for each in bus["members"]] == ["host", "ecu1", "ecu2"]
     assert bus["members"][1]["container_interface"] == "can0"
-    assert len(bus["directions"]) == 6
+    entry, leaving = busy.hub("vcan0")
+    assert (bus["shape"], bus["hub"]) == ("linear", {"in": entry, "out": leaving})
+    assert bus["missing_modules"] == []
+    assert len(bus["directions"]) == 2 * 4, "of each container with the host and with the hub"
     assert bus["directions"][0]["frames_forwarded"] == 21
     assert (bus["healthy"], told["sync"]["changes"]) == (True, [])
     kernel.rules.clear()
     told = to_dict(seen(busy))
     assert told["sync"]["changes"]  # type: ignore[index]
-    assert len(told["buses"][0]["delivery_errors"]) == 18  # type: ignore[index]
+    assert len(told["buses"][0]["delivery_errors"]) == 2 * 4 * 3  # type: ignore[index]
 
 
 def _fields(value: object) -> set[str]:

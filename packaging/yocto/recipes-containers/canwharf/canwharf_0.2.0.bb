@@ -44,4 +44,5 @@ FILES:${PN} += "${PROGRAM} ${nonarch_libdir}/modules-load.d ${systemd_system_uni
 RDEPENDS:${PN} = "python3-core python3-difflib python3-fcntl python3-html python3-io \
     python3-json python3-netclient python3-shell"
 RRECOMMENDS:${PN} = "kernel-module-can kernel-module-can-raw kernel-module-can-gw \
-    kernel-module-vcan kernel-module-vxcan"
+    kernel-module-vcan kernel-module-vxcan kernel-module-sch-ingress kernel-module-cls-fw \
+    kernel-module-cls-matchall kernel-module-act-gact kernel-module-act-skbedit"

@@ -45,8 +45,8 @@ class Executable(NamedTuple):
 class Facts(NamedTuple):
     """What is known of a machine.
 
-    - `modules`: states by module; `advice`: where a missing module can be had; `at_boot`: can-gw is
-      loaded at each boot.
+    - `modules`: states by module, as far as they are known; `advice`: where a missing module can be
+      had; `at_boot`: can-gw is loaded at each boot.
     - `docker_there`: Docker's socket exists; `docker`: its version, empty if it does not answer.
     - `plugin`: the managed plugin that is this driver, or empty.
     - `process`: the daemon's process id (0: none runs); `listens`: the socket's file exists, and a

@@ -53,7 +53,7 @@ def gather(
     """
     driver, socket, directory = which
     known = modules.known(requests)
-    missing = [module for module, state in known.items() if state == needed.MISSING]
+    missing = [each for each in needed.NEEDED if known[each] == needed.MISSING]
     status, fault = (None, "") if conflict else _status(which, requests)
     process = sockets.process_of(driver)
     plugin = _plugin(driver)
@@ -67,7 +67,7 @@ def gather(
         socket,
         root,
         known,
-        {module: advice(module) for module in missing},
+        {module: advice(module) for module in (*missing, *needed.lacking(known))},
         _at_boot(),
         os.path.exists(engine.SOCKET),
         _version(),

@@ -10,14 +10,8 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus.report import (
-    DUPLICATE_RULE,
-    BusReport,
-    DeliveryError,
-    Direction,
-    ForeignRule,
-    Member,
-)
+from canwharf.bus.delivery import DUPLICATING, DeliveryError, Member
+from canwharf.bus.report import BusReport, Direction, ForeignRule
 from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
 from canwharf.operator.status import Status
@@ -61,6 +55,9 @@ def _bus(status: Status, report: BusReport) -> Value:
         "link": _link(report.link),
         "networks": [{"id": each.id, "name": status.network(each.id)} for each in report.networks],
         "members": [_member(status, each) for each in report.members],
+        "shape": None if report.moved else "linear" if report.linear else "mesh",
+        "hub": dict(zip(("in", "out"), report.hub, strict=True)) if report.hub else None,
+        "missing_modules": list(report.lacking),
         "directions": [_direction(each) for each in report.directions],
         "healthy": report.healthy,
         "delivery_errors": [_delivery_error(each) for each in report.delivery_errors],
@@ -117,10 +114,10 @@ def _direction(direction: Direction) -> Value:
 
 def _delivery_error(error: DeliveryError) -> Value:
     return {
-        "from": error.source,
-        "to": error.destination,
+        "from": error.source or None,
+        "to": error.destination or None,
         "frames": _FRAMES[error.kind],
-        "error": "duplicated" if error.reason == DUPLICATE_RULE else "lost",
+        "error": "duplicated" if error.reason in DUPLICATING else "lost",
         "reason": error.reason,
     }
 

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from canwharf.bus.report import (
+from canwharf.bus.delivery import (
+    ALL,
     BUS_OFF,
     DOWN,
     DUPLICATE_RULE,
     FAULTS,
     MISSING,
     NO_CARRIER,
+    NO_HUB,
     NOT_IN_CONTAINER,
+    OWN_FRAMES,
     WRONG_NAMESPACE,
-    BusReport,
     DeliveryError,
     Member,
-    is_virtual,
 )
+from canwharf.bus.report import BusReport, is_virtual
 from canwharf.operator.render.terminal import sanitize
 from canwharf.operator.status import Status
 from canwharf.record import NamedTuple
@@ -141,16 +143,22 @@ def problems(status: Status, report: BusReport) -> Iterator[str]:
     for error in report.delivery_errors:
         if error.reason in FAULTS:
             continue  # has its line above
-        kinds.setdefault(_line(error, labels), {})[error.kind] = None
+        kinds.setdefault(error_problem(error, labels), {})[error.kind] = None
     for words, frames in kinds.items():
         yield sanitize(f"{words} ({', '.join(frames)})")
 
 
-def _line(error: DeliveryError, labels: dict[str, str]) -> str:
+def error_problem(error: DeliveryError, labels: dict[str, str]) -> str:
+    """A sentence about a delivery error; `labels` are the members' names by their interface."""
+    labels = {**labels, ALL: "the other containers"}
     source, destination = labels[error.source], labels[error.destination]
+    if error.reason == NO_HUB:
+        return "containers receive nothing from each other: their hub is missing or down"
+    if error.reason == OWN_FRAMES:
+        return f"{destination} receives its own frames"
     if error.reason == DUPLICATE_RULE:
-        return f"{destination} receives frames from {source} more than once"
-    return f"{destination} receives no frames from {source}"
+        return f"frames from {source} reach {destination} more than once"
+    return f"no frames from {source} reach {destination}"
 
 
 def member_problem(member: Member, label: str) -> str:

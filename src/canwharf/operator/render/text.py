@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from canwharf.bus.report import BusReport, Member, is_virtual
+from canwharf.bus.delivery import Member
+from canwharf.bus.report import BusReport, is_virtual
 from canwharf.kernel.can import Controller
 from canwharf.operator.render.layout import problems
 from canwharf.operator.render.terminal import (
@@ -71,6 +72,10 @@ def _bus(status: Status, report: BusReport, color: Color, columns: int) -> Itera
     networks = ", ".join(map(status.network, (each.id for each in report.networks)))
     yield f"{color(report.interface, STRONG)}  {_interface(status, report, color)}"
     yield f"  {color(sanitize(f'networks: {networks}'), FAINT)}"
+    if not (report.linear or report.moved):
+        lacks = f"lacks {', '.join(report.lacking)}" if report.lacking else "refuses tc filters"
+        words = f"a mesh, as the kernel {lacks}: 'canwharf doctor' says what to do"
+        yield f"  {color(words, DOUBTFUL)}"
     rows = [[*map(sanitize, _member(status, report, each))] for each in report.members]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if (

@@ -1,16 +1,36 @@
-"""Load the kernel modules that a bus needs, now and at each boot."""
+"""Load the kernel modules that a bus needs, now and at each boot.
+
+Rules:
+
+- Those for linear buses are loaded if this kernel's files have them: without them buses work, too.
+- No other is listed for each boot: systemd-modules-load.service fails if a module is missing. The
+  list of a package, which is the same for all kernels, has the usual ones.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from canwharf.errors import InstallError
 from canwharf.kernel import modules as kernel
 from canwharf.kernel.missing import advice
-from canwharf.kernel.needed import NEEDED
+from canwharf.kernel.needed import LINEAR, LOADED, MISSING, NEEDED, for_linear
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.command import run
 
 FILE = "/etc/modules-load.d/canwharf.conf"
-TEXT = "# Written by canwharf install.\n" + "".join(f"{module}\n" for module in NEEDED)
+USUAL = (*NEEDED, *for_linear(dict.fromkeys(LINEAR, LOADED)))
+
+
+def text(modules: Iterable[str]) -> str:
+    """The file's text."""
+    return "# Written by canwharf install.\n" + "".join(f"{module}\n" for module in modules)
+
+
+def for_this_kernel() -> tuple[str, ...]:
+    """Those that a bus needs, and those for linear buses that this kernel has."""
+    linear = for_linear(kernel.states())
+    return (*NEEDED, *(module for module, state in linear.items() if state != MISSING))
 
 
 def load(module: str) -> None:

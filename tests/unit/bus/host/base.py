@@ -84,7 +84,7 @@ class Base(RuleBasedStateMachine):
         self.foreign_rules: list[Foreign] = []
         self.physical: set[str] = set()  # networks whose interface was an adapter when they came
         self.doubted: set[tuple[str, str]] = set()  # endpoints without container at the last look
-        self.tampered = False  # rules of ours were changed, and there was no resync since
+        self.tampered = False  # rules or filters were changed, and there was no resync since
         self.unnoticed = False  # the daemon has not had its turn since something happened
         self.patches = ExitStack()
         self.patches.enter_context(mock.patch.object(os, "fsync"))  # no power cut is so real
@@ -113,8 +113,11 @@ class Base(RuleBasedStateMachine):
         self.starting = ""
         inside = self.kernel.links(space)
         if inside or not went:
-            # Made in there, perhaps half; or made anew, and that failed.
-            self.endpoints[whose] = space if inside else ""
+            # Made in there, perhaps half; or made anew, and that failed. What is half made for an
+            # endpoint without a record goes with the next recovery, if undoing it failed, too.
+            network = self.daemon.service.state.networks.get(whose[0])
+            known = went or (network is not None and whose[1] in network.endpoints)
+            self.endpoints[whose] = space if inside and known else ""
             self.moved.discard(whose)
         elif moved:
             self.endpoints[whose] = space
@@ -238,8 +241,20 @@ class Base(RuleBasedStateMachine):
         return {(id, each) for id, network in state.networks.items() for each in network.endpoints}
 
     def _ports(self, state: State) -> list[Port]:
+        """All ports of ours: those of the hubs too, if there are to be hubs."""
         buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
-        return [port for bus in buses for port in bus.ports]
+        hubs = [bus.hub for bus in buses if bus.hub and self._linear()]
+        return [port for bus in buses for port in (bus.interface, *bus.endpoints)] + [
+            port for hub in hubs for port in hub
+        ]
+
+    def _linear(self) -> bool:
+        """Whether the daemon makes linear buses now."""
+        return self.daemon.reconciler.observe().linear
+
+    def _hub_ends(self) -> list[str]:
+        """The ends of our hubs that are on the host, under whatever name."""
+        return [name for name in self._ours() if " hub " in self.kernel.link(name).alias]
 
     def _is_ours(self, link: FakeLink) -> bool:
         if not link.alias:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.fake import wire
+from tests.fake.filters import MODULES
 from tests.unit.bus.host.base import (
     FOREIGN,
     NOTICES,
@@ -43,6 +44,45 @@ class Others(Base):
             self.kernel.rules.insert(0, one)
         else:
             self.kernel.rules.remove(one)
+
+    @precondition(lambda self: self._hub_ends())
+    @rule(data=st.data(), notice=NOTICES)
+    def hub_goes_elsewhere(self, data: st.DataObject, notice: str) -> None:
+        """Somebody moves one of its ends into another namespace; its peer stays in silence."""
+        name = data.draw(st.sampled_from(self._hub_ends()))
+        self.kernel.move(name, "elsewhere", new_name=f"{len(self.kernel.links('elsewhere'))}")
+        self._happened(notice)
+
+    @precondition(lambda self: self._marked())
+    @rule(data=st.data(), which=st.sampled_from(["ingress", "egress", "all", "changed"]))
+    def filters_are_changed(self, data: st.DataObject, which: str) -> None:
+        """They are not announced to the daemon."""
+        name = data.draw(st.sampled_from(self._marked()))
+        self.tampered = True
+        if which == "changed":
+            if self.kernel.marks(name).whole:
+                self.kernel.change_filter(name, data.draw(st.sampled_from(["ingress", "egress"])))
+            return
+        self.kernel.delete_filters(name, which)
+
+    def _marked(self) -> list[str]:
+        """The host ends that have clsact."""
+        return [name for name in self._ours() if self.kernel.link(name).qdisc == "clsact"]
+
+    @rule(gone=st.booleans(), data=st.data(), start=st.booleans())
+    def modules_go_and_come(self, gone: bool, data: st.DataObject, start: bool) -> None:
+        """They go while nothing needs them; the daemon looks at its start, or when it is told."""
+        if gone:
+            for link in self.kernel.links():
+                if link.qdisc:
+                    self.kernel.delete_filters(link.name, "all")
+            self.kernel.modules.discard(data.draw(st.sampled_from(sorted(MODULES))))
+        else:
+            self.kernel.modules |= MODULES
+        if start:
+            self.daemon = self.daemon.restarted()
+        assert not self.daemon.maintenance.sync().faults
+        self.tampered = self.unnoticed = False
 
     @rule(
         name=st.sampled_from(FOREIGN),

@@ -18,6 +18,7 @@ from canwharf.kernel import modules, needed
 from canwharf.operator.doctor import gather
 from canwharf.operator.doctor.facts import Program
 from canwharf.operator.doctor.finding import OK, WARN
+from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 from tests.unit.operator.doctor.well import WELL, told
 
@@ -25,9 +26,10 @@ from tests.unit.operator.doctor.well import WELL, told
 def test_where_modules_stand(tmp_path: Path) -> None:
     """As kmod keeps them, packed or not."""
     files = {
-        "proc/modules": "can_gw 40960 0 - Live 0x0\n",
+        "proc/modules": "can_gw 40960 0 - Live 0x0\ncls_fw 20480 2 - Live 0x0\n",
         "lib/modules/6.1/modules.builtin": "kernel/net/can/can.ko\nkernel/net/can/can-raw.ko\n",
-        "lib/modules/6.1/modules.dep": "kernel/drivers/net/can/vcan.ko.xz: kernel/x.ko\n",
+        "lib/modules/6.1/modules.dep": "kernel/drivers/net/can/vcan.ko.xz: kernel/x.ko\n"
+        "kernel/net/sched/act_gact.ko:\n",
     }
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -38,8 +40,37 @@ def test_where_modules_stand(tmp_path: Path) -> None:
         "can-gw": needed.LOADED,
         "vcan": needed.LOADABLE,
         "vxcan": needed.MISSING,
+        "sch_ingress": needed.MISSING,
+        "cls_fw": needed.LOADED,
+        "cls_matchall": needed.MISSING,
+        "cls_basic": needed.MISSING,
+        "act_gact": needed.LOADABLE,
+        "act_skbedit": needed.MISSING,
     }
-    assert set(modules.states(str(tmp_path), "7").values()) == {needed.LOADED, needed.MISSING}
+
+
+def test_a_kernel_without_lists_of_its_modules(tmp_path: Path) -> None:
+    """Which it could load for a linear bus is not known, so none of them is missing."""
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/modules").write_text("can_gw 40960 0\nact_gact 20480 2\n")
+    assert modules.states(str(tmp_path), "7") == {
+        **dict.fromkeys(needed.NEEDED, needed.MISSING),
+        "can-gw": needed.LOADED,
+        "act_gact": needed.LOADED,
+    }
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_kernel_that_made_a_linear_bus_has_the_modules_for_it(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, linear: bool
+) -> None:
+    """Whatever files say: those of a kernel of one's own may list nothing."""
+    if linear:
+        daemon.service.create_network("n1", {"vxcan.id": "1"})
+        daemon.run_container("n1", "e1")
+    monkeypatch.setattr(modules, "states", lambda: dict.fromkeys(needed.LINEAR, needed.MISSING))
+    state = needed.BUILT_IN if linear else needed.MISSING
+    assert modules.known(daemon.kernel) == dict.fromkeys(needed.LINEAR, state)
 
 
 def test_what_is_loaded_at_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
