@@ -21,7 +21,7 @@ AS_ROOT = unshare --user --map-root-user --map-auto --pid --fork --kill-child --
 endif
 
 .PHONY: help demo test test-matrix test-smp test-faults fast check unit kernel-tests canlab-tests system \
-	faults-short bench deb dist zipapp plugin kernel release lock shell clean
+	faults-short bench suites deb dist zipapp plugin kernel release lock shell clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -81,6 +81,10 @@ faults-short: .venv/ready ## a selection of test-faults
 bench: SUITE = sid
 bench: .venv/ready ## what it costs, as ratios, into docs/benchmarks.md
 	$(AS_ROOT) $(BIN)/python -m bench --suite $(SUITE)
+
+suites: .venv/ready ## other projects' test suites, on this machine and by canlab, into docs/suites.md
+	$(AS_ROOT) $(BIN)/python -m lab kernel
+	$(BIN)/python -m bench.suites
 
 deb: ## the Debian package, into dist/
 	$(AS_ROOT) $(PYTHON) -m lab.deb dist
