@@ -81,6 +81,8 @@ faults-short: .venv/ready ## a selection of test-faults
 bench: SUITE = sid
 bench: .venv/ready ## what it costs, as ratios, into docs/benchmarks.md
 	$(AS_ROOT) $(BIN)/python -m bench --suite $(SUITE)
+	$(AS_ROOT) $(BIN)/python -m lab kernel
+	$(BIN)/python -m bench.canlab
 
 suites: .venv/ready ## other projects' test suites, on this machine and by canlab, into docs/suites.md
 	$(AS_ROOT) $(BIN)/python -m lab kernel

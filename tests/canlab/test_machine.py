@@ -132,3 +132,17 @@ def test_a_folder_that_cannot_hold_the_memory_is_said() -> None:
     done = run("true", env={"CANLAB_TMPDIR": "/proc"})
     assert done.returncode == 123
     assert b"CANLAB_TMPDIR names one that is writable" in done.stderr
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    """A shell can stand in one that was deleted."""
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *CANLAB, "true"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert done.stderr == b"canlab: the current folder is gone: change to one that is there\n"

@@ -143,6 +143,10 @@ def run(arguments: Sequence[str]) -> int:
         ports=ports.parse(options.ports),
         as_user=options.user,
     )
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise CanlabError("the current folder is gone: change to one that is there") from None
     wanted = parse_memory(options.memory) if options.memory else None
     processors = parse_cpus(options.cpus)
     if options.native != native.NEVER:
@@ -167,6 +171,9 @@ def call(arguments: Sequence[str]) -> int:
     except CanlabError as error:
         print(f"canlab: {error}", file=sys.stderr)
         return error.status
+    except OSError as error:  # no process, no descriptor to be had
+        print(f"canlab: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return 130
 
