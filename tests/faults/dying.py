@@ -15,12 +15,12 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import canwharf.bus.maintain
 import canwharf.bus.store
 import canwharf.cli.serve
+import canwharf.durable
 from canwharf.cli import main
 from canwharf.daemon.calls import Calls
 from canwharf.kernel.netlink import Netlink
@@ -134,9 +134,10 @@ def _arm(fuse: Fuse) -> None:
     counter = _Counter(fuse)
     _wrap_answer(fuse, counter)
     _wrap_kernel(fuse, counter)
-    hook: Any = canwharf.bus.store
-    hook.open = lambda *words, **more: _File(open(*words, **more), counter)  # noqa: SIM115
-    hook.os = _Disk(counter)
+    disk = _Disk(counter)
+    for module in (canwharf.bus.store, canwharf.durable):
+        hook: Any = module
+        hook.os = disk
 
 
 def _wrap_answer(fuse: Fuse, counter: _Counter) -> None:
@@ -180,47 +181,28 @@ def _described(data: bytes) -> str:
     return " ".join(names.get(kind, str(kind)) for kind in kinds)
 
 
-class _File:
-    """A file whose writing is two steps."""
-
-    def __init__(self, file: IO[Any], counter: _Counter) -> None:
-        self._file = file
-        self._counter = counter
-        if file.writable():
-            counter.step("disk: opened")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-    def write(self, text: str) -> int:
-        half = len(text) // 2
-        for part in (text[:half], text[half:]):
-            self._file.write(part)
-            self._file.flush()
-            self._counter.step(f"disk: {'half ' if part is not text[half:] else ''}written")
-        return len(text)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (stands for any file)
-        return getattr(self._file, name)
-
-
 class _Disk:
-    """The os module with some steps counted."""
+    """The os module with the steps of replacing a file counted; a write is made in two halves."""
 
     def __init__(self, counter: _Counter) -> None:
         self._counter = counter
+        self._half = False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (stands for the os module)
         found = getattr(os, name)
         return self._counted(name, found) if name in ("fsync", "replace") else found
+
+    def open(self, path: str, flags: int, mode: int = 0o777) -> int:
+        descriptor = os.open(path, flags, mode)
+        if flags & os.O_WRONLY:
+            self._counter.step("disk: opened")
+        return descriptor
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        self._half = not self._half
+        written = os.write(descriptor, data[: len(data) // 2 + 1] if self._half else data)
+        self._counter.step(f"disk: {'half ' if self._half else ''}written")
+        return written
 
     def _counted(self, name: str, call: Callable[..., None]) -> Callable[..., None]:
         def counted(*words: Any) -> None:  # noqa: ANN401
