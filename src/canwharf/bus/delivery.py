@@ -22,6 +22,7 @@ from canwharf.bus.steps import (
     DIRECT,
     DUPLICATE,
     LEFT,
+    UNMARKED,
     AddMarks,
     AddRule,
     BringUp,
@@ -124,11 +125,17 @@ def _of_steps(
     # A plan names each port as it was made; its link may have another name by now.
     names = {name: (found.name if (found := observed.link(name)) else name) for name in bus.names}
     names |= {port.name: ALL for port in bus.hub or ()}
+    deletions = [each for each in steps if isinstance(each, DeleteRule) and each.why == UNMARKED]
+    until_marked = {(each.source, each.destination, each.rule.frames) for each in deletions}
     for step in steps:
         match step:
             case AddMarks(port, healing=True):
                 yield DeliveryError(names[port.name], names[port.name], "all", OWN_FRAMES)
-            case AddRule(source, destination, frames):
+            case AddRule(source, destination, frames) if (
+                source,
+                destination,
+                frames,
+            ) not in until_marked:
                 yield DeliveryError(names[source], names[destination], frames, NO_RULE)
             case DeleteRule(rule, source, destination) | ReplaceRule(rule, _, source, destination):
                 if multiplies(step, max_hops) and {source, destination} <= names.keys():

@@ -139,6 +139,8 @@ def test_a_container_with_its_own_frames_is_a_failure(busy: Daemon) -> None:
     _shape, finding = shape(seen(busy), of(LOADED))
     assert (finding.level, finding.fix) == (FAILURE, "canwharf sync")
     assert finding.message == "on vcan0, ecu1 receives its own frames"
+    errors = only(seen(busy))["delivery_errors"]
+    assert [each["reason"] for each in errors] == ["own-frames"], "it receives all others' once"
 
 
 @pytest.mark.parametrize("which", ["busy", "mesh"])
