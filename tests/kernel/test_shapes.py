@@ -226,6 +226,8 @@ def test_a_hub_that_somebody_changes_is_repaired(site: Site, command: str) -> No
     ip(command)
     site.daemon.maintenance.repair()
     site.assert_whole()
+    told = site.daemon.said(events.HUB_RECREATED)
+    assert [each.fields for each in told] == [{"interface": "vcan0"}] * ("delete" in command)
 
 
 def test_a_hub_that_was_moved_away_or_renamed(site: Site, container: Container) -> None:

@@ -265,7 +265,11 @@ def applied(done: Plan, interface: str, recovering: bool) -> Iterator[Event]:
             lost = str(done.lost)
             fields = {"interface": interface, "shape": shape, "frames-lost": lost}
             yield Event(events.BUS_RESHAPED, fields)
-    for kind, number in Counter(map(type, done.steps)).items():
+    kinds = Counter(map(type, done.steps))
+    # Containers that were on a hub before have their marks.
+    if recovering and kinds[MakeHub] and kinds[AddRule] and not kinds[AddMarks]:
+        yield Event(events.HUB_RECREATED, {"interface": interface})
+    for kind, number in kinds.items():
         if counted := _TABLE[kind].counted:
             yield Event(counted, {"rules": str(number)})
     for step in done.steps:

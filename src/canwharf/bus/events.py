@@ -85,6 +85,7 @@ ENDPOINT_RECREATED = EventType(
 ENDPOINT_SKIPPED = EventType(
     "endpoint-skipped", WARNING, "skipped an endpoint without interface", recovery=True
 )
+HUB_RECREATED = EventType("hub-recreated", WARNING, "recreated the hub of a bus", recovery=True)
 INTERFACE_BROUGHT_UP = EventType(
     "interface-brought-up", WARNING, "brought interface up again", recovery=True
 )
