@@ -28,8 +28,8 @@ Heard = Counter[tuple[int, int]]  # who, number
 class Sender:
     """Sends numbered frames, as fast as it can, until it is told to stop."""
 
-    def __init__(self, member: Member, who: int, first: int) -> None:
-        """Come back when `first` frames are sent."""
+    def __init__(self, member: Member, who: int, first: int, pause: float = 0.0) -> None:
+        """Come back when `first` frames are sent; then a frame each `pause` seconds, at most."""
         told, tell = os.pipe()
         self._count, count = os.pipe()
         with raw_socket(member) as opened:
@@ -37,7 +37,7 @@ class Sender:
             self._process = os.fork()
             if not self._process:
                 _keep(opened.fileno(), told, count)
-                _send(opened, who, first, told, count)
+                _send(opened, who, first, pause=pause, told=told, count=count)
         os.close(told)
         os.close(count)
         self._tell = tell
@@ -73,10 +73,12 @@ def _keep(*descriptors: int) -> None:
                 os.close(int(each))
 
 
-def _send(opened: socket.socket, who: int, first: int, told: int, count: int) -> None:
+def _send(
+    opened: socket.socket, who: int, first: int, *, pause: float, told: int, count: int
+) -> None:
     """The other process, which does not come back."""
     number = 0
-    while number < MOST and (number < first or not select.select([told], [], [], 0)[0]):
+    while number < MOST and (number < first or not select.select([told], [], [], pause)[0]):
         opened.send(_FRAME.pack(0x100 + who, 8, who, number))
         number += 1
         if number == first:

@@ -34,6 +34,7 @@ MODULES = pytest.mark.parametrize(
     indirect=True,
 )
 LACKING = Ability("", ("cls_fw",))
+PAUSE = 0.001  # seconds between two frames: a recovery may take one
 SLACK = 2  # frames that a witness counts and that are not lost, at either end of a change
 
 
@@ -98,7 +99,7 @@ def test_a_mesh_becomes_linear_under_traffic_and_what_is_lost_is_told(
     members = site.members()
     assert exchange(members, errors=True).faults == []
     listening = [stack.enter_context(raw_socket(member)) for member in members]
-    senders = {who: stack.enter_context(Sender(members[who], who, 50)) for who in (0, 1, 2)}
+    senders = {who: stack.enter_context(Sender(members[who], who, 50, PAUSE)) for who in (0, 1, 2)}
     site.restart()
     site.daemon.maintenance.recover()
     sent = [(who, number) for who, sender in senders.items() for number in range(sender.stop())]
