@@ -111,6 +111,8 @@ def test_going_back(board: Board) -> None:
         board.docker.restart()
         board.sh(f"docker network create -d {RUSTY} -o vxcan.id=9 newer")
         board.sh("docker network rm newer; ip link del vcan9")
+        hub = board.sh("ip -br link | grep -o '^cwi[0-9a-f]*'").split()
+        board.sh(f"ip link delete {hub[0]}")
     ancestor.kill()
 
 

@@ -34,13 +34,16 @@ CONTENT = {
     r"(dtparam|# one MCP2515|# one MCP2517FD|# two of them)": "a line of config.txt",
     r"canwharf_\w+( \*| ==|$)": "a query of Prometheus",
     r"(2026-|serving driver=|\{\"time\")": "lines of the log",
-    r"(with two_machines|a\.run)": "Python",
+    r"(with two_machines|a\.run|def test_)": "Python",
+    r".*(══|──>)": "a part of a drawing",
 }
 # Why a line is not run here: by a part of it.
 LEFT_OUT = {
     r"^(sudo )?(systemctl|journalctl) ": "needs systemd; tests/system/test_systemd.py",
     r"canwharf (un)?install|canwharf\.pyz": "needs systemd; tests/system/test_systemd.py",
     r"^(sudo )?(python3 -m venv|pipx |apt|/opt/canwharf)": "needs a network",
+    r"^canlab |CANLAB|--can-kernel|dist/canlab": "needs canlab's kernel; tests/canlab",
+    r"^unshare ": "needs subordinate ids",
     r"^podman ": "needs Podman; tests/system/test_podman.py",
     r"^(make|python3 -m lab) ?": "builds, or boots a guest",
     r"^(sudo )?reboot|^dmesg": "needs the board",

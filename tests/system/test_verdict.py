@@ -66,7 +66,9 @@ def test_an_interface_that_is_down_or_gone_in_its_container(busy: Board) -> None
     assert "ip link set can0 up" in fix
     follow(busy, fix)
     assert not any(faults(busy).values())
+    busy.end_daemon("TERM")  # it would make the interface again at once
     inside(busy, "ecu2", "ip link delete can0")
+    busy.start_daemon()
     assert faults(busy) == {"host": None, "ecu1": None, "ecu2": "missing"}
     fix = the_fix(busy, "members")
     assert fix == "docker restart ecu2"
