@@ -35,6 +35,7 @@ CONTENT = {
     r"canwharf_\w+( \*| ==|$)": "a query of Prometheus",
     r"(2026-|serving driver=|\{\"time\")": "lines of the log",
     r"(with two_machines|a\.run|def test_)": "Python",
+    r"- uses:": "a step of GitHub",
     r".*(══|──>)": "a part of a drawing",
 }
 # Why a line is not run here: by a part of it.

@@ -171,7 +171,10 @@ class Maintenance:
             return self.recover()
         touched = self._touched(changed.names)
         done = [self._repair(interface, changed.names) for interface in touched]
-        return not any(each.faults for each in done)
+        if any(each.faults for each in done):
+            return False
+        # A module for linear buses was found missing: the other buses' hubs are of no use, either.
+        return self._reconciler.current or self.recover()
 
     def sync(self) -> Outcome:
         """Recover from a new dump of the kernel, for `canwharf sync`."""

@@ -151,6 +151,11 @@ class Reconciler:
         anything, self._anything = self._anything, False
         return Changed(names, anything)
 
+    @property
+    def current(self) -> bool:
+        """Whether the observation is valid: without failure or loss since the last dump."""
+        return self._current
+
     def invalidate(self) -> None:
         """Dump the kernel again the next time: anything may have changed."""
         self._current = False

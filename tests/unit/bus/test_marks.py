@@ -128,3 +128,17 @@ def test_a_port_that_cannot_be_repaired_does_not_keep_the_others(
         kernel.delete_filters(ports["e1"], "egress")
     assert busy.maintenance.run(1.0, active=False) == GRACE
     busy.assert_exactly_once("vcan0")
+
+
+def test_all_hubs_go_when_one_finds_a_module_missing(daemon: Daemon, kernel: FakeKernel) -> None:
+    """At once: one of two hubs is made again, and cannot be."""
+    for number in (0, 1):
+        daemon.service.create_network(f"n{number}", {"can.interface": f"vcan{number}"})
+    for link in kernel.links():
+        if link.qdisc:
+            kernel.delete_filters(link.name, "all")
+    kernel.modules.discard("act_gact")
+    daemon.maintenance.sync()
+    kernel.delete_link(daemon.hub("vcan0")[0])
+    assert daemon.maintenance.repair()
+    assert kernel.names() == {"lo", "vcan0", "vcan1"}
