@@ -27,8 +27,8 @@ Rules:
   a host end comes after its marks. Where these are damaged the rule goes first, and comes back
   behind them.
 - Two containers are never connected by both shapes at once: a frame would arrive twice. A bus goes
-  from one shape to the other one sender after the other: its old rules go, then its new ones come.
-  Between these, its frames to other containers are lost; a witness, one more rule from it to where
+  from one shape to the other so that a sender's old rules go before its new ones come. Between
+  these, its frames to other containers are lost; a witness, one more rule from it to where
   nobody listens, counts them. The witness is deleted by the next plan.
 - Each sender and receiver is for itself: where one cannot be repaired, the others are.
 """
@@ -137,15 +137,17 @@ class Wiring(NamedTuple):
                     if self._rules(other, hub.entry, observed):
                         yield from self._delete(other, member, observed, DIRECT, done)
             yield from receiving
+        steps: list[Step] = []
         for member in self.checked:
             direct = [
                 step
                 for other in self._partners(member, observed, observed.destinations)
                 for step in self._delete(member, other, observed, DIRECT, done)
             ]
-            yield from self._changed(
+            steps += self._changed(
                 member, direct, self._direction(member, hub.entry, observed), observed
             )
+        yield from sorted(steps, key=_of_all_senders)
 
     def _mesh(self, observed: Observed) -> Iterator[Step]:
         """Directly: what a container sent by the hub goes before the new rules come."""
@@ -225,6 +227,20 @@ class Wiring(NamedTuple):
         if source.link is None or destination.link is None:
             return ()
         return observed.rules(source.link.ifindex, destination.link.ifindex)
+
+
+def _of_all_senders(step: Step) -> tuple[int, int]:
+    """A sort key: what counts lost frames, then the old rules, the newest first, then the new ones.
+
+    The kernel searches for a rule to delete from the newest on. One sender after the other, the
+    upgrade of a bus of 100 containers takes longer than the watchdog allows.
+    """
+    match step:
+        case DeleteRule(rule, why=why) if why == DIRECT:
+            return 1, -max(rule[:2])
+        case AddRule(witness=True) | DeleteRule():
+            return 0, 0
+    return 2, 0
 
 
 def _is_not_surplus(step: Step) -> bool:
