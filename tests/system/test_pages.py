@@ -35,7 +35,7 @@ CONTENT = {
     r"canwharf_\w+( \*| ==|$)": "a query of Prometheus",
     r"(2026-|serving driver=|\{\"time\")": "lines of the log",
     r"(with two_machines|a\.run|def test_)": "Python",
-    r"- uses:": "a step of GitHub",
+    r"(- uses:|tests: +# GitLab)": "a step of GitHub, a job of GitLab",
     r".*(══|──>)": "a part of a drawing",
 }
 # Why a line is not run here: by a part of it.
@@ -80,6 +80,7 @@ BEFORE = {
     "docker run -d --name gateway --network bus0 my-image; docker network connect bus1 gateway",
     "ip link set vcan0 down && ip link set vcan0 mtu 72": "ip link add vcan0 mtu 16 type vcan; "
     "ip link set vcan0 up",
+    "for hub in": BUS,
     "ip link del vcan0": "ip link add vcan0 type vcan",
     "ip link delete can0": "ip link add can0 type vcan",
     "ip link set can0 up": "ip link add can0 type vcan",
