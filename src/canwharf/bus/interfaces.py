@@ -84,13 +84,15 @@ def unused(observed: Observed) -> frozenset[str]:
     """The names of all links of ours that are not in use by a container.
 
     They include the adapters that we configured, by their original name, and pairs without an
-    alias, whose Join was not completed.
+    alias, whose Join was not completed; and hubs, even if an end was moved away.
     """
     names = set()
     for link in observed.links():
         owner = owner_of(link)
         if isinstance(owner, AdapterOwner) and owner.driver == observed.driver:
             names.add(owner.name or link.name)
-        elif is_ours(link, observed.driver) and not (link.peer_away and link.alias):
+        elif is_ours(link, observed.driver) and (
+            isinstance(owner, HubOwner) or not (link.peer_away and link.alias)
+        ):
             names.update(observed.names(link)[-1:])
     return frozenset(names)

@@ -174,7 +174,7 @@ class Maintenance:
         if any(each.faults for each in done):
             return False
         # A module for linear buses was found missing: the other buses' hubs are of no use, either.
-        return self._reconciler.current or self.recover()
+        return self.recover() if self._reconciler.anything else True
 
     def sync(self) -> Outcome:
         """Recover from a new dump of the kernel, for `canwharf sync`."""

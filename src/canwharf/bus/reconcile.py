@@ -152,9 +152,9 @@ class Reconciler:
         return Changed(names, anything)
 
     @property
-    def current(self) -> bool:
-        """Whether the observation is valid: without failure or loss since the last dump."""
-        return self._current
+    def anything(self) -> bool:
+        """Whether anything may have changed since the last call of `changes`."""
+        return self._anything
 
     def invalidate(self) -> None:
         """Dump the kernel again the next time: anything may have changed."""

@@ -142,3 +142,15 @@ def test_all_hubs_go_when_one_finds_a_module_missing(daemon: Daemon, kernel: Fak
     kernel.delete_link(daemon.hub("vcan0")[0])
     assert daemon.maintenance.repair()
     assert kernel.names() == {"lo", "vcan0", "vcan1"}
+
+
+def test_a_hub_of_which_an_end_was_moved_away_goes_too(daemon: Daemon, kernel: FakeKernel) -> None:
+    """Its end that is left is in no use, other than a host end whose peer is elsewhere."""
+    daemon.service.create_network("n1", {})
+    daemon.run_container("n1", "e1")
+    kernel.move(daemon.hub("vcan0")[0], "elsewhere")
+    kernel.delete_filters(daemon.port("n1", "e1"), "all")
+    kernel.modules.discard("cls_fw")
+    daemon.maintenance.sync()
+    assert not {*daemon.hub("vcan0")} & kernel.names()
+    daemon.assert_exactly_once("vcan0")
