@@ -81,6 +81,7 @@ class Others(Base):
             self.kernel.modules |= MODULES
         if start:
             self.daemon = self.daemon.restarted()
+            self._give_up_lost()
         assert not self.daemon.maintenance.sync().faults
         self.tampered = self.unnoticed = False
 
