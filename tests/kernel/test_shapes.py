@@ -13,7 +13,7 @@ import pytest
 
 from canwharf.bus import events
 from canwharf.bus.naming import hub_end
-from canwharf.kernel import gateway
+from canwharf.kernel import gateway, traffic_control
 from canwharf.kernel.gateway import FRAMES, Rule
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request
@@ -22,7 +22,7 @@ from tests.kernel.senders import Sender, heard
 from tests.kernel.site import DRIVER, Site
 from tests.world.container import Container
 from tests.world.frames import exchange
-from tests.world.host import gateway_rules, hubs, index_of, ip, requests, run
+from tests.world.host import gateway_rules, hubs, index_of, ip, requests, run, wait_until
 from tests.world.member import raw_socket
 from tests.world.rules import mesh
 
@@ -53,6 +53,8 @@ def make_mesh(ports: Sequence[str]) -> None:
         )
     for port in ports[1:]:
         run("tc", "qdisc", "delete", "dev", port, "clsact")
+    with requests() as netlink:  # for a moment a dump still has them, and no daemon is told
+        wait_until(lambda: not traffic_control.find(netlink))
 
 
 def assert_none_twice(faults: Iterable[str]) -> None:
