@@ -105,16 +105,16 @@ def test_a_mesh_becomes_linear_under_traffic_and_what_is_lost_is_told(
     site.restart()
     site.daemon.maintenance.recover()
     sent = [(who, number) for who, sender in senders.items() for number in range(sender.stop())]
-    lost: set[tuple[int, int]] = set()
+    lost: list[tuple[int, int]] = []
     for who, opened in enumerate(listening):
         found = heard(opened, sent)  # a sender's as well: another program's, on its own interface
         found.subtract(sent)
         assert set(found.values()) <= {0, -1}, f"{members[who]}: twice, or its own came back"
-        lost |= {each for each, times in found.items() if times}
-    assert {who for who, _number in lost} <= {1, 2}, "the host's frames go by other rules"
+        lost += (each for each, times in found.items() if times)
     [told] = site.daemon.said(events.BUS_RESHAPED)
     assert told.fields["shape"] == "linear"
-    assert len(lost) <= int(told.fields["frames-lost"]) <= len(lost) + SLACK * 3 * 2
+    # A filter costs frames for one container, a witness counts those for all.
+    assert len(set(lost)) <= int(told.fields["frames-lost"]) <= len(lost) + SLACK * 3 * 2
     site.assert_whole()
 
 

@@ -14,6 +14,8 @@ Rules:
 - If an interface disappears between the dump and the send (ENODEV), both are repeated.
 - The kernel works through a send although a part of it is refused. So filters of a host end that is
   there already have a send of their own: refused, they keep the rules behind them from being made.
+  While the kernel sets the first filter of an interface that is up, it drops the frames for it
+  (dev_deactivate in qdisc_graft): the interface counts them, and they are told as lost.
 - Whether the kernel has what a linear bus needs is tried once, on a hub: when the first is made, or
   when the first filters are due. If it has not, the hub goes, and the plan is made again, for a
   mesh.
@@ -234,9 +236,13 @@ class Reconciler:
             kept = (MakeBus, MakePair, DeleteLink)
             return Sent(tuple(each for each in steps if isinstance(each, kept)), again=True)
         composed = requests.compose(steps, ready, observed)
-        for part in composed[:2] if apart else (composed.first + composed.then,):
-            if part:
-                self._requests.batch(part)
+        lost = 0
+        if apart:
+            before = self._not_sent(composed.marked)
+            self._requests.batch(composed.first)
+            lost = self._not_sent(composed.marked) - before
+        if rest := composed.then if apart else composed.first + composed.then:
+            self._requests.batch(rest)
         for port, made in ready:
             now = observed.at(made.ifindex) or made
             observed.put(now._replace(up=True, alias=format_alias(port.owner)))
@@ -249,9 +255,13 @@ class Reconciler:
         for rule in composed.added:
             observed.add(rule)
         if not composed.witnesses:
-            return Sent(tuple(steps))
+            return Sent(tuple(steps), lost)
         entries = {each.rule: each for each in gateway.entries(self._requests)}
-        return Sent(tuple(steps), requests.lost(composed, entries), again=True)
+        return Sent(tuple(steps), lost + requests.lost(composed, entries), again=True)
+
+    def _not_sent(self, indexes: Iterable[int]) -> int:
+        """The frames for these interfaces that never got into them. Raises KernelError."""
+        return sum(map(link.not_sent, self._requests.batch(list(map(link.get_counters, indexes)))))
 
     def _can_mark(self, steps: Iterable[Step], observed: Observed) -> bool:
         """Whether the kernel has what a linear bus needs; if not, a new hub goes again.

@@ -44,6 +44,7 @@ from canwharf.kernel.request import Request, Requests
 from canwharf.record import NamedTuple
 
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
+_TX_DROPPED = Struct("=56xQ")  # struct rtnl_link_stats64, as far as tx_dropped
 _NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL
 VIRTUAL = ("vcan", "vxcan")  # kinds without hardware
 _GONE = frozenset({errno.ENODEV})
@@ -147,6 +148,18 @@ def get(name: str) -> Request:
     """Request one link by its name; there is no reply if no link has it."""
     body = _info() + _NO_STATISTICS + attribute(uapi.IFLA_IFNAME, text(name))
     return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", f"interface {name}", _GONE)
+
+
+def get_counters(index: int) -> Request:
+    """Request one link by its index with its counters; no reply if there is none."""
+    body, target = _info(index), f"the counters of interface {index}"
+    return Request(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST, body, "read", target, _GONE)
+
+
+def not_sent(message: Message) -> int:
+    """How many frames were never sent by the link of an answer to `get_counters` (tx_dropped)."""
+    counters = attributes_of(message).get(uapi.IFLA_STATS64, b"")
+    return int(_TX_DROPPED.unpack_from(counters)[0]) if len(counters) >= _TX_DROPPED.size else 0
 
 
 def get_at(index: int, where: bytes) -> Request:
