@@ -50,7 +50,14 @@ class Suite:
 
 WITH_CLI = tuple(sorted((*PACKAGES, "docker-cli", "docker-compose")))
 # Podman, and what speaks to containerd as a kubelet does; containerd itself comes with docker.io.
-RUNTIMES = ("containernetworking-plugins", "crun", "netavark", "podman", "python3-grpcio")
+RUNTIMES = (
+    "containernetworking-plugins",
+    "crun",
+    "netavark",
+    "podman",
+    "podman-compose",
+    "python3-grpcio",
+)
 
 SUITES = {
     suite.name: suite
