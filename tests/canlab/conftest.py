@@ -32,6 +32,12 @@ def kernel() -> Iterator[Path]:
     ):
         Path(folder).chmod(0o755)
         copy = Path(folder, "linux")
-        shutil.copy(os.environ.get(VARIABLE) or ensure_kernel().program, copy)
+        if named := os.environ.get(VARIABLE):
+            program, modules = Path(named), Path(named).parent / "modules"
+        else:
+            made = ensure_kernel()
+            program, modules = made.program, made.modules.parent
+        shutil.copy(program, copy)
+        shutil.copytree(modules, Path(folder, "modules"))
         patch.setenv(VARIABLE, str(copy))
         yield copy

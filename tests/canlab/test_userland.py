@@ -1,4 +1,4 @@
-"""canlab on the suite's userland: its Python, its C library, its programs, an ordinary user."""
+"""canlab on the suite's userland: its Python, C library, modprobe, programs; an ordinary user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ mount --bind "$source" "$r/mnt"
 mount -t proc proc "$r/proc"
 mount -t tmpfs tmpfs "$r/tmp"
 mkdir -m 1777 "$r/tmp/a b"
-cp "$kernel" "$r/tmp/linux"
+cp -r "${kernel%/*}/." "$r/tmp"
 mount -t tmpfs tmpfs "$r/dev"
 for node in null zero random urandom tty full; do
     : >"$r/dev/$node"
@@ -30,7 +30,7 @@ mount -t tmpfs -o "mode=1777,$shm" tmpfs "$r/dev/shm"
 exec chroot "$r" setpriv --reuid 1234 --regid 1234 --clear-groups --no-new-privs \\
     --bounding-set=-all env -i PATH=/usr/bin:/bin:/usr/sbin PYTHONPATH=/mnt HOME=/root \\
     CANLAB_KERNEL=/tmp/linux \\
-    sh -c 'cd "/tmp/a b" && python3 -m canlab sh -c "pwd; ls /sys/class/net"'
+    sh -c 'cd "/tmp/a b" && python3 -m canlab sh -c "pwd; ls /sys/class/net; modprobe vcan"'
 """
 
 

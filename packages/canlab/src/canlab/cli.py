@@ -159,7 +159,7 @@ def run(arguments: Sequence[str]) -> int:
     folder, size = memory.find(wanted)
     guest = boot.start(program, folder, size, processors)
     try:
-        return Front(guest, order).run()
+        return Front(guest, order._replace(modules=kernel.modules(program))).run()
     finally:
         guest.end()
 

@@ -46,6 +46,7 @@ class Order(NamedTuple):
     bitrate: int
     ports: list[int]
     as_user: bool
+    modules: str = ""
 
 
 class Front:
@@ -111,6 +112,7 @@ class Front:
             bitrate=order.bitrate,
             hostname=os.uname().nodename,
             ports=order.ports,
+            modules=order.modules,
         )
         self._mux.send(wire.encode(wire.START, 0, command.pack()))
         if self._kinds[0] == PIPE:

@@ -37,3 +37,9 @@ def find() -> str:
     if not os.access(path, os.X_OK):
         raise CanlabError(f"{origin} {path}, which is not executable: chmod +x {path}")
     return path
+
+
+def modules(program: str) -> str:
+    """The folder beside a kernel that says what is built into it, as the package has it; or ""."""
+    folder = os.path.join(os.path.dirname(program), "modules")
+    return folder if os.path.isdir(folder) else ""

@@ -31,6 +31,7 @@ class Start:
         bitrate: int,
         hostname: str,
         ports: list[int],
+        modules: str,
     ) -> None:
         self.argv = argv
         self.environment = environment
@@ -54,6 +55,8 @@ class Start:
         self.hostname = hostname
         self.ports = ports
         """TCP ports of this machine's 127.0.0.1 that are there in the guest, too."""
+        self.modules = modules
+        """A folder as /lib/modules, of what is built into the guest's kernel; may be empty."""
 
     def pack(self) -> bytes:
         """As bytes. By marshal: both ends are the same Python, and it needs no import."""

@@ -76,6 +76,8 @@ class Agent:
         except OSError as error:
             self._end(FAILED, error.strerror or str(error))
         mounts.show_shm(start.folder, start.environment.get("VIRTUAL_ENV", ""))
+        if start.modules:
+            start.environment.update(mounts.show_modules(start.modules))
         self._command = command = Command(start)
         command.started()
         if command.failed:

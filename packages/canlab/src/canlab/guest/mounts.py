@@ -2,7 +2,8 @@
 
 The root is this machine's (hostfs). Over it lie the guest's own /proc, /sys and /dev. /run is the
 machine's with a layer above it that is lost, as an ordinary user may not write there. /dev/shm is
-the guest's own, unless the command has something of its own there.
+the guest's own, unless the command has something of its own there. /lib/modules is the machine's,
+and has what is built into the guest's kernel beside.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from contextlib import suppress
 from canlab import libc
 
 SHM = "/dev/shm"  # noqa: S108
+MODULES = "/lib/modules"
+# A tmpfs for what other file systems are made of; nothing looks there for anything else.
+_PARTS = "/sys/fs"
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
 
@@ -34,18 +38,12 @@ def mount_all() -> None:
     libc.mount("tmpfs", SHM, "tmpfs", "mode=1777")
     os.mkdir("/dev/mqueue")
     libc.mount("mqueue", "/dev/mqueue", "mqueue")
-    _mount_run()
-
-
-def _mount_run() -> None:
-    if not os.path.isdir("/run"):
-        return
-    # The layer lies in a tmpfs that has no name any more when it is in use.
-    libc.mount("tmpfs", "/sys/fs", "tmpfs", "mode=755")
-    os.mkdir("/sys/fs/upper")
-    os.mkdir("/sys/fs/work")
-    layers = "lowerdir=/run,upperdir=/sys/fs/upper,workdir=/sys/fs/work"
-    libc.mount("overlay", "/run", "overlay", layers)
+    libc.mount("tmpfs", _PARTS, "tmpfs", "mode=755")
+    if os.path.isdir("/run"):
+        os.mkdir(f"{_PARTS}/upper")
+        os.mkdir(f"{_PARTS}/work")
+        layers = f"lowerdir=/run,upperdir={_PARTS}/upper,workdir={_PARTS}/work"
+        libc.mount("overlay", "/run", "overlay", layers)
 
 
 def show_shm(*paths: str) -> None:
@@ -53,3 +51,20 @@ def show_shm(*paths: str) -> None:
     if any(os.path.realpath(path).startswith(f"{SHM}/") for path in paths):
         with suppress(FileNotFoundError):
             libc.mount("shm", SHM, "hostfs", SHM)
+
+
+def show_modules(folder: str) -> dict[str, str]:
+    """Let modprobe know what is built in: `modprobe vcan` then has nothing to do, and succeeds.
+
+    `folder` is as /lib/modules, for the guest's kernel. Returns what modprobe needs in its
+    environment: a machine without kernels of its own, as a container, has no /lib/modules, and
+    none can be made there.
+    """
+    place = f"{_PARTS}{MODULES}"
+    os.makedirs(place)
+    libc.mount("modules", place, "hostfs", folder)
+    if os.path.isdir(MODULES):
+        libc.mount("modules", MODULES, "overlay", f"lowerdir={place}:{MODULES}")
+        return {}
+    os.symlink(".", f"{_PARTS}/usr")  # where newer ones look
+    return {"MODPROBE_OPTIONS": f"--dirname={_PARTS}"}
