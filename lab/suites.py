@@ -51,6 +51,7 @@ class Suite:
 WITH_CLI = tuple(sorted((*PACKAGES, "docker-cli", "docker-compose")))
 # Podman, and what speaks to containerd as a kubelet does; containerd itself comes with docker.io.
 RUNTIMES = (
+    "catatonit",  # what Podman runs as the first container of a pod
     "containernetworking-plugins",
     "crun",
     "netavark",
