@@ -7,18 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from lab.guest import Guest
+from tests.system.test_pages import ROOT, blocks
+from tests.system.test_podman import MY_IMAGE, POD
 from tests.world.installed import Installed
 
-NETWORK = """\
-[Network]
-Driver=canwharf
-Options=can.interface=vcan0
-"""
-CONTAINER = """\
-[Container]
-Image=docker.io/library/ecu
-ContainerName=quadlet
-Exec=sleep 100000
+PODMANS = ("systemd-ecu", "always", "twin-ecu1", "twin-ecu2")
+FOLDER = "/etc/containers/systemd"
+KUBE = f"""\
+[Kube]
+Yaml={FOLDER}/pod.yaml
 Network=drive.network:interface_name=can0
 [Install]
 WantedBy=multi-user.target
@@ -39,6 +36,7 @@ def machine() -> Iterator[Installed]:
         machine.put_program()
         machine.sh(f"cat >/etc/containers/storage.conf <<'END'\n{STORAGE}END")
         machine.sh("docker save ecu >/root/ecu.tar && podman load </root/ecu.tar", timeout=120)
+        machine.sh(MY_IMAGE)
         said = machine.canwharf("install")
         assert "wrote /usr/local/libexec/netavark/canwharf, for Podman" in said
         assert "wrote /usr/lib/cni/canwharf, for CNI" in said
@@ -52,21 +50,32 @@ def members(machine: Installed, *names: str) -> list[str]:
     return machine.sh(f"podman inspect -f '{form}' {' '.join(names)}").split()
 
 
+def units() -> dict[str, str]:
+    """The page's own units, and a pod's."""
+    page = ["\n".join([*each.lines, ""]) for each in blocks(ROOT / "docs/podman.md")]
+    return {
+        "drive.network": next(each for each in page if each.startswith("[Network]")),
+        "ecu.container": next(each for each in page if each.startswith("[Container]")),
+        "twin.kube": KUBE,
+        "pod.yaml": POD,
+    }
+
+
 def test_all_is_back_after_a_power_cut(machine: Installed) -> None:
-    """A quadlet, a container that is to restart, and one of Docker's, on one bus."""
-    machine.guest.run(["mkdir", "-p", "/etc/containers/systemd"])
-    for name, text in (("drive.network", NETWORK), ("quadlet.container", CONTAINER)):
-        machine.sh(f"cat >/etc/containers/systemd/{name} <<'END'\n{text}END")
-    machine.sh("systemctl daemon-reload && systemctl start quadlet.service")
+    """Quadlets of a container and a pod, a container to restart, and Docker's, on one bus."""
+    machine.guest.run(["mkdir", "-p", FOLDER])
+    for name, text in units().items():
+        machine.sh(f"cat >{FOLDER}/{name} <<'END'\n{text}END")
+    machine.sh("systemctl daemon-reload && systemctl start ecu.service twin.service")
     machine.sh("systemctl enable --quiet podman-restart.service")
     run = "podman run -d --restart always --network systemd-drive"
     machine.sh(f"{run}:interface_name=can0 --name always ecu sleep 100000")
     machine.network()
     machine.container("docker", more="--restart always")
-    everything = ["host:vcan0", *members(machine, "quadlet", "always"), machine.member("docker")]
+    everything = ["host:vcan0", *members(machine, *PODMANS), machine.member("docker")]
     machine.assert_exactly_once(*everything)
     machine.boot_after_power_cut()
-    everything = ["host:vcan0", *members(machine, "quadlet", "always"), machine.member("docker")]
+    everything = ["host:vcan0", *members(machine, *PODMANS), machine.member("docker")]
     machine.assert_exactly_once(*everything)
 
 
@@ -75,7 +84,7 @@ def test_a_call_starts_the_daemon(machine: Installed) -> None:
     machine.sh("systemctl stop canwharf.service")
     assert machine.property("canwharf.socket", "ActiveState") == "active"
     machine.sh("podman run -d --network systemd-drive --name late ecu sleep 100000")
-    machine.assert_exactly_once("host:vcan0", *members(machine, "quadlet", "late"))
+    machine.assert_exactly_once("host:vcan0", *members(machine, "systemd-ecu", "late"))
     assert machine.property("canwharf.service", "ActiveState") == "active"
     machine.sh("podman rm -ft 0 late")
 
