@@ -12,7 +12,7 @@ KINDS = system machines faults-short kernel-tests unit check
 EACH_SUITE = $(foreach suite,$(SUITES),'kernel-tests SUITE=$(suite)' 'system SUITE=$(suite)' \
 	'machines SUITE=$(suite)')
 # Of the system tests, those that boot machines of their own: systemd, the package, two hosts, Podman.
-MACHINES = $(patsubst %,tests/system/test_%.py,boots cni package pair podman podman_boots readme \
+MACHINES = $(patsubst %,tests/system/test_%.py,boots cni cni_boots package pair podman podman_boots readme \
 	systemd)
 
 # A guest needs mounts. What is root of a user namespace of its own may make them, too.

@@ -1,9 +1,10 @@
 """A kubelet's calls to containerd, by hand: runs in the guest.
 
-    python3 -m tests.world.cri run NAME [ANNOTATION=VALUE]   prints the sandbox's id
+    python3 -m tests.world.cri run NAME[/ATTEMPT] [ANNOTATION=VALUE]   prints the sandbox's id
     python3 -m tests.world.cri stop ID
     python3 -m tests.world.cri remove ID
     python3 -m tests.world.cri status                        prints the conditions
+    python3 -m tests.world.cri list                          prints which sandboxes are ready
 
 Source: kubernetes/cri-api, pkg/apis/runtime/v1/api.proto, whose numbers these are.
 """
@@ -59,21 +60,22 @@ def decode(data: bytes) -> Iterator[tuple[int, Any]]:
             place += size
 
 
-def call(method: str, request: bytes) -> dict[int, Any]:
-    """The answer's fields, the last of each number. Raises grpc.RpcError."""
+def call(method: str, request: bytes) -> list[tuple[int, Any]]:
+    """The answer's fields. Raises grpc.RpcError."""
     import grpc  # type: ignore # noqa: PGH003, PLC0415 (in a guest of sid only)
 
     with grpc.insecure_channel(SOCKET) as channel:
         stub = channel.unary_unary(f"/runtime.v1.RuntimeService/{method}")
-        return dict(decode(stub(request, timeout=LIMIT)))
+        return list(decode(stub(request, timeout=LIMIT)))
 
 
 def run(name: str, *annotations: str) -> str:
-    """Run a pod's sandbox; its id."""
-    metadata = encode([(1, name), (2, f"uid-{name}"), (3, "default"), (4, 0)])
+    """Run a pod's sandbox, with the number of the attempt; its id."""
+    name, _slash, attempt = name.partition("/")
+    metadata = encode([(1, name), (2, f"uid-{name}"), (3, "default"), (4, int(attempt or 0))])
     pairs = [encode([(1, key), (2, value)]) for key, value in map(_pair, annotations)]
     config = encode([(1, metadata), (2, name), *((7, pair) for pair in pairs)])
-    return str(call("RunPodSandbox", encode([(1, config)]))[1].decode())
+    return str(dict(call("RunPodSandbox", encode([(1, config)])))[1].decode())
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -83,11 +85,19 @@ def _pair(word: str) -> tuple[str, str]:
 
 def status() -> str:
     """The conditions, one a line."""
-    answer = call("Status", b"")[1]
+    answer = dict(call("Status", b""))[1]
     every = [dict(decode(value)) for number, value in decode(answer) if number == 1]
     return "\n".join(
         f"{each[1].decode()}={bool(each.get(2))} {each.get(4, b'').decode()}" for each in every
     )
+
+
+def sandboxes() -> str:
+    """Each sandbox's name and whether it is ready, one a line."""
+    every = [dict(decode(value)) for _number, value in call("ListPodSandbox", b"")]
+    names = [dict(decode(each[2]))[1].decode() for each in every]  # in PodSandboxMetadata
+    ready = [each.get(3, 0) == 0 for each in every]  # SANDBOX_READY
+    return "\n".join(sorted(f"{name}={what}" for name, what in zip(names, ready, strict=True)))
 
 
 def main(verb: str, *words: str) -> None:
@@ -96,6 +106,8 @@ def main(verb: str, *words: str) -> None:
         sys.stdout.write(run(*words))
     elif verb == "status":
         sys.stdout.write(status())
+    elif verb == "list":
+        sys.stdout.write(sandboxes())
     else:
         method = {"stop": "StopPodSandbox", "remove": "RemovePodSandbox"}[verb]
         call(method, encode([(1, words[0])]))

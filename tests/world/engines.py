@@ -51,17 +51,23 @@ class Engines(Board):
         self.sh("docker save ecu | podman load", timeout=120)
 
     def start_containerd(self, **bus: object) -> None:
-        """As a node has it, with a list of a ptp and this object of ours."""
-        plugins = [_PTP, {"type": "canwharf", **_POD_ANNOTATIONS, **bus}]
-        self.write("/etc/cni/net.d/10-pods.conflist", _list("pods", plugins))
-        self.write("/etc/containerd/config.toml", _CONTAINERD)
-        self.sh("mkdir -p /var/lib/cri && mount -t tmpfs none /var/lib/cri")
-        self.run_containerd()
+        """As a node has it, with a list of a ptp and this object of ours, and a pod's image."""
+        self.boot_containerd(**bus)
         sleep = """--change 'ENTRYPOINT ["/bin/sleep", "100000"]'"""
         self.sh("docker create --name pause ecu && docker export pause >/tmp/pause.tar")
         self.sh(f"docker rm pause && docker import {sleep} /tmp/pause.tar pause:1")
         ctr = "ctr -a /run/cri/containerd.sock -n k8s.io"
         self.sh(f"docker save pause:1 | {ctr} images import -", timeout=120)
+
+    def boot_containerd(self, **bus: object) -> None:
+        """As each boot of a node does: its sandboxes and libcni's results are on the disk."""
+        plugins = [_PTP, {"type": "canwharf", **_POD_ANNOTATIONS, **bus}]
+        self.write("/etc/cni/net.d/10-pods.conflist", _list("pods", plugins))
+        self.write("/etc/containerd/config.toml", _CONTAINERD)
+        for each in ("cri", "cni"):
+            self.sh(f"mkdir -p /persist/{each} /var/lib/{each}")
+            self.sh(f"mount --bind /persist/{each} /var/lib/{each}")
+        self.run_containerd()
 
     def run_containerd(self) -> None:
         """Start containerd alone."""
@@ -92,7 +98,7 @@ class Engines(Board):
         return sorted(link["ifname"] for link in found if link["link_type"] == "can")
 
     def pod(self, name: str, annotation: str = "") -> tuple[str, str]:
-        """Run a pod's sandbox; its id, and its namespace's name."""
+        """Run a pod's sandbox, `NAME` or `NAME/ATTEMPT`; its id, and its namespace's name."""
         before = set(self.sh("ls /run/netns", check=False).split())
         id = self.cri(f"run {name} {annotation}")
         [namespace] = set(self.sh("ls /run/netns").split()) - before
