@@ -9,7 +9,6 @@ kernel is told. It keeps nothing on disk and checks nothing, which only makes it
 from __future__ import annotations
 
 import json
-import selectors
 import subprocess
 import sys
 
@@ -17,6 +16,7 @@ from canwharf.bus import naming
 from canwharf.daemon import sockets
 from canwharf.daemon.calls import KIND
 from canwharf.daemon.server import Server
+from canwharf.lean import Selector
 
 
 def run(*words: str) -> None:
@@ -74,7 +74,7 @@ class Driver:
 
 def main() -> None:
     """Serve until killed."""
-    selector = selectors.DefaultSelector()
+    selector = Selector()
     Server(selector, sockets.listen(sys.argv[1]), Driver().answer, KIND)
     while True:
         for key, _events in selector.select():

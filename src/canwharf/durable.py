@@ -18,7 +18,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+
+from canwharf.lean import suppress
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

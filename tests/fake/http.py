@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
 import socket
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ import h11
 
 from canwharf.daemon.calls import KIND
 from canwharf.daemon.server import Server
+from canwharf.lean import READ, Selector, Socket
 
 
 class Loop:
@@ -23,8 +23,8 @@ class Loop:
         self.passed: list[os.stat_result] = []  # what the descriptors were that came along
         self.status, self.answer = 200, b'{"ok": true}'
         self._path = str(path)
-        self._selector = selectors.DefaultSelector()
-        self._listening = socket.socket(socket.AF_UNIX)
+        self._selector = Selector()
+        self._listening = Socket(socket.AF_UNIX)
         self._listening.bind(self._path)
         self._listening.listen()
         self.server = Server(self._selector, self._listening, self._answer, KIND)
@@ -44,13 +44,12 @@ class Loop:
 
     def serve_until(self, process: subprocess.Popen[bytes]) -> None:
         """Serve until another process ends."""
-        ended = os.pidfd_open(process.pid)
-        self._selector.register(ended, selectors.EVENT_READ, lambda: None)
-        while process.poll() is None:
-            for key, _events in self._selector.select():
-                key.data()
-        self._selector.unregister(ended)
-        os.close(ended)
+        with open(os.pidfd_open(process.pid), "rb", buffering=0) as ended:
+            self._selector.register(ended, READ, lambda: None)
+            while process.poll() is None:
+                for key, _events in self._selector.select():
+                    key.data()
+            self._selector.unregister(ended)
 
     def caller(self) -> Caller:
         """Somebody who connects."""
@@ -64,7 +63,6 @@ class Loop:
             caller.close()
         self.server.close()
         self._listening.close()
-        self._selector.close()
 
 
 class Caller:

@@ -11,7 +11,6 @@ all of it stays, as with them.
 from __future__ import annotations
 
 import json
-import selectors
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from canwharf.daemon import sockets
 from canwharf.daemon.calls import KIND
 from canwharf.daemon.server import Server
+from canwharf.lean import Selector
 
 # What both of them answer. (docker-vxcan answers EndpointOpInfo, which nobody asks.)
 CALLS = frozenset(
@@ -112,7 +112,7 @@ def host(endpoint: str) -> str:
 
 def main() -> None:
     """Serve until killed."""
-    selector = selectors.DefaultSelector()
+    selector = Selector()
     state = Path(sys.argv[2]) if sys.argv[2:] else None
     Server(selector, sockets.listen(sys.argv[1]), Driver(state).answer, KIND)
     sys.stdout.write("ready\n")

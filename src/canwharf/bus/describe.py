@@ -5,7 +5,6 @@ A new step is a row of `_TABLE`, beside its place in `bus.plan` and `bus.reconci
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from canwharf.bus import adapter, events, naming, options
@@ -265,9 +264,11 @@ def applied(done: Plan, interface: str, recovering: bool) -> Iterator[Event]:
             lost = str(done.lost)
             fields = {"interface": interface, "shape": shape, "frames-lost": lost}
             yield Event(events.BUS_RESHAPED, fields)
-    kinds = Counter(map(type, done.steps))
+    kinds: dict[type[Step], int] = {}
+    for step in done.steps:
+        kinds[type(step)] = kinds.get(type(step), 0) + 1
     # Containers that were on a hub before have their marks.
-    if recovering and kinds[MakeHub] and kinds[AddRule] and not kinds[AddMarks]:
+    if recovering and MakeHub in kinds and AddRule in kinds and AddMarks not in kinds:
         yield Event(events.HUB_RECREATED, {"interface": interface})
     for kind, number in kinds.items():
         if counted := _TABLE[kind].counted:

@@ -23,7 +23,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from canwharf.bus import adapter, describe, events, interfaces
 from canwharf.bus.describe import Change
@@ -36,6 +35,7 @@ from canwharf.bus.service import Ask, Service
 from canwharf.bus.steps import AddRule, Scope, Step
 from canwharf.errors import CanwharfError, NamespaceError
 from canwharf.kernel import namespace
+from canwharf.lean import suppress
 from canwharf.record import NamedTuple
 
 GRACE = 60.0  # seconds from an event to the resync after it

@@ -10,7 +10,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 
 from canwharf.bus import naming
 from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, HubOwner, Ifname, Owner
@@ -225,7 +224,7 @@ class State(NamedTuple):
         owner = AdapterOwner(self.driver) if physical else BusOwner(self.driver)
         host_ends: Mapping[str, Port] = {}
         for each in sharing:
-            ports = _of_network(self.driver, each.id).ports(each)
+            ports = _host_ends(self.driver, each)
             host_ends = {**host_ends, **ports} if host_ends else ports
         hub = Hub(*(_hub_end(self.driver, interface, end) for end in ("in", "out")))
         return Bus(Port(interface, owner), host_ends, physical, adapter, hub)
@@ -265,7 +264,18 @@ class _HostEnds:
         return ports
 
 
-_of_network = lru_cache(maxsize=1 << 10)(_HostEnds)
+_MOST = 1 << 10  # networks; a machine has fewer
+_of_network: dict[tuple[str, str], _HostEnds] = {}
+
+
+def _host_ends(driver: str, network: Network) -> Mapping[str, Port]:
+    """The host ends of a network's endpoints by their name."""
+    key = driver, network.id
+    if key not in _of_network:
+        if len(_of_network) >= _MOST:
+            _of_network.clear()
+        _of_network[key] = _HostEnds(*key)
+    return _of_network[key].ports(network)
 
 
 def _host_end(driver: str, network: Network, endpoint: str) -> Port:

@@ -20,8 +20,6 @@ Rules:
 
 from __future__ import annotations
 
-import re
-
 from canwharf.kernel.link import Link
 from canwharf.kernel.uapi import IFNAMSIZ
 from canwharf.record import NamedTuple
@@ -30,9 +28,7 @@ MAX_NAME = IFNAMSIZ - 1
 MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
 MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
-# Compiled where they are used first, which is not at a start.
 _INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hcio][0-9a-f]{12}\b"
-_HARDWARE = r"(?:can|slcan)[0-9]+"
 _HOST_END, _CONTAINER_END, _HUB_IN, _HUB_OUT = "cwh", "cwc", "cwi", "cwo"
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -164,12 +160,15 @@ def container_end(network: str, endpoint: str) -> str:
 
 def without_internal(text: str) -> str:
     """A text for a user, without the names of a pair's ends."""
+    import re  # noqa: PLC0415 (for an error only)
+
     return re.sub(_INTERNAL, "a container's interface", text)
 
 
 def is_hardware_like(name: str) -> bool:
     """Whether the kernel names adapters like this: can0, slcan0."""
-    return re.fullmatch(_HARDWARE, name) is not None
+    number = name.removeprefix("sl").removeprefix("can")
+    return number.isascii() and number.isdigit() and name in (f"can{number}", f"slcan{number}")
 
 
 def is_id(text: str) -> bool:

@@ -21,12 +21,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from functools import lru_cache
-from json.encoder import encode_basestring_ascii as _quoted
 from time import strftime
 
 from canwharf import durable, jsontext
@@ -34,6 +30,8 @@ from canwharf.bus import naming, options
 from canwharf.bus.model import Adapter, Endpoint, Network, Settings, State
 from canwharf.bus.naming import Ifname
 from canwharf.errors import OptionError, StartError, StateError
+from canwharf.jsontext import dumps, quoted
+from canwharf.lean import suppress
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -234,8 +232,9 @@ def _text(head: Mapping[str, object], networks: Iterable[Network]) -> str:
     It is written for every change of endpoints, and a bus may have a thousand: json's own
     indenting, which is in Python, and a dict for each endpoint take seven times as long.
     """
-    lines = ",\n".join(f"  {_quoted(each.id)}: {_network(each)}" for each in networks)
-    return f'{json.dumps(head, indent=1)[:-2]},\n "networks": {{\n{lines}\n }}\n}}\n'
+    first = "".join(f" {quoted(name)}: {dumps(value)},\n" for name, value in head.items())
+    lines = ",\n".join(f"  {quoted(each.id)}: {_network(each)}" for each in networks)
+    return f'{{\n{first} "networks": {{\n{lines}\n }}\n}}\n'
 
 
 def _network(network: Network) -> str:
@@ -248,21 +247,20 @@ def _network(network: Network) -> str:
         "adapter": settings.adapter.options,
         "name": settings.name,
     }
-    endpoints = [f"{_quoted(id)}: {_endpoint(each)}" for id, each in network.endpoints.items()]
-    return f'{json.dumps(fields)[:-1]}, "endpoints": {{{", ".join(endpoints)}}}}}'
+    endpoints = [f"{quoted(id)}: {_endpoint(each)}" for id, each in network.endpoints.items()]
+    return f'{dumps(fields)[:-1]}, "endpoints": {{{", ".join(endpoints)}}}}}'
 
 
-@lru_cache(maxsize=1 << 10)  # nearly all endpoints are equal
 def _endpoint(endpoint: Endpoint) -> str:
     """An endpoint as the file has it: empty names where its network's are used."""
     ifname = endpoint.ifname or Ifname()
-    return json.dumps({"prefix": ifname.prefix, "name": ifname.name})
+    return f'{{"prefix": {quoted(ifname.prefix)}, "name": {quoted(ifname.name)}}}'
 
 
 def _boot_id() -> str:
     """The id of this boot of the machine (random(4)). Raises StateError."""
     try:
-        with open(_BOOT_ID, encoding="ascii") as file:
+        with open(_BOOT_ID, encoding="utf-8") as file:
             return file.read().strip()
     except OSError as error:
         raise StateError("read", _BOOT_ID, _words(error)) from error

@@ -13,14 +13,12 @@ Sources: iproute2, ip-link(8); systemd.network(5), section [CAN]; systemd.syntax
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from canwharf.errors import OptionError
 from canwharf.record import NamedTuple
 
-# Compiled where it is used first, which is not at a start.
-_NUMBER = r"([0-9]{1,12})?(?:\.([0-9]{1,9}))?(?:e\+?([0-9]{1,2}))? ?(\D*)"
+_DIGITS = "0123456789"
 _U32 = 0xFFFFFFFE  # the kernel's own "unknown" is one more
 _SWITCHES = {
     **dict.fromkeys(("on", "yes", "true", "1", "y", "enable", "enabled"), True),
@@ -94,7 +92,9 @@ def point(option: str, value: str) -> int:
     Raises OptionError.
     """
     text = value.strip().lower()
-    percent = re.fullmatch(r"[1-9][0-9](\.[0-9])?", text)
+    whole, rest = _digits(text)
+    part, rest = _digits(rest, ".")
+    percent = len(whole) == 2 and whole[0] != "0" and len(part) < 2 and not rest
     return number(option, f"{text}%" if percent else value, _PER_MILLE)
 
 
@@ -116,13 +116,22 @@ def choice(option: str, value: str, choices: Sequence[str]) -> str:
 
 def _exactly(text: str, factors: Mapping[str, int]) -> int | None:
     """The number times the factor of its unit; None if that is no whole number, or unreadable."""
-    match = re.fullmatch(_NUMBER, text)
-    if not match or not (match[1] or match[2]):
+    whole, rest = _digits(text)
+    part, rest = _digits(rest, ".")
+    exponent, unit = _digits(rest, "e+" if rest.startswith("e+") else "e")
+    factor = factors.get(unit.removeprefix(" "))
+    if factor is None or not (whole or part):
         return None
-    whole, part, exponent, unit = (each or "" for each in match.groups())
-    factor = factors.get(unit)
-    if factor is None:
+    if len(whole) > 12 or len(part) > 9 or len(exponent) > 2:
         return None
     numerator = int(whole + part) * factor * 10 ** int(exponent or "0")
-    result, rest = divmod(numerator, 10 ** len(part))
-    return None if rest else result
+    result, remainder = divmod(numerator, 10 ** len(part))
+    return None if remainder else result
+
+
+def _digits(text: str, mark: str = "") -> tuple[str, str]:
+    """The digits with which a text begins, behind this mark, and the rest; or none, and all."""
+    behind = text.removeprefix(mark)
+    rest = behind.lstrip(_DIGITS)
+    digits = behind[: len(behind) - len(rest)]
+    return (digits, rest) if digits and text.startswith(mark) else ("", text)

@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,7 @@ def _daemon(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]] | None:
     """`serve` and its options; None if the command line needs argparse."""
     if words[:1] != ["serve"]:
         return None
+    gc.disable()  # until the loop: what a start makes stays, and to look for garbage takes a tenth
     from canwharf.cli import serve  # noqa: PLC0415 (one verb, one import)
 
     values = read_plain(serve.OPTIONS, words[1:])

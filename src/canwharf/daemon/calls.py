@@ -12,9 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from canwharf import jsontext
 from canwharf.bus import events, naming
@@ -24,6 +22,7 @@ from canwharf.control import routes as control
 from canwharf.daemon.server import Kind
 from canwharf.docker.routes import Routes
 from canwharf.errors import CanwharfError, RequestError
+from canwharf.lean import suppress
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Calls:
             if call is None:
                 self._runtimes = self._runtimes or _runtimes(self._service)
                 return self._runtimes.answer(body, descriptor)
-            return 200, json.dumps(call(_parse(body))).encode()
+            return 200, jsontext.dumps(call(_parse(body))).encode()
         except RequestError as error:
             return 400, refusal(f"{path[1:]}: {error}")
         except CanwharfError as error:
@@ -129,7 +128,7 @@ def _parse(body: bytes) -> dict[str, object]:
 
 def refusal(text: str) -> bytes:
     """The body of an answer with this error, which Docker shows to the user."""
-    return json.dumps({"Err": text}).encode()
+    return jsontext.dumps({"Err": text}).encode()
 
 
 _JSON = "application/vnd.docker.plugins.v1.1+json"

@@ -12,14 +12,14 @@ Rules:
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from select import PIPE_BUF, select
 from time import gmtime, strftime, time
 
+from canwharf import jsontext
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
+from canwharf.lean import suppress
 
 _STANDARD_ERROR = 2
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:+@")
@@ -55,7 +55,7 @@ def _json(event: Event) -> str:
     fields = dict(event.fields)
     while True:
         what = {"level": event.level, "id": event.type.id, "event": event.type.sentence}
-        line = json.dumps({"time": at, **what, "fields": fields})
+        line = jsontext.dumps({"time": at, **what, "fields": fields})
         longest = max(fields, key=lambda name: len(fields[name]), default="")
         if len(line) < _ROOM or len(fields.get(longest, "")) < 2:
             return line

@@ -14,15 +14,20 @@ Rules:
 
 from __future__ import annotations
 
+import _socket
 import faulthandler
-import selectors
-import signal
-import socket
 from collections.abc import Callable, Sequence
 from time import monotonic
 
 from canwharf.bus.maintain import Maintenance
 from canwharf.daemon.server import Server
+from canwharf.lean import READ, Selector
+
+TYPE_CHECKING = False  # typing's own would be one more import
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # whose numbers are no enums
 
 Round = Callable[
     [float], float | None
@@ -32,14 +37,14 @@ _FIRST_CALL = 0.05  # seconds in which a first call goes before maintenance
 
 
 def run(
-    selector: selectors.BaseSelector,
-    ending: socket.socket,
+    selector: Selector,
+    ending: _socket.socket,
     server: Server,
     maintenance: Maintenance,
     rounds: Sequence[Round],
 ) -> None:
     """Run until `ending` is readable; each of `rounds` is called in every round of the loop."""
-    selector.register(ending, selectors.EVENT_READ)
+    selector.register(ending, READ)
     faulthandler.register(
         signal.SIGALRM, chain=True
     )  # prints the stack, then the signal ends the process
@@ -67,9 +72,9 @@ def run(
         timeout = min((max(0.0, at - now) for at in due if at is not None), default=None)
 
 
-def signals() -> socket.socket:
+def signals() -> _socket.socket:
     """A socket that becomes readable at SIGTERM or SIGINT."""
-    readable, writable = socket.socketpair()
+    readable, writable = _socket.socketpair()
     readable.setblocking(False)
     writable.setblocking(False)
     signal.set_wakeup_fd(writable.detach())

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
 import socket
 import sys
 import time
@@ -34,6 +33,7 @@ from canwharf.daemon.server import Answer, Kind, Server
 from canwharf.docker.containers import Containers
 from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel.request import Requests
+from canwharf.lean import Selector, Socket
 
 # No creation time beside each counter. The variable is read at import, in all versions.
 os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"
@@ -135,7 +135,7 @@ class Metrics:
 
     def begin(
         self,
-        selector: selectors.BaseSelector,
+        selector: Selector,
         service: Service,
         reconciler: Reconciler,
         requests: Requests,
@@ -194,7 +194,7 @@ class Metrics:
             self._failed = True
 
 
-def _listen(where: str) -> socket.socket:
+def _listen(where: str) -> Socket:
     """A listening socket at HOST:PORT. Raises StartError."""
     host, _, port = where.rpartition(":")
     if not host or "/" in host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
@@ -206,7 +206,7 @@ def _listen(where: str) -> socket.socket:
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, int(port)), family=family)
+        return Socket(fileno=socket.create_server((host, int(port)), family=family).detach())
     except OSError as error:
         denied = error.errno == errno.EAFNOSUPPORT  # as the service of `canwharf install` does
         hint = f"; its systemd unit needs RestrictAddressFamilies={family.name}" if denied else ""

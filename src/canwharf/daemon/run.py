@@ -13,10 +13,9 @@ Rules:
 
 from __future__ import annotations
 
+import _socket
+import gc
 import os
-import selectors
-import socket
-from contextlib import suppress
 
 from canwharf import __version__
 from canwharf.bus import events
@@ -33,6 +32,7 @@ from canwharf.daemon.server import Answer, Server
 from canwharf.docker import engine
 from canwharf.errors import CanwharfError, StateError
 from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.lean import READ, Selector, Socket, suppress
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
@@ -67,14 +67,16 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         held = sockets.passed(path)
         listening = held or sockets.listen(path)
         _tell_start(service.state, report)
-        selector = selectors.DefaultSelector()
-        selector.register(announcements, selectors.EVENT_READ)  # taken by maintenance
+        selector = Selector()
+        selector.register(announcements, READ)  # taken by maintenance
         answer: Answer = calls.front_ends(service, maintenance.sync, lambda: store.fault).answer
         rounds: list[loop.Round] = [calls.collecting(service)]
         if metrics:
             answer = metrics.timing(answer)
             rounds.append(metrics.begin(selector, service, reconciler, netlink))
         server = Server(selector, listening, answer, calls.KIND)
+        gc.freeze()  # all of this stays until the end
+        gc.enable()
         loop.run(selector, signals, server, maintenance, rounds)
         server.close()
         if not held:
@@ -162,7 +164,7 @@ def _notify(text: str) -> None:
     """Notify systemd, if it started us with a socket for that (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        with suppress(OSError), Socket(_socket.AF_UNIX, _socket.SOCK_DGRAM) as notify:
             notify.connect("\0" + address[1:] if address.startswith("@") else address)
             notify.send(text.encode())
 

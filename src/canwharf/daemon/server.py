@@ -21,23 +21,22 @@ Rules:
 
 from __future__ import annotations
 
+import _socket
 import os
-import selectors
-import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 
 from canwharf.daemon import http
 from canwharf.errors import HttpError
+from canwharf.lean import READ, WRITE, Selector, Socket, suppress
 from canwharf.record import NamedTuple
 
 _FAREWELL = 5.0  # seconds for a refused client to stop sending and read the error
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
 # One descriptor comes along with a request at most (SCM_RIGHTS, unix(7)): a namespace.
-_ANCILLARY = socket.CMSG_LEN(4)
+_ANCILLARY = _socket.CMSG_LEN(4)
 
 Answer = Callable[[str, bytes, int], tuple[int, bytes]]
 """Path, body, and the descriptor that came along (-1: none) -> HTTP's status and the answer."""
@@ -69,8 +68,8 @@ class Server:
 
     def __init__(
         self,
-        selector: selectors.BaseSelector,
-        listening: socket.socket,
+        selector: Selector,
+        listening: Socket,
         answer: Answer,
         kind: Kind,
     ) -> None:
@@ -81,7 +80,7 @@ class Server:
         self._listening = listening
         self._answer = answer
         listening.setblocking(False)
-        selector.register(listening, selectors.EVENT_READ, self._accept)
+        selector.register(listening, READ, self._accept)
 
     def expire(self, now: float) -> float | None:
         """End connections whose request is overdue; the time of the next deadline, or None."""
@@ -123,8 +122,8 @@ class Connection:
     def __init__(
         self,
         server: Server,
-        selector: selectors.BaseSelector,
-        connected: socket.socket,
+        selector: Selector,
+        connected: Socket,
         answer: Answer,
     ) -> None:
         self.kind = server.kind
@@ -141,9 +140,9 @@ class Connection:
         self._last = False  # the connection ends after the answer that is being sent
         self._refused = False
         self._closed = False
-        self._interest = selectors.EVENT_READ
+        self._interest = READ
         connected.setblocking(False)
-        selector.register(connected, selectors.EVENT_READ, self._ready)
+        selector.register(connected, READ, self._ready)
         server.connections[self] = None
 
     def overdue(self) -> None:
@@ -174,7 +173,7 @@ class Connection:
     def _receive(self) -> None:
         try:
             received, passed, _flags, _address = self._socket.recvmsg(
-                _RECEIVE_SIZE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+                _RECEIVE_SIZE, _ANCILLARY, _socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return
@@ -253,7 +252,7 @@ class Connection:
             self.close()
             return
         self._unsent = self._unsent[sent:]
-        interest = selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
+        interest = WRITE if self._unsent else READ
         if interest != self._interest:
             self._interest = interest
             self._selector.modify(self._socket, interest, self._ready)
@@ -261,6 +260,6 @@ class Connection:
             return
         if self._refused:
             with suppress(OSError):  # the client has gone already
-                self._socket.shutdown(socket.SHUT_WR)
+                self._socket.shutdown(_socket.SHUT_WR)
         elif self._last:
             self.close()

@@ -13,17 +13,17 @@ Rules:
 
 from __future__ import annotations
 
+import _socket
 import errno
 import fcntl
-import json
 import os
-import socket
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
 
+from canwharf import jsontext
 from canwharf.daemon.instance import LOCKS, Instance, lock_path
 from canwharf.errors import StartError
+from canwharf.lean import Socket, suppress
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _BACKLOG = 128
 _FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 
 
-def passed(path: str) -> socket.socket | None:
+def passed(path: str) -> Socket | None:
     """The socket that systemd holds for us (sd_listen_fds(3)), if it started us with one.
 
     Raises StartError where that is not a socket which listens at this path.
@@ -44,9 +44,9 @@ def passed(path: str) -> socket.socket | None:
     if number != "1":
         raise StartError(f"cannot listen on {path}: systemd passes {number} sockets, not one")
     try:
-        held = socket.socket(fileno=_FIRST_PASSED)
+        held = Socket(fileno=_FIRST_PASSED)
         where = held.getsockname()
-        listens = held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        listens = held.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
     except OSError as error:
         raise StartError(f"cannot use the socket that systemd passes: {error.strerror}") from error
     if where != path or not listens:
@@ -58,7 +58,7 @@ def passed(path: str) -> socket.socket | None:
     return held
 
 
-def listen(path: str) -> socket.socket:
+def listen(path: str) -> Socket:
     """Listen at this path. Raises StartError."""
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
@@ -68,9 +68,9 @@ def listen(path: str) -> socket.socket:
         raise StartError(f"cannot listen on {path}: {error.strerror or error}") from error
 
 
-def forget(path: str, listening: socket.socket) -> None:
+def forget(path: str, listening: Socket) -> None:
     """Remove our socket file, if it is still there and still ours."""
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+    with suppress(OSError), Socket(_socket.AF_UNIX) as probe:
         listening.close()
         try:
             probe.connect(path)
@@ -85,7 +85,7 @@ def _clear(path: str) -> None:
         return
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         raise StartError(f"cannot listen on {path}: it exists and is not a socket")
-    with socket.socket(socket.AF_UNIX) as probe:
+    with Socket(_socket.AF_UNIX) as probe:
         probe.settimeout(1)  # a full backlog has a listener, if a slow one
         try:
             probe.connect(path)
@@ -99,8 +99,8 @@ def _clear(path: str) -> None:
     )
 
 
-def _bind(path: str) -> socket.socket:
-    listening = socket.socket(socket.AF_UNIX)
+def _bind(path: str) -> Socket:
+    listening = Socket(_socket.AF_UNIX)
     old = os.umask(0o177)
     try:
         listening.bind(path)
@@ -121,7 +121,7 @@ def reserve(name: str, directory: str = LOCKS) -> IO[str]:
     path = lock_path(name, directory)
     try:
         os.makedirs(directory, mode=0o755, exist_ok=True)
-        lock = open(path, "r+", opener=_private, encoding="ascii")  # noqa: SIM115 (the caller's)
+        lock = open(path, "r+", opener=_private, encoding="utf-8")  # noqa: SIM115 (the caller's)
     except OSError as error:
         raise StartError(f"cannot open {path}: {error.strerror}") from error
     try:
@@ -145,7 +145,7 @@ def announce(lock: IO[str], instance: Instance) -> None:
         "socket": os.path.abspath(instance.socket),
         "state_dir": os.path.abspath(instance.state_dir),
     }
-    line = f"{json.dumps(paths)}\n".encode()
+    line = f"{jsontext.dumps(paths)}\n".encode()
     # Not into the file's buffer, which would be written again when it is closed.
     if os.write(lock.fileno(), line) < len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -162,7 +162,7 @@ def holders(paths: Iterable[str]) -> dict[str, int]:
     /proc/locks (proc(5)) tells: `1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`.
     """
     try:
-        with open("/proc/locks", encoding="ascii") as file:
+        with open("/proc/locks", encoding="utf-8") as file:
             locks = [line.split() for line in file]
     except OSError:
         return {}

@@ -11,9 +11,9 @@ Source: moby, daemon/libnetwork/drivers/remote/api/api.go, and the messages that
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from canwharf import jsontext
 from canwharf.bus import naming
 from canwharf.errors import OptionError, RequestError
 from canwharf.record import NamedTuple
@@ -142,5 +142,5 @@ def _object(content: Mapping[str, object], field: str, where: str = "") -> dict[
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value)
+    text = jsontext.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -15,12 +15,12 @@ Source: https://docs.docker.com/reference/api/engine/ (ContainerList).
 
 from __future__ import annotations
 
-import json
-import selectors
-import socket
+import _socket
 from collections.abc import Iterator, Mapping
 
+from canwharf import jsontext
 from canwharf.docker import engine
+from canwharf.lean import READ, Selector, Socket
 from canwharf.record import NamedTuple
 
 PAUSE = 10.0  # seconds between two questions; an answer that takes longer is given up
@@ -40,12 +40,12 @@ class ContainerName(NamedTuple):
 class Containers:
     """The names by endpoint, as last told; on a selector whose keys' data are called."""
 
-    def __init__(self, selector: selectors.BaseSelector, path: str = engine.SOCKET) -> None:
+    def __init__(self, selector: Selector, path: str = engine.SOCKET) -> None:
         self.container_names: Mapping[str, ContainerName] = {}
         self._selector = selector
         self._path = path
         self._asked_at = -PAUSE
-        self._socket: socket.socket | None = None
+        self._socket: Socket | None = None
         self._received = b""
 
     def ask(self, now: float) -> None:
@@ -54,7 +54,7 @@ class Containers:
             return
         self._asked_at = now
         self.close()
-        asking = socket.socket(socket.AF_UNIX)
+        asking = Socket(_socket.AF_UNIX)
         asking.setblocking(False)
         try:
             asking.connect(self._path)
@@ -63,7 +63,7 @@ class Containers:
             asking.close()
             return
         self._socket, self._received = asking, b""
-        self._selector.register(asking, selectors.EVENT_READ, self._receive)
+        self._selector.register(asking, READ, self._receive)
 
     def close(self) -> None:
         """Give up a question that has no answer yet."""
@@ -88,7 +88,7 @@ class Containers:
         self._received = b""
         try:
             if head.split(b" ", 2)[1:2] == [b"200"]:
-                self.container_names = dict(_places(json.loads(body)))
+                self.container_names = dict(_places(jsontext.loads(body)))
         except (ValueError, RecursionError):
             return
 

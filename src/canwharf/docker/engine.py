@@ -17,14 +17,19 @@ Source: https://docs.docker.com/reference/api/engine/ (NetworkList).
 
 from __future__ import annotations
 
-import json
+import _socket
+import io
 import select
-import socket
 from collections.abc import Mapping
 from time import monotonic
 
+from canwharf import jsontext
+from canwharf.lean import Socket
+
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
+    from typing import Self
+
     from _typeshed import WriteableBuffer
 
 SOCKET = "/var/run/docker.sock"
@@ -36,7 +41,7 @@ _SIZE_LIMIT = 16 * 1024 * 1024  # bytes
 _RECEIVE_SIZE = 64 * 1024  # bytes
 
 
-class Connection(socket.socket):
+class Connection:
     """To the engine, which has until one moment for all that it says.
 
     A socket's own time limit begins anew with each byte: an answer that drips would never be late.
@@ -44,10 +49,10 @@ class Connection(socket.socket):
 
     def __init__(self, path: str, limit: float) -> None:
         """`limit` is in seconds, from now on. Raises OSError."""
-        super().__init__(socket.AF_UNIX)
+        self._socket = Socket(_socket.AF_UNIX)
         self.allow(limit)
         try:
-            self.connect(path)
+            self._socket.connect(path)
         except OSError:
             self.close()
             raise
@@ -55,15 +60,29 @@ class Connection(socket.socket):
     def allow(self, limit: float) -> None:
         """Give it so many seconds from now on."""
         self._end = monotonic() + limit
-        self.settimeout(limit)
+        self._socket.settimeout(limit)
 
-    def recv_into(self, buffer: WriteableBuffer, size: int = 0, flags: int = 0) -> int:
-        """As http.client reads. Raises TimeoutError."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send all of this. Raises OSError."""
+        self._socket.sendall(data)
+
+    def receive(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer with what has come. Raises TimeoutError."""
         left = self._end - monotonic()
         if left <= 0:
             raise TimeoutError("the engine does not come to an end")
-        self.settimeout(left)
-        return super().recv_into(buffer, size, flags)
+        self._socket.settimeout(left)
+        return self._socket.recv_into(buffer)
 
     def get(self, target: str) -> bytes:
         """The body of a successful answer. Raises OSError."""
@@ -75,7 +94,7 @@ class Connection(socket.socket):
         from http.client import HTTPConnection  # noqa: PLC0415 (see above)
 
         self._asked = HTTPConnection("docker")
-        self._asked.sock = self
+        self._asked.sock = _Lent(self)
         self._asked.request("GET", target)
 
     def answer(self) -> bytes:
@@ -97,7 +116,29 @@ class Connection(socket.socket):
 
     def speaks(self, patience: float) -> bool:
         """Whether something comes in so many seconds, be it the end."""
-        return bool(select.select([self], [], [], patience)[0])
+        return bool(select.select([self._socket], [], [], patience)[0])
+
+
+class _Lent(io.RawIOBase):
+    """A connection as http.client takes a socket. It stays open: its owner closes it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def sendall(self, data: bytes) -> None:
+        self._connection.send(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._connection.receive(buffer)
+
+    def close(self) -> None:
+        pass
 
 
 def networks(
@@ -109,7 +150,7 @@ def networks(
     """
     try:
         with Connection(path, limit) as connected:
-            return _of(driver, json.loads(connected.get("/networks")))
+            return _of(driver, jsontext.loads(connected.get("/networks")))
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -178,7 +219,7 @@ class Patient:
             return None
         self._asked = None
         try:
-            return _of(self._driver, json.loads(asked.answer()))
+            return _of(self._driver, jsontext.loads(asked.answer()))
         except (OSError, ValueError, RecursionError):
             return None
         finally:

@@ -16,16 +16,27 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 
 from canwharf.errors import NamespaceError
 from canwharf.kernel import uapi
 
+_OWN = "/proc/self/ns/net"
 
-@contextmanager
-def opened(path: str, what: str) -> Iterator[int]:
+
+class Opened:
+    """A descriptor that a `with` closes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> int:
+        return self._descriptor
+
+    def __exit__(self, *_raised: object) -> None:
+        os.close(self._descriptor)
+
+
+def opened(path: str, what: str) -> Opened:
     """The descriptor of the network namespace at this path; `what` is to be made in it.
 
     Raises NamespaceError.
@@ -37,20 +48,15 @@ def opened(path: str, what: str) -> Iterator[int]:
     except OSError as error:
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
         raise NamespaceError(what, path, os.strerror(error.errno or 0), missing) from error
-    try:
-        if not _is_network(descriptor):
-            # A name that is there before its mount, or a mount that was not passed on to us.
-            raise NamespaceError(what, path, "it is not a network namespace", missing=True)
-        if os.path.samestat(os.fstat(descriptor), _own()):
-            raise NamespaceError(what, path, "it is the host's own, and not a container's")
-        yield descriptor
-    finally:
+    # A name that is there before its mount, or a mount that was not passed on to us.
+    missing = not _is_network(descriptor)
+    if missing or os.path.samestat(os.fstat(descriptor), os.stat(_OWN)):
         os.close(descriptor)
-
-
-@cache
-def _own() -> os.stat_result:
-    return os.stat("/proc/self/ns/net")
+        own = "it is the host's own, and not a container's"
+        raise NamespaceError(
+            what, path, "it is not a network namespace" if missing else own, missing
+        )
+    return Opened(descriptor)
 
 
 def _is_network(descriptor: int) -> bool:

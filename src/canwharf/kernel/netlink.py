@@ -19,15 +19,15 @@ Rules:
 
 from __future__ import annotations
 
+import _socket
 import errno
-import socket
 from collections.abc import Sequence
-from contextlib import suppress
 
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import message, uapi
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request, first_of
+from canwharf.lean import Socket, suppress
 
 TIME_LIMIT = 5.0  # seconds; an exchange takes well under a millisecond
 _SEND_LIMIT = 32 * 1024  # bytes in one send: far below the usual send buffer of 208 KiB
@@ -180,12 +180,12 @@ class LinkEvents:
                 raise KernelError("read", "link events", error.errno or errno.EIO) from error
 
 
-def _open(groups: int) -> socket.socket:
+def _open(groups: int) -> Socket:
     """A bound rtnetlink socket that gets extended error texts and no copies of its requests."""
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    kind = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC
     opened = None
     try:
-        opened = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        opened = Socket(_socket.AF_NETLINK, kind, _socket.NETLINK_ROUTE)
         opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_EXT_ACK, 1)
         opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_CAP_ACK, 1)
         _enlarge(opened)
@@ -197,12 +197,12 @@ def _open(groups: int) -> socket.socket:
     return opened
 
 
-def _enlarge(opened: socket.socket) -> None:
+def _enlarge(opened: Socket) -> None:
     """Make room for a burst of answers; beyond the system's limit only with CAP_NET_ADMIN."""
     try:
-        opened.setsockopt(socket.SOL_SOCKET, uapi.SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        opened.setsockopt(_socket.SOL_SOCKET, uapi.SO_RCVBUFFORCE, _RECEIVE_BUFFER)
     except PermissionError:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        opened.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
 
 def _parts(requests: Sequence[Request]) -> list[list[Request]]:

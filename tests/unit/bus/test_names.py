@@ -286,7 +286,7 @@ def test_whose_namespace_is_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     own = "/proc/self/ns/net"
     with monkeypatch.context() as patch:
         # An unprivileged test has no other than its own.
-        patch.setattr(namespace, "_own", lambda: os.stat("/"))
+        patch.setattr(namespace, "_OWN", "/")
         with namespace.opened(own, "it") as descriptor:
             assert os.fstat(descriptor).st_ino == os.stat(own).st_ino
             assert not os.get_inheritable(descriptor)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from canwharf.bus.events import Event
 from canwharf.daemon.metrics import Metrics
+from canwharf.lean import Selector
 from tests.fake.daemon import Daemon
 
 Samples = dict[tuple[str, ...], float]
@@ -22,7 +22,7 @@ class Scraped:
         self.metrics = Metrics("127.0.0.1:0", self.said.append)
         assert self.metrics._listening is not None
         self._address = self.metrics._listening.getsockname()
-        self._selector = selectors.DefaultSelector()
+        self._selector = Selector()
         self.expire = self.metrics.begin(
             self._selector, daemon.service, daemon.reconciler, daemon.kernel
         )
@@ -42,7 +42,7 @@ class Scraped:
     @property
     def kept(self) -> int:
         """How many connections the daemon has."""
-        return len(self._selector.get_map()) - 1
+        return len(self._selector._keys) - 1
 
     def ask(
         self, target: str = "/metrics", method: str = "GET", more: str = ""
@@ -72,10 +72,8 @@ class Scraped:
         return parsed(body)
 
     def end(self) -> None:
-        for key in list(self._selector.get_map().values()):
-            assert isinstance(key.fileobj, socket.socket)
+        for key in list(self._selector._keys.values()):
             key.fileobj.close()
-        self._selector.close()
 
 
 def parsed(text: str) -> Samples:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import selectors
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +13,17 @@ from canwharf.bus.maintain import Maintenance
 from canwharf.daemon import loop
 from canwharf.daemon.calls import KIND
 from canwharf.daemon.server import Server
+from canwharf.lean import Key, Selector, Socket
 
 CALL = b"POST /Plugin.Activate HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n"
 
 
-class Turns(selectors.DefaultSelector):
+class Turns(Selector):
     """Lets another program act before each round."""
 
     turns: list[Callable[[], object]]
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> list[tuple[Key, int]]:
         self.turns.pop(0)()
         return super().select(timeout)
 
@@ -63,11 +62,11 @@ def rounds(path: str, *turns: Callable[[socket.socket], object]) -> list[str]:
     """What a daemon does whose caller acts so, one turn a round."""
     done = Recorded()
     asked, asking = socket.socketpair()
+    selector = Turns()
     with (
-        Turns() as selector,
         asked,
         asking,
-        socket.socket(socket.AF_UNIX) as listening,
+        Socket(socket.AF_UNIX) as listening,
         socket.socket(socket.AF_UNIX) as caller,
     ):
         listening.bind(path)
@@ -106,7 +105,7 @@ def test_a_caller_that_never_asks_does_not_keep_the_buses_from_being_restored(
 def test_only_work_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that hangs would hold Docker for ever; one at rest is woken by nothing."""
     limits: list[int] = []
-    monkeypatch.setattr(signal, "alarm", limits.append)
+    monkeypatch.setattr("canwharf.daemon.loop.signal.alarm", limits.append)
     waiting: list[int] = []
     working: list[int] = []
     path = str(tmp_path / "socket")
@@ -126,7 +125,9 @@ def test_only_work_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_each_caller_has_the_whole_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight at once, each slow for a good reason, would have a healthy daemon killed."""
     done: list[str] = []
-    monkeypatch.setattr(signal, "alarm", lambda seconds: done.append(f"alarm {seconds}"))
+    monkeypatch.setattr(
+        "canwharf.daemon.loop.signal.alarm", lambda seconds: done.append(f"alarm {seconds}")
+    )
 
     def answer(_self: Recorded, path: str, _body: bytes, _descriptor: int) -> tuple[int, bytes]:
         done.append(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import selectors
 import socket
 import stat
 import subprocess
@@ -22,6 +21,7 @@ from canwharf.cli import main
 from canwharf.daemon.metrics import INTERVAL, Metrics
 from canwharf.errors import StartError
 from canwharf.kernel import gateway
+from canwharf.lean import Selector
 from tests import REPOSITORY
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
@@ -131,7 +131,7 @@ def test_a_mistake_in_a_figure_does_not_end_the_daemon(
 
 def begin(metrics: Metrics, daemon: Daemon) -> Callable[[float], float | None]:
     """As the daemon's start does."""
-    selector = selectors.DefaultSelector()
+    selector = Selector()
     return metrics.begin(selector, daemon.service, daemon.reconciler, daemon.kernel)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from canwharf.daemon import instance, sockets
 from canwharf.errors import StartError
+from canwharf.lean import Socket
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_a_socket_unit_that_does_not_fit_is_an_error(path: str) -> None:
     ):
         sockets.passed(path.replace("canwharf", "other"))
     with (
-        socket.socket(socket.AF_UNIX) as held,
+        Socket(socket.AF_UNIX) as held,
         started_by_systemd(held.fileno()),
         pytest.raises(StartError, match="does not listen"),
     ):

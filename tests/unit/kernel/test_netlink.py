@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 import sys
 from collections.abc import Callable
@@ -351,6 +350,6 @@ def test_a_socket_that_cannot_be_opened_is_a_kernel_error(monkeypatch: pytest.Mo
     def refuse(*_arguments: int) -> None:
         raise OSError(errno.EAFNOSUPPORT, "no such family")
 
-    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr("canwharf.kernel.netlink.Socket", refuse)
     with pytest.raises(KernelError, match="cannot open a netlink socket"):
         Netlink()

@@ -1,0 +1,15 @@
+"""What a start of the daemon may import: of the standard library, and of ours."""
+
+# Of the standard library. Anything else costs a board's start, and some of it (dataclasses, typing,
+# argparse, pathlib, logging, …) more than all of ours. What begins with an underscore is in C, or
+# comes with one of these.
+LIBRARY = {
+    # In C, or frozen into the interpreter.
+    *("array", "errno", "faulthandler", "fcntl", "gc", "io", "itertools", "select", "time"),
+    *("abc", "genericpath", "os", "posix", "posixpath", "stat"),
+    # In Python; collections, with the others, for the names in collections.abc.
+    *("collections", "keyword", "operator", "reprlib", "struct"),
+}
+# Modules of ours until the first Join; one more must be worth its time at every boot. The last was
+# lean, for which contextlib, socket and selectors are not imported.
+OURS = 54
