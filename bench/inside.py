@@ -90,11 +90,13 @@ class Caller:
 
 
 INSTALLED = Path("/opt/canwharf")  # a copy with bytecode, as an installation has it
-ENTRY = "import sys; from canwharf.cli import main; sys.exit(main())"  # as pip writes it
+ENTRY = str(INSTALLED / "canwharf/__main__.py")  # as the service starts it, by python3 -IS
 # The same on a kernel without the modules for a linear bus.
 _MESH = (
+    f"import sys; sys.path.append({str(INSTALLED)!r}); "
     "from canwharf.kernel import traffic_control as tc; "
-    f"tc.probe = lambda *_: tc.Ability('', ('sch_ingress',)); {ENTRY}"
+    "tc.probe = lambda *_: tc.Ability('', ('sch_ingress',)); "
+    "from canwharf.cli import main; sys.exit(main())"
 )
 
 
@@ -117,8 +119,8 @@ class Driver:
         self.name = name
         self.socket = f"{directory}/{name}.sock"
         self.state = f"{directory}/{name}"
-        entry = _MESH if name == "mesh" else ENTRY
-        serve = ["-c", entry, "serve", "--socket", self.socket, "--state-dir", self.state]
+        entry = ["-c", _MESH] if name == "mesh" else [ENTRY]
+        serve = ["-IS", *entry, "serve", "--socket", self.socket, "--state-dir", self.state]
         self._words = ["-m", "bench.yardstick", self.socket] if name == "yardstick" else serve
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -170,7 +172,7 @@ def running(name: str) -> Iterator[tuple[Driver, Caller]]:
 
 
 def start_up(repeats: int) -> dict[str, Any]:
-    """Start to first answered Plugin.Activate, against a bare interpreter's start."""
+    """Start to first answered Plugin.Activate, against a bare interpreter's start, both by -IS."""
     first: dict[int, list[float]] = {0: [], 50: []}  # each start in times of a bare one beside it
     with tempfile.TemporaryDirectory() as directory:
         driver = Driver("canwharf", directory)
@@ -187,7 +189,7 @@ def start_up(repeats: int) -> dict[str, Any]:
             for _repeat in range(repeats):
                 driver.kill()
                 started = perf_counter()
-                subprocess.run([sys.executable, "-c", "pass"], check=True)
+                subprocess.run([sys.executable, "-IS", "-c", "pass"], check=True)
                 bare = perf_counter() - started
                 started = perf_counter()
                 driver.start()

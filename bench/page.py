@@ -40,7 +40,7 @@ def rows(found: dict[str, Any]) -> list[Row]:
         (
             f"start to first answer, {stored} networks stored",
             f"{ratio['median']:.1f} times",
-            f"a bare interpreter's start beside it; at most 5; {around(ratio)}",
+            f"a bare `python3 -IS` beside it; at most 2.2; {around(ratio)}",
         )
         for stored, ratio in found["start"].items()
     ]
