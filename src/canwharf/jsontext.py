@@ -36,6 +36,17 @@ def loads(text: bytes) -> object:
     return value
 
 
+def loads_object(text: bytes, what: str) -> dict[str, object]:
+    """The object that a JSON text is. Raises ValueError, which says what `what` should be."""
+    try:
+        value = loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a JSON object")  # noqa: TRY004 (as for no JSON at all)
+    return value
+
+
 def dumps(value: object) -> str:
     """The text of a value, on one line, in ASCII. Raises TypeError, RecursionError."""
     return "".join(_write(value, 0))
@@ -87,4 +98,4 @@ except (ImportError, AttributeError, TypeError):  # of a later Python: they ask 
         return json.dumps(value)
 
 
-__all__ = ["dumps", "loads", "quoted"]
+__all__ = ["dumps", "loads", "loads_object", "quoted"]

@@ -12,7 +12,6 @@ Source: https://www.cni.dev/docs/spec/ (1.1.0).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 
 from canwharf import jsontext
@@ -38,7 +37,7 @@ def answer(service: Service, words: Sequence[str], content: bytes, namespace: st
             api.BAD_ENVIRONMENT, f"CNI_COMMAND must be one of {known}, and is {call.command}"
         )
     done = _VERBS[call.command](service, call, _parse(content), namespace or call.namespace)
-    return b"" if done is None else json.dumps(done).encode()
+    return b"" if done is None else jsontext.dumps(done).encode()
 
 
 def refusal(error: Exception, text: str) -> bytes:
@@ -48,7 +47,7 @@ def refusal(error: Exception, text: str) -> bytes:
         code = error.code
     elif isinstance(error, OptionError | RequestError):
         code = api.BAD_CONFIGURATION
-    return json.dumps({"cniVersion": api.VERSIONS[-1], "code": code, "msg": text}).encode()
+    return jsontext.dumps({"cniVersion": api.VERSIONS[-1], "code": code, "msg": text}).encode()
 
 
 def _add(service: Service, call: Call, content: _Content, namespace: str) -> _Answer:
@@ -122,9 +121,6 @@ _VERBS: dict[str, Callable[[Service, Call, _Content, str], _Answer]] = {
 
 def _parse(content: bytes) -> dict[str, object]:
     try:
-        parsed = jsontext.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise CniError(api.BAD_JSON, f"the standard input is not JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise CniError(api.BAD_JSON, "the standard input must be a JSON object")
-    return parsed
+        return jsontext.loads_object(content, "the standard input")
+    except ValueError as error:
+        raise CniError(api.BAD_JSON, str(error)) from error

@@ -118,12 +118,9 @@ def _collector(service: Service) -> Collector:
 def _parse(body: bytes) -> dict[str, object]:
     """A request's body as an object; an empty one has no fields. Raises RequestError."""
     try:
-        content = jsontext.loads(body) if body else {}
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the request's body is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise RequestError("the request's body must be a JSON object")
-    return content
+        return jsontext.loads_object(body, "the request's body") if body else {}
+    except ValueError as error:
+        raise RequestError(str(error)) from error
 
 
 def refusal(text: str) -> bytes:

@@ -14,7 +14,6 @@ Source: netavark, plugins(5) and src/plugin.rs; container-libs, libnetwork/netav
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from canwharf import __version__
@@ -24,7 +23,7 @@ from canwharf.errors import OptionError, RequestError
 
 API_VERSION = "1.0.0"
 ENGINE = "podman"
-_DEFAULT_NAME = r"eth[0-9]+"
+_DEFAULT_PREFIX = "eth"
 _NO_ADDRESSES = "a CAN interface takes no addresses"
 # Podman wants one in an answer, shows it, and at `podman network reload` asks for it.
 _NO_MAC = "00:00:00:00:00:00"
@@ -63,7 +62,8 @@ def attachment(content: Mapping[str, object]) -> Attachment:
             raise RequestError(words)
     requested = dict(_object(there, "options"))
     name = _text(there, "interface_name")
-    if not re.fullmatch(_DEFAULT_NAME, name):
+    number = name.removeprefix(_DEFAULT_PREFIX)
+    if name == number or not (number.isascii() and number.isdigit()):
         ours = requested.setdefault("can.ifname", name)
         if ours != name:
             reason = f"interface_name says {name}; give one of the two"

@@ -12,7 +12,6 @@ Source: netavark, plugins(5).
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -45,12 +44,12 @@ def answer(service: Service, words: Sequence[str], content: bytes, namespace: st
         )
     parsed = _parse(content) if verb != "info" else {}
     done = _VERBS[verb](service, parsed, _Namespace(namespace or path, path))
-    return b"" if done is None else json.dumps(done).encode()
+    return b"" if done is None else jsontext.dumps(done).encode()
 
 
 def refusal(_error: Exception, text: str) -> bytes:
     """The form of an error."""
-    return json.dumps({"error": text}).encode()
+    return jsontext.dumps({"error": text}).encode()
 
 
 def recorded(network: str) -> bool:
@@ -87,9 +86,6 @@ _VERBS: dict[str, Callable[[Service, _Content, _Namespace], dict[str, object] | 
 
 def _parse(content: bytes) -> dict[str, object]:
     try:
-        parsed = jsontext.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the standard input is not JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise RequestError("the standard input must be a JSON object")
-    return parsed
+        return jsontext.loads_object(content, "the standard input")
+    except ValueError as error:
+        raise RequestError(str(error)) from error

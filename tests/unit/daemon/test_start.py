@@ -8,6 +8,11 @@ import sys
 from tests import REPOSITORY
 from tests.start import LIBRARY, OURS
 
+# What a daemon loads some time after its start, or for the first call of a runtime (daemon.calls).
+LATER = (
+    "from canwharf.bus import attach, spelling; from canwharf.control import runtimes; "
+    "from canwharf.cni import routes; from canwharf.netavark import routes"
+)
 LOADED = "import sys; print(*sys.modules)"
 
 
@@ -25,3 +30,11 @@ def test_a_start_imports_what_it_uses() -> None:
     assert {name.partition(".")[0] for name in new - ours if name[0] != "_"} <= LIBRARY
     assert "canwharf.daemon.run" in ours
     assert len(ours) <= OURS, sorted(ours)
+
+
+def test_a_daemon_at_rest_has_no_more_of_the_standard_library() -> None:
+    """It keeps in memory what it imports."""
+    start = loaded("import canwharf.cli.serve")
+    new = loaded(f"import canwharf.cli.serve; {LATER}") - start
+    assert "canwharf.netavark.routes" in new
+    assert {name for name in new if not name.startswith("canwharf.")} == set()
