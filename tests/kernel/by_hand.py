@@ -13,6 +13,7 @@ from canwharf.kernel.gateway import FRAMES, Rule
 from canwharf.kernel.netlink import Netlink
 from canwharf.kernel.request import Request
 from canwharf.kernel.traffic_control import NOTHING, Marks, Port
+from tests.filters import delete
 from tests.kernel.site import make_pair, make_vcans
 from tests.world.container import Container
 from tests.world.host import index_of, run, wait_for_carrier
@@ -85,7 +86,7 @@ class Linear(Bus):
 
     def going(self, port: Port, found: Marks) -> list[Step]:
         """The reverse."""
-        filters = traffic_control.delete(port, found)
+        filters = delete(port, found)
         index = port.ifindex
         return [
             ("from the hub", rules(self.hub[1], index, there=False)),

@@ -18,6 +18,7 @@ from canwharf.kernel.request import Requests
 from canwharf.kernel.traffic_control import CLASSIFIERS, MISSING, NOTHING, WHOLE, Marks, Port
 from tests.fake import wire
 from tests.fake.kernel import FakeKernel
+from tests.filters import delete
 from tests.kernel.site import make_pair
 from tests.world.host import index_of, run
 
@@ -47,7 +48,7 @@ class Twins:
     def delete(self) -> None:
         """Delete both filters."""
         for kernel, port in zip(self._kernels, self._ports, strict=True):
-            kernel.batch(traffic_control.delete(port, BOTH))
+            kernel.batch(delete(port, BOTH))
 
     def by_hand(self, words: str, hand: Callable[[FakeKernel], None]) -> None:
         """Somebody's command, and what the other kernel has in its place."""

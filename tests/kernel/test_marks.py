@@ -23,6 +23,7 @@ from canwharf.kernel.traffic_control import (
     Marks,
     Port,
 )
+from tests.filters import delete
 from tests.kernel.by_hand import Linear
 from tests.kernel.site import make_pair
 from tests.world.frames import exchange
@@ -108,7 +109,7 @@ def test_two_hundred_ports_are_found_and_left_by_two_dumps(netlink: Netlink) -> 
         ports.append(Port(index_of(f"h{number}"), f"h{number}"))
     netlink.batch([each for port in ports for each in traffic_control.add(port, "matchall")])
     assert traffic_control.find(netlink) == {port.ifindex: BOTH for port in ports}
-    netlink.batch([each for port in ports for each in traffic_control.delete(port, BOTH)])
+    netlink.batch([each for port in ports for each in delete(port, BOTH)])
     wait_until(lambda: traffic_control.find(netlink) == {})
 
 
@@ -199,7 +200,7 @@ def test_a_users_filter_in_our_place_is_not_replaced(
     with pytest.raises(KernelError, match="'tc filter show dev h0 ingress' shows it") as refused:
         netlink.batch(traffic_control.add(port, classifier))
     assert refused.value.errno in (errno.EEXIST, errno.EINVAL)
-    netlink.batch(traffic_control.delete(port, traffic_control.find(netlink)[port.ifindex]))
+    netlink.batch(delete(port, traffic_control.find(netlink)[port.ifindex]))
     assert filters(port) == before
 
 
@@ -207,7 +208,7 @@ def test_a_users_ingress_is_not_replaced(netlink: Netlink, port: Port) -> None:
     tc(f"qdisc add dev {port.name} ingress")
     with pytest.raises(KernelError, match="'tc qdisc delete dev h0 ingress' makes room"):
         netlink.batch(traffic_control.add(port, "matchall"))
-    netlink.batch(traffic_control.delete(port, traffic_control.find(netlink)[port.ifindex]))
+    netlink.batch(delete(port, traffic_control.find(netlink)[port.ifindex]))
     assert "qdisc ingress ffff:" in tc(f"qdisc show dev {port.name}")
     assert filters(port) == []
 
@@ -246,7 +247,7 @@ def test_without_a_module_the_kernel_is_not_able_and_says_why(
         netlink.batch(traffic_control.add(port, "matchall"))
     assert refused.value.errno == errno.ENOENT
     found = traffic_control.find(netlink).get(port.ifindex, Marks())
-    netlink.batch(traffic_control.delete(port, found))
+    netlink.batch(delete(port, found))
     wait_until(lambda: traffic_control.find(netlink) == {})
 
 

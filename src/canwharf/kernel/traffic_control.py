@@ -131,11 +131,6 @@ def add(port: Port, classifier: str, found: Marks = NOTHING) -> list[Request]:
     return requests
 
 
-def delete(port: Port, found: Marks) -> list[Request]:
-    """Delete what there is of ours, the mark first; clsact stays."""
-    return _deletions(port, found, (DAMAGED, WHOLE))
-
-
 def find(netlink: Requests) -> dict[int, Marks]:
     """What there is of ours in the host's namespace, by the index of its port: two dumps.
 

@@ -26,6 +26,7 @@ from tests.fake import filters, wire
 from tests.fake.answers import MODULES
 from tests.fake.kernel import FakeKernel
 from tests.fake.links import FakeLink
+from tests.filters import delete
 
 BOTH = Marks(WHOLE, WHOLE)
 KINDS = ("classic", "fd", "errors")
@@ -63,7 +64,7 @@ def test_they_are_made_found_and_deleted(kernel: FakeKernel, port: Port, classif
     with pytest.raises(KernelError) as refused:
         kernel.batch(traffic_control.add(port, classifier))
     assert refused.value.errno == errno.EEXIST
-    kernel.batch(traffic_control.delete(port, BOTH) * 2)
+    kernel.batch(delete(port, BOTH) * 2)
     assert traffic_control.find(kernel) == {}
     assert kernel.snapshot() == before
 
@@ -197,7 +198,7 @@ def test_an_older_ingress_is_not_replaced(kernel: FakeKernel, port: Port) -> Non
     kernel.add_qdisc(port.name, "ingress")
     with pytest.raises(KernelError, match="'tc qdisc delete dev h0 ingress' makes room"):
         kernel.batch(traffic_control.add(port, "matchall"))
-    kernel.batch(traffic_control.delete(port, kernel.marks(port.name)))
+    kernel.batch(delete(port, kernel.marks(port.name)))
     assert traffic_control.find(kernel) == {}
     assert kernel.link(port.name).qdisc == "ingress"
 
@@ -212,7 +213,7 @@ def test_a_users_filter_in_our_place_is_not_replaced(
     before = kernel.snapshot()
     with pytest.raises(KernelError, match="'tc filter show dev h0 ingress' shows it"):
         kernel.batch(traffic_control.add(port, "matchall"))
-    kernel.batch(traffic_control.delete(port, kernel.marks(port.name)))
+    kernel.batch(delete(port, kernel.marks(port.name)))
     assert kernel.snapshot() == before
 
 
@@ -222,7 +223,7 @@ def test_a_users_filter_beside_ours_stays(kernel: FakeKernel, port: Port) -> Non
     before = kernel.snapshot()
     kernel.batch(traffic_control.add(port, "matchall"))
     assert kernel.marks(port.name) == BOTH
-    kernel.batch(traffic_control.delete(port, BOTH))
+    kernel.batch(delete(port, BOTH))
     assert kernel.snapshot() == before
 
 
@@ -232,12 +233,12 @@ def test_there_are_none_without_a_link_or_clsact(kernel: FakeKernel, port: Port)
     with pytest.raises(KernelError) as refused:
         kernel.batch(requests[1:])
     assert refused.value.errno == errno.EINVAL
-    kernel.batch(traffic_control.delete(port, BOTH))
+    kernel.batch(delete(port, BOTH))
     kernel.delete_link(port.name)
     with pytest.raises(KernelError) as refused:
         kernel.batch(requests)
     assert refused.value.errno == errno.ENODEV
-    kernel.batch(traffic_control.delete(port, BOTH))
+    kernel.batch(delete(port, BOTH))
 
 
 def linear(kernel: FakeKernel, containers: int) -> list[Port]:

@@ -17,6 +17,7 @@ from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request
 from canwharf.kernel.traffic_control import CLASSIFIERS, DAMAGED, MISSING, WHOLE, Marks, Port
 from tests.fake import wire
+from tests.filters import delete
 
 PORT = Port(7, "h7")
 STATES = st.sampled_from([MISSING, DAMAGED, WHOLE])
@@ -149,7 +150,7 @@ def test_only_what_is_ours_is_deleted(mark: str, drop: str) -> None:
     wanted = [(DELTFILTER, INGRESS)] * (mark != MISSING) + [(DELTFILTER, EGRESS)] * (
         drop != MISSING
     )
-    assert sent(traffic_control.delete(PORT, Marks(mark, drop))) == wanted
+    assert sent(delete(PORT, Marks(mark, drop))) == wanted
 
 
 def test_a_refusal_says_which_modules_to_load() -> None:
