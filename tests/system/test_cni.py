@@ -12,6 +12,7 @@ from tests.world.engines import CNI, Engines
 
 ANNOTATION = "canwharf/buses"
 ALONE = {"cniVersion": "1.1.0", "name": "bus0", "type": "canwharf", "can.interface": "vcan0"}
+MEGABYTES = "head -c 2000000 /dev/zero"  # a command that prints them
 BUSES = {"vcan0": {}, "drive": {"can.interface": "vcan1"}}
 
 
@@ -46,7 +47,8 @@ def direct(
     }
     variables = " ".join(f"{key}={value}" for key, value in words.items())
     text = content if isinstance(content, str) else json.dumps(content)
-    done = node.guest.run(f"printf %s '{text}' | env {variables} {CNI}", check=False)
+    input = MEGABYTES if text == MEGABYTES else f"printf %s '{text}'"
+    done = node.guest.run(f"{input} | env {variables} {CNI}", check=False)
     assert (done.status == 0) is ("msg" not in done.stdout), done
     return done.stdout
 
@@ -145,18 +147,33 @@ def test_alone_for_multus(node: Engines) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "content", "code"),
+    ("verb", "content", "code", "said"),
     [
-        ("ADD", "garbage", 6),
-        ("ADD", "", 6),
-        ("DEL", "[]", 6),
-        ("UPDATE", "{}", 4),
-        ("ADD", json.dumps({**ALONE, "cniVersion": "9"}), 1),
-        ("ADD", json.dumps({"cniVersion": "1.1.0", "name": "x"}), 7),
-        ("ADD", json.dumps(ALONE), 100),  # a namespace that is gone
+        ("ADD", "garbage", 6, "the standard input is not JSON"),
+        ("ADD", "", 6, "the standard input is not JSON"),
+        ("DEL", "[]", 6, "must be a JSON object"),
+        ("ADD", MEGABYTES, 7, "1000000 bytes or more"),
+        ("UPDATE", "{}", 4, "CNI_COMMAND must be one of ADD, DEL,"),
+        ("ADD", {**ALONE, "cniVersion": "9"}, 1, "cniVersion must be one of 0.3.0,"),
+        ("STATUS", {**ALONE, "cniVersion": 1}, 1, "cniVersion must be one of 0.3.0,"),
+        ("ADD", {"cniVersion": "1.1.0", "name": "x"}, 7, "the bus is missing"),
+        ("ADD", {**ALONE, "name": ""}, 7, "the field name must be"),
+        ("ADD", ALONE, 100, "/run/netns/none"),  # a namespace that is gone
     ],
 )
-def test_bad_input(node: Engines, verb: str, content: str, code: int) -> None:
+def test_bad_input(node: Engines, verb: str, content: object, code: int, said: str) -> None:
     """An error in CNI's form; nothing is left behind."""
-    assert json.loads(direct(node, verb, "none", content))["code"] == code
+    error = json.loads(direct(node, verb, "none", content))
+    assert (error["cniVersion"], error["code"]) == ("1.1.0", code)
+    assert said in error["msg"]
+    assert node.endpoints() == []
+
+
+def test_a_name_that_is_taken(node: Engines) -> None:
+    """By an interface of the container itself: the pod's user reads which."""
+    node.sh("ip netns add a && ip -n a link add can9 type vcan")
+    for name in ("can9", "lo"):
+        error = json.loads(direct(node, "ADD", "a", ifname=name))
+        assert f"{name} is taken" in error["msg"]
+    assert node.links("a:can9") == ["can9"]
     assert node.endpoints() == []
