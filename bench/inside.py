@@ -359,7 +359,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    from bench.scale import scale  # noqa: PLC0415 (it imports this module)
+    from bench.executable import executable  # noqa: PLC0415 (it imports this module)
+    from bench.scale import scale  # noqa: PLC0415 (the same)
 
     install()
     sizes = [1, 10, 40] if quick else [1, 10, 20, 40, 70, 100, 150, 200]
@@ -371,6 +372,7 @@ def main() -> None:
 
     result = {
         "start": start_up(5 if quick else 25),
+        "executable": executable(5 if quick else 80),
         "joins": joins(sizes, repeats),
         "cold": cold(3 if quick else 7),
         "recovery": recovery(*((5, 3, 1) if quick else (20, 5, 3))),

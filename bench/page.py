@@ -44,6 +44,7 @@ def rows(found: dict[str, Any]) -> list[Row]:
         )
         for stored, ratio in found["start"].items()
     ]
+    table += executable_rows(found["executable"])
     for size in theirs:
         bar = {"10": "at least 20; ", "40": "at least 60; "}.get(size, "")
         for call, words, said in (
@@ -121,6 +122,18 @@ def rows(found: dict[str, Any]) -> list[Row]:
                     )
                 )
     return table + steady
+
+
+def executable_rows(found: dict[str, Any]) -> list[Row]:
+    """What the executable of Podman and CNI costs, for each of the two."""
+    return [
+        (
+            f"a call by the executable of {name}, from its start to its end",
+            f"{ratio['median']:.1f} times",
+            f"the start of a bare `python3 -I -S` beside it; at most 3; {around(ratio)}",
+        )
+        for name, ratio in found.items()
+    ]
 
 
 def scale_rows(found: dict[str, Any]) -> list[Row]:

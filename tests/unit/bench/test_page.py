@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bench.page import HEADLINE, headline, scale_rows, written
+from bench.page import HEADLINE, executable_rows, headline, scale_rows, written
 from tests import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -38,6 +38,13 @@ def test_the_headline_has_seven_figures_and_each_is_in_the_table() -> None:
 def test_a_figure_that_is_not_measured_any_more_is_no_empty_row() -> None:
     with pytest.raises(KeyError, match="Join, endpoint number 10"):
         headline([("start", "1", "2")])
+
+
+def test_the_start_of_the_executable_stands_beside_its_limit() -> None:
+    ratio = {"median": 1.26, "min": 0.63, "max": 2.52, "repeats": 80}
+    [(figure, result, against)] = executable_rows({"Podman": ratio})
+    assert (figure.split(",")[0], result) == ("a call by the executable of Podman", "1.3 times")
+    assert against.endswith("; at most 3; 0.50 to 2.00 (80)")
 
 
 def test_costs_that_grow_stand_beside_their_limits_and_a_meshs() -> None:
