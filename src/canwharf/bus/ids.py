@@ -39,6 +39,7 @@ _LAST = {False: uapi.CAN_SFF_MASK, True: uapi.CAN_EFF_MASK}  # the greatest id, 
 _DIGITS = {False: 3, True: 8}
 _WORDS = {"sff": (False,), "eff": (True,), "all": (False, True), "none": ()}
 _NAMES = {False: "sff", True: "eff"}
+_GAPS = (1, 0xFF, uapi.CAN_EFF_MASK)  # of how many ids, between two ranges of a form
 _PDU2, _PDU1 = 0x3FFFF00, 0x3FF0000  # of an id, the bits of its parameter group
 _HEX = r"(?:0x)?([0-9a-f]+)"
 _MUST = (
@@ -72,14 +73,15 @@ class Space(NamedTuple):
 
     @property
     def forms(self) -> list[tuple[Sequence[Block], Sequence[Block]]]:
-        """Blocks that are allowed and denied: the same set in each form; as it is, or with gaps."""
+        """Blocks that are allowed and denied: the same set in each form.
+
+        It is that of this value or, if only ranges are allowed, over gaps, and over all ids.
+        """
         forms: list[tuple[Sequence[Block], Sequence[Block]]] = [(self.allowed, self.denied)]
         if self.allowed and not any(each.mask for each in self.allowed):
-            hull = Block(self.allowed[0].first, self.allowed[-1].last)
-            forms += [
-                ([whole], [*_minus([whole], self.allowed), *self.denied])
-                for whole in (hull, Block(0, _LAST[self.extended]))
-            ]
+            wholes = [_over_gaps(self.allowed, length) for length in _GAPS]
+            wholes.append([Block(0, _LAST[self.extended])])
+            forms += [(each, [*_minus(each, self.allowed), *self.denied]) for each in wholes]
         return forms
 
     @property
@@ -237,20 +239,24 @@ def _masked(id: int, mask: int, extended: bool) -> Block:
 
 def _merged(blocks: Iterable[Block]) -> list[Block]:
     """The same ids in sorted ranges with gaps between them, and masks that are in none of these."""
-    ranges: list[Block] = []
     ordered = sorted(set(blocks))
-    for each in ordered:
-        if each.mask:
-            continue
-        if ranges and each.first <= ranges[-1].last + 1:
-            ranges[-1] = Block(ranges[-1].first, max(ranges[-1].last, each.last))
-        else:
-            ranges.append(each)
+    ranges = _over_gaps([each for each in ordered if not each.mask], 0)
     masks = [each for each in ordered if each.mask]
     covered = [
         each for each in masks if any(r.first <= each.first and each.last <= r.last for r in ranges)
     ]
     return ranges + [each for each in masks if each not in covered]
+
+
+def _over_gaps(ranges: Iterable[Block], length: int) -> list[Block]:
+    """Sorted ranges, joined over gaps of up to so many ids."""
+    joined: list[Block] = []
+    for each in ranges:
+        if joined and each.first <= joined[-1].last + 1 + length:
+            joined[-1] = Block(joined[-1].first, max(joined[-1].last, each.last))
+        else:
+            joined.append(each)
+    return joined
 
 
 def _minus(ranges: Iterable[Block], holes: Sequence[Block]) -> list[Block]:
