@@ -18,7 +18,7 @@ import socket
 import sys
 from typing import NamedTuple, NoReturn
 
-from canlab import guest, libc
+from canlab import guest, libc, processor
 from canlab.descriptors import detach
 from canlab.errors import CanlabError
 
@@ -65,7 +65,8 @@ def start(kernel: str, folder: str, size: int, processors: int) -> Running:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         keeper = os.fork()
         if not keeper:
-            _keep(words, {"TMPDIR": folder}, console, theirs.fileno(), ending)
+            files = console, theirs.fileno(), ending
+            _keep(words, {"TMPDIR": folder}, *files, alone=processors == 1)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(ending)
     return Running(ours.detach(), console, lifeline, keeper)
@@ -100,13 +101,24 @@ def quoted(word: str) -> str:
 
 
 def _keep(
-    command: list[str], environment: dict[str, str], console: int, line: int, ending: int
+    command: list[str],
+    environment: dict[str, str],
+    console: int,
+    line: int,
+    ending: int,
+    *,
+    alone: bool,
 ) -> NoReturn:
-    """The keeper: start the kernel, wait for the first end, kill it. All signals are blocked."""
+    """The keeper: start the kernel, wait for the first end, kill it. All signals are blocked.
+
+    A guest `alone` has one processor.
+    """
     kernel = 0
     try:
         os.setsid()
         detach(console, line, ending)
+        if alone:
+            processor.take_one()
         os.dup2(console, 1)
         os.dup2(console, 2)
         keeper = os.getpid()
