@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +82,19 @@ def wait_for_no_guests(mark: Path) -> None:
 class OnTerminal:
     """canlab on a terminal of its own."""
 
-    def __init__(self, *arguments: str, size: tuple[int, int] = (33, 77)) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        size: tuple[int, int] = (33, 77),
+        program: Sequence[str] = CANLAB,
+    ) -> None:
         self.terminal, slave = pty.openpty()
         self.resize(*size)
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.seen = b""
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", "--wait", *CANLAB, *arguments],
+            ["setsid", "--ctty", "--wait", *program, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,

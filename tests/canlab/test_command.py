@@ -49,6 +49,42 @@ def test_the_end_of_the_input_reaches_the_command() -> None:
     assert run("true", input=bytes(1_000_000)).returncode == 0
 
 
+def test_an_input_file_is_the_same_file(tmp_path: Path) -> None:
+    """Read from where the caller stood, as a file, and left where the command left it."""
+    file = tmp_path / "in put"
+    file.write_bytes(b"first\nsecond\nthird\n")
+    # A shell reads its input byte by byte, so it takes one line of three.
+    script = 'read a; "$@" sh -c "test -f /dev/stdin && read b && echo \\$b"; read c; echo $c'
+    with file.open("rb") as stdin:
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *CANLAB],
+            stdin=stdin,
+            capture_output=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    assert (done.stdout, done.stderr) == (b"second\nthird\n", b"")
+
+
+def test_an_input_file_that_was_deleted_is_still_read(tmp_path: Path) -> None:
+    """As a here-document is."""
+    with (tmp_path / "gone").open("w+b") as stdin:
+        stdin.write(b"text")
+        stdin.seek(0)
+        (tmp_path / "gone").unlink()
+        done = subprocess.run(
+            [*CANLAB, "cat"], stdin=stdin, capture_output=True, timeout=LIMIT, check=False
+        )
+    assert done.stdout == b"text"
+
+
+def test_a_pipe_that_does_not_pass_is_refused() -> None:
+    """`canlab diff <(…) <(…)`."""
+    done = run("cat", "/dev/fd/63")
+    assert done.returncode == 125
+    assert b"/dev/fd/63 is a pipe of the shell" in done.stderr
+
+
 def test_a_reader_that_goes_ends_the_command() -> None:
     """As `yes | head -1` ends."""
     with subprocess.Popen(

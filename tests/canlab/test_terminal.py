@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import subprocess
 
@@ -44,6 +46,54 @@ def test_ctrl_c_interrupts_the_command() -> None:
     on.type(b"\x03")
     on.wait_for(b"caught")
     assert on.end() == 3
+
+
+def test_ctrl_z_stops_the_command_and_fg_continues_it() -> None:
+    """For the shell it is a job as any; keys go to the command again after `fg`."""
+    inner = "sh -c 'echo up; read a; echo got $a; exit 4'"
+    script = f"{shlex.join(CANLAB)} {inner}; echo stopped $?; fg >/dev/null; echo ended $?"
+    on = OnTerminal("-mc", script, program=("bash", "--norc"))
+    on.wait_for(b"up\r\n")
+    on.type(b"\x1a")
+    on.wait_for(b"stopped 148\r\n")
+    on.type(b"x\r")
+    on.wait_for(b"got x\r\n")
+    on.wait_for(b"ended 4\r\n")
+    assert on.end() == 0
+
+
+def test_where_no_shell_can_continue_it_ctrl_z_does_not_stop_it() -> None:
+    """As for any process without a parent in its session."""
+    on = OnTerminal("sh", "-c", "echo up; read a; echo got $a")
+    on.wait_for(b"up\r\n")
+    on.type(b"\x1a")
+    on.type(b"x\r")
+    on.wait_for(b"got x\r\n")
+    assert on.end() == 0
+
+
+def test_a_stop_signal_stops_the_command_and_canlab() -> None:
+    """A caller that waits for canlab sees the stop, and continues both."""
+    with subprocess.Popen(
+        [*CANLAB, "sh", "-c", "echo up; read a; echo got $a"],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        process_group=0,
+    ) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == b"up\n"
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        process.send_signal(signal.SIGTSTP)
+        signal.sigtimedwait({signal.SIGCHLD}, LIMIT)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _, status = os.waitpid(process.pid, os.WNOHANG | os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.send_signal(signal.SIGCONT)
+        process.stdin.write(b"x\n")
+        process.stdin.close()
+        assert process.stdout.readline() == b"got x\n"
+        assert process.wait(LIMIT) == 0
 
 
 def test_only_what_is_a_terminal_is_one() -> None:

@@ -58,7 +58,7 @@ def test_a_bit_rate_that_no_adapter_has_is_refused(text: str) -> None:
         (["--unknown", "ls"], "unrecognized arguments"),
         (["--memory", "12", "ls"], "as 512M"),
         (["--memory", "1M", "ls"], "less than the kernel needs"),
-        (["--cpus", "0", "ls"], "from 1 to 64"),
+        (["--cpus", "0", "ls"], "from 1 to 8"),
         (["--ports", "http", "ls"], "as 5432,8080"),
         (["--ports", "65536", "ls"], "as 5432,8080"),
     ],

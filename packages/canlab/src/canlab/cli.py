@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -87,7 +88,9 @@ def parser() -> argparse.ArgumentParser:
         default=native.NEVER,
         help="take this machine's own kernel if it has CAN and you may use it (default: never)",
     )
-    top.add_argument("--cpus", metavar="N", default="1", help="processors (default: %(default)s)")
+    top.add_argument(
+        "--cpus", metavar="N", default="1", help="processors, 8 at most (default: %(default)s)"
+    )
     top.add_argument(
         "--memory",
         "-m",
@@ -120,8 +123,8 @@ def parse_memory(text: str) -> int:
 
 def parse_cpus(text: str) -> int:
     """A number of processors. Raises UsageError."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 64):
-        raise UsageError(f"--cpus {text} must be a number from 1 to 64")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= kernel.MOST_PROCESSORS):
+        raise UsageError(f"--cpus {text} must be a number from 1 to {kernel.MOST_PROCESSORS}")
     return int(text)
 
 
@@ -133,6 +136,11 @@ def run(arguments: Sequence[str]) -> int:
         if command:
             raise UsageError("--shell takes no command; leave one of them away")
         command = [os.environ.get("SHELL") or "/bin/sh"]
+    for word in command:
+        if re.fullmatch(r"(/dev|/proc/self)/fd/\d\d+", word):
+            raise UsageError(
+                f"{word} is a pipe of the shell, as of <(…), which is not there inside: use a file"
+            )
     if not command:
         raise UsageError("a command is missing, as in: canlab pytest   (canlab --help says more)")
     order = Order(

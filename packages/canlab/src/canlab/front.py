@@ -7,6 +7,7 @@ but for the terminal's, which is restored. Whatever ends this process, the guest
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -21,15 +22,17 @@ from canlab.console import diagnosis
 from canlab.errors import CanlabError, GuestDied, UnfitError
 from canlab.interfaces import Interface
 from canlab.mux import LineLost, Mux
-from canlab.start import NULL, PIPE, TTY, Start
+from canlab.start import FILE, NULL, PIPE, TTY, Start
 from canlab.wire import Frame
 
 # Seconds until a guest that says nothing counts as hung; 64 of them may start on two processors.
 BOOT_LIMIT = 120.0
 PASSED_ON = (
     *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
-    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGTSTP, signal.SIGCONT),
 )
+# Folders that are not the machine's in the guest.
+GUESTS_OWN = ("/dev/", "/proc/", "/sys/")
 _LIMITS = tuple(
     getattr(resource, name)
     for name in ("CORE", "CPU", "DATA", "FSIZE", "NOFILE", "STACK")
@@ -57,6 +60,9 @@ class Front:
         self._order = order
         self._mux = Mux(guest.line, self._control, self._failed)
         self._kinds = [stream_kind(fd) for fd in range(3)]
+        self._input = regular_file(0) if self._kinds[0] == PIPE else None
+        if self._input:
+            self._kinds[0] = FILE
         self._terminal = self._kinds.index(TTY) if TTY in self._kinds else -1
         self._raw: terminal.Raw | None = None
         self._ready = False
@@ -71,7 +77,7 @@ class Front:
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(woken)
         ignored = [each for each in PASSED_ON if signal.getsignal(each) == signal.SIG_IGN]
-        for number in (*PASSED_ON, signal.SIGWINCH, signal.SIGCONT):
+        for number in (*PASSED_ON, signal.SIGWINCH):
             if number not in ignored:
                 signal.signal(number, lambda *_: None)
         self._mux.watch(wake, lambda: self._take_signals(wake))
@@ -113,6 +119,7 @@ class Front:
             hostname=os.uname().nodename,
             ports=order.ports,
             modules=order.modules,
+            input=self._input or ("", 0),
         )
         self._mux.send(wire.encode(wire.START, 0, command.pack()))
         if self._kinds[0] == PIPE:
@@ -142,6 +149,10 @@ class Front:
             self._ready = True
         elif frame.type == wire.OPEN:
             ports.connect(self._mux, frame.stream, frame.number)
+        elif frame.type == wire.STOPPED:
+            self._stop()
+        elif frame.type == wire.OFFSET:
+            os.lseek(0, frame.number, os.SEEK_SET)
         elif frame.type == wire.ERROR:
             self._error = frame.payload.decode(errors="replace")
         elif frame.type == wire.STATUS:
@@ -152,10 +163,27 @@ class Front:
             if number == signal.SIGWINCH and self._terminal >= 0:
                 rows, columns = terminal.size(self._terminal)
                 self._mux.send(wire.encode_number(wire.SIZE, rows << 16 | columns))
-            elif number == signal.SIGCONT and self._ready:
-                self._take_keys()
             elif number in PASSED_ON:
+                if number == signal.SIGCONT and self._ready:
+                    self._take_keys()
                 self._mux.send(wire.encode_number(wire.SIGNAL, number))
+
+    def _stop(self) -> None:
+        """The command was stopped: stop, as the caller's shell expects, and go on with it.
+
+        Keys stop all of a pipeline. Where no shell is there to continue it nobody is stopped, and
+        the command goes on.
+        """
+        whole = self._raw is not None
+        if self._raw:
+            self._raw.restore()
+            self._raw = None
+            self._mux.pause(wire.TERMINAL)
+        before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(0 if whole else os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, before)
+        self._take_keys()
+        self._mux.send(wire.encode_number(wire.SIGNAL, signal.SIGCONT))
 
     def _failed(self, stream: int, error: OSError) -> None:
         if error.errno != errno.EPIPE and stream <= wire.TERMINAL:
@@ -199,6 +227,21 @@ def stream_kind(fd: int) -> str:
     if stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3):
         return NULL
     return PIPE
+
+
+def regular_file(fd: int) -> tuple[str, int] | None:
+    """The path and the offset of a file that the guest can open for itself, as it sees it, too."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode) or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE:
+        return None
+    path = os.readlink(f"/proc/self/fd/{fd}")
+    if path.startswith(GUESTS_OWN):
+        return None
+    try:
+        with open(path, "rb") as again:
+            same = os.path.sameopenfile(fd, again.fileno())
+    except OSError:  # deleted, or opened by another user
+        return None
+    return (path, os.lseek(fd, 0, os.SEEK_CUR)) if same else None
 
 
 def silence(fd: int) -> None:

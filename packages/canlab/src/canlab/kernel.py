@@ -10,6 +10,7 @@ from canlab.errors import CanlabError, UnfitError
 
 VARIABLE = "CANLAB_KERNEL"
 PACKAGE = "canwharf_kernel"
+MOST_PROCESSORS = 8  # CONFIG_NR_CPUS: it takes no more, without a word
 
 
 def find() -> str:

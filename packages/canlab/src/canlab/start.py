@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 
 # What a standard stream is in the guest.
-NULL, PIPE, TTY = "null", "pipe", "tty"
+NULL, PIPE, TTY, FILE = "null", "pipe", "tty", "file"
 
 # uid, gid, supplementary groups
 User = tuple[int, int, list[int]]
@@ -32,12 +32,13 @@ class Start:
         hostname: str,
         ports: list[int],
         modules: str,
+        input: tuple[str, int],
     ) -> None:
         self.argv = argv
         self.environment = environment
         self.folder = folder
         self.streams = streams
-        """What descriptors 0 to 2 are: NULL, PIPE, TTY."""
+        """What descriptors 0 to 2 are: NULL, PIPE, TTY; the first may be FILE."""
         self.umask = umask
         self.limits = limits
         """By RLIMIT number: soft and hard."""
@@ -57,6 +58,8 @@ class Start:
         """TCP ports of this machine's 127.0.0.1 that are there in the guest, too."""
         self.modules = modules
         """A folder as /lib/modules, of what is built into the guest's kernel; may be empty."""
+        self.input = input
+        """Path and offset of a FILE."""
 
     def pack(self) -> bytes:
         """As bytes. By marshal: both ends are the same Python, and it needs no import."""

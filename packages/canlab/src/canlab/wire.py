@@ -13,6 +13,8 @@ descriptor; the other frames are about the command.
            BROKEN stream          the reader of these bytes is gone: send no more
     guest: GOT number             so many bytes of the line were read (see LINE_ROOM)
            OPEN stream port       connect it to a port of the machine
+           STOPPED                the command was stopped, as by Ctrl-Z; SIGCONT continues it
+           OFFSET number          where standard input, a regular file, was left
            ERROR text             in words
            STATUS number          the command has ended: the last frame of all
 
@@ -26,6 +28,7 @@ import struct
 from collections.abc import Iterator
 
 READY, START, SIGNAL, SIZE, DATA, ACK, END, BROKEN, GOT, OPEN, ERROR, STATUS = range(1, 13)
+STOPPED, OFFSET = 13, 14
 
 STDIN, STDOUT, STDERR, TERMINAL = range(4)
 
@@ -61,7 +64,7 @@ def encode(type: int, stream: int = 0, payload: bytes | bytearray = b"") -> byte
 
 def encode_number(type: int, number: int, stream: int = 0) -> bytes:
     """A frame whose payload is a number."""
-    return encode(type, stream, number.to_bytes(4, "big"))
+    return encode(type, stream, number.to_bytes(8, "big"))
 
 
 def frames(buffer: bytearray) -> Iterator[Frame]:

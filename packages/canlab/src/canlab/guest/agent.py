@@ -1,4 +1,4 @@
-"""Pid 1 of the guest: makes the machine, starts the command and relays, until it has ended.
+"""The guest's first processes: make the machine, start the command, relay until it has ended.
 
 Rules: what the command leaves in the background ends with it, as the machine does. All that it has
 written, to its streams and to files, is out before its status. The machine ends with its line.
@@ -52,6 +52,9 @@ class Agent:
             self._mux.step(QUIET)
         os.sync()
         assert self._command
+        if self._command.input >= 0:
+            offset = os.lseek(self._command.input, 0, os.SEEK_CUR)
+            self._mux.send(wire.encode_number(wire.OFFSET, offset))
         self._end(self._command.status)
 
     def _end(self, status: int, error: str = "") -> None:
@@ -107,10 +110,13 @@ class Agent:
         os.read(child, 512)
         try:
             while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
                 if not pid:
                     return
-                if self._command and pid == self._command.pid:
+                if os.WIFSTOPPED(status):
+                    if self._command and pid == self._command.pid:
+                        self._mux.send(wire.encode(wire.STOPPED))
+                elif self._command and pid == self._command.pid:
                     code = os.waitstatus_to_exitcode(status)
                     self._command.status = code if code >= 0 else 128 - code
                     self._over = True
@@ -119,16 +125,35 @@ class Agent:
 
 
 def main() -> None:
-    """Be the machine's pid 1; the machine ends with it."""
+    """Be the machine's pid 1: with the agent, its child, the machine ends.
+
+    The agent stands where a shell would. Pid 1 cannot: a group of its children is never stopped.
+    """
     try:
         mounts.mount_all()
-        line = os.open(LINE, os.O_RDWR | os.O_NOCTTY)
-        tty.setraw(line, termios.TCSANOW)
-        Agent(line).serve()
-    except LineLost:
-        pass
+        agent = os.fork()
+        if not agent:
+            _be_agent()
+        while os.wait()[0] != agent:  # the others are processes whose parent has ended
+            pass
     except OSError as error:
         os.write(2, f"canlab: {error}\n".encode())
     finally:
         os.sync()
         libc.power_off()
+
+
+def _be_agent() -> None:
+    """Does not return: the process ends here, whatever happens."""
+    try:
+        os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        line = os.open(LINE, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(line, termios.TCSANOW)
+        Agent(line).serve()
+    except LineLost:
+        pass
+    except Exception as error:  # noqa: BLE001 - the front makes its sentence of what the console says
+        os.write(2, f"canlab: {error!r}\n".encode())
+    finally:
+        os._exit(0)

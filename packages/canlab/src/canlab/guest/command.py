@@ -1,4 +1,8 @@
-"""Starts the command as the caller would have started it."""
+"""Starts the command as the caller would have started it.
+
+The agent stands where a shell would: it leads the session, and the command is a group of processes
+in it. So Ctrl-Z stops the command; the group of a session's leader would not be stopped.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,15 @@ import termios
 from contextlib import suppress
 
 from canlab import libc
-from canlab.start import NULL, PIPE, TTY, Start, unpack_modes
+from canlab.start import FILE, NULL, PIPE, TTY, Start, unpack_modes
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as of a shell
 SHELL = "/bin/sh"
+# Signals that come to the whole group of processes, as from a terminal.
+FROM_TERMINALS = (
+    *(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
+    *(signal.SIGTSTP, signal.SIGCONT),
+)
 
 
 class Command:
@@ -29,6 +38,8 @@ class Command:
         self.ours: dict[int, int] = {}
         """This end of the pipes, by the descriptor in the command."""
         self.terminal = -1
+        self.input = -1
+        """The same open file as the command's standard input, if that is a FILE."""
         theirs = [self._open(fd, kind, start) for fd, kind in enumerate(start.streams)]
         told, tell = os.pipe()
         self.pid = os.fork()
@@ -46,6 +57,11 @@ class Command:
         """The command's end of a stream."""
         if kind == NULL:
             return os.open(os.devnull, os.O_RDWR)
+        if kind == FILE:
+            path, offset = start.input
+            self.input = os.open(path, os.O_RDONLY)
+            os.lseek(self.input, offset, os.SEEK_SET)
+            return os.dup(self.input)
         if kind == PIPE:
             reading, writing = os.pipe()
             self.ours[fd], theirs = (writing, reading) if fd == 0 else (reading, writing)
@@ -53,6 +69,7 @@ class Command:
             return theirs
         if self.terminal < 0:
             self.terminal, self._slave = os.openpty()
+            fcntl.ioctl(self._slave, termios.TIOCSCTTY, 0)
             termios.tcsetattr(self._slave, termios.TCSANOW, unpack_modes(start.terminal))
             set_size(self.terminal, *start.size)
         return os.dup(self._slave)
@@ -64,7 +81,7 @@ class Command:
 
     def signal(self, number: int) -> None:
         """Send a signal as it would have come: one that terminals send goes to the group."""
-        whole = number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+        whole = number in FROM_TERMINALS
         with suppress(ProcessLookupError):  # it was faster
             os.kill(-self.pid if whole else self.pid, number)
 
@@ -82,13 +99,14 @@ def status(number: int | None) -> int:
 def _become(start: Start, theirs: list[int], tell: int) -> None:
     what = "start"
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         for fd in range(3):
             if start.user:  # it may open /dev/stdout, or its terminal, by name
                 os.fchown(theirs[fd], *start.user[:2])
             os.dup2(theirs[fd], fd)
         if TTY in start.streams:
-            fcntl.ioctl(start.streams.index(TTY), termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else it stops here
+            os.tcsetpgrp(start.streams.index(TTY), os.getpgrp())
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals():
             if number not in (signal.SIGKILL, signal.SIGSTOP):
