@@ -30,7 +30,7 @@ class Driver:
     def __init__(self) -> None:
         self.networks: dict[str, tuple[str, dict[str, str]]] = {}
 
-    def answer(self, path: str, body: bytes, _descriptor: int) -> tuple[int, bytes]:
+    def answer(self, path: str, body: bytes, _sender: object = None) -> tuple[int, bytes]:
         """One call."""
         call = json.loads(body or b"{}")
         action = getattr(self, path.rpartition(".")[2].lower(), None)

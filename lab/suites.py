@@ -49,15 +49,18 @@ class Suite:
 
 
 WITH_CLI = tuple(sorted((*PACKAGES, "docker-cli", "docker-compose")))
-# Podman, and what speaks to containerd as a kubelet does; containerd itself comes with docker.io.
+# Podman, also without root (passt, uidmap), and what speaks to containerd as a kubelet does;
+# containerd itself comes with docker.io.
 RUNTIMES = (
     "catatonit",  # what Podman runs as the first container of a pod
     "containernetworking-plugins",
     "crun",
     "netavark",
+    "passt",
     "podman",
     "podman-compose",
     "python3-grpcio",
+    "uidmap",
 )
 
 SUITES = {

@@ -9,6 +9,8 @@ Rules:
 - All waits together have one limit, as Podman holds its lock meanwhile, and has none itself.
 - Removal succeeds without a daemon: the interface goes with its namespace, and runtimes would keep
   a container that cannot be removed, or forget one that can.
+- A user without root has a socket of its own: a rootless Podman starts us in its user namespace,
+  as user 0 there, and hides /run from us.
 
 Sources: https://www.cni.dev/docs/spec/, netavark's plugin API (netavark-plugins(5)).
 """
@@ -22,6 +24,15 @@ LIMIT = 10  # seconds
 SIZE = 1_000_000  # bytes of input; the daemon refuses one of this size
 REMOVALS = (b"teardown", b"CNI_COMMAND=DEL", b"CNI_COMMAND=GC")
 ANSWERED = {b"200": 0, b"400": 1}  # HTTP's status: the exit status of an answer in this form
+# The folder of the socket, and what to do without an answer: for root, and in a user namespace.
+PLACES = (
+    ("/run/docker/plugins", "see 'canwharf doctor'"),
+    (
+        "/var/lib/canwharf.rootless",
+        "it is for a group that root has allowed: 'canwharf install --allow-group GROUP'",
+    ),
+)
+HOST = [b"0", b"0", b"4294967295"]  # the map of users in the host's user namespace
 FORMS = (
     '{"error": "%s"}',
     '{"cniVersion": "1.1.0", "code": 50, "msg": "%s"}',  # 50: the plugin is not available
@@ -63,7 +74,9 @@ def main() -> int:
     cni = [b"%s=%s" % each for each in posix.environ.items() if each[0].startswith(b"CNI_")]
     words = cni or [word.encode(errors="surrogateescape") for word in sys.argv[1:]]
     namespace = posix.environ.get(b"CNI_NETNS", b"") if cni else b"".join(words[1:2])
-    path = f"/run/docker/plugins/{sys.argv[0].rpartition('/')[2]}.sock"
+    with open("/proc/self/uid_map", "rb") as users:
+        folder, advice = PLACES[users.read().split() != HOST]
+    path = f"{folder}/{sys.argv[0].rpartition('/')[2]}.sock"
     _signal.signal(_signal.SIGALRM, late)
     _signal.alarm(LIMIT)
     try:
@@ -72,7 +85,7 @@ def main() -> int:
         if any(word in REMOVALS for word in words[:1] + cni):
             return 0
         why = f"canwharf's daemon does not answer on {path}: {error.strerror or error}"
-        status, output = 1, (FORMS[bool(cni)] % f"{why}; see 'canwharf doctor'").encode()
+        status, output = 1, (FORMS[bool(cni)] % f"{why}; {advice}").encode()
     with open(1, "wb", closefd=False) as stdout:
         stdout.write(output)
     return status

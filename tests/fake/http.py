@@ -11,29 +11,31 @@ from pathlib import Path
 import h11
 
 from canwharf.daemon.calls import KIND
-from canwharf.daemon.server import Server
+from canwharf.daemon.server import Kind, Sender, Server
 from canwharf.lean import READ, Selector, Socket
 
 
 class Loop:
     """A server, its selector, and the calls that it answered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: Kind = KIND) -> None:
         self.calls: list[tuple[str, bytes]] = []
         self.passed: list[os.stat_result] = []  # what the descriptors were that came along
+        self.users: list[int | None] = []
         self.status, self.answer = 200, b'{"ok": true}'
         self._path = str(path)
         self._selector = Selector()
         self._listening = Socket(socket.AF_UNIX)
         self._listening.bind(self._path)
         self._listening.listen()
-        self.server = Server(self._selector, self._listening, self._answer, KIND)
+        self.server = Server(self._selector, self._listening, self._answer, kind)
         self._callers: list[Caller] = []
 
-    def _answer(self, path: str, body: bytes, descriptor: int) -> tuple[int, bytes]:
+    def _answer(self, path: str, body: bytes, sender: Sender) -> tuple[int, bytes]:
         self.calls.append((path, body))
-        if descriptor >= 0:
-            self.passed.append(os.fstat(descriptor))
+        self.users.append(sender.uid)
+        if sender.descriptor >= 0:
+            self.passed.append(os.fstat(sender.descriptor))
         return self.status, self.answer
 
     def step(self) -> None:

@@ -23,6 +23,7 @@ import canwharf.cli.serve
 import canwharf.durable
 from canwharf.cli import main
 from canwharf.daemon.calls import Calls
+from canwharf.daemon.server import ROOT, Sender
 from canwharf.kernel.netlink import Netlink
 from canwharf.kernel.request import Request
 
@@ -143,12 +144,12 @@ def _arm(fuse: Fuse) -> None:
 def _wrap_answer(fuse: Fuse, counter: _Counter) -> None:
     answer = Calls.answer
 
-    def counted(self: Calls, path: str, body: bytes, descriptor: int = -1) -> tuple[int, bytes]:
+    def counted(self: Calls, path: str, body: bytes, sender: Sender = ROOT) -> tuple[int, bytes]:
         called = path.rpartition(".")[2] == fuse.call
         counter.lit = counter.lit or called
         if called:
             counter.step("call: arrived")
-        return answer(self, path, body, descriptor)
+        return answer(self, path, body, sender)
 
     Calls.answer = counted  # type: ignore[method-assign]
 

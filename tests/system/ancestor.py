@@ -45,7 +45,7 @@ class Driver:
         self._networks: dict[str, dict[str, str]] = json.loads(known)
         self._endpoints: dict[str, list[str]] = {id: [] for id in self._networks}
 
-    def answer(self, path: str, body: bytes, _descriptor: int) -> tuple[int, bytes]:
+    def answer(self, path: str, body: bytes, _sender: object = None) -> tuple[int, bytes]:
         """One call."""
         call = json.loads(body or b"{}")
         if (name := path.rpartition(".")[2]) not in CALLS:

@@ -46,6 +46,7 @@ LEFT_OUT = {
     r"^canlab |CANLAB|--can-kernel|dist/canlab": "needs canlab's kernel; tests/canlab",
     r"^unshare ": "needs subordinate ids",
     r"^podman ": "needs Podman; tests/system/test_podman.py",
+    r"^(groupadd|usermod) ": "for a rootless Podman; tests/system/test_podman_boots.py",
     r"^(make|python3 -m lab) ?": "builds, or boots a guest",
     r"^(sudo )?reboot|^dmesg": "needs the board",
     r"^canwharf serve": "the daemon itself; tests/system/test_daemon.py",

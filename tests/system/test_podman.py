@@ -12,6 +12,7 @@ from lab.guest import Guest
 from tests.system.test_pages import READ_AS, ROOT, blocks
 from tests.world.board import UP
 from tests.world.engines import NETAVARK, Engines
+from tests.world.rootless import SOCKET, User, allowed
 
 CREATE = "podman network create --driver canwharf --opt can.interface"
 EIGHT = [f"ecu{number}" for number in range(8)]
@@ -308,3 +309,84 @@ def test_whose_it_is(podman: Engines) -> None:
     # Networks of earlier tests may be there for ten minutes more.
     assert [line for line in said if line.startswith("  networks: ") and "podman.drive" in line]
     assert [line.split()[1:3] for line in said if "ecu1" in line] == [["ecu1", "can0"]]
+
+
+@pytest.fixture(scope="module")
+def users(machine: Engines) -> Iterator[tuple[User, User, User]]:
+    """Two of the group that root allows, and one who is not in it."""
+    with allowed(machine):
+        yield User(machine, "ann"), User(machine, "ben"), User(machine, "eve", member=False)
+
+
+def test_rootless_containers_on_one_bus_with_all_others(
+    podman: Engines, users: tuple[User, User, User]
+) -> None:
+    """Two users' with the same names are two; and each goes with its own call."""
+    ann, ben, _eve = users
+    for each in (ann, ben):
+        each.run(f"{CREATE}=vcan0 drive")
+    podman.network()
+    podman.container("ecu1")
+    own = podman.podman("ecu1")
+    everyone = ["host:vcan0", podman.member("ecu1"), own, ben.podman("ecu1")]
+    podman.assert_exactly_once(*everyone, ann.podman("ecu1"))
+    said = podman.sh("python3 -m canwharf status")
+    assert f"podman-{ann.uid}.drive" in said
+    ann.run("podman rm -ft 0 ecu1")
+    podman.assert_exactly_once(*everyone)
+    podman.end_daemon("KILL")
+    podman.start_daemon("--allow-group", "can")
+    podman.assert_exactly_once(*everyone, ann.podman("ecu1"))
+    for each in (ann, ben):
+        each.clean()
+
+
+def test_users_reach_nothing_of_others(podman: Engines, users: tuple[User, User, User]) -> None:
+    """Neither without the group, nor by a call of their own making."""
+    ann, _ben, eve = users
+    podman.podman("ecu1")
+    podman.sh("ip netns add roots")
+    why = eve.refused(f"{CREATE}=vcan0 drive")
+    assert "Permission denied; it is for a group that root has allowed" in why
+    network = {"name": "drive", "options": {"can.interface": "vcan0"}}
+    there = {"interface_name": "can7", "options": {}}
+    call = {"container_id": "c", "container_name": "c", "network": network}
+    content = json.dumps({**call, "network_options": there})
+    for path, words in (
+        ("/proc/self/ns/net", "it is the host's own"),
+        ("/run/netns/roots", f"it belongs to the user 0, and not to {ann.uid}"),
+        ("/run/netns/none", "in no network namespace"),
+    ):
+        done = ann.plugin(f"setup {path}", content)
+        assert (done.status, words in json.loads(done.stdout)["error"]) == (1, True), done.stdout
+    container = podman.sh("podman inspect -f '{{.Id}}' ecu1")
+    content = json.dumps({**call, "container_id": container, "container_name": "ecu1"})
+    assert ann.plugin("teardown /proc/self/ns/net", content).status == 0
+    assert [each.partition(".")[0] for each in podman.endpoints()] == ["ecu1"]
+    request = "POST /Canwharf.Sync HTTP/1.0\\r\\nContent-Length: 2\\r\\n\\r\\n{}"
+    ask = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect('{SOCKET}'); "
+    ask += f"s.sendall(b'{request}'); print(s.recv(99))"
+    assert "404 Not Found" in ann.run(f'python3 -c "{ask}"').stdout
+    podman.sh("ip netns del roots")
+    eve.run("cansend vcan0 123#")  # outside of containers no right is needed
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("can.interface=vcan0 --opt can.bitrate=500000", "as root has set it up"),
+        ("can.interface=vcan0 --opt can.mode=move", "as root has set it up"),
+        ("can.interface=eth7", "the host has no such CAN interface; without root, only a vcan"),
+        ("can.interface=can7 --opt can.type=physical", "the host has no such CAN interface"),
+    ],
+)
+def test_what_a_user_without_root_may_not(
+    podman: Engines, users: tuple[User, User, User], options: str, words: str
+) -> None:
+    """An adapter is root's to set up, and so are names on the host."""
+    ann = users[0]
+    run = "podman run --rm --network bad ecu true"
+    why = ann.refused(f"podman network create --driver canwharf --opt {options} bad && {run}")
+    assert words in why
+    assert podman.endpoints() == []
+    ann.clean()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -89,9 +91,43 @@ def test_a_call_starts_the_daemon(machine: Installed) -> None:
     machine.sh("podman rm -ft 0 late")
 
 
+def test_a_group_may_have_a_rootless_podman(machine: Installed) -> None:
+    """Once root allows it; over restarts of the daemon, and until root takes that back."""
+    machine.sh("useradd --create-home ann")
+    machine.sh("groupadd --system can && usermod --append --groups can ann")
+    # As a rootless Podman starts it: in a user namespace of the user's.
+    plugin = "unshare --user --map-root-user /usr/local/libexec/netavark/canwharf"
+    network = '{"name": "drive", "options": {"can.interface": "vcan0"}}'
+    create = f"su ann -c {shlex.quote(f'printf %s {shlex.quote(network)} | {plugin} create')}"
+    assert "'canwharf install --allow-group GROUP'" in machine.sh(create, check=False)
+    said = machine.canwharf("install --allow-group can")
+    assert "a rootless Podman finds it, if its user is a member of the group can" in said
+    assert json.loads(machine.sh(create))["name"] == "drive"
+    [line] = [each for each in machine.canwharf("doctor") if "rootless" in each]
+    assert "a member of the group can" in line
+    for step in (
+        "systemctl restart canwharf.service",
+        "systemctl stop canwharf.service",
+        "systemctl restart canwharf.socket canwharf.service",
+    ):
+        machine.sh(step)
+        assert json.loads(machine.sh(create))["name"] == "drive"
+    machine.sh("systemctl stop canwharf.service && systemctl start canwharf-refuse.socket")
+    assert machine.property("canwharf-rootless.socket", "ActiveState") == "inactive"
+    machine.sh("systemctl start canwharf.service")
+    assert json.loads(machine.sh(create))["name"] == "drive"
+    machine.sh("systemctl disable --now canwharf-rootless.socket")
+    assert "does not answer" in machine.sh(create, check=False)
+    machine.sh("systemctl restart canwharf.service")
+    assert "does not answer" in machine.sh(create, check=False)
+    machine.canwharf("install --allow-group can")
+    assert json.loads(machine.sh(create))["name"] == "drive"
+
+
 def test_nothing_is_left_of_the_executables(machine: Installed) -> None:
     """After uninstall, Podman says that the driver is not there."""
     machine.canwharf("uninstall")
+    assert machine.sh("ls -d /var/lib/canwharf.rootless", check=False) == ""
     assert "canwharf" in machine.refused("podman network create --driver canwharf other")
     assert (
         machine.sh("ls /usr/local/libexec/netavark /usr/lib/cni | grep canwharf", check=False) == ""

@@ -40,10 +40,13 @@ class Called:
         content: bytes = b"{}",
         limit: int = 60,
         endless: bool = False,
+        users: Path = Path("/proc/self/uid_map"),
         variables: Mapping[str, str] = {},
     ) -> None:
         program = folder / "canwharf"
         text = SOURCE.read_text().replace("/run/docker/plugins", str(folder))
+        text = text.replace("/var/lib/canwharf.rootless", str(folder / "users"))
+        text = text.replace("/proc/self/uid_map", str(users))
         program.write_text(text.replace("LIMIT = 10", f"LIMIT = {limit}"))
         (folder / "stdin").write_bytes(content)
         reading, writing = os.pipe()
@@ -121,6 +124,20 @@ def test_without_a_daemon_a_start_fails_in_its_runtimes_form(tmp_path: Path) -> 
         error = json.loads(cni.output)
         assert (error["cniVersion"], error["code"]) == ("1.1.0", 50)
         assert "No such file or directory; see 'canwharf doctor'" in error["msg"]
+
+
+def test_in_a_user_namespace_the_socket_is_another(tmp_path: Path) -> None:
+    """Root's is hidden from a rootless Podman; where there is none, root has not allowed it."""
+    users = tmp_path / "uid_map"
+    users.write_text("0 1000 1\n1 100000 65536\n")
+    called = Called(tmp_path, None, "setup", "/none", users=users)
+    error = json.loads(called.output)["error"]
+    assert f"{tmp_path}/users/canwharf.sock: No such file or directory; it is for a group" in error
+    assert "canwharf install --allow-group GROUP" in error
+    (tmp_path / "users").mkdir()
+    loop = Loop(tmp_path / "users/canwharf.sock")
+    assert Called(tmp_path, loop, "setup", "/none", users=users).output == loop.answer
+    loop.end()
 
 
 @pytest.mark.parametrize("words", [("teardown", "/proc/self/ns/net"), ()])

@@ -13,6 +13,8 @@ Rules:
 - A network's options may be others than before, as its removal is not told: without endpoints it
   is made anew.
 - To detach is to make sure that nothing is left: what is unknown is no error.
+- A host end's name is a remainder of ids that a user can choose. Where it is another endpoint's,
+  the attachment is refused before anything is done: to undo it would delete that interface.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 
-from canwharf.bus import events, naming, options
+from canwharf.bus import events, naming, options, rootless
 from canwharf.bus.maintain import PATIENCE
 from canwharf.bus.model import Attachment, Network
 from canwharf.bus.plan import plan
 from canwharf.bus.service import Service
 from canwharf.bus.steps import Scope
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
+from canwharf.record import NamedTuple
 
 _PREFIX = "can"  # what a user looks for in a container
 _NAMES = {"can.name", "can.ifname", "vxcan.peer"}  # the options that name the interface there
@@ -35,15 +38,41 @@ _FIRST = 1.0  # seconds after which the kernel may be read: first calls come bef
 _NUMBERS = range(100)  # of one prefix in one container
 
 
-def attach(service: Service, wanted: Attachment, namespace: str, path: str) -> str:
+class Caller(NamedTuple):
+    """The process that makes a runtime's call, as the kernel tells of it.
+
+    `descriptor` is that of the container's network namespace, which came along (-1: none did).
+    `uid` is the id of a user without root; None: root calls.
+    """
+
+    descriptor: int = -1
+    uid: int | None = None
+
+    @property
+    def namespace(self) -> str:
+        """A path to the descriptor; empty without one."""
+        return f"/proc/self/fd/{self.descriptor}" if self.descriptor >= 0 else ""
+
+    def engine(self, name: str) -> str:
+        """An engine's name in ids: each user's is another."""
+        return name if self.uid is None else rootless.engine_of(name, self.uid)
+
+
+def attach(service: Service, wanted: Attachment, caller: Caller, path: str) -> str:
     """Give a container its interface; the name of that.
 
-    `namespace` is the path by which its namespace is opened now, `path` the one that the caller
-    has. Raises CanwharfError, after all that it did is undone.
+    `path` is the one that the caller has for the container's namespace: root's is opened, if no
+    descriptor came along. Raises CanwharfError, after all that it did is undone.
     """
+    namespace = caller.namespace
+    if caller.uid is None:
+        namespace = namespace or path
+    else:
+        rootless.check(service, wanted, namespace, caller.uid)
     if options.parse_network(wanted.options).adapter.moved:
         raise OptionError("can.mode", "move", "only Docker moves an adapter into a container")
     detach(service, [wanted.network], wanted.endpoint)
+    _check_host_end(service, wanted)
     known = wanted.network in service.state.networks
     try:
         _make_network(service, wanted)
@@ -53,7 +82,7 @@ def attach(service: Service, wanted: Attachment, namespace: str, path: str) -> s
         raise
     # For maintenance, which makes a lost pair again: not the number of a process, which may be
     # another's later.
-    if path.startswith(_NAMED):
+    if caller.uid is None and path.startswith(_NAMED):
         service.pending.namespaces[naming.host_end(wanted.network, wanted.endpoint)] = path
     return name
 
@@ -96,6 +125,21 @@ def _same(service: Service, network: str, endpoint: str) -> Iterator[str]:
             yield each
 
 
+def _check_host_end(service: Service, wanted: Attachment) -> None:
+    """Refuse an attachment whose host end would have another endpoint's name.
+
+    Raises ConflictError.
+    """
+    name = naming.host_end(wanted.network, wanted.endpoint)
+    for interface in service.state.interfaces():
+        bus = service.state.bus(interface)
+        if bus and name in bus.host_ends:
+            raise ConflictError(
+                f"the interface of endpoint {wanted.endpoint} would have the name of another "
+                f"endpoint's, on the bus {interface}: give the container another name"
+            )
+
+
 def _make_network(service: Service, wanted: Attachment) -> None:
     """Make the network. One without endpoints that contradicts it may be gone at its engine.
 
@@ -127,7 +171,7 @@ def _join(service: Service, wanted: Attachment, namespace: str) -> str:
     if ifname.name:
         _join_as(service, wanted, ifname.name, namespace)
         return ifname.name
-    taken = set(_names(service, wanted.endpoint))
+    taken = set(_names(service, wanted))
     for number in _NUMBERS:
         name = f"{ifname.prefix}{number}"
         if name in taken:
@@ -143,11 +187,13 @@ def _join(service: Service, wanted: Attachment, namespace: str) -> str:
     raise ConflictError(f"all of {taken_all} are taken in the container")
 
 
-def _names(service: Service, endpoint: str) -> Iterator[str]:
-    """The names that a container's interfaces on other networks have."""
+def _names(service: Service, wanted: Attachment) -> Iterator[str]:
+    """The names that a container's interfaces on other networks of its engine have."""
+    engine = naming.engine_of(wanted.network)
     for network in service.state.networks.values():
-        for each in _same(service, network.id, endpoint):
-            yield network.ifname_of(each).name
+        if naming.engine_of(network.id) == engine:
+            for each in _same(service, network.id, wanted.endpoint):
+                yield network.ifname_of(each).name
 
 
 def _join_as(service: Service, wanted: Attachment, name: str, namespace: str) -> None:

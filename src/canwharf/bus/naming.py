@@ -199,6 +199,11 @@ def is_implied(network: str) -> bool:
     return "." in network
 
 
+def engine_of(network: str) -> str:
+    """The engine's name in the id of an implied network; of a user's, with the user's id."""
+    return network.partition(".")[0]
+
+
 def label_of(endpoint: str) -> str:
     """The name for people in the id of an endpoint of an implied network."""
     return endpoint.rpartition(".")[0]

@@ -7,6 +7,7 @@ Rules:
 - If a step fails, the steps before it are undone in reverse order.
 - A unit file with another text is kept beside the new one, as the operator may have edited it.
 - Podman and CNI runtimes get their executable where they are found (operator/service/executables).
+- A rootless Podman gets a socket with --allow-group only (operator/service/rootless).
 - If a package has the units, none is written: they are enabled and started, for the package's
   program only. Units of an earlier install, which would override them, are set aside.
 - It can be run again: after an upgrade it starts the new program. Containers keep their interfaces,
@@ -24,14 +25,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from time import time
 
-from canwharf.cli.options import Flag, Option, first_bus
+from canwharf.cli.options import ALLOW_GROUP, Flag, Option, first_bus
 from canwharf.control.client import call
 from canwharf.daemon.instance import DEFAULT_NAME, Instance
 from canwharf.errors import CallError, CanwharfError, InstallError
 from canwharf.kernel.needed import NEEDED
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
-from canwharf.operator.service import executables, files, modules, package, portable, program, units
+from canwharf.operator.service import (
+    executables,
+    files,
+    modules,
+    package,
+    portable,
+    program,
+    rootless,
+    units,
+)
 from canwharf.operator.service.files import kept
 
 DESCRIPTION = (
@@ -47,7 +57,11 @@ NAME = Option(
     "canwharf-NAME",
     "NAME",
 )
-OPTIONS = (NAME, Flag("dry-run", "show the files that it would write, and change nothing"))
+OPTIONS = (
+    NAME,
+    ALLOW_GROUP,
+    Flag("dry-run", "show the files that it would write, and change nothing"),
+)
 _ANSWER = 10.0  # seconds for the daemon that was started
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
 
@@ -69,6 +83,7 @@ def run(options: Mapping[str, str]) -> int:
                 f"{' '.join(words)}: upgrade the package, or 'apt remove canwharf' first"
             )
         texts = dict.fromkeys(texts)
+    texts = {**texts, **rootless.file(instance, options["allow-group"])}
     if options["dry-run"]:
         _show(instance, texts, copy)
         return 0
@@ -90,15 +105,23 @@ def run(options: Mapping[str, str]) -> int:
         runtimes = executables.wanted(instance)
         for path in runtimes:
             _write_executable(path, runtimes[path], undo)
-        _install(instance, texts, undo)
+        more = [instance.users_unit] if options["allow-group"] else []
+        _install(instance, texts, undo, more)
         undo.pop_all()
+    _print_runtimes(instance, runtimes)
+    return 0
+
+
+def _print_runtimes(instance: Instance, runtimes: Mapping[str, str]) -> None:
+    """Print which runtimes find the driver."""
     print(f"Docker finds the driver: {first_bus(instance.name)}")
     if executables.PODMAN in runtimes.values():
         create = f"podman network create --driver {instance.name} --opt can.interface=vcan0 bus0"
         print(f"Podman finds it: {create}")
     if executables.CNI in runtimes.values():
         print("CNI runtimes find it: docs/kubernetes.md has a list for a node")
-    return 0
+    if group := rootless.allowed(instance):
+        print(f"a rootless Podman finds it, if its user is a member of the group {group}")
 
 
 def _load(wanted: Sequence[str]) -> list[str]:
@@ -181,7 +204,10 @@ def _check_socket(instance: Instance) -> None:
         )
 
 
-def _install(instance: Instance, texts: Mapping[str, str | None], undo: ExitStack) -> None:
+def _install(
+    instance: Instance, texts: Mapping[str, str | None], undo: ExitStack, more: Sequence[str]
+) -> None:
+    """Write the units, enable them and `more` of them, and start what is new in them."""
     running = is_active(instance.service)
     if running:
         undo.callback(_undo, "systemctl", "restart", instance.service)
@@ -191,6 +217,10 @@ def _install(instance: Instance, texts: Mapping[str, str | None], undo: ExitStac
     if instance.socket_unit in fresh:  # else the operator has chosen which of them start at boot
         undo.callback(_undo, "systemctl", "disable", "--now", "--quiet", *fresh)
         command("systemctl", "enable", "--quiet", "--no-reload", instance.service)
+    added = [unit for unit in more if not _is_enabled(unit)]
+    for unit in added:
+        undo.callback(_undo, "systemctl", "disable", "--now", "--quiet", unit)
+        command("systemctl", "enable", "--quiet", "--no-reload", unit)
     command("systemctl", "daemon-reload")
     if (
         units.path(instance.socket_unit) in changed
@@ -200,7 +230,8 @@ def _install(instance: Instance, texts: Mapping[str, str | None], undo: ExitStac
         chosen = [unit for unit in (instance.service, instance.socket_unit) if unit not in fresh]
         command("systemctl", "reenable", "--quiet", *(chosen or [instance.service]))
     undo.callback(_undo, "systemctl", "stop", *instance.helpers)
-    if units.path(instance.socket_unit) in changed or not _is_socket(instance.socket):
+    new_sockets = changed & {units.path(instance.socket_unit), rootless.unit_path(instance)}
+    if new_sockets or added or not _is_socket(instance.socket):
         # A new socket can replace the old one only while no service uses that; and a socket file
         # that was removed comes back only with a restart.
         command("systemctl", "stop", instance.service, instance.socket_unit)

@@ -50,6 +50,13 @@ STATE_DIR = Option(
     "the directory that keeps the networks over a reboot",
     "DIR",
 )
+ALLOW_GROUP = Option(
+    "allow-group",
+    "",
+    "let the members of this group connect containers of a rootless Podman to every bus "
+    "(docs/podman.md says what that means)",
+    "GROUP",
+)
 JSON = Flag("json", "print JSON")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from canwharf.bus.events import INFO
-from canwharf.cli.options import SOCKET, STATE_DIR, Option
+from canwharf.cli.options import ALLOW_GROUP, SOCKET, STATE_DIR, Option
 from canwharf.daemon.log import FORMS, LEVELS, reporter
 from canwharf.daemon.run import run as run_daemon
 
@@ -36,11 +36,13 @@ OPTIONS = (
         "four times a minute; needs the package canwharf[metrics] (default: none)",
         "WHERE",
     ),
+    ALLOW_GROUP,
 )
 
 
 def run(options: Mapping[str, str]) -> int:
     """Serve until a signal comes. Raises CanwharfError."""
     report = reporter(options["log-level"], options["log-format"])
-    run_daemon(options["socket"], options["state-dir"], report, options["metrics"])
+    paths = options["socket"], options["state-dir"]
+    run_daemon(*paths, report, options["metrics"], options["allow-group"])
     return 0

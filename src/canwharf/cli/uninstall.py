@@ -111,7 +111,7 @@ def _print_or_do(act: Act, *, dry: bool) -> bool:
 
 def _stop(instance: Instance) -> Iterator[Act]:
     both = (instance.service, instance.socket_unit)
-    installed = [unit for unit in both if os.path.exists(units.path(unit))]
+    installed = [unit for unit in (*both, instance.users_unit) if os.path.exists(units.path(unit))]
     helpers = [unit for unit in instance.helpers if os.path.exists(units.path(unit))]
     if helpers:  # first, as they would start it again
         names = ", ".join(helpers)
@@ -126,8 +126,11 @@ def _stop(instance: Instance) -> Iterator[Act]:
 
 
 def _remove_files(instance: Instance) -> Iterator[Act]:
-    for unit in instance.units:
+    for unit in (*instance.units, instance.users_unit):
         yield from _removal(units.path(unit))
+    folder, name = os.path.split(instance.for_users)
+    if os.path.isdir(folder) and {name}.issuperset(os.listdir(folder)):  # no other driver's
+        yield Act(f"remove {folder}", f"removed {folder}", partial(shutil.rmtree, folder))
     for path in executables.present(instance):
         yield from _removal(path)
     yield Act("reload systemd's units", "", partial(_reload, instance))
@@ -139,7 +142,7 @@ def _remove_files(instance: Instance) -> Iterator[Act]:
 
 def _reload(instance: Instance) -> None:
     command("systemctl", "daemon-reload")
-    for unit in instance.units:
+    for unit in (*instance.units, instance.users_unit):
         with suppress(InstallError):  # a unit that never failed is not loaded
             command("systemctl", "reset-failed", unit)
 
@@ -209,7 +212,7 @@ def _remove_state(instance: Instance) -> Iterator[Act]:
         if os.path.isdir(directory):
             remove = partial(shutil.rmtree, directory)
             yield Act(f"remove {directory} and all in it", f"removed {directory}", remove)
-    for unit in instance.units:
+    for unit in (*instance.units, instance.users_unit):
         yield from _removal(kept(units.path(unit)))
     if not _others(instance):
         yield from _removal(kept(modules.FILE))

@@ -34,13 +34,17 @@ _Content = Mapping[str, object]
 
 
 class Call(NamedTuple):
-    """A call's environment: the variables CNI_…, empty where there is none."""
+    """A call's environment: the variables CNI_…, empty where there is none.
+
+    `engine` is CNI's name in ids: root's, or a user's.
+    """
 
     command: str
     container: str = ""
     namespace: str = ""
     ifname: str = ""
     label: str = ""
+    engine: str = ENGINE
 
     @property
     def endpoint(self) -> str:
@@ -48,7 +52,7 @@ class Call(NamedTuple):
         return naming.implied_endpoint(self.label or self.container, self.container, self.ifname)
 
 
-def call_of(words: Mapping[str, str]) -> Call:
+def call_of(words: Mapping[str, str], engine: str = ENGINE) -> Call:
     """The call of this environment."""
     arguments = (word.partition("=") for word in words.get("CNI_ARGS", "").split(";"))
     pod = {name: value for name, _equals, value in arguments}
@@ -59,6 +63,7 @@ def call_of(words: Mapping[str, str]) -> Call:
         words.get("CNI_NETNS", ""),
         words.get("CNI_IFNAME", ""),
         ".".join(filter(None, named)),
+        engine,
     )
 
 
@@ -81,12 +86,12 @@ def version_of(content: _Content) -> str:
     return str(version)
 
 
-def network_of(content: _Content) -> str:
+def network_of(call: Call, content: _Content) -> str:
     """The beginning of the ids of this list's networks. Raises CniError."""
     name = content.get("name")
     if not isinstance(name, str) or not name:
         raise CniError(BAD_CONFIGURATION, "the field name must be the network's name")
-    return f"{ENGINE}.{naming.part(name)}."
+    return f"{call.engine}.{naming.part(name)}."
 
 
 def attachments(call: Call, content: _Content) -> list[Attachment]:
@@ -94,7 +99,7 @@ def attachments(call: Call, content: _Content) -> list[Attachment]:
     ipam = content.get("ipam")
     if isinstance(ipam, dict) and ipam.get("type"):
         raise CniError(BAD_CONFIGURATION, "a CAN interface takes no addresses: leave ipam away")
-    first = network_of(content)
+    first = network_of(call, content)
     wanted = []
     for options, name in (*_fixed(call, content), *_chosen(content)):
         interface = options["can.interface"]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from canwharf import jsontext
 from canwharf.bus import naming
-from canwharf.bus.attach import attach, detach, is_whole
+from canwharf.bus.attach import Caller, attach, detach, is_whole
 from canwharf.bus.model import Attachment
 from canwharf.bus.service import Service
 from canwharf.cni import api
@@ -27,16 +27,16 @@ _Content = Mapping[str, object]
 _Answer = dict[str, object] | None
 
 
-def answer(service: Service, words: Sequence[str], content: bytes, namespace: str) -> bytes:
+def answer(service: Service, words: Sequence[str], content: bytes, caller: Caller) -> bytes:
     """The standard output of one call. Raises CanwharfError."""
     environment = {name: value for name, _equals, value in (each.partition("=") for each in words)}
-    call = api.call_of(environment)
+    call = api.call_of(environment, caller.engine(api.ENGINE))
     if call.command not in _VERBS:
         known = ", ".join(_VERBS)
         raise CniError(
             api.BAD_ENVIRONMENT, f"CNI_COMMAND must be one of {known}, and is {call.command}"
         )
-    done = _VERBS[call.command](service, call, _parse(content), namespace or call.namespace)
+    done = _VERBS[call.command](service, call, _parse(content), caller)
     return b"" if done is None else jsontext.dumps(done).encode()
 
 
@@ -50,14 +50,14 @@ def refusal(error: Exception, text: str) -> bytes:
     return jsontext.dumps({"cniVersion": api.VERSIONS[-1], "code": code, "msg": text}).encode()
 
 
-def _add(service: Service, call: Call, content: _Content, namespace: str) -> _Answer:
+def _add(service: Service, call: Call, content: _Content, caller: Caller) -> _Answer:
     api.require(call, "container", "namespace", "ifname")
     api.version_of(content)
     done: list[Attachment] = []
     names = []
     try:
         for wanted in api.attachments(call, content):
-            names.append(attach(service, wanted, namespace, call.namespace))
+            names.append(attach(service, wanted, caller, call.namespace))
             done.append(wanted)
     except Exception:
         detach(service, [each.network for each in done], call.endpoint)
@@ -65,13 +65,13 @@ def _add(service: Service, call: Call, content: _Content, namespace: str) -> _An
     return api.result(call, content, names)
 
 
-def _del(service: Service, call: Call, content: _Content, _namespace: str) -> _Answer:
+def _del(service: Service, call: Call, content: _Content, _caller: Caller) -> _Answer:
     api.require(call, "container", "ifname")
-    detach(service, _networks(service, content), call.endpoint)
+    detach(service, _networks(service, call, content), call.endpoint)
     return None
 
 
-def _check(service: Service, call: Call, content: _Content, _namespace: str) -> _Answer:
+def _check(service: Service, call: Call, content: _Content, _caller: Caller) -> _Answer:
     api.require(call, "container", "namespace", "ifname")
     for wanted in api.attachments(call, content):
         if not is_whole(service, wanted):
@@ -80,16 +80,16 @@ def _check(service: Service, call: Call, content: _Content, _namespace: str) -> 
     return None
 
 
-def _gc(service: Service, _call: Call, content: _Content, _namespace: str) -> _Answer:
+def _gc(service: Service, call: Call, content: _Content, _caller: Caller) -> _Answer:
     valid = api.valid_endpoints(content)
-    for network in _networks(service, content):
+    for network in _networks(service, call, content):
         for endpoint in list(service.state.networks[network].endpoints):
             if naming.identity_of(endpoint) not in valid:
                 service.delete_endpoint(network, endpoint)
     return None
 
 
-def _status(service: Service, _call: Call, content: _Content, _namespace: str) -> _Answer:
+def _status(service: Service, _call: Call, content: _Content, _caller: Caller) -> _Answer:
     api.version_of(content)
     try:
         service.save()
@@ -98,18 +98,18 @@ def _status(service: Service, _call: Call, content: _Content, _namespace: str) -
     return None
 
 
-def _version(_service: Service, _call: Call, content: _Content, _namespace: str) -> _Answer:
+def _version(_service: Service, _call: Call, content: _Content, _caller: Caller) -> _Answer:
     version = content.get("cniVersion", api.VERSIONS[-1])
     return {"cniVersion": version, "supportedVersions": list(api.VERSIONS)}
 
 
-def _networks(service: Service, content: _Content) -> list[str]:
+def _networks(service: Service, call: Call, content: _Content) -> list[str]:
     """The networks of this list that there are."""
-    first = api.network_of(content)
+    first = api.network_of(call, content)
     return [each for each in service.state.networks if each.startswith(first)]
 
 
-_VERBS: dict[str, Callable[[Service, Call, _Content, str], _Answer]] = {
+_VERBS: dict[str, Callable[[Service, Call, _Content, Caller], _Answer]] = {
     "ADD": _add,
     "DEL": _del,
     "CHECK": _check,

@@ -6,6 +6,7 @@ Rules:
   the variables CNI_… of the environment, if there are any, else the arguments.
 - The namespace comes along as a descriptor: the path that the caller has may be one of its own
   mount namespace, or need rights to be opened that the daemon lacks.
+- The kernel tells which user calls on the socket for users without root.
 - Every answer has the form of its runtime. The status of an error is 400, by which the executable
   fails, too.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from canwharf.bus import events, naming
+from canwharf.bus.attach import Caller
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError, RequestError
 from canwharf.record import NamedTuple
@@ -24,11 +26,11 @@ INPUT_LIMIT = 1_000_000  # bytes; the executable reads no more
 
 
 class Invocation(NamedTuple):
-    """One call. `namespace` is a path to the descriptor that came along; empty if none did."""
+    """One call: its words, its input, and the process that makes it."""
 
     words: Sequence[str]
     content: bytes
-    namespace: str
+    caller: Caller
 
 
 class FrontEnd(NamedTuple):
@@ -38,7 +40,7 @@ class FrontEnd(NamedTuple):
     and its text.
     """
 
-    answer: Callable[[Service, Sequence[str], bytes, str], bytes]
+    answer: Callable[[Service, Sequence[str], bytes, Caller], bytes]
     refusal: Callable[[Exception, str], bytes]
 
 
@@ -49,16 +51,17 @@ class Runtimes:
         self._service = service
         self._table = {NETAVARK: netavark, CNI: cni}
 
-    def answer(self, body: bytes, descriptor: int) -> tuple[int, bytes]:
-        """The HTTP status and body for one call. Raises nothing."""
-        call = _invocation(body, descriptor)
+    def answer(self, body: bytes, descriptor: int, uid: int | None) -> tuple[int, bytes]:
+        """The HTTP status and body for one call; see `Caller`. Raises nothing."""
+        call = _invocation(body, Caller(descriptor, uid))
         name = CNI if any(word.startswith("CNI_") for word in call.words) else NETAVARK
         front_end = self._table[name]
         try:
             _check(call)
             return 200, front_end.answer(self._service, *call)
         except CanwharfError as error:
-            text = str(error).replace(f" {call.namespace}:", ":") if call.namespace else str(error)
+            text, namespace = str(error), call.caller.namespace
+            text = text.replace(f" {namespace}:", ":") if namespace else text
             self._service.say(events.CALL_REFUSED, call=_called(name, call), error=text)
             return 400, front_end.refusal(error, naming.without_internal(text))
         except Exception as error:  # noqa: BLE001
@@ -67,14 +70,14 @@ class Runtimes:
             return 400, front_end.refusal(error, f"internal error in canwharf: {error!r}")
 
 
-def _invocation(body: bytes, descriptor: int) -> Invocation:
+def _invocation(body: bytes, caller: Caller) -> Invocation:
     words, _end, content = body.partition(b"\0\0")
     if body[:1] == b"\0":  # no words
         words, content = b"", body[1:]
     return Invocation(
         [word.decode(errors="replace") for word in words.split(b"\0") if word],
         content,
-        f"/proc/self/fd/{descriptor}" if descriptor >= 0 else "",
+        caller,
     )
 
 
@@ -86,4 +89,5 @@ def _check(call: Invocation) -> None:
 def _called(name: str, call: Invocation) -> str:
     """The call as the log names it: `netavark setup`, `CNI ADD`."""
     verb = next((word for word in call.words if word.startswith("CNI_COMMAND=")), "")
-    return f"{name} {verb.partition('=')[2] or next(iter(call.words), '')}"[:80]
+    user = "" if call.caller.uid is None else f" of user {call.caller.uid}"
+    return f"{name} {verb.partition('=')[2] or next(iter(call.words), '')}"[:80] + user

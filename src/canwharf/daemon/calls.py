@@ -4,6 +4,7 @@ Rules:
 
 - Each front end has a table of its calls; only this module knows the list of front ends. A
   runtime's executable has one call for all its verbs, which has a list of its own.
+- On the socket for users without root, there is that one call only.
 - A refusal is a 200 with an Err, as in Docker's protocol. A malformed request gets a 400, an
   unknown call a 404.
 - Errors for the user do not contain the internal names of interfaces; the log does.
@@ -19,7 +20,7 @@ from canwharf.bus import events, naming
 from canwharf.bus.maintain import GRACE, Outcome
 from canwharf.bus.service import Service
 from canwharf.control import routes as control
-from canwharf.daemon.server import Kind
+from canwharf.daemon.server import ROOT, Kind, Sender
 from canwharf.docker.routes import Routes
 from canwharf.errors import CanwharfError, RequestError
 from canwharf.lean import suppress
@@ -41,6 +42,11 @@ def front_ends(
     return Calls(service, {path: call for table in tables for path, call in table.items()})
 
 
+def of_users(service: Service) -> Calls:
+    """The calls that users without root may make: those of their runtimes."""
+    return Calls(service, {})
+
+
 class Calls:
     """Answers each call with the function that the table has for its path."""
 
@@ -49,7 +55,7 @@ class Calls:
         self._table = table
         self._runtimes: Runtimes | None = None  # loaded at the first call of one
 
-    def answer(self, path: str, body: bytes, descriptor: int = -1) -> tuple[int, bytes]:
+    def answer(self, path: str, body: bytes, sender: Sender = ROOT) -> tuple[int, bytes]:
         """The HTTP status and body for one call. Raises nothing."""
         call = self._table.get(path)
         if call is None and path != RUNTIME:
@@ -57,7 +63,7 @@ class Calls:
         try:
             if call is None:
                 self._runtimes = self._runtimes or _runtimes(self._service)
-                return self._runtimes.answer(body, descriptor)
+                return self._runtimes.answer(body, *sender)
             return 200, jsontext.dumps(call(_parse(body))).encode()
         except RequestError as error:
             return 400, refusal(f"{path[1:]}: {error}")
@@ -139,3 +145,5 @@ KIND = Kind(
     deadline=30.0,
     once=False,
 )
+# Of users without root. There are fewer connections, so that root's calls find descriptors.
+OF_USERS = KIND._replace(connections=100, of_users=True)

@@ -18,6 +18,8 @@ from canwharf.record import NamedTuple
 
 DEFAULT_NAME = "canwharf"  # where no other is given
 LOCKS = "/run/canwharf"
+# Outside of /run, which a rootless Podman hides from its plugins.
+FOR_USERS = "/var/lib/canwharf.rootless"
 _LOCK = ".lock"
 _PLUGINS = "/docker/plugins/"  # in /run, where Docker looks
 
@@ -35,6 +37,11 @@ class Instance(NamedTuple):
         return lock_path(self.name)
 
     @property
+    def for_users(self) -> str:
+        """The path of the socket for users without root; empty for a managed plugin."""
+        return "" if "/" in self.name else f"{FOR_USERS}/{self.name}.sock"
+
+    @property
     def unit(self) -> str:
         """What its units are called, without their suffix."""
         return _unit(self.name)
@@ -48,6 +55,11 @@ class Instance(NamedTuple):
     def socket_unit(self) -> str:
         """The unit by which systemd holds the socket."""
         return f"{self.unit}.socket"
+
+    @property
+    def users_unit(self) -> str:
+        """The unit by which systemd holds the socket for users; not there unless it is allowed."""
+        return f"{self.unit}-rootless.socket"
 
     @property
     def rescue(self) -> str:

@@ -29,7 +29,7 @@ from canwharf.bus import events
 from canwharf.bus.events import ERROR, Event, EventType, Report
 from canwharf.bus.reconcile import Reconciler
 from canwharf.bus.service import Service
-from canwharf.daemon.server import Answer, Kind, Server
+from canwharf.daemon.server import Answer, Kind, Sender, Server
 from canwharf.docker.containers import Containers
 from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel.request import Requests
@@ -124,9 +124,9 @@ class Metrics:
     def timing(self, answer: Answer) -> Answer:
         """A function with the same answers that records their duration."""
 
-        def timed(path: str, body: bytes, descriptor: int) -> tuple[int, bytes]:
+        def timed(path: str, body: bytes, sender: Sender) -> tuple[int, bytes]:
             began = time.perf_counter()
-            status, answered = answer(path, body, descriptor)
+            status, answered = answer(path, body, sender)
             name = "other" if status == _UNKNOWN else path.rpartition(".")[2]
             self._calls.labels(name).observe(time.perf_counter() - began)
             return status, answered
@@ -150,7 +150,7 @@ class Metrics:
             return self._write_when_due
         return Server(selector, self._listening, self._answer, _KIND).expire
 
-    def _answer(self, target: str, _body: bytes, _descriptor: int = -1) -> tuple[int, bytes]:
+    def _answer(self, target: str, _body: bytes, _sender: object = None) -> tuple[int, bytes]:
         if target.partition("?")[0] != PAGE:
             return 404, f"the figures are at {PAGE}\n".encode()
         began = time.monotonic()

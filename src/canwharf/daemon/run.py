@@ -45,10 +45,11 @@ if TYPE_CHECKING:
 _FIRST_START = 0.2
 
 
-def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None:
+def run(path: str, directory: str, report: Report, metrics_at: str = "", group: str = "") -> None:
     """Serve the socket at `path`, with the state in `directory`, until a signal comes.
 
-    `metrics_at` is an address or a file for metrics; empty: none. Raises CanwharfError.
+    `metrics_at` is an address or a file for metrics, `group` the group whose members may have
+    rootless containers; empty: none. Raises CanwharfError.
     """
     driver = instance.name_of(path)
     metrics = _metrics(metrics_at, report)
@@ -57,15 +58,18 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
     signals = loop.signals()
     store = Store(directory)
     with sockets.reserve(driver) as lock:
-        _announce(lock, Instance(driver, path, directory), report)
+        own = Instance(driver, path, directory)
+        _announce(lock, own, report)
         store.acquire()
         netlink, announcements = Netlink(), LinkEvents()
         reconciler = Reconciler(netlink, announcements, driver)
         ask = engine.Patient(driver)
         service = _restored(store, reconciler, driver, report, ask)
         maintenance = Maintenance(service, reconciler, ask)
-        held = sockets.passed(path)
-        listening = held or sockets.listen(path)
+        held = sockets.passed(path, own.for_users)
+        listening = {path: held.get(path) or sockets.listen(path), **held}
+        if group and own.for_users not in held:
+            listening[own.for_users] = sockets.listen_for_group(own.for_users, group)
         _tell_start(service.state, report)
         selector = Selector()
         selector.register(announcements, READ)  # taken by maintenance
@@ -74,13 +78,19 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "") -> None
         if metrics:
             answer = metrics.timing(answer)
             rounds.append(metrics.begin(selector, service, reconciler, netlink))
-        server = Server(selector, listening, answer, calls.KIND)
+        server = Server(selector, listening[path], answer, calls.KIND)
+        servers = [server]
+        if for_users := listening.get(own.for_users):
+            answer = calls.of_users(service).answer
+            servers.append(Server(selector, for_users, answer, calls.OF_USERS))
+            rounds.append(servers[-1].expire)
         gc.freeze()  # all of this stays until the end
         gc.enable()
         loop.run(selector, signals, server, maintenance, rounds)
-        server.close()
-        if not held:
-            sockets.forget(path, listening)
+        for each in servers:
+            each.close()
+        for where in listening.keys() - held.keys():
+            sockets.forget(where, listening[where])
     report(Event(events.ENDED, {}))
 
 

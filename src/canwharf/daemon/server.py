@@ -38,8 +38,21 @@ _RECEIVE_SIZE = 64 * 1024  # bytes
 # One descriptor comes along with a request at most (SCM_RIGHTS, unix(7)): a namespace.
 _ANCILLARY = _socket.CMSG_LEN(4)
 
-Answer = Callable[[str, bytes, int], tuple[int, bytes]]
-"""Path, body, and the descriptor that came along (-1: none) -> HTTP's status and the answer."""
+
+class Sender(NamedTuple):
+    """Who sends a request, as far as a kind of server asks.
+
+    `descriptor` came along with it (-1: none). `uid` is the user's id; None on a socket that is
+    root's alone.
+    """
+
+    descriptor: int = -1
+    uid: int | None = None
+
+
+ROOT = Sender()  # nothing came along
+Answer = Callable[[str, bytes, Sender], tuple[int, bytes]]
+"""Path, body and sender of a request -> HTTP's status and the answer."""
 
 
 class Kind(NamedTuple):
@@ -47,7 +60,7 @@ class Kind(NamedTuple):
 
     `refusal` makes the body of an error, of the type `refusal_type`. `body` is in bytes, `deadline`
     in seconds, `connections` are those kept at the same time. `once`: one request for each
-    connection.
+    connection. `of_users`: the kernel is asked for each client's user.
     """
 
     method: str
@@ -58,6 +71,7 @@ class Kind(NamedTuple):
     connections: int
     deadline: float
     once: bool
+    of_users: bool = False
 
 
 class Server:
@@ -133,6 +147,7 @@ class Connection:
         self._socket = connected
         self._answer = answer
         self._received = b""
+        self._uid = _user(connected) if self.kind.of_users else None
         self._descriptor = -1  # that came along with the present request
         self._head: http.Head | None = None  # of the present request, once it is complete
         self._silent = False  # the answer has no body (HEAD)
@@ -204,7 +219,8 @@ class Connection:
         self._last = self.kind.once or not head.keep
         if self.kind.once:
             self.deadline = monotonic() + self.kind.deadline
-        status, answered = self._answer(head.target, body, self._descriptor)
+        sender = Sender(self._descriptor, self._uid)
+        status, answered = self._answer(head.target, body, sender)
         self._drop_descriptor()
         self._send(http.answer(status, answered, self.kind.content_type, keep=not self._last))
         self._server.called = True
@@ -263,3 +279,9 @@ class Connection:
                 self._socket.shutdown(_socket.SHUT_WR)
         elif self._last:
             self.close()
+
+
+def _user(connected: Socket) -> int:
+    """The id of the user that the client had when it connected (SO_PEERCRED, unix(7))."""
+    process_user_group = connected.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return int.from_bytes(process_user_group[4:8], sys.byteorder)

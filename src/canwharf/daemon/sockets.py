@@ -4,7 +4,8 @@ Rules:
 
 - A socket that systemd holds for us is used as it is, and stays there when we end: what calls
   meanwhile waits in it for the next daemon.
-- Otherwise the socket is root's alone from the moment that it exists (0600).
+- Otherwise the socket is root's alone from the moment that it exists (0600). That for users without
+  root is for a group (0660).
 - The lock file is for root alone: a user that can open it can lock it, and keep the daemon from
   starting. It says where the daemon's socket and its state are, while the lock is held.
 - A socket file without a listener is a leftover and is replaced; one with a listener is never
@@ -31,41 +32,69 @@ if TYPE_CHECKING:
 
 _BACKLOG = 128
 _FIRST_PASSED = 3  # SD_LISTEN_FDS_START
+_SAME = "; ListenStream= of the socket unit and --socket of the service should be the same path"
 
 
-def passed(path: str) -> Socket | None:
-    """The socket that systemd holds for us (sd_listen_fds(3)), if it started us with one.
+def passed(path: str, for_users: str = "") -> dict[str, Socket]:
+    """The sockets that systemd holds for us (sd_listen_fds(3)), by their paths.
 
-    Raises StartError where that is not a socket which listens at this path.
+    Empty if it did not start us with any. Raises StartError where one is at neither path, does not
+    listen, or none is at `path`.
     """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return None
+        return {}
     number = os.environ.get("LISTEN_FDS", "")
-    if number != "1":
-        raise StartError(f"cannot listen on {path}: systemd passes {number} sockets, not one")
+    first = range(_FIRST_PASSED, _FIRST_PASSED + int(number)) if number.isdecimal() else ()
+    held = dict(_passed(descriptor, path, for_users) for descriptor in first)
+    if path not in held:
+        raise StartError(f"cannot listen on {path}: systemd passes no socket at this path{_SAME}")
+    return held
+
+
+def _passed(descriptor: int, *paths: str) -> tuple[str, Socket]:
+    """A socket of systemd's, which is at one of these paths. Raises StartError."""
     try:
-        held = Socket(fileno=_FIRST_PASSED)
+        held = Socket(fileno=descriptor)
         where = held.getsockname()
         listens = held.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
     except OSError as error:
         raise StartError(f"cannot use the socket that systemd passes: {error.strerror}") from error
-    if where != path or not listens:
+    if where not in paths or not listens:
         raise StartError(
-            f"cannot listen on {path}: systemd passes a socket "
-            f"{'at' if listens else 'that does not listen, at'} {where!r}; ListenStream= of the "
-            "socket unit and --socket of the service should be the same path"
+            f"cannot listen on {paths[0]}: systemd passes a socket "
+            f"{'at' if listens else 'that does not listen, at'} {where!r}{_SAME}"
         )
-    return held
+    return where, held
 
 
 def listen(path: str) -> Socket:
-    """Listen at this path. Raises StartError."""
+    """Listen at this path, for root alone. Raises StartError."""
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
         _clear(path)
         return _bind(path)
     except OSError as error:
         raise StartError(f"cannot listen on {path}: {error.strerror or error}") from error
+
+
+def listen_for_group(path: str, group: str) -> Socket:
+    """Listen at this path, for root and the members of a group. Raises StartError."""
+    import grp  # noqa: PLC0415 (one more import, and few need it)
+
+    if not path:
+        raise StartError("a managed plugin has no socket for users without root")
+    try:
+        number = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise StartError(f"there is no group {group}: 'groupadd --system {group}'") from None
+    listening = listen(path)
+    try:
+        os.chmod(os.path.dirname(path), 0o755)  # noqa: S103 (users reach the socket in it)
+        os.chown(path, -1, number)
+        os.chmod(path, 0o660)
+    except OSError as error:
+        raise StartError(f"cannot let {group} use {path}: {error.strerror}") from error
+    return listening
 
 
 def forget(path: str, listening: Socket) -> None:

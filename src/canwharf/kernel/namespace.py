@@ -7,8 +7,10 @@ Rules:
 - What is not a network namespace, or is our own, is told before anything is done with it: what
   is to be in a container must not be on the host, under a name that is a container's wish.
 - While a descriptor is open, its namespace cannot end.
+- A network namespace belongs to a user namespace, and that to the user who made it. The host's own
+  user namespace is root's.
 
-Sources: ioctl_nsfs(2), net/core/net_namespace.c (get_net_ns_by_fd).
+Sources: ioctl_nsfs(2), user_namespaces(7), net/core/net_namespace.c (get_net_ns_by_fd).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sys
 
 from canwharf.errors import NamespaceError
 from canwharf.kernel import uapi
@@ -57,6 +60,15 @@ def opened(path: str, what: str) -> Opened:
             what, path, "it is not a network namespace" if missing else own, missing
         )
     return Opened(descriptor)
+
+
+def owner(descriptor: int) -> int:
+    """The id of the user to whom a network namespace belongs. Raises OSError."""
+    users = fcntl.ioctl(descriptor, uapi.NS_GET_USERNS)
+    try:
+        return int.from_bytes(fcntl.ioctl(users, uapi.NS_GET_OWNER_UID, bytes(4)), sys.byteorder)
+    finally:
+        os.close(users)
 
 
 def _is_network(descriptor: int) -> bool:

@@ -74,7 +74,9 @@ IFNAMSIZ = 16  # with the closing NUL
 ARPHRD_CAN = 280
 
 # linux/nsfs.h, linux/sched.h
+NS_GET_USERNS = 0xB701
 NS_GET_NSTYPE = 0xB703
+NS_GET_OWNER_UID = 0xB704
 CLONE_NEWNET = 0x40000000
 
 # linux/can.h (the size of a frame, not of its payload)

@@ -46,7 +46,7 @@ def created(content: Mapping[str, object]) -> dict[str, object]:
     for field, words in _UNFIT.items():
         if content.get(field):
             raise RequestError(words)
-    given = _network_options(content)
+    given = network_options(content)
     options.parse_network(given)
     options.parse_type(given)
     options.check_prefix(given)
@@ -54,7 +54,7 @@ def created(content: Mapping[str, object]) -> dict[str, object]:
     return {**content, "dns_enabled": False, "ipam_options": {"driver": "none"}}
 
 
-def attachment(content: Mapping[str, object]) -> Attachment:
+def attachment(content: Mapping[str, object], engine: str = ENGINE) -> Attachment:
     """A container on a network. Raises CanwharfError."""
     network, there = _object(content, "network"), _object(content, "network_options")
     for field, words in _UNFIT_THERE.items():
@@ -69,13 +69,13 @@ def attachment(content: Mapping[str, object]) -> Attachment:
             reason = f"interface_name says {name}; give one of the two"
             raise OptionError("can.ifname", ours, reason)
     options.parse_endpoint(requested)
-    ids = network_id(network), endpoint_id(content)
-    return Attachment(*ids, _network_options(network), requested)
+    ids = network_id(network, engine), endpoint_id(content)
+    return Attachment(*ids, network_options(network), requested)
 
 
-def network_id(network: Mapping[str, object]) -> str:
+def network_id(network: Mapping[str, object], engine: str = ENGINE) -> str:
     """The id of a network of Podman's, by its name: unique in Podman. Raises RequestError."""
-    return naming.implied_network(ENGINE, _text(network, "name"))
+    return naming.implied_network(engine, _text(network, "name"))
 
 
 def endpoint_id(content: Mapping[str, object]) -> str:
@@ -95,7 +95,8 @@ def info() -> dict[str, object]:
     return {"version": __version__, "api_version": API_VERSION}
 
 
-def _network_options(network: Mapping[str, object]) -> Mapping[str, object]:
+def network_options(network: Mapping[str, object]) -> Mapping[str, object]:
+    """A network's options. Raises RequestError without `can.interface`."""
     given = _object(network, "options")
     if not {"can.interface", "vxcan.dev", "vxcan.id"} & given.keys():
         raise RequestError(

@@ -16,7 +16,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from canwharf import jsontext
-from canwharf.bus.attach import attach, detach
+from canwharf.bus import rootless
+from canwharf.bus.attach import Caller, attach, detach
 from canwharf.bus.service import Service
 from canwharf.errors import RequestError
 from canwharf.netavark import api
@@ -27,14 +28,19 @@ NETWORKS = "/etc/containers/networks"  # network_config_dir of containers.conf(5
 _Content = Mapping[str, object]
 
 
-class _Namespace(NamedTuple):
-    """A container's namespace: the path by which it is opened, and the one that Podman has."""
+class _From(NamedTuple):
+    """Where a call comes from: the caller, and Podman's path for the container's namespace."""
 
-    opened: str
+    caller: Caller
     path: str
 
+    @property
+    def engine(self) -> str:
+        """Podman's name in ids: root's, or a user's."""
+        return self.caller.engine(api.ENGINE)
 
-def answer(service: Service, words: Sequence[str], content: bytes, namespace: str) -> bytes:
+
+def answer(service: Service, words: Sequence[str], content: bytes, caller: Caller) -> bytes:
     """The standard output of one call. Raises CanwharfError."""
     verb, path = [*words[:2], "", ""][:2]
     if verb not in _VERBS:
@@ -43,7 +49,7 @@ def answer(service: Service, words: Sequence[str], content: bytes, namespace: st
             "plugin that Podman starts"
         )
     parsed = _parse(content) if verb != "info" else {}
-    done = _VERBS[verb](service, parsed, _Namespace(namespace or path, path))
+    done = _VERBS[verb](service, parsed, _From(caller, path))
     return b"" if done is None else jsontext.dumps(done).encode()
 
 
@@ -58,25 +64,28 @@ def recorded(network: str) -> bool:
     return engine == api.ENGINE and os.path.exists(f"{NETWORKS}/{name}.json")
 
 
-def _create(_service: Service, content: _Content, _namespace: _Namespace) -> dict[str, object]:
-    return api.created(content)
+def _create(_service: Service, content: _Content, where: _From) -> dict[str, object]:
+    created = api.created(content)
+    if where.caller.uid is not None:
+        rootless.check_options(api.network_options(content))
+    return created
 
 
-def _setup(service: Service, content: _Content, namespace: _Namespace) -> dict[str, object]:
-    return api.joined(attach(service, api.attachment(content), *namespace))
+def _setup(service: Service, content: _Content, where: _From) -> dict[str, object]:
+    return api.joined(attach(service, api.attachment(content, where.engine), *where))
 
 
-def _teardown(service: Service, content: _Content, _namespace: _Namespace) -> None:
+def _teardown(service: Service, content: _Content, where: _From) -> None:
     network = content.get("network")
-    networks = [api.network_id(network if isinstance(network, dict) else {})]
+    networks = [api.network_id(network if isinstance(network, dict) else {}, where.engine)]
     detach(service, networks, api.endpoint_id(content))
 
 
-def _info(_service: Service, _content: _Content, _namespace: _Namespace) -> dict[str, object]:
+def _info(_service: Service, _content: _Content, _where: _From) -> dict[str, object]:
     return api.info()
 
 
-_VERBS: dict[str, Callable[[Service, _Content, _Namespace], dict[str, object] | None]] = {
+_VERBS: dict[str, Callable[[Service, _Content, _From], dict[str, object] | None]] = {
     "create": _create,
     "setup": _setup,
     "teardown": _teardown,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.cli import install, uninstall
+from canwharf.daemon import instance
 from canwharf.kernel import modules as kernel_modules
 from canwharf.kernel.needed import LINEAR, LOADABLE, NEEDED
 from canwharf.operator.service import executables, modules, package, portable, program, units
@@ -28,6 +29,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
     monkeypatch.setattr(modules, "FILE", str(tmp_path / "modules" / "canwharf.conf"))
     monkeypatch.setattr(units, "_DIRECTORY", str(tmp_path / "units"))
     monkeypatch.setattr(package, "_DIRECTORIES", ())
+    monkeypatch.setattr(instance, "FOR_USERS", str(tmp_path / "users"))
     monkeypatch.setattr(portable, "wanted", lambda: False)
     monkeypatch.setattr(portable, "FILE", str(tmp_path / "lib" / "canwharf.pyz"))
     monkeypatch.setattr(install, "call", made.call)

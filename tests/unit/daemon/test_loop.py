@@ -34,7 +34,7 @@ class Recorded:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def answer(self, path: str, _body: bytes, _descriptor: int) -> tuple[int, bytes]:
+    def answer(self, path: str, _body: bytes, _sender: object) -> tuple[int, bytes]:
         self.done.append(path)
         return 200, b"{}"
 
@@ -129,7 +129,7 @@ def test_each_caller_has_the_whole_limit(tmp_path: Path, monkeypatch: pytest.Mon
         "canwharf.daemon.loop.signal.alarm", lambda seconds: done.append(f"alarm {seconds}")
     )
 
-    def answer(_self: Recorded, path: str, _body: bytes, _descriptor: int) -> tuple[int, bytes]:
+    def answer(_self: Recorded, path: str, _body: bytes, _sender: object) -> tuple[int, bytes]:
         done.append(path)
         return 200, b"{}"
 

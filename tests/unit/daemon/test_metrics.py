@@ -19,6 +19,7 @@ from canwharf.bus import events
 from canwharf.bus.events import ERROR, WARNING, Event
 from canwharf.cli import main
 from canwharf.daemon.metrics import INTERVAL, Metrics
+from canwharf.daemon.server import ROOT
 from canwharf.errors import StartError
 from canwharf.kernel import gateway
 from canwharf.lean import Selector
@@ -90,10 +91,10 @@ def test_the_version(scraped: Scraped) -> None:
 def test_how_long_calls_took(scraped: Scraped) -> None:
     """By name; what is no call is one kind, whatever its path."""
     statuses = {"/NetworkDriver.Join": 200, "/x": 404, "/y": 404}
-    timed = scraped.metrics.timing(lambda path, body, _descriptor: (statuses[path], body))
-    assert timed("/NetworkDriver.Join", b"{}", -1) == (200, b"{}")
-    timed("/x", b"", -1)
-    timed("/y", b"", -1)
+    timed = scraped.metrics.timing(lambda path, body, _sender: (statuses[path], body))
+    assert timed("/NetworkDriver.Join", b"{}", ROOT) == (200, b"{}")
+    timed("/x", b"", ROOT)
+    timed("/y", b"", ROOT)
     found = scraped.samples()
     assert found["canwharf_call_duration_seconds_count", "Join"] == 1
     assert found["canwharf_call_duration_seconds_bucket", "Join", "+Inf"] == 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from canwharf.daemon.calls import KIND
+from canwharf.daemon.calls import KIND, OF_USERS
 from tests.fake.http import Loop
 
 
@@ -60,6 +61,16 @@ def test_calls_that_are_sent_at_once_are_answered_in_order(loop: Loop) -> None:
     caller.send(b"".join(request(str(number).encode()) for number in range(20)))
     assert caller.answers() == [(200, loop.answer)] * 20
     assert [body for _path, body in loop.calls] == [str(number).encode() for number in range(20)]
+
+
+def test_the_kernel_tells_the_user_of_a_call(loop: Loop, tmp_path: Path) -> None:
+    """On a socket for users; on root's own nobody is asked."""
+    loop.caller().send(request())
+    assert loop.users == [None]
+    users = Loop(tmp_path / "users.sock", OF_USERS)
+    users.caller().send(request())
+    assert users.users == [os.geteuid()]
+    users.end()
 
 
 def test_a_call_that_comes_byte_by_byte_is_answered(loop: Loop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import grp
 import os
 import socket
 import stat
@@ -90,8 +91,8 @@ def test_a_socket_that_systemd_holds_is_used(path: str) -> None:
         started_by_systemd(held.fileno()),
     ):
         caller.connect(path)
-        listening = sockets.passed(path)
-        assert listening
+        [(where, listening)] = sockets.passed(path).items()
+        assert where == path
         with listening:
             listening.accept()[0].close()
     assert os.path.exists(path)
@@ -99,10 +100,10 @@ def test_a_socket_that_systemd_holds_is_used(path: str) -> None:
 
 def test_another_programs_socket_is_not_taken(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment may have been meant for the program that started us."""
-    assert sockets.passed(path) is None
+    assert sockets.passed(path) == {}
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", "1")
-    assert sockets.passed(path) is None
+    assert sockets.passed(path) == {}
 
 
 def test_a_socket_unit_that_does_not_fit_is_an_error(path: str) -> None:
@@ -121,10 +122,51 @@ def test_a_socket_unit_that_does_not_fit_is_an_error(path: str) -> None:
         sockets.passed(path)
     with (
         sockets.listen(path + "2") as held,
-        started_by_systemd(held.fileno(), "2"),
-        pytest.raises(StartError, match="2 sockets, not one"),
+        started_by_systemd(held.fileno()),
+        pytest.raises(StartError, match="passes no socket at this path"),
     ):
-        sockets.passed(path)
+        sockets.passed(path, path + "2")
+
+
+def test_a_second_socket_is_for_users(path: str) -> None:
+    """Systemd holds both, in whatever order."""
+    users = path.replace("canwharf", "users")
+    with (
+        sockets.listen(users) as first,
+        started_by_systemd(first.fileno(), "2"),
+        sockets.listen(path) as second,
+        _at(4, second.fileno()),
+    ):
+        held = sockets.passed(path, users)
+        assert sorted(held) == sorted([path, users])
+        for each in held.values():
+            each.close()
+
+
+@contextmanager
+def _at(number: int, held: int) -> Iterator[None]:
+    """One more descriptor that systemd passes."""
+    kept = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.dup2(held, number)
+    try:
+        yield
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+
+
+def test_a_group_may_use_a_socket(path: str) -> None:
+    """Its members and root, and nobody else; a group that there is not is an error."""
+    own = grp.getgrgid(os.getgid()).gr_name
+    with sockets.listen_for_group(path, own):
+        found = os.stat(path)
+        assert stat.S_IMODE(found.st_mode) == 0o660
+        assert found.st_gid == os.getgid()
+        assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o755
+    with pytest.raises(StartError, match="there is no group no-such-group: 'groupadd"):
+        sockets.listen_for_group(path, "no-such-group")
+    with pytest.raises(StartError, match="a managed plugin"):
+        sockets.listen_for_group("", own)
 
 
 def test_what_is_passed_and_no_socket_is_an_error(path: str, tmp_path: Path) -> None:

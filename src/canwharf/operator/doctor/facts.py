@@ -65,6 +65,8 @@ class Facts(NamedTuple):
       those of `canwharf serve`.
     - `executables`: those that this machine's runtimes need; `lists`: by the path of each CNI list
       that has an object of ours, what is wrong with it (empty: nothing).
+    - `group`: the one whose members' rootless Podman finds the driver; `chosen`: that of the unit
+      for it. Empty: none.
     - `conflict`: which path of the daemon is another than here; `unseen`: why it is not known where
       the daemon keeps its state.
     """
@@ -101,6 +103,8 @@ class Facts(NamedTuple):
     runs: str | None = None
     executables: tuple[Executable, ...] = ()
     lists: Mapping[str, str] = {}
+    group: str = ""
+    chosen: str = ""
 
     @property
     def service(self) -> Unit | None:

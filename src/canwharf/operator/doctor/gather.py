@@ -31,7 +31,7 @@ from canwharf.kernel.request import Requests
 from canwharf.operator import command, journal
 from canwharf.operator.collect import collect
 from canwharf.operator.doctor.facts import Executable, Facts, Program, Unit
-from canwharf.operator.service import executables, package, program, units
+from canwharf.operator.service import executables, package, program, rootless, units
 from canwharf.operator.status import Status
 from canwharf.record import NamedTuple
 
@@ -91,6 +91,8 @@ def gather(
         conflict=conflict,
         executables=_executables(which),
         lists=_lists(driver),
+        group=rootless.allowed(which),
+        chosen=_chosen_group(which),
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
 
@@ -142,6 +144,13 @@ def _executables(which: Instance) -> tuple[Executable, ...]:
                 fault = "" if executables.is_current(path) else "is not of this version"
         found.append(Executable(runtime, path, fault))
     return tuple(found)
+
+
+def _chosen_group(which: Instance) -> str:
+    """The group of the unit for a rootless Podman; empty if there is none."""
+    with suppress(InstallError):  # not for us to read
+        return rootless.installed(which)
+    return ""
 
 
 def _lists(driver: str) -> Mapping[str, str]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
 
+_PODMAN = "Podman"  # an executable's runtime, as operator.service.executables has it
+
 
 def docker(facts: Facts) -> Iterator[Finding]:
     """Whether Docker answers."""
@@ -39,5 +41,20 @@ def executables(facts: Facts) -> Iterator[Finding]:
             yield Finding(WARN, what, facts.install if facts.units is not None else "")
         else:
             yield Finding(OK, f"{each.path} is there for {each.runtime}")
+    yield from _rootless(facts)
     for path, fault in facts.lists.items():
         yield Finding(WARN, f"{path}: {fault}") if fault else Finding(OK, f"{path} has a CAN bus")
+
+
+def _rootless(facts: Facts) -> Iterator[Finding]:
+    """Whether a Podman without root finds the driver, and whose."""
+    if facts.group:
+        who = f"if its user is a member of the group {facts.group}"
+        yield Finding(OK, f"a rootless Podman finds the driver, {who}")
+    elif facts.chosen:
+        what = f"the group {facts.chosen} is to have the driver by a rootless Podman, whose socket"
+        fix = f"{facts.install} --allow-group {facts.chosen}"
+        yield Finding(WARN, f"{what} does not listen", fix)
+    elif any(each.runtime == _PODMAN for each in facts.executables):
+        how = f"'{facts.install} --allow-group GROUP' allows it"
+        yield Finding(OK, f"a rootless Podman does not find the driver; {how}")

@@ -229,12 +229,12 @@ def checked(name: str) -> Instance:
             name,
             f"must be up to {naming.MAX_ID} letters and digits, like rustyvxcan",
         )
-    if re.search(r"(^|[-/:])(rescue|refuse)$", name):
+    if re.search(r"(^|[-/:])(rescue|refuse|rootless)$", name):
         raise OptionError(
             "driver-name",
             name,
             "its units would have the names of another driver's own helpers, which end in "
-            "-rescue and -refuse: choose a name that does not end so",
+            "-rescue, -refuse and -rootless: choose a name that does not end so",
         )
     return usual(name)
 

@@ -29,7 +29,17 @@ def test_podman_alone_is_well() -> None:
     facts = without._replace(executables=(PODMAN,))
     [finding] = told("docker", facts)
     assert finding == Finding(OK, "Docker does not run; Podman can be used without it")
-    assert [each.level for each in told("runtimes", facts)] == [OK]
+    found, rootless = told("runtimes", facts)
+    assert (found.level, rootless.level) == (OK, OK)
+    assert "'canwharf install --allow-group GROUP' allows it" in rootless.message
+
+
+def test_a_rootless_podman() -> None:
+    """Whose it may be, and that its socket does not listen."""
+    facts = WELL._replace(executables=(PODMAN,), group="can", chosen="can")
+    assert "a member of the group can" in told("runtimes", facts)[-1].message
+    finding = told("runtimes", facts._replace(group=""))[-1]
+    assert (finding.level, finding.fix) == (WARN, "canwharf install --allow-group can")
 
 
 @pytest.mark.parametrize("state", ["missing", "old", "not executable", "well"])
