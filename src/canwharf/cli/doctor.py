@@ -28,10 +28,11 @@ from canwharf.operator.render import terminal
 from canwharf.operator.service import program
 
 DESCRIPTION = (
-    "Check what buses need: kernel modules, Docker, Podman's and CNI's executables, the daemon and "
-    "its socket, systemd's units and the program that they start, the state, gateway rules and "
-    "interfaces, containers that Docker could not start. Each line is ok, a warning or a failure. "
-    "A failure names the command that fixes it. Exit status: 1 if there is a failure, else 0."
+    "Check what buses need: kernel modules, a queue for copies of frames, Docker, the "
+    "executables of Podman and CNI, the daemon and its socket, systemd's units and the program "
+    "that they start, the state, gateway rules and interfaces, containers that Docker could not "
+    "start. Each line is ok, a warning or a failure. A failure names the command that fixes it. "
+    "Exit status: 1 if there is a failure, else 0."
 )
 EXAMPLE = "sudo canwharf doctor --fix"
 OPTIONS = (

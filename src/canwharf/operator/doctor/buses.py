@@ -18,6 +18,10 @@ from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
 from canwharf.operator.render.layout import error_problem, member_problem
 
+_AT_ONCE = 10  # frames: an adapter delivers as many, and cyclic messages may be due together
+_ROOM = 100  # frames of a queue that is set: it costs memory only while it is used
+_SYSCTL = "/etc/sysctl.d/90-can.conf"
+
 
 def buses(facts: Facts) -> Iterator[Finding]:
     """The condition of each bus interface."""
@@ -77,6 +81,24 @@ def shape(facts: Facts) -> Iterator[Finding]:
             if error.reason in (NO_HUB, OWN_FRAMES):
                 what = f"on {report.interface}, {error_problem(error, labels)}"
                 yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
+
+
+def queue(facts: Facts) -> Iterator[Finding]:
+    """Whether the kernel's queue of received packets takes the copies of frames."""
+    if facts.status is None or not facts.backlog:
+        return
+    reports = facts.status.reports
+    copies = {each.interface: sum(bool(one.endpoint) for one in each.members) for each in reports}
+    long = {name: count for name, count in copies.items() if count * _AT_ONCE > facts.backlog}
+    takes = f"the kernel's queue (net.core.netdev_max_backlog) takes {facts.backlog} packets"
+    if not long:
+        yield Finding(OK, takes)
+        return
+    shown = ", ".join(f"{count} on {name}" for name, count in long.items())
+    what = f"{takes}, and a frame is one for each container ({shown}): of frames that come at the "
+    what += "same moment, some may be lost"
+    setting = f"net.core.netdev_max_backlog={max(long.values()) * _ROOM}"
+    yield Finding(WARN, what, f"echo {setting} >{_SYSCTL} && sysctl -p {_SYSCTL}")
 
 
 def members(facts: Facts) -> Iterator[Finding]:

@@ -197,6 +197,7 @@ CHECKS: dict[str, Check] = {
     "state": _state,
     "buses": buses.buses,
     "shape": buses.shape,
+    "queue": buses.queue,
     "members": buses.members,
     "differences": buses.differences,
     "duplicates": buses.duplicates,

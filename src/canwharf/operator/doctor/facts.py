@@ -67,6 +67,7 @@ class Facts(NamedTuple):
       that has an object of ours, what is wrong with it (empty: nothing).
     - `group`: the one whose members' rootless Podman finds the driver; `chosen`: that of the unit
       for it. Empty: none.
+    - `backlog`: the packets that the kernel's queue takes (net.core.netdev_max_backlog), or 0.
     - `conflict`: which path of the daemon is another than here; `unseen`: why it is not known where
       the daemon keeps its state.
     """
@@ -105,6 +106,7 @@ class Facts(NamedTuple):
     lists: Mapping[str, str] = {}
     group: str = ""
     chosen: str = ""
+    backlog: int = 0
 
     @property
     def service(self) -> Unit | None:

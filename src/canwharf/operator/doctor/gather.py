@@ -40,6 +40,7 @@ _ENGINE = 3.0  # seconds for Docker
 _SYSTEMCTL = 10.0  # seconds
 _LISTS = ("/etc/cni/net.d", "/var/lib/rancher/k3s/agent/etc/cni/net.d")
 _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/lib/modules-load.d")
+_BACKLOG = "/proc/sys/net/core/netdev_max_backlog"
 _LISTENS = 0x00010000  # __SO_ACCEPTCON, in /proc/net/unix
 
 
@@ -93,6 +94,7 @@ def gather(
         lists=_lists(driver),
         group=rootless.allowed(which),
         chosen=_chosen_group(which),
+        backlog=_backlog(),
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
 
@@ -177,6 +179,13 @@ def _fault_of_list(version: object, place: int) -> str:
     if version != VERSIONS[-1]:
         return f'with "cniVersion": "{VERSIONS[-1]}" the node would show a daemon that is down'
     return ""
+
+
+def _backlog() -> int:
+    """The packets that the kernel's queue of a processor takes; 0 if that cannot be read."""
+    with suppress(OSError, ValueError), open(_BACKLOG, encoding="utf-8") as file:
+        return int(file.read())
+    return 0
 
 
 def _at_boot() -> bool:

@@ -83,6 +83,15 @@ def test_what_is_loaded_at_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert gather._at_boot()
 
 
+def test_the_kernels_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sysctl shows it; where it cannot be read, nothing is said of it."""
+    path = tmp_path / "netdev_max_backlog"
+    monkeypatch.setattr(gather, "_BACKLOG", str(path))
+    assert gather._backlog() == 0
+    path.write_text("1000\n")
+    assert gather._backlog() == 1000
+
+
 def test_a_state_of_another_driver_is_a_wrong_question(tmp_path: Path) -> None:
     """It is told; nothing is found wrong with a daemon that keeps its state elsewhere."""
     other = Store(str(tmp_path))

@@ -21,6 +21,7 @@ WELL = Facts(
     state="/var/lib/canwharf/state.json",
     program=Program("/usr/local/bin/canwharf", "1.0"),
     version="1.0",
+    backlog=1000,
 )
 
 
