@@ -4,11 +4,11 @@
 # argparse, pathlib, logging, …) more than all of ours. What begins with an underscore is in C, or
 # comes with one of these.
 LIBRARY = {
-    # In C, or frozen into the interpreter.
+    # In C, or frozen into the interpreter. With the names of collections.abc comes all of
+    # collections, in Python: they are imported for the type checker alone.
     *("array", "errno", "faulthandler", "fcntl", "gc", "io", "itertools", "select", "time"),
     *("abc", "genericpath", "os", "posix", "posixpath", "stat"),
-    # In Python; collections, with the others, for the names in collections.abc.
-    *("collections", "keyword", "operator", "reprlib", "struct"),
+    "struct",  # in Python
 }
 # Modules of ours until the first Join; one more must be worth its time at every boot. The last was
 # lean, for which contextlib, socket and selectors are not imported.

@@ -8,7 +8,8 @@ Selector is used as one of selectors is.
 Rules:
 
 - The daemon's modules import these, `jsontext` and `record` in the place of the standard library's.
-- What a start does not need is imported where it is used.
+- What a start does not need is imported where it is used. Names of collections.abc and typing are
+  imported for the type checker alone, and an alias made of them is a string.
 
 Sources: Lib/contextlib.py (suppress), Lib/socket.py (socket), Lib/selectors.py (EpollSelector).
 """

@@ -12,8 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-
 from canwharf.bus import events
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Network, Settings, State
@@ -23,6 +21,10 @@ from canwharf.errors import ConflictError, OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.link import VIRTUAL, Link
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 # The names of can.Statistics in `ip -s -d link`, in the same order
 _VIRTUAL = "can.type=virtual makes a bus without an adapter, on which this has no effect"

@@ -13,8 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from canwharf.bus import adapter
 from canwharf.bus.model import Bus
 from canwharf.bus.naming import AdapterOwner, owner_of
@@ -24,6 +22,10 @@ from canwharf.bus.wiring import Member
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.link import Link
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def steps(bus: Bus, observed: Observed, scope: Scope) -> tuple[list[Step], Member | None]:

@@ -12,8 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-
 from canwharf.bus import adapter, describe, events, interfaces, options
 from canwharf.bus.events import Event
 from canwharf.bus.model import Network, Settings, State
@@ -21,7 +19,14 @@ from canwharf.bus.observed import Observed
 from canwharf.errors import CanwharfError
 from canwharf.record import NamedTuple
 
-Known = Mapping[str, Mapping[str, object]]  # network -> its options, as the engine lists them
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import TypeAlias
+
+# Network -> its options, as the engine lists them.
+Known: TypeAlias = "Mapping[str, Mapping[str, object]]"
+Ask: TypeAlias = "Callable[[], Known | None]"  # None: the engine does not answer
 
 
 class Adopted(NamedTuple):

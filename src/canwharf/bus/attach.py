@@ -20,7 +20,6 @@ Rules:
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
 
 from canwharf.bus import events, naming, options, rootless
 from canwharf.bus.maintain import PATIENCE
@@ -30,6 +29,10 @@ from canwharf.bus.service import Service
 from canwharf.bus.steps import Scope
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _PREFIX = "can"  # what a user looks for in a container
 _NAMES = {"can.name", "can.ifname", "vxcan.peer"}  # the options that name the interface there

@@ -12,8 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-
 from canwharf.bus.model import Bus
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import plan
@@ -37,6 +35,10 @@ from canwharf.errors import ConflictError
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD
 from canwharf.kernel.link import Link
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Why a member is not connected; if several apply, the first.
 MISSING = "missing"  # it has no interface, or the adapter is not there

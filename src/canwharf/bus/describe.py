@@ -5,8 +5,6 @@ A new step is a row of `_TABLE`, beside its place in `bus.plan` and `bus.reconci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
 from canwharf.bus import adapter, events, naming, options
 from canwharf.bus.events import Event, EventType
 from canwharf.bus.model import Network
@@ -40,6 +38,7 @@ from canwharf.record import NamedTuple
 MADE, REMOVED, REPAIRED = SORTS = ("made", "removed", "repaired")  # in the order of a summary
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import Any, TypeVar
 
     _S = TypeVar("_S", bound=Step)

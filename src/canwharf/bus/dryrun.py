@@ -13,8 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from canwharf.bus import shape
 from canwharf.bus.maintain import Maintenance, Outcome
 from canwharf.bus.model import State
@@ -27,6 +25,10 @@ from canwharf.kernel.message import Message
 from canwharf.kernel.request import Requests
 from canwharf.kernel.traffic_control import Ability
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class DryRun(NamedTuple):

@@ -6,9 +6,12 @@ docs/logs.md tells what each means. A new one is added here and there, and nowhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
 INFO = "info"
 WARNING = "warning"
@@ -39,7 +42,7 @@ class Event(NamedTuple):
         return self.type.level
 
 
-Report = Callable[[Event], None]
+Report: TypeAlias = "Callable[[Event], None]"
 
 # What was asked for, or is normal.
 ADAPTER_CONFIGURED = EventType("adapter-configured", INFO, "configured adapter")

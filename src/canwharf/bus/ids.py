@@ -27,13 +27,16 @@ Sources: candump(1), cansend(1); linux/can.h; SAE J1939-21 (PDU1, PDU2).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from canwharf.errors import OptionError
 from canwharf.kernel import ematch, uapi
 from canwharf.kernel.ematch import Entry, Lists
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 _LAST = {False: uapi.CAN_SFF_MASK, True: uapi.CAN_EFF_MASK}  # the greatest id, by `extended`
 _DIGITS = {False: 3, True: 8}

@@ -22,21 +22,24 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from canwharf.bus import adapter, describe, events, interfaces
+from canwharf.bus.adopt import Ask
 from canwharf.bus.describe import Change
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Port, Target
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
 from canwharf.bus.reconcile import Reconciler
-from canwharf.bus.service import Ask, Service
+from canwharf.bus.service import Service
 from canwharf.bus.steps import AddRule, Scope, Step
 from canwharf.errors import CanwharfError, NamespaceError
 from canwharf.kernel import namespace
 from canwharf.lean import suppress
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 GRACE = 60.0  # seconds from an event to the resync after it
 # Seconds. An engine takes the container's end within one or two of the Join on an idle machine; on

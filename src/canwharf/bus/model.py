@@ -9,12 +9,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-
 from canwharf.bus import naming
 from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, HubOwner, Ifname, Owner
 from canwharf.kernel.can import CanSettings
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 _IP_PREFIX = "eth"  # with which Docker names the interfaces of its own networks
 

@@ -18,12 +18,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-
 from canwharf.bus import naming
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import NOTHING, Ability, Marks
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class Observed:

@@ -20,8 +20,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from canwharf.bus import naming, values
 from canwharf.bus.model import Adapter, Endpoint, Settings
 from canwharf.bus.naming import Ifname
@@ -29,6 +27,10 @@ from canwharf.bus.values import Unit
 from canwharf.errors import OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ENGINES = ("com.docker.",)
 _PREFIX_OPTIONS = ("vxcan.peer", "can.name")

@@ -28,8 +28,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-
 from canwharf.bus import adapter_plan
 from canwharf.bus.interfaces import is_host_end, is_ours, is_set_up
 from canwharf.bus.model import Bus, Hub, Port
@@ -52,6 +50,10 @@ from canwharf.bus.wiring import HubEnds, Member, Wiring
 from canwharf.errors import ConflictError
 from canwharf.kernel.gateway import FRAMES
 from canwharf.kernel.link import Link
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def plan(

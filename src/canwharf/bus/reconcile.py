@@ -25,7 +25,6 @@ Rules:
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
 
 from canwharf.bus import requests
 from canwharf.bus.model import Bus, Port
@@ -59,6 +58,10 @@ from canwharf.kernel.message import Message
 from canwharf.kernel.request import Announcements, Requests
 from canwharf.kernel.traffic_control import WHOLE, Ability, Marks
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 _ATTEMPTS = 3  # dumps and sends, before interfaces that keep disappearing are an error
 

@@ -17,7 +17,6 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from canwharf.bus import adapter, delivery, naming
 from canwharf.bus.delivery import (
@@ -43,7 +42,13 @@ from canwharf.kernel.link import VIRTUAL, Link
 from canwharf.kernel.traffic_control import Ability
 from canwharf.record import NamedTuple
 
-Listed = Mapping[str, Collection[str]]  # network -> its endpoints, as the engine lists them
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from typing import TypeAlias
+
+# Network -> its endpoints, as the engine lists them.
+Listed: TypeAlias = "Mapping[str, Collection[str]]"
 NONE_LISTED: Listed = {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
 
 from canwharf.bus import adapter
 from canwharf.bus.model import Port, Target
@@ -30,6 +29,10 @@ from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.request import Request
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Composed(NamedTuple):

@@ -25,10 +25,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-
 from canwharf.bus import adapter, adopt, describe, events, interfaces, naming, options
-from canwharf.bus.adopt import Adopted, Known
+from canwharf.bus.adopt import Adopted, Ask, Known
 from canwharf.bus.events import Event, EventType, Report
 from canwharf.bus.model import Endpoint, Network, State, Target
 from canwharf.bus.observed import Observed
@@ -38,6 +36,10 @@ from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, ConflictError, NamespaceError, UnknownNetworkError
 from canwharf.kernel import namespace
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
 
 
 class Joined(NamedTuple):
@@ -62,9 +64,6 @@ class Pending:
         self.provisional = frozenset[str]()  # networks of which only a pair's alias is known
         self.dirty = False  # the state is not on disk yet
         self.namespaces: dict[str, str] = {}  # host ends that have joined -> paths of namespaces
-
-
-Ask = Callable[[], Known | None]  # the engine's networks; None: it does not answer
 
 
 class Service:

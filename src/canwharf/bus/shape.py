@@ -12,13 +12,15 @@ Theory of operation. The daemon and `sync` try what a linear bus needs, on its h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from canwharf.bus import interfaces
 from canwharf.bus.naming import HubOwner, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.kernel import needed
 from canwharf.kernel.traffic_control import Ability
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def expected(observed: Observed, modules: Mapping[str, str], *, served: bool) -> Ability | None:

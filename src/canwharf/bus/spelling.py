@@ -17,12 +17,14 @@ drivers; python-can; the READMEs of rustycan4docker and docker-vxcan.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-
 from canwharf.bus.model import Settings
 from canwharf.bus.options import NETWORK_OPTIONS, interface_option, refuse_interface
 from canwharf.errors import OptionError
 from canwharf.kernel.link import VIRTUAL, Link
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
 
 # The options of other tools, without prefix, as lower-case letters and digits -> ours
 _WORDS = {

@@ -5,8 +5,6 @@ A new step is a class here, a case in `bus.reconcile`, and a row of the table in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-
 from canwharf.bus.model import Hub, Port, Target
 from canwharf.bus.naming import Owner
 from canwharf.kernel.can import CanSettings
@@ -14,6 +12,10 @@ from canwharf.kernel.gateway import Frames, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import Marks
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 # Why a rule is deleted.
 DUPLICATE = "duplicate"  # each would deliver every frame once more

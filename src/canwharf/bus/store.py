@@ -22,7 +22,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Mapping
 from time import strftime
 
 from canwharf import durable, jsontext
@@ -35,6 +34,7 @@ from canwharf.lean import suppress
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from typing import NoReturn
 
 VERSION = 1

@@ -17,11 +17,14 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
 
 from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.traffic_control import Marks
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _ROUND = 1 << 32
 

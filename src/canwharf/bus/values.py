@@ -13,10 +13,12 @@ Sources: iproute2, ip-link(8); systemd.network(5), section [CAN]; systemd.syntax
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from canwharf.errors import OptionError
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _DIGITS = "0123456789"
 _U32 = 0xFFFFFFFE  # the kernel's own "unknown" is one more

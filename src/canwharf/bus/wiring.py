@@ -35,8 +35,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-
 from canwharf.bus.model import Bus, Port
 from canwharf.bus.naming import EndpointOwner, host_end, owner_of
 from canwharf.bus.observed import Observed
@@ -60,6 +58,10 @@ from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import NOTHING, Marks
 from canwharf.kernel.uapi import CAN_CTRLMODE_FD
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class Member(NamedTuple):

@@ -16,7 +16,6 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
 
 from canwharf import __version__
 from canwharf.cli.options import Argument, Flag, Option, Row, first_bus, read_plain
@@ -25,6 +24,8 @@ from canwharf.errors import CanwharfError, UsageError
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
 VERBS = {
     "serve": "run the daemon that gives containers their CAN buses",
@@ -47,7 +48,7 @@ EXIT_STATUS = {
 _USAGE = 2  # as argparse's own
 _INTERRUPTED, _UNREAD = 130, 141  # as a shell reports SIGINT and SIGPIPE: 128 + the number
 
-_Run = Callable[[Mapping[str, str]], int]
+_Run: TypeAlias = "Callable[[Mapping[str, str]], int]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

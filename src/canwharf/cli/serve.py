@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from canwharf.bus.events import INFO
 from canwharf.cli.options import ALLOW_GROUP, SOCKET, STATE_DIR, Option
 from canwharf.daemon.log import FORMS, LEVELS, reporter
 from canwharf.daemon.run import run as run_daemon
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DESCRIPTION = (
     "Run the daemon. SIGTERM or SIGINT stops it. All interfaces and gateway rules stay: "

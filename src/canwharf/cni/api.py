@@ -15,12 +15,15 @@ Source: https://www.cni.dev/docs/spec/ (1.1.0).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from canwharf.bus import naming
 from canwharf.bus.model import Attachment
 from canwharf.errors import CniError
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import TypeAlias
 
 VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 ENGINE = "cni"
@@ -30,7 +33,7 @@ _OPTION = "can."
 _VALID = ("cni.dev/valid-attachments", "cni.dev/attachments")  # libcni sends both
 BAD_VERSION, BAD_ENVIRONMENT, BAD_JSON, BAD_CONFIGURATION, UNAVAILABLE, FAILED = 1, 4, 6, 7, 50, 100
 
-_Content = Mapping[str, object]
+_Content: TypeAlias = "Mapping[str, object]"
 
 
 class Call(NamedTuple):

@@ -12,8 +12,6 @@ Source: https://www.cni.dev/docs/spec/ (1.1.0).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-
 from canwharf import jsontext
 from canwharf.bus import naming
 from canwharf.bus.attach import Caller, attach, detach, is_whole
@@ -23,7 +21,12 @@ from canwharf.cni import api
 from canwharf.cni.api import Call
 from canwharf.errors import CanwharfError, CniError, OptionError, RequestError
 
-_Content = Mapping[str, object]
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
+_Content: TypeAlias = "Mapping[str, object]"
 _Answer = dict[str, object] | None
 
 

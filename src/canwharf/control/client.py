@@ -13,11 +13,14 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
 from glob import glob
 from http.client import HTTPConnection, HTTPException
 
 from canwharf.errors import CallError
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TIME_LIMIT = 30.0  # seconds without a word from the daemon
 

@@ -6,11 +6,13 @@ state could not be written, and by both to learn the version of the daemon.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from canwharf import __version__
 from canwharf.bus.maintain import Outcome
 from canwharf.bus.service import Service
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def table(

@@ -13,13 +13,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from canwharf.bus import events, naming
 from canwharf.bus.attach import Caller
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError, RequestError
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 CNI, NETAVARK = "CNI", "netavark"
 INPUT_LIMIT = 1_000_000  # bytes; the executable reads no more

@@ -13,8 +13,6 @@ Source: https://prometheus.io/docs/practices/naming/.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -29,6 +27,11 @@ from canwharf.docker.containers import ContainerName
 from canwharf.kernel import modules
 from canwharf.kernel.can import STATES
 from canwharf.kernel.request import Requests
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
 
 _MEMBER = ("bus", "network_id", "endpoint_id", "interface")
 _FRAMES = {
@@ -46,7 +49,7 @@ _STATISTICS = (
     ("restarts", "How often the adapter was restarted after a BUS-OFF."),
 )
 
-ContainerNames = Callable[[], Mapping[str, ContainerName]]
+ContainerNames: TypeAlias = "Callable[[], Mapping[str, ContainerName]]"
 
 
 class Buses(Collector):

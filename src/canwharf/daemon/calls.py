@@ -13,8 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from canwharf import jsontext
 from canwharf.bus import events, naming
 from canwharf.bus.maintain import GRACE, Outcome
@@ -27,11 +25,14 @@ from canwharf.lean import suppress
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
     from canwharf.bus.attach import Collector
     from canwharf.control.runtimes import Runtimes
 
 RUNTIME = "/Canwharf.Runtime"  # the call of canwharf.plugin
-_Call = Callable[[Mapping[str, object]], dict[str, object]]
+_Call: TypeAlias = "Callable[[Mapping[str, object]], dict[str, object]]"
 
 
 def front_ends(

@@ -13,13 +13,16 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from select import PIPE_BUF, select
 from time import gmtime, strftime, time
 
 from canwharf import jsontext
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
 from canwharf.lean import suppress
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _STANDARD_ERROR = 2
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:+@")

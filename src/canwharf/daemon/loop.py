@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import _socket
 import faulthandler
-from collections.abc import Callable, Sequence
 from time import monotonic
 
 from canwharf.bus.maintain import Maintenance
@@ -26,12 +25,13 @@ from canwharf.lean import READ, Selector
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 else:
     import _signal as signal  # whose numbers are no enums
 
-Round = Callable[
-    [float], float | None
-]  # now -> the time of its next run, or None (monotonic seconds)
+# Now -> the time of its next run, or None (monotonic seconds).
+Round: TypeAlias = "Callable[[float], float | None]"
 WORK = 60  # seconds for one call, or for maintenance; an exchange with the kernel ends after five
 _FIRST_CALL = 0.05  # seconds in which a first call goes before maintenance
 

@@ -22,7 +22,6 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
 
 from canwharf import durable
 from canwharf.bus import events
@@ -34,6 +33,10 @@ from canwharf.docker.containers import Containers
 from canwharf.errors import CanwharfError, StartError
 from canwharf.kernel.request import Requests
 from canwharf.lean import Selector, Socket
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # No creation time beside each counter. The variable is read at import, in all versions.
 os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"

@@ -24,13 +24,17 @@ from __future__ import annotations
 import _socket
 import os
 import sys
-from collections.abc import Callable
 from time import monotonic
 
 from canwharf.daemon import http
 from canwharf.errors import HttpError
 from canwharf.lean import READ, WRITE, Selector, Socket, suppress
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
 
 _FAREWELL = 5.0  # seconds for a refused client to stop sending and read the error
 _RECEIVE_SIZE = 64 * 1024  # bytes
@@ -51,7 +55,7 @@ class Sender(NamedTuple):
 
 
 ROOT = Sender()  # nothing came along
-Answer = Callable[[str, bytes, Sender], tuple[int, bytes]]
+Answer: TypeAlias = "Callable[[str, bytes, Sender], tuple[int, bytes]]"
 """Path, body and sender of a request -> HTTP's status and the answer."""
 
 

@@ -19,7 +19,6 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterable
 
 from canwharf import jsontext
 from canwharf.daemon.instance import LOCKS, Instance, lock_path
@@ -28,6 +27,7 @@ from canwharf.lean import Socket, suppress
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import IO
 
 _BACKLOG = 128

@@ -11,12 +11,14 @@ Source: moby, daemon/libnetwork/drivers/remote/api/api.go, and the messages that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from canwharf import jsontext
 from canwharf.bus import naming
 from canwharf.errors import OptionError, RequestError
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _GENERIC = "com.docker.network.generic"
 # Compose's interface_name, by which a container's own options come, too; Docker itself does not

@@ -16,12 +16,15 @@ Source: https://docs.docker.com/reference/api/engine/ (ContainerList).
 from __future__ import annotations
 
 import _socket
-from collections.abc import Iterator, Mapping
 
 from canwharf import jsontext
 from canwharf.docker import engine
 from canwharf.lean import READ, Selector, Socket
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 PAUSE = 10.0  # seconds between two questions; an answer that takes longer is given up
 _SIZE_LIMIT = 16 * 1024 * 1024  # bytes

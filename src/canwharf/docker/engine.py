@@ -20,7 +20,6 @@ from __future__ import annotations
 import _socket
 import io
 import select
-from collections.abc import Mapping
 from time import monotonic
 
 from canwharf import jsontext
@@ -28,6 +27,7 @@ from canwharf.lean import Socket
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
     from _typeshed import WriteableBuffer

@@ -19,11 +19,14 @@ Source: https://github.com/Nomadic-Drones/rustycan4docker, src/manager.rs (NETWO
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from canwharf import durable
 from canwharf.bus import events, naming
 from canwharf.bus.events import Event, Report
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILES = {"rustyvxcan": "/var/lib/docker/network/files/rustycan4docker-networks.json"}
 _OPTIONS = {"device": "vxcan.dev", "canid": "vxcan.id", "peer": "vxcan.peer"}

@@ -11,11 +11,14 @@ Source: https://docs.docker.com/reference/api/engine/ (NetworkList, NetworkInspe
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
 from time import monotonic
 
 from canwharf.bus.report import Names
 from canwharf.docker import engine
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 TIME_LIMIT = 2.0  # seconds, in all
 

@@ -12,19 +12,22 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from canwharf.bus import events
 from canwharf.bus.service import Service
 from canwharf.docker import api
 from canwharf.errors import ConflictError, NamespaceError
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
 _TOO_EARLY = (
     "Docker makes it before it asks for an interface from version 28 on; with an older one use "
     "can.name instead of can.ifname, to which Docker appends a number"
 )
 
-_Content = Mapping[str, object]
+_Content: TypeAlias = "Mapping[str, object]"
 _Answer = dict[str, object]
 
 

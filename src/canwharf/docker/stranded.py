@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
 from time import monotonic
 from urllib.parse import quote, unquote
 
 from canwharf.docker import engine, names
 from canwharf.errors import NOT_KNOWN
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
 
 TIME_LIMIT = 3.0  # seconds, in all
 _ASLEEP = quote(json.dumps({"status": ["exited", "dead"]}))

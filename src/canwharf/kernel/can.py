@@ -16,13 +16,16 @@ Sources: linux/can/netlink.h, drivers/net/can/dev/netlink.c (can_changelink, can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from struct import Struct
 
 from canwharf.errors import MessageError
 from canwharf.kernel import uapi
 from canwharf.kernel.message import attribute, attributes, read_u32, u32
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KIND = "can"
 STATES = ("ERROR-ACTIVE", "ERROR-WARNING", "ERROR-PASSIVE", "BUS-OFF", "STOPPED", "SLEEPING")

@@ -25,12 +25,15 @@ em_u32.c; linux/can.h.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from struct import Struct
 
 from canwharf.kernel import uapi
 from canwharf.kernel.message import attribute
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CANID, U32 = "canid", "u32"  # as tc-ematch(8) calls them; the second where the first is missing
 KINDS = {CANID: uapi.TCF_EM_CANID, U32: uapi.TCF_EM_U32}

@@ -23,7 +23,6 @@ Source: linux/can/gw.h, net/can/gw.c (cgw_create_job, cgw_remove_job, cgw_dump_j
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from struct import Struct
 
 from canwharf.errors import KernelError, MessageError, no_module
@@ -53,6 +52,7 @@ _NO_MODULE = {errno.EOPNOTSUPP: no_module("can-gw")}
 # like an enum and hashed like the strings that they are: a bus of 100 has 30000 rules.
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Final, Literal
 
     Frames = Literal["classic", "FD", "error frames"]

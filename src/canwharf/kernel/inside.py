@@ -17,13 +17,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
 from struct import Struct
 
 from canwharf.kernel import link, uapi
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import attribute, attributes, read_u32, u32
 from canwharf.kernel.request import Request, Requests
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _RTGEN = Struct("=B3x")  # struct rtgenmsg, and the padding before its attributes
 _SIGNED = Struct("=i")

@@ -24,7 +24,6 @@ Sources: linux/if_link.h, drivers/net/can/vxcan.c, net/core/rtnetlink.c.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
 from struct import Struct
 
 from canwharf.errors import KernelError, MessageError, no_module
@@ -42,6 +41,10 @@ from canwharf.kernel.message import (
 )
 from canwharf.kernel.request import Request, Requests
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change mask
 _TX_DROPPED = Struct("=56xQ")  # struct rtnl_link_stats64, as far as tx_dropped

@@ -12,12 +12,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from struct import Struct
 
 from canwharf.errors import MessageError
 from canwharf.kernel import uapi
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type; four bytes

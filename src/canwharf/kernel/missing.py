@@ -17,10 +17,13 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Collection
 
 from canwharf.kernel.needed import LINEAR, NEEDED
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Row(NamedTuple):

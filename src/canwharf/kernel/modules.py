@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
 
 from canwharf.errors import KernelError
 from canwharf.kernel import gateway, link, traffic_control
@@ -29,6 +28,10 @@ from canwharf.kernel.needed import (
     Parameters,
 )
 from canwharf.kernel.request import Requests
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def states(root: str = "/", release: str = "") -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LOADED, BUILT_IN, LOADABLE, MISSING = "loaded", "built in", "loadable, not loaded", "missing"
 NEEDED = {  # by the names that modprobe knows; what a kernel's configuration calls them

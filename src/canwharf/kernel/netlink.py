@@ -21,13 +21,16 @@ from __future__ import annotations
 
 import _socket
 import errno
-from collections.abc import Sequence
 
 from canwharf.errors import KernelError, NetlinkOverrunError
 from canwharf.kernel import message, uapi
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request, first_of
 from canwharf.lean import Socket, suppress
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TIME_LIMIT = 5.0  # seconds; an exchange takes well under a millisecond
 _SEND_LIMIT = 32 * 1024  # bytes in one send: far below the usual send buffer of 208 KiB

@@ -6,14 +6,13 @@ kernel (`netlink.Netlink`) is handed to its functions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from canwharf.errors import KernelError
 from canwharf.kernel.message import Message
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 else:
     Protocol = object

@@ -35,7 +35,6 @@ net/core/dev.c; linux/pkt_cls.h.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 
 from canwharf.errors import KernelError, MessageError, no_modules
@@ -43,6 +42,10 @@ from canwharf.kernel import uapi
 from canwharf.kernel.message import Message, attribute, attributes, text, u32
 from canwharf.kernel.request import Request, Requests
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 MISSING, DAMAGED, WHOLE = "missing", "damaged", "whole"
 CLASSIFIERS = ("matchall", "basic")  # for the mark; the second where the first is not there

@@ -14,12 +14,14 @@ Source: netavark, plugins(5) and src/plugin.rs; container-libs, libnetwork/netav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from canwharf import __version__
 from canwharf.bus import naming, options
 from canwharf.bus.model import Attachment
 from canwharf.errors import OptionError, RequestError
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 API_VERSION = "1.0.0"
 ENGINE = "podman"

@@ -13,7 +13,6 @@ Source: netavark, plugins(5).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 
 from canwharf import jsontext
 from canwharf.bus import rootless
@@ -23,9 +22,14 @@ from canwharf.errors import RequestError
 from canwharf.netavark import api
 from canwharf.record import NamedTuple
 
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
 NETWORKS = "/etc/containers/networks"  # network_config_dir of containers.conf(5), for root
 
-_Content = Mapping[str, object]
+_Content: TypeAlias = "Mapping[str, object]"
 
 
 class _From(NamedTuple):
