@@ -66,6 +66,8 @@ def test_uninstalls_dry_run_says_all_that_it_would_do(
     monkeypatch.setattr(units, "usual", lambda _name: elsewhere)
     reserve = partial(sockets.reserve, directory=str(tmp_path))
     monkeypatch.setattr(sockets, "reserve", reserve)
+    # Not the file of a daemon that runs on this machine.
+    monkeypatch.setattr(Instance, "lock", str(tmp_path / "no.lock"))
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "state.json").write_text("{}")
     main(["install"])
