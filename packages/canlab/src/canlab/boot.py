@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from canlab import guest, libc, processor
@@ -50,9 +51,18 @@ class Running(NamedTuple):
         os.close(self.line)
 
 
-def start(kernel: str, folder: str, size: int, processors: int) -> Running:
-    """Start the kernel with `size` bytes of memory in `folder`, with the agent as its pid 1."""
+def start(
+    kernel: str, folder: str, size: int, processors: int, disks: Sequence[int] = ()
+) -> Running:
+    """Start the kernel with `size` bytes of memory in `folder`, with the agent as its pid 1.
+
+    `disks` are open files: the guest has them as /dev/ubda, which it only reads, /dev/ubdb, …
+    """
     command = kernel_command(kernel, size, processors)
+    command += (
+        f"ubd{number}{'' if number else 'r'}=/proc/self/fd/{disk}"
+        for number, disk in enumerate(disks)
+    )
     ours, theirs = socket.socketpair()
     console = os.memfd_create("canlab-console")
     ending, lifeline = os.pipe()
@@ -65,8 +75,9 @@ def start(kernel: str, folder: str, size: int, processors: int) -> Running:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         keeper = os.fork()
         if not keeper:
-            files = console, theirs.fileno(), ending
-            _keep(words, {"TMPDIR": folder}, *files, alone=processors == 1)
+            files = theirs.fileno(), *disks
+            alone = processors == 1
+            _keep(words, {"TMPDIR": folder}, console, files, ending, alone=alone)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(ending)
     return Running(ours.detach(), console, lifeline, keeper)
@@ -104,19 +115,19 @@ def _keep(
     command: list[str],
     environment: dict[str, str],
     console: int,
-    line: int,
+    files: Sequence[int],
     ending: int,
     *,
     alone: bool,
 ) -> NoReturn:
     """The keeper: start the kernel, wait for the first end, kill it. All signals are blocked.
 
-    A guest `alone` has one processor.
+    `files` are the kernel's: its line and its disks. A guest `alone` has one processor.
     """
     kernel = 0
     try:
         os.setsid()
-        detach(console, line, ending)
+        detach(console, *files, ending)
         if alone:
             processor.take_one()
         os.dup2(console, 1)
@@ -124,8 +135,9 @@ def _keep(
         keeper = os.getpid()
         kernel = os.fork()
         if not kernel:
-            _become(command, environment, line, keeper)
-        os.close(line)
+            _become(command, environment, files, keeper)
+        for fd in files:
+            os.close(fd)
         signal.signal(signal.SIGCHLD, lambda *_: os._exit(0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         os.read(ending, 1)
@@ -139,10 +151,13 @@ def _keep(
         os._exit(0)
 
 
-def _become(command: list[str], environment: dict[str, str], line: int, keeper: int) -> NoReturn:
+def _become(
+    command: list[str], environment: dict[str, str], files: Sequence[int], keeper: int
+) -> NoReturn:
     try:
         libc.die_with(keeper)
-        os.set_inheritable(line, True)
+        for fd in files:
+            os.set_inheritable(fd, True)
         # hostfs holds a file open for each that is open in the guest.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from canlab import __version__, boot, interfaces, kernel, memory, native, ports
 from canlab.errors import FAILED, UNFIT, CanlabError, UnfitError, UsageError
 from canlab.front import Front, Order
+from canlab.guest.docker import SYSTEM
 
 INSIDE = "CANLAB"
 
@@ -29,6 +30,8 @@ examples:
   canlab --ports 5432 pytest                        with the database that runs here
   canlab --native auto pytest                       faster, where this machine has CAN
   canlab --shell                                    a shell to look around in
+  canlab --docker sh -c 'docker network create -d canwharf -o can.name=can bus0 && ./test.sh'
+                                                    containers on a bus, by Docker inside
 
 kinds of interfaces:
   vcan0              a virtual bus, CAN FD
@@ -46,6 +49,7 @@ cannot be run; {UNFIT} this machine cannot run the kernel; {FAILED} canlab faile
 environment:
   {kernel.VARIABLE}     the kernel's file, in place of the one that is installed
   {memory.VARIABLE}     a folder for the guest's memory, writable and not mounted noexec
+  {SYSTEM}     the file of another system for Docker, in place of the one that is made
 """
 
 
@@ -80,6 +84,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="LIST",
         default="",
         help="TCP ports of this machine's 127.0.0.1 that are there inside, too, as 5432,8080",
+    )
+    top.add_argument(
+        "--docker",
+        action="store_true",
+        help="run Docker inside, with canwharf's CAN buses; its system is made once, in minutes",
+    )
+    top.add_argument(
+        "--disk",
+        metavar="FILE",
+        help="with --docker: keep images, networks and containers there (default: they are lost)",
     )
     top.add_argument("--shell", "-s", action="store_true", help="run $SHELL, or /bin/sh")
     top.add_argument(
@@ -128,10 +142,9 @@ def parse_cpus(text: str) -> int:
     return int(text)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command; its status. Raises CanlabError."""
-    options = parser().parse_args(arguments)
-    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+def command_of(options: argparse.Namespace) -> list[str]:
+    """The command and its arguments. Raises UsageError."""
+    command: list[str] = options.command[1:] if options.command[:1] == ["--"] else options.command
     if options.shell:
         if command:
             raise UsageError("--shell takes no command; leave one of them away")
@@ -143,14 +156,42 @@ def run(arguments: Sequence[str]) -> int:
             )
     if not command:
         raise UsageError("a command is missing, as in: canlab pytest   (canlab --help says more)")
+    return command
+
+
+def order_of(options: argparse.Namespace) -> Order:
+    """What the caller wants in the guest. Raises UsageError, CanlabError."""
     order = Order(
-        argv=command,
+        argv=command_of(options),
         environment={**os.environ, INSIDE: __version__},
         interfaces=interfaces.parse(options.interfaces),
         bitrate=interfaces.parse_bitrate(options.bitrate),
         ports=ports.parse(options.ports),
         as_user=options.user,
     )
+    if options.disk and not options.docker:
+        raise UsageError("--disk is for --docker")
+    if not options.docker:
+        return order
+    from canlab import docker  # noqa: PLC0415 - with its imports it takes as long as all others
+
+    environment = docker.environment(order.environment)
+    return order._replace(canwharf=docker.canwharf(), environment=environment)
+
+
+def disks_of(options: argparse.Namespace) -> Sequence[int]:
+    """The guest's disks, open files. Raises CanlabError."""
+    if not options.docker:
+        return ()
+    from canlab import docker  # noqa: PLC0415 - as above
+
+    return docker.disks(options.disk)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; its status. Raises CanlabError."""
+    options = parser().parse_args(arguments)
+    order = order_of(options)
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -158,14 +199,15 @@ def run(arguments: Sequence[str]) -> int:
     wanted = parse_memory(options.memory) if options.memory else None
     processors = parse_cpus(options.cpus)
     if options.native != native.NEVER:
-        obstacle = native.obstacle(order.interfaces, order.ports)
+        obstacle = native.obstacle(order)
         if not obstacle:
             native.become(order)
         if options.native == native.ALWAYS:
             raise UnfitError(f"this machine's own kernel does not do it: {obstacle}")
     program = kernel.find()
+    disks = disks_of(options)
     folder, size = memory.find(wanted)
-    guest = boot.start(program, folder, size, processors)
+    guest = boot.start(program, folder, size, processors, disks)
     try:
         return Front(guest, order._replace(modules=kernel.modules(program))).run()
     finally:

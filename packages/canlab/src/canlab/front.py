@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class Order(NamedTuple):
     ports: list[int]
     as_user: bool
     modules: str = ""
+    canwharf: str = ""
 
 
 class Front:
@@ -66,6 +68,7 @@ class Front:
         self._terminal = self._kinds.index(TTY) if TTY in self._kinds else -1
         self._raw: terminal.Raw | None = None
         self._ready = False
+        self._begun = False
         self._status: int | None = None
         self._error = ""
         self._unwritten = ""
@@ -82,9 +85,10 @@ class Front:
                 signal.signal(number, lambda *_: None)
         self._mux.watch(wake, lambda: self._take_signals(wake))
         try:
-            self._wait_until_ready()
-            self._begin(ignored)
-            self._relay()
+            self._wait_until_ready(BOOT_LIMIT)
+            if self._status is None:
+                self._begin(ignored)
+                self._relay()
         except LineLost:
             raise self._death() from None
         finally:
@@ -92,9 +96,9 @@ class Front:
                 self._raw.restore()
         return self._result()
 
-    def _wait_until_ready(self) -> None:
-        while not self._ready:
-            if not self._mux.step(BOOT_LIMIT):
+    def _wait_until_ready(self, limit: float | None = None) -> None:
+        while not self._ready and self._status is None:
+            if not self._mux.step(limit):
                 reason, _ = diagnosis(self._guest.console_text())
                 raise GuestDied(f"the guest was not up after {BOOT_LIMIT:.0f} s: {reason}")
 
@@ -120,17 +124,23 @@ class Front:
             ports=order.ports,
             modules=order.modules,
             input=self._input or ("", 0),
+            canwharf=order.canwharf,
+            python=os.path.realpath(sys.executable),
         )
         self._mux.send(wire.encode(wire.START, 0, command.pack()))
-        if self._kinds[0] == PIPE:
-            self._mux.source(wire.STDIN, 0)
+        self._begun = True
         for fd in (1, 2):
             if self._kinds[fd] == PIPE:
                 self._mux.sink(fd, fd, silence)
         if there:
             shown = next((fd for fd in (1, 2) if self._kinds[fd] == TTY), 0)
             self._mux.sink(wire.TERMINAL, shown, silence)
-            self._take_keys()
+        if order.canwharf:  # the guest itself limits how long Docker may take
+            self._ready = False
+            self._wait_until_ready()
+        if self._kinds[0] == PIPE:
+            self._mux.source(wire.STDIN, 0)
+        self._take_keys()
 
     def _take_keys(self) -> None:
         """Take the terminal's keys, if they are for this process now."""
@@ -163,6 +173,9 @@ class Front:
             if number == signal.SIGWINCH and self._terminal >= 0:
                 rows, columns = terminal.size(self._terminal)
                 self._mux.send(wire.encode_number(wire.SIZE, rows << 16 | columns))
+            elif number in PASSED_ON and not self._begun:
+                if number not in (signal.SIGTSTP, signal.SIGCONT):
+                    self._status = 128 + number  # the command would have died of it
             elif number in PASSED_ON:
                 if number == signal.SIGCONT and self._ready:
                     self._take_keys()

@@ -18,8 +18,12 @@ CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 _CAPABILITY_VERSION_3 = 0x20080522
 
 # linux/sched.h
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+
+# linux/mount.h
+MS_RDONLY, MS_BIND, MS_MOVE, MS_REC, MS_SHARED = 1, 1 << 12, 1 << 13, 1 << 14, 1 << 20
 
 # linux/reboot.h
 POWER_OFF = 0x4321FEDC
@@ -31,10 +35,10 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def mount(source: str, target: str, type: str, options: str = "") -> None:
-    """Mount a file system."""
-    arguments = (source.encode(), target.encode(), type.encode(), 0, options.encode())
-    _check(_LIBC.mount(*arguments), f"mount {type} on {target}")
+def mount(source: str, target: str, type: str, options: str = "", *, flags: int = 0) -> None:
+    """Mount a file system; with MS_BIND a folder, and with MS_SHARED how a mount propagates."""
+    arguments = (os.fsencode(source), os.fsencode(target), type.encode(), flags, options.encode())
+    _check(_LIBC.mount(*arguments), f"mount {type or source} on {target}")
 
 
 def unshare(flags: int) -> None:

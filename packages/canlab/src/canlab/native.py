@@ -13,7 +13,7 @@ from canlab import interfaces, libc
 from canlab.errors import CanlabError
 from canlab.front import CommandNotRun, Order
 from canlab.guest.command import execute, status
-from canlab.interfaces import SLCAN, VCAN, Interface
+from canlab.interfaces import SLCAN, VCAN
 from canlab.netlink import Netlink
 
 NEVER, AUTO, ALWAYS = "never", "auto", "always"
@@ -21,12 +21,14 @@ CHOICES = (NEVER, AUTO, ALWAYS)
 _PROBE = ("canlab-probe", VCAN, "")
 
 
-def obstacle(wanted: list[Interface], ports: list[int]) -> str:
+def obstacle(order: Order) -> str:
     """Why this machine's kernel does not do; empty if it does. Tried in a process of its own."""
-    if any(kind == SLCAN for _, kind, _ in wanted):
+    if any(kind == SLCAN for _, kind, _ in order.interfaces):
         return "slcan makes its interfaces in the machine's own network only"
-    if ports:
+    if order.ports:
         return "it has no --ports"
+    if order.canwharf:
+        return "it has no --docker"
     told, tell = os.pipe()
     child = os.fork()
     if not child:

@@ -33,6 +33,8 @@ class Start:
         ports: list[int],
         modules: str,
         input: tuple[str, int],
+        canwharf: str,
+        python: str,
     ) -> None:
         self.argv = argv
         self.environment = environment
@@ -60,6 +62,10 @@ class Start:
         """A folder as /lib/modules, of what is built into the guest's kernel; may be empty."""
         self.input = input
         """Path and offset of a FILE."""
+        self.canwharf = canwharf
+        """The folder of canwharf's package, for Docker in the guest; empty: without Docker."""
+        self.python = python
+        """The caller's Python, which runs canwharf for the command."""
 
     def pack(self) -> bytes:
         """As bytes. By marshal: both ends are the same Python, and it needs no import."""

@@ -11,6 +11,7 @@ import signal
 import socket
 import termios
 import tty
+from collections.abc import Callable
 
 from canlab import interfaces, libc, wire
 from canlab.errors import FAILED
@@ -35,6 +36,9 @@ class Agent:
         self._mux = Mux(line, self._control, in_guest=True)
         self._command: Command | None = None
         self._over = False
+        # Called when Docker's setup has ended; `_setup` is its process.
+        self._setup = 0
+        self._go_on: Callable[[], None] | None = None
 
     def serve(self) -> None:
         """Serve the front until it goes. Raises LineLost, which is the usual end."""
@@ -69,6 +73,9 @@ class Agent:
             self._start(Start.unpack(frame.payload))
         elif frame.type == wire.SIGNAL and self._command:
             self._command.signal(frame.number)
+        elif frame.type == wire.SIGNAL and self._setup:
+            if frame.number not in (signal.SIGTSTP, signal.SIGCONT):
+                self._end(128 + frame.number)
         elif frame.type == wire.SIZE and self._command and self._command.terminal >= 0:
             packed = frame.number
             set_size(self._command.terminal, packed >> 16, packed & 0xFFFF)
@@ -81,6 +88,28 @@ class Agent:
         mounts.show_shm(start.folder, start.environment.get("VIRTUAL_ENV", ""))
         if start.modules:
             start.environment.update(mounts.show_modules(start.modules))
+        if start.canwharf:
+            self._start_docker(start)
+        else:
+            self._run(start)
+
+    def _start_docker(self, start: Start) -> None:
+        """Docker first, then the command; signals are heard meanwhile."""
+        from canlab.guest.docker import Setup  # noqa: PLC0415 - where it is not asked for, not loaded
+
+        def go_on() -> None:
+            if error := setup.error():
+                self._end(FAILED, error)
+            self._mux.send(wire.encode(wire.READY))
+            self._run(start)
+
+        try:
+            setup = Setup(start)
+        except OSError as error:
+            self._end(FAILED, error.strerror or str(error))
+        self._setup, self._go_on = setup.pid, go_on
+
+    def _run(self, start: Start) -> None:
         self._command = command = Command(start)
         command.started()
         if command.failed:
@@ -120,6 +149,9 @@ class Agent:
                     code = os.waitstatus_to_exitcode(status)
                     self._command.status = code if code >= 0 else 128 - code
                     self._over = True
+                if self._go_on and pid == self._setup:
+                    go_on, self._go_on = self._go_on, None
+                    go_on()
         except ChildProcessError:
             return
 
