@@ -15,11 +15,12 @@ from typing import IO
 from lab import cache
 from lab.cache import Report, say
 from lab.docker import FLAGS, import_image, start_docker
-from lab.machine import HERE, Machine
+from lab.machine import HERE, REPOSITORY, Machine
 from lab.root import ensure_root, root_name, run_tool
 from lab.suites import Suite
 
 SIZE = 4 << 30  # bytes; sparse, so this is a limit, not a cost
+IMAGE_SCRIPTS = (HERE / "image.sh", REPOSITORY / "packages/canlab/src/canlab/can-utils.sh")
 
 
 def blank(path: Path) -> None:
@@ -45,7 +46,7 @@ def prepared(suite: Suite, report: Report = say) -> Path:
             docker.stop()
             machine.power_off()
 
-    recipe = cache.key(SIZE, FLAGS, (HERE / "image.sh").read_bytes())
+    recipe = cache.key(SIZE, FLAGS, *(path.read_bytes() for path in IMAGE_SCRIPTS))
     return cache.entry(f"disk-{root_name(suite)}-{recipe}", f"the {suite.name} disk", make, report)
 
 
