@@ -13,7 +13,7 @@ from tests.system.test_pages import ROOT, blocks
 from tests.system.test_podman import MY_IMAGE, POD
 from tests.world.installed import Installed
 
-PODMANS = ("systemd-ecu", "always", "twin-ecu1", "twin-ecu2")
+PODMANS = ("systemd-ecu", "always", "twin-ecu1", "twin-ecu2", "member")
 FOLDER = "/etc/containers/systemd"
 KUBE = f"""\
 [Kube]
@@ -21,6 +21,19 @@ Yaml={FOLDER}/pod.yaml
 Network=drive.network:interface_name=can0
 [Install]
 WantedBy=multi-user.target
+"""
+BOARD = """\
+[Pod]
+PodName=board
+Network=drive.network:interface_name=can0
+[Install]
+WantedBy=multi-user.target
+"""
+MEMBER = """\
+[Container]
+Image=my-image
+ContainerName=member
+Pod=board.pod
 """
 # The guest's root is an overlay itself, on which Podman can lay none.
 STORAGE = """\
@@ -53,22 +66,25 @@ def members(machine: Installed, *names: str) -> list[str]:
 
 
 def units() -> dict[str, str]:
-    """The page's own units, and a pod's."""
+    """The page's own units, and those of pods."""
     page = ["\n".join([*each.lines, ""]) for each in blocks(ROOT / "docs/podman.md")]
     return {
         "drive.network": next(each for each in page if each.startswith("[Network]")),
         "ecu.container": next(each for each in page if each.startswith("[Container]")),
         "twin.kube": KUBE,
         "pod.yaml": POD,
+        "board.pod": BOARD,
+        "member.container": MEMBER,
     }
 
 
 def test_all_is_back_after_a_power_cut(machine: Installed) -> None:
-    """Quadlets of a container and a pod, a container to restart, and Docker's, on one bus."""
+    """Quadlets of a container and of pods, a container to restart, and Docker's, on one bus."""
     machine.guest.run(["mkdir", "-p", FOLDER])
     for name, text in units().items():
         machine.sh(f"cat >{FOLDER}/{name} <<'END'\n{text}END")
-    machine.sh("systemctl daemon-reload && systemctl start ecu.service twin.service")
+    services = "ecu.service twin.service board-pod.service"
+    machine.sh(f"systemctl daemon-reload && systemctl start {services}", timeout=240)
     machine.sh("systemctl enable --quiet podman-restart.service")
     run = "podman run -d --restart always --network systemd-drive"
     machine.sh(f"{run}:interface_name=can0 --name always ecu sleep 100000")
