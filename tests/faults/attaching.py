@@ -7,6 +7,7 @@ sends DEL until it succeeds, Podman says nothing more about a container that did
 from __future__ import annotations
 
 import http.client
+from collections.abc import Mapping
 from typing import ClassVar
 
 from canwharf.bus import naming
@@ -17,7 +18,13 @@ from tests.faults.site import Gone, Refused, Site
 from tests.world.container import Container
 
 POD = "p" * 64
-CNI = {"cniVersion": "1.1.0", "name": "pods", "can.interface": "vcan0"}
+LIST = {"cniVersion": "1.1.0", "name": "pods"}
+ONE_BUS = {**LIST, "can.interface": "vcan0"}
+TWO_BUSES = {
+    **LIST,
+    "buses": {"vcan0": {}, "vcan1": {}},
+    "args": {"cni": {"buses": "can0=vcan0,can1=vcan1"}},
+}
 PODMAN = {
     "container_id": POD,
     "container_name": "ecu",
@@ -31,13 +38,14 @@ class Attaching(Operation):
 
     call = "Runtime"
     verb: ClassVar[str]
+    content: ClassVar[Mapping[str, object]] = ONE_BUS
     network = "cni.pods.vcan0"
     endpoint = Call("", POD, "", "can0").endpoint
 
     def send(self, site: Site, verb: str) -> None:
         """A call, in the form of the runtime. Raises Gone, Refused."""
         words = {"COMMAND": verb, "CONTAINERID": POD, "IFNAME": "can0", "NETNS": self.path(site)}
-        runtime(site, body([f"CNI_{key}={value}" for key, value in words.items()], CNI))
+        runtime(site, body([f"CNI_{key}={value}" for key, value in words.items()], self.content))
 
     def path(self, site: Site) -> str:
         """The container's namespace."""
@@ -101,6 +109,23 @@ class AddAgain(Add):
         self.believe(site)
 
 
+class AddTwo(Add):
+    """ADD on two buses."""
+
+    content = TWO_BUSES
+    second = "cni.pods.vcan1"
+
+    def believe(self, site: Site, running: bool = True) -> None:
+        super().believe(site, running)
+        if self.second in site.known():
+            site.networks[self.second] = "vcan1"
+        if running:
+            site.second_names[self.second, self.endpoint] = "can1"
+            site.containers[self.second, self.endpoint] = site.containers[
+                self.network, self.endpoint
+            ]
+
+
 class Delete(Attaching):
     """DEL."""
 
@@ -120,12 +145,13 @@ class Setup(Attaching):
     """Podman's setup."""
 
     verb = "setup"
+    content = PODMAN
     network = "podman.drive"
     endpoint = naming.implied_endpoint("ecu", POD)
     give_up = Attaching.say_nothing
 
     def send(self, site: Site, verb: str) -> None:
-        runtime(site, body([verb, self.path(site)], PODMAN))
+        runtime(site, body([verb, self.path(site)], self.content))
 
     def again(self, site: Site) -> None:
         """The user starts the container again."""
@@ -168,4 +194,12 @@ def runtime(site: Site, sent: bytes) -> None:
         raise Refused(text)
 
 
-OPERATIONS: tuple[type[Operation], ...] = (Add, AddAgain, Delete, Setup, SetupAgain, Teardown)
+OPERATIONS: tuple[type[Operation], ...] = (
+    Add,
+    AddAgain,
+    AddTwo,
+    Delete,
+    Setup,
+    SetupAgain,
+    Teardown,
+)

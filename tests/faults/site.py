@@ -89,6 +89,7 @@ class Site:
         self.networks: dict[str, str] = {}
         self.containers: dict[tuple[str, str], Container] = {}
         self.names: dict[str, str] = {}  # of endpoints that have an exact one
+        self.second_names: dict[tuple[str, str], str] = {}  # where such a one has two networks
         self.spaces: dict[str, Container] = {}  # where they are to be: there before they join
         self.socket = f"{self.directory}/canwharf.sock"
         self.start_daemon()
@@ -106,10 +107,11 @@ class Site:
     def start_daemon(self, fuse: Fuse | None = None, grace: float | None = None) -> None:
         """A new daemon on the same state; whole when this returns, unless it dies in between."""
         self.daemon = Daemon(self.socket, f"{self.directory}/state", fuse, grace)
+        if fuse is not None and not fuse.call:
+            return  # it dies in its recovery, maybe before it takes a connection
         self.client = Client(self.socket)
-        if fuse is None or fuse.call:
-            self.client.call("GetCapabilities", {})
-            self.client.call("GetCapabilities", {})  # answered after the recovery
+        self.client.call("GetCapabilities", {})
+        self.client.call("GetCapabilities", {})  # answered after the recovery
 
     def restart(self, fuse: Fuse | None = None, grace: float | None = None) -> None:
         """Kill the daemon and start another."""
@@ -199,9 +201,9 @@ class Site:
     def inside(self, interface: str) -> list[Member]:
         """The containers' interfaces on a bus."""
         return [
-            container.member(self.names.get(endpoint, "can0"))
-            for (network, endpoint), container in self.containers.items()
-            if self.networks[network] == interface
+            container.member(self.second_names.get(key) or self.names.get(key[1], "can0"))
+            for key, container in self.containers.items()
+            if self.networks[key[0]] == interface
         ]
 
     def assert_talking(self, *buses: Iterable[Member]) -> None:
