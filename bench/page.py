@@ -126,13 +126,14 @@ def rows(found: dict[str, Any]) -> list[Row]:
 
 def executable_rows(found: dict[str, Any]) -> list[Row]:
     """What the executable of Podman and CNI costs, for each of the two."""
+    shortest = f"the shortest of {found['repeats']} of each"
     return [
         (
             f"a call by the executable of {name}, from its start to its end",
-            f"{ratio['median']:.1f} times",
-            f"the start of a bare `python3 -I -S` beside it; at most 3; {around(ratio)}",
+            f"{seconds / found['bare']:.1f} times",
+            f"the start of a bare `python3 -I -S`; at most 3; {shortest}",
         )
-        for name, ratio in found.items()
+        for name, seconds in found["calls"].items()
     ]
 
 

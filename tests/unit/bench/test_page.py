@@ -41,10 +41,10 @@ def test_a_figure_that_is_not_measured_any_more_is_no_empty_row() -> None:
 
 
 def test_the_start_of_the_executable_stands_beside_its_limit() -> None:
-    ratio = {"median": 1.26, "min": 0.63, "max": 2.52, "repeats": 80}
-    [(figure, result, against)] = executable_rows({"Podman": ratio})
-    assert (figure.split(",")[0], result) == ("a call by the executable of Podman", "1.3 times")
-    assert against.endswith("; at most 3; 0.50 to 2.00 (80)")
+    found = {"repeats": 80, "bare": 0.02, "calls": {"Podman": 0.024}}
+    [(figure, result, against)] = executable_rows(found)
+    assert (figure.split(",")[0], result) == ("a call by the executable of Podman", "1.2 times")
+    assert against.endswith("; at most 3; the shortest of 80 of each")
 
 
 def test_costs_that_grow_stand_beside_their_limits_and_a_meshs() -> None:
