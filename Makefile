@@ -45,7 +45,7 @@ test-smp: export CANWHARF_BOOT = own-smp
 test-smp: kernel-tests ## each frame once on two processors, too: on the lab's own kernel
 	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) tests/system/test_bus.py
 
-test-faults: .venv/ready ## crashes at every step, 50 power cuts, … (45 minutes)
+test-faults: .venv/ready ## crashes at every step, 50 power cuts, … (an hour)
 	$(AS_ROOT) $(PYTEST) tests/faults
 
 fast: check unit ## lint, types and unit tests: under a minute, after each edit

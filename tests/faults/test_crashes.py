@@ -15,7 +15,7 @@ def campaign(guest: Guest, *options: str) -> list[dict[str, Any]]:
     """Run it in the guest; the rows of the table."""
     # In a file, as the list is long for a serial line.
     words = " ".join(("python3", "-m", "tests.faults.crashing", *options))
-    done = guest.run(f"{words} > /share/crashes.json", check=False, timeout=1800)
+    done = guest.run(f"{words} > /share/crashes.json", check=False, timeout=3600)
     text = (guest.share / "crashes.json").read_text()
     assert text, done.stderr
     rows: list[dict[str, Any]] = json.loads(text)
