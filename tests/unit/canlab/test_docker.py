@@ -10,7 +10,7 @@ import pytest
 
 from canlab import cli, docker, system
 from canlab.errors import CanlabError, UsageError
-from canlab.guest.docker import SYSTEM
+from canlab.guest.docker import SYSTEM, Setup
 
 EXT4 = bytes(1080) + b"\x53\xef" + bytes(1000)
 
@@ -112,6 +112,19 @@ def test_without_canwharf_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(docker, "find_spec", lambda _name: None)
     with pytest.raises(CanlabError, match="pip install canwharf"):
         cli.run(["--docker", "true"])
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [(b"up", ""), (b"mount: no", "mount: no"), (b"", "Docker's setup was killed")],
+)
+def test_the_command_starts_only_when_docker_is_up(said: bytes, error: str) -> None:
+    """However its setup ends."""
+    setup = object.__new__(Setup)
+    setup._told, tell = os.pipe()
+    with os.fdopen(tell, "wb") as file:
+        file.write(said)
+    assert setup.error() == error
 
 
 def test_a_disk_without_docker_is_refused() -> None:

@@ -53,13 +53,12 @@ _IMAGE = "/usr/share/canlab/can-utils.tar"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OPEN_FILES = (1024, 1 << 19)  # as systemd gives them to a service
 _TAIL = 2000  # bytes of a log
+_UP = b"up"  # what the setup says at its end, if nothing is wrong
 
 _CLIENT = """\
 #!/bin/sh
-# {what}
 lib={system}/usr/lib/x86_64-linux-gnu
-{lines}
-exec "$lib/ld-linux-x86-64.so.2" --library-path "$lib" {system}{program} "$@"
+{first}exec "$lib/ld-linux-x86-64.so.2" --library-path "$lib" {system}{program} "$@"
 """
 _COMPOSE = "/usr/libexec/docker/cli-plugins/docker-compose"
 
@@ -83,7 +82,8 @@ class Setup:
     def error(self) -> str:
         """Why Docker is not up; empty if it is."""
         with os.fdopen(self._told, "rb") as words:
-            return words.read().decode(errors="replace")
+            said = words.read()
+        return "" if said == _UP else said.decode(errors="replace") or "Docker's setup was killed"
 
 
 def _share() -> None:
@@ -100,11 +100,11 @@ def _share() -> None:
 
 
 def _write_clients(start: Start) -> None:
-    compose = f'[ "${{1-}}" = compose ] && shift && exec {BIN}/docker-compose "$@"'
-    own = '[ "${1-}" = compose ] && shift'
+    # The client looks for its plugins among the command's files.
+    compose = f'[ "${{1-}}" = compose ] && shift && exec {BIN}/docker-compose "$@"\n'
     texts = {
-        "docker": _client("Docker's client, and Compose", "/usr/bin/docker", compose),
-        "docker-compose": _client("Docker Compose", _COMPOSE, own),
+        "docker": _client("/usr/bin/docker", compose),
+        "docker-compose": _client(_COMPOSE),
         "canwharf": f'#!/bin/sh\nexec "{start.python}" -IB "{start.canwharf}/__main__.py" "$@"\n',
     }
     os.mkdir(BIN)
@@ -114,8 +114,8 @@ def _write_clients(start: Start) -> None:
         os.chmod(f"{BIN}/{name}", 0o755)  # noqa: S103
 
 
-def _client(what: str, program: str, lines: str) -> str:
-    return _CLIENT.format(what=what, system=_SYSTEM, program=program, lines=lines)
+def _client(program: str, first: str = "") -> str:
+    return _CLIENT.format(system=_SYSTEM, program=program, first=first)
 
 
 def _set_up(start: Start, tell: int) -> None:
@@ -134,12 +134,12 @@ def _set_up(start: Start, tell: int) -> None:
         os.chmod(SOCKET, 0o666)  # noqa: S103
         if not _has_images():
             _run("/usr/bin/docker", "import", "--change", 'CMD ["sh"]', _IMAGE, "can-utils")
-        os._exit(0)
+        os.write(tell, _UP)
     except (OSError, Failed) as error:
         words = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         os.write(tell, words.encode(errors="replace"))
     finally:
-        os._exit(1)
+        os._exit(0)
 
 
 def _enter(start: Start) -> None:
