@@ -133,6 +133,10 @@ class NamespaceError(CanwharfError):
         super().__init__(f"cannot make {what} in {where}: {reason}")
 
 
+class SocketNeededError(CanwharfError):
+    """A call that can be made by a netlink socket in the container's namespace only."""
+
+
 class StateError(CanwharfError):
     """The state on disk cannot be read or written."""
 

@@ -22,6 +22,7 @@ class Loop:
         self.calls: list[tuple[str, bytes]] = []
         self.passed: list[os.stat_result] = []  # what the descriptors were that came along
         self.users: list[int | None] = []
+        self.refusals: list[int] = []  # the status of the next calls
         self.status, self.answer = 200, b'{"ok": true}'
         self._path = str(path)
         self._selector = Selector()
@@ -36,7 +37,7 @@ class Loop:
         self.users.append(sender.uid)
         if sender.descriptor >= 0:
             self.passed.append(os.fstat(sender.descriptor))
-        return self.status, self.answer
+        return self.refusals.pop(0) if self.refusals else self.status, self.answer
 
     def step(self) -> None:
         """Do all that can be done without anybody's help."""

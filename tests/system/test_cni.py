@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.guest import Guest
+from tests.system.test_adapters import HERE, NAME, WAIT, plugged, pull
 from tests.world.engines import CNI, Engines
 
 ANNOTATION = "canwharf/buses"
@@ -177,3 +178,62 @@ def test_a_name_that_is_taken(node: Engines) -> None:
         assert f"{name} is taken" in error["msg"]
     assert node.links("a:can9") == ["can9"]
     assert node.endpoints() == []
+
+
+def test_a_pod_has_the_adapter_itself(node: Engines) -> None:
+    """And gives it back at DEL, while its namespace lives; also beside a shared bus."""
+    mode = {"can.interface": NAME, "can.bitrate": "500000", "can.mode": "move"}
+    alone = {**ALONE, **mode, "can.name": "can"}
+    buses = {"m": mode, "v": {"can.interface": "vcan0"}}
+    two = {"cniVersion": "1.1.0", "name": "two", "type": "canwharf", "buses": buses}
+    two["args"] = {"cni": {"buses": "can1=v,can0=m"}}
+    node.sh("ip netns add one && ip -n one link add can0 type vcan && ip netns add two")
+    with plugged(node) as wire:
+        made = json.loads(direct(node, "ADD", "one", alone))
+        assert [each["name"] for each in made["interfaces"]] == ["can1"]
+        direct(node, "CHECK", "one", alone)
+        node.sh("ip netns exec one cansend can1 451#CAFE")
+        why = json.loads(direct(node, "ADD", "two", two))["msg"]
+        assert "a moved adapter is for one alone" in why
+        direct(node, "DEL", "one", alone)
+        assert NAME in node.interfaces()
+        named = {**ALONE, **mode}  # by CNI_IFNAME
+        assert "can0 is taken" in json.loads(direct(node, "ADD", "one", named))["msg"]
+        assert NAME in node.interfaces()
+        made = json.loads(direct(node, "ADD", "two", two))
+        assert [each["name"] for each in made["interfaces"]] == ["can1", "can0"]
+        node.sh("ip netns exec two cansend can0 452#CAFE")
+        node.assert_exactly_once("host:vcan0", "two:can1")
+        node.sh("ip netns del two")
+        node.sh(WAIT.format(HERE))
+        direct(node, "DEL", "two", two)
+        _plugged, _name, *written = pull(wire).split()
+    assert written == ["t4512CAFE", "t4522CAFE"]
+
+
+def test_a_container_of_podman_has_the_adapter_itself(node: Engines) -> None:
+    """And gives it back, however it ends."""
+    create = f"podman network create --driver canwharf --opt can.interface={NAME}"
+    with plugged(node) as wire:
+        node.sh(f"{create} --opt can.bitrate=500000 --opt can.mode=move motor")
+        node.podman("ecu1", "motor")
+        assert NAME not in node.interfaces()
+        node.sh("podman exec ecu1 cansend can0 451#CAFE")
+        why = node.refused("podman run --rm --network motor ecu true")
+        assert "alone (can.mode=move)" in why
+        node.sh("podman restart -t 0 ecu1 && podman exec ecu1 cansend can0 452#CAFE")
+        node.sh("podman network disconnect motor ecu1")
+        assert NAME in node.interfaces()
+        node.sh("podman network connect motor ecu1 && podman exec ecu1 cansend can0 453#CAFE")
+        node.end_daemon("KILL")
+        node.sh("podman rm -ft 0 ecu1")
+        node.start_daemon()
+        node.sh(WAIT.format(HERE))
+        member = node.podman("ecu2", "motor:interface_name=drive0")
+        node.sh(f"kill -9 {member.partition(':')[0]} && podman wait ecu2 && podman rm ecu2")
+        node.podman("ecu3", "motor")
+        node.sh("podman exec ecu3 cansend can0 454#CAFE")
+        node.sh("podman rm -ft 0 ecu3")
+        assert NAME in node.interfaces()
+        _plugged, _name, *written = pull(wire).split()
+    assert written == [f"t45{number}2CAFE" for number in (1, 2, 3, 4)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -93,6 +94,17 @@ def test_an_error_of_the_daemon_is_one_of_the_executable(tmp_path: Path, loop: L
     called = Called(tmp_path, loop, "setup", "/none")
     assert (called.status, called.output) == (1, b'{"error": "no"}')
     assert loop.passed == []
+
+
+def test_the_daemon_asks_for_a_socket_in_the_namespace(tmp_path: Path, loop: Loop) -> None:
+    """For an adapter that moves; where we may not enter, the same call comes without anything."""
+    loop.refusals = [428]
+    called = Called(tmp_path, loop, "teardown", "/proc/self/ns/net")
+    assert (called.status, called.output, called.errors) == (0, loop.answer, b"")
+    first, second = loop.calls
+    assert first == second
+    sockets = [stat.S_ISSOCK(each.st_mode) for each in loop.passed]
+    assert sockets == ([False, True] if os.geteuid() == 0 else [False])
 
 
 @pytest.mark.parametrize("size", [plugin.SIZE - 1, plugin.SIZE, 5 * plugin.SIZE])

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import errno
 
-from canwharf.bus import events, naming, options, rootless
+from canwharf.bus import adapter, events, handover, naming, options, rootless
+from canwharf.bus.handover import Inside
 from canwharf.bus.maintain import PATIENCE
 from canwharf.bus.model import Attachment, Network
 from canwharf.bus.plan import plan
 from canwharf.bus.service import Service
 from canwharf.bus.steps import Scope
-from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
+from canwharf.errors import CanwharfError, ConflictError, KernelError
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -38,18 +39,26 @@ _PREFIX = "can"  # what a user looks for in a container
 _NAMES = {"can.name", "can.ifname", "vxcan.peer"}  # the options that name the interface there
 _NAMED = ("/run/netns/", "/var/run/netns/")  # where the namespaces of root's containers are
 _FIRST = 1.0  # seconds after which the kernel may be read: first calls come before
+NOWHERE = Inside()
 _NUMBERS = range(100)  # of one prefix in one container
 
 
 class Caller(NamedTuple):
     """The process that makes a runtime's call, as the kernel tells of it.
 
-    `descriptor` is that of the container's network namespace, which came along (-1: none did).
-    `uid` is the id of a user without root; None: root calls.
+    `descriptor` is that of the container's network namespace, which came along (-1: none did), and
+    `socket` that of a netlink socket in it. `uid` is the id of a user without root; None: root
+    calls.
     """
 
     descriptor: int = -1
     uid: int | None = None
+    socket: int = -1
+
+    @property
+    def inside(self) -> Inside:
+        """The way into the container."""
+        return Inside(self.descriptor, self.socket)
 
     @property
     def namespace(self) -> str:
@@ -73,12 +82,14 @@ def attach(service: Service, wanted: Attachment, caller: Caller, path: str) -> s
     else:
         rootless.check(service, wanted, namespace, caller.uid)
     if options.parse_network(wanted.options).adapter.moved:
-        raise OptionError("can.mode", "move", "only Docker moves an adapter into a container")
+        caller.inside.check()
     detach(service, [wanted.network], wanted.endpoint)
     _check_host_end(service, wanted)
     known = wanted.network in service.state.networks
     try:
         _make_network(service, wanted)
+        if service.state.networks[wanted.network].settings.adapter.moved:
+            return handover.give(service, wanted, caller.inside)
         name = _join(service, wanted, namespace)
     except Exception:
         _undo(service, wanted, known)
@@ -90,11 +101,15 @@ def attach(service: Service, wanted: Attachment, caller: Caller, path: str) -> s
     return name
 
 
-def detach(service: Service, networks: list[str], endpoint: str) -> None:
+def detach(service: Service, networks: list[str], endpoint: str, inside: Inside = NOWHERE) -> None:
     """Remove a container's interfaces on these networks, under whatever name it had then.
 
-    Raises CanwharfError, the first, after all are tried.
+    An adapter comes back from `inside`, the container (see `handover`). Raises CanwharfError, the
+    first, after all are tried; SocketNeededError before anything is done.
     """
+    for network in networks:
+        if any(_same(service, network, endpoint)):
+            handover.take_back(service, service.state.networks[network], inside)
     failed: CanwharfError | None = None
     for network in networks:
         for each in list(_same(service, network, endpoint)):
@@ -114,6 +129,8 @@ def is_whole(service: Service, wanted: Attachment) -> bool:
     name = service.state.port(network, wanted.endpoint).name
     bus = service.state.bus(network.settings.interface)
     observed = service.observe()
+    if network.settings.adapter.moved:
+        return adapter.is_moved(network.settings.interface, observed)
     link = observed.link(name)
     needed = plan(service.state.driver, [bus] if bus else [], observed, Scope({name})).steps
     return link is not None and link.peer_away and not needed
@@ -156,7 +173,8 @@ def _make_network(service: Service, wanted: Attachment) -> None:
         if each.id == wanted.network:
             gone = each.settings != settings._replace(physical=each.settings.physical)
         else:
-            same = each.settings.adapter.options in ({}, settings.adapter.options)
+            moved = settings.adapter.moved or each.settings.adapter.moved  # for one network alone
+            same = not moved and each.settings.adapter.options in ({}, settings.adapter.options)
             gone = each.settings.interface == settings.interface and not same
         if gone:
             service.delete_network(each.id)
@@ -243,8 +261,10 @@ class Collector:
         state = self._service.state
         try:
             observed = self._service.observe()
+            moved, interface = network.settings.adapter.moved, network.settings.interface
             for endpoint in network.endpoints:
-                if observed.link(state.port(network, endpoint).name) is None:
+                pair = observed.link(state.port(network, endpoint).name)
+                if not adapter.is_moved(interface, observed) if moved else pair is None:
                     fields = {"network": network.id, "endpoint": endpoint}
                     self._service.say(events.ENDPOINT_COLLECTED, **fields)
                     self._service.delete_endpoint(network.id, endpoint)

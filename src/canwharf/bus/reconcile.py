@@ -102,7 +102,7 @@ class Reconciler:
     """Brings the host's kernel to a state. Not for use by two threads at once."""
 
     def __init__(self, requests: Requests, announcements: Announcements, driver: str) -> None:
-        self._requests = requests
+        self._requests = self.requests = requests
         self._announcements = announcements
         self._driver = driver
         self._observed = Observed(driver=driver)

@@ -85,7 +85,7 @@ class Service:
         self.pending = Pending()
         self._store = store
         self._reconciler = reconciler
-        self.observe = reconciler.observe
+        self.observe, self.requests = reconciler.observe, reconciler.requests
         self._report = report
         self._ask = ask
 

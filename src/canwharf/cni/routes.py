@@ -68,9 +68,10 @@ def _add(service: Service, call: Call, content: _Content, caller: Caller) -> _An
     return api.result(call, content, names)
 
 
-def _del(service: Service, call: Call, content: _Content, _caller: Caller) -> _Answer:
+def _del(service: Service, call: Call, content: _Content, caller: Caller) -> _Answer:
     api.require(call, "container", "ifname")
-    detach(service, _networks(service, call, content), call.endpoint)
+    networks = _networks(service, call, content)
+    detach(service, networks, call.endpoint, caller.inside)
     return None
 
 

@@ -7,16 +7,22 @@ Rules:
 - The namespace comes along as a descriptor: the path that the caller has may be one of its own
   mount namespace, or need rights to be opened that the daemon lacks.
 - The kernel tells which user calls on the socket for users without root.
+- For an adapter that moves, the executable is asked for a netlink socket in the namespace: it makes
+  the same call again, with that in the place of the namespace (see `bus.handover`).
 - Every answer has the form of its runtime. The status of an error is 400, by which the executable
   fails, too.
 """
 
 from __future__ import annotations
 
+import os
+import stat
+
 from canwharf.bus import events, naming
 from canwharf.bus.attach import Caller
 from canwharf.bus.service import Service
-from canwharf.errors import CanwharfError, RequestError
+from canwharf.errors import CanwharfError, RequestError, SocketNeededError
+from canwharf.kernel import namespace
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CNI, NETAVARK = "CNI", "netavark"
+SOCKET_NEEDED = 428  # HTTP's status: the executable is to send a netlink socket of the namespace
 INPUT_LIMIT = 1_000_000  # bytes; the executable reads no more
 
 
@@ -55,21 +62,36 @@ class Runtimes:
 
     def answer(self, body: bytes, descriptor: int, uid: int | None) -> tuple[int, bytes]:
         """The HTTP status and body for one call; see `Caller`. Raises nothing."""
-        call = _invocation(body, Caller(descriptor, uid))
+        if uid is None and _is_socket(descriptor):
+            try:
+                with namespace.of_socket(descriptor) as place:
+                    return self._answer(body, Caller(place, socket=descriptor))
+            except OSError:
+                descriptor = -1  # of a kind that has no namespace
+        return self._answer(body, Caller(descriptor, uid))
+
+    def _answer(self, body: bytes, caller: Caller) -> tuple[int, bytes]:
+        call = _invocation(body, caller)
         name = CNI if any(word.startswith("CNI_") for word in call.words) else NETAVARK
         front_end = self._table[name]
         try:
             _check(call)
             return 200, front_end.answer(self._service, *call)
+        except SocketNeededError:
+            return SOCKET_NEEDED, b""
         except CanwharfError as error:
-            text, namespace = str(error), call.caller.namespace
-            text = text.replace(f" {namespace}:", ":") if namespace else text
+            text, place = str(error), call.caller.namespace
+            text = text.replace(f" {place}:", ":") if place else text
             self._service.say(events.CALL_REFUSED, call=_called(name, call), error=text)
             return 400, front_end.refusal(error, naming.without_internal(text))
         except Exception as error:  # noqa: BLE001
             # A defect in one call must not take the bus away from the other containers.
             self._service.say(events.INTERNAL, call=_called(name, call), error=repr(error))
             return 400, front_end.refusal(error, f"internal error in canwharf: {error!r}")
+
+
+def _is_socket(descriptor: int) -> bool:
+    return descriptor >= 0 and stat.S_ISSOCK(os.fstat(descriptor).st_mode)
 
 
 def _invocation(body: bytes, caller: Caller) -> Invocation:

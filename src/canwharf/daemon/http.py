@@ -32,6 +32,7 @@ _REASONS = {
     408: "Request Timeout",
     411: "Length Required",
     413: "Content Too Large",
+    428: "Precondition Required",
     500: "Internal Server Error",
 }
 

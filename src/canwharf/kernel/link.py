@@ -280,6 +280,17 @@ def rename(index: int, name: str, new: str) -> Request:
     )
 
 
+def move(link: Link, namespace: int, name: str, *, up: bool) -> Request:
+    """Move a link into a namespace (a descriptor), give it a name there, and bring it up or not.
+
+    The kernel moves it down, under its own name if that is free there, and then renames it.
+    """
+    body = _info(link.ifindex, up=True) if up else _info(link.ifindex)
+    body += attribute(uapi.IFLA_NET_NS_FD, u32(namespace)) + attribute(uapi.IFLA_IFNAME, text(name))
+    what = f"adapter {link.name}, to be {name}"
+    return Request(uapi.RTM_SETLINK, uapi.NLM_F_REQUEST, body, "move", what)
+
+
 def delete(index: int, name: str) -> Request:
     """Make sure that a link is absent; of a pair, both ends go, and with them all their rules."""
     return Request(

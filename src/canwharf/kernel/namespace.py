@@ -71,6 +71,16 @@ def owner(descriptor: int) -> int:
         os.close(users)
 
 
+def own() -> Opened:
+    """The descriptor of our own network namespace."""
+    return Opened(os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def of_socket(descriptor: int) -> Opened:
+    """The descriptor of a socket's network namespace. Raises OSError."""
+    return Opened(fcntl.ioctl(descriptor, uapi.SIOCGSKNS))
+
+
 def _is_network(descriptor: int) -> bool:
     try:
         return fcntl.ioctl(descriptor, uapi.NS_GET_NSTYPE) == uapi.CLONE_NEWNET

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 
-from canwharf.errors import KernelError, NetlinkOverrunError
+from canwharf.errors import KernelError, NetlinkOverrunError, SocketNeededError
 from canwharf.kernel import message, uapi
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request, first_of
@@ -44,10 +45,25 @@ _DUMP_ATTEMPTS = 8
 class Netlink:
     """One rtnetlink socket for requests and dumps. Not for use by two threads at once."""
 
-    def __init__(self) -> None:
-        self._socket = _open(0)
+    def __init__(self, opened: Socket | None = None) -> None:
+        self._socket = opened or _open(0)
         self._socket.settimeout(TIME_LIMIT)
         self._sequence = 0
+
+    @classmethod
+    def inside(cls, descriptor: int) -> Netlink:
+        """By a socket that another process opened, in the namespace where that was.
+
+        Raises SocketNeededError where the descriptor is no such socket. It stays open.
+        """
+        try:
+            opened = Socket(fileno=os.dup(descriptor))
+        except OSError as error:  # ENOTSOCK
+            raise SocketNeededError("it is not a socket") from error
+        if (opened.family, opened.proto) != (_socket.AF_NETLINK, _socket.NETLINK_ROUTE):
+            opened.close()
+            raise SocketNeededError("it is not a netlink socket")
+        return cls(_prepared(opened))
 
     def close(self) -> None:
         """Close the socket."""
@@ -188,15 +204,19 @@ def _open(groups: int) -> Socket:
     kind = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC
     opened = None
     try:
-        opened = Socket(_socket.AF_NETLINK, kind, _socket.NETLINK_ROUTE)
-        opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_EXT_ACK, 1)
-        opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_CAP_ACK, 1)
-        _enlarge(opened)
+        opened = _prepared(Socket(_socket.AF_NETLINK, kind, _socket.NETLINK_ROUTE))
         opened.bind((0, groups))
     except OSError as error:
         if opened is not None:
             opened.close()
         raise KernelError("open", "a netlink socket", error.errno or errno.EIO) from error
+    return opened
+
+
+def _prepared(opened: Socket) -> Socket:
+    opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_EXT_ACK, 1)
+    opened.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_CAP_ACK, 1)
+    _enlarge(opened)
     return opened
 
 

@@ -82,7 +82,7 @@ def _setup(service: Service, content: _Content, where: _From) -> dict[str, objec
 def _teardown(service: Service, content: _Content, where: _From) -> None:
     network = content.get("network")
     networks = [api.network_id(network if isinstance(network, dict) else {}, where.engine)]
-    detach(service, networks, api.endpoint_id(content))
+    detach(service, networks, api.endpoint_id(content), where.caller.inside)
 
 
 def _info(_service: Service, _content: _Content, _where: _From) -> dict[str, object]:

@@ -252,7 +252,6 @@ def test_the_versions(cni: Runtime) -> None:
         ({"can.interface": None}, "can.interface must be a string"),
         ({"can.interface": "a/b"}, "can.interface=a/b"),
         ({"can.bitrat": "5"}, "can.bitrat"),
-        ({"can.mode": "move"}, "only Docker moves"),
         ({"ipam": {"type": "host-local"}}, "leave ipam away"),
         ({"name": 5}, "the field name"),
         ({"prevResult": 5}, "the field prevResult"),

@@ -180,11 +180,6 @@ def test_a_network_that_was_created_anew_with_other_options(
     assert "vcan0" not in kernel.names()
 
 
-def test_an_adapter_cannot_be_moved(podman: Runtime) -> None:
-    """Podman leaves that to the plugin; better no container than one without its bus."""
-    assert "only Docker moves" in podman.setup("web", on("can0", **{"can.mode": "move"}))
-
-
 def test_networks_that_podman_forgot_are_collected(
     podman: Runtime, kernel: FakeKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
