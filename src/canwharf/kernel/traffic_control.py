@@ -57,11 +57,12 @@ _BITFIELD = Struct("=II")  # struct nla_bitfield32: value, which of its bits cou
 _STATS = Struct("=8xI")  # struct gnet_stats_basic: bytes, frames
 _COOKIE = Struct("=8sI")  # ours: our name, the port's index
 _NAME = b"canwharf"
-# Of tcm_info: priority 1, and the protocol in network byte order.
-_PLACE = 1 << 16 | Struct("=H").unpack(uapi.ETH_P_ALL.to_bytes(2, "big"))[0]
+# Of tcm_info, below the priority: the protocol in network byte order.
+_ALL = Struct("=H").unpack(uapi.ETH_P_ALL.to_bytes(2, "big"))[0]
+_PRIORITY = 1
 _NO_MODULE = (errno.ENOENT, errno.EOPNOTSUPP)  # the second where the kernel has no tc at all
 # No such filter, no clsact, no such link.
-_NONE = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
+ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
 _ACTS = {  # of a kind of filter: the attribute with its actions
     "matchall": uapi.TCA_MATCHALL_ACT,
     "basic": uapi.TCA_BASIC_ACT,
@@ -114,32 +115,55 @@ class _Filter(NamedTuple):
 
 def _mark(ifindex: int) -> _Filter:
     """What enters gets the mark, and goes on to the next filter."""
-    options = attribute(uapi.TCA_ACT_PARMS, _then(uapi.TC_ACT_UNSPEC))
+    options = attribute(uapi.TCA_ACT_PARMS, then(uapi.TC_ACT_UNSPEC))
     options += attribute(uapi.TCA_SKBEDIT_MARK, u32(ifindex))
     return _Filter("mark", uapi.TC_H_CLSACT_INGRESS, 1, "skbedit", options)
 
 
 def _drop(ifindex: int) -> _Filter:
     """What has the mark (a fw filter's handle) ends."""
-    options = attribute(uapi.TCA_ACT_PARMS, _then(uapi.TC_ACT_STOLEN))
+    options = attribute(uapi.TCA_ACT_PARMS, then(uapi.TC_ACT_STOLEN))
     return _Filter("drop", uapi.TC_H_CLSACT_EGRESS, ifindex, "gact", options)
 
 
 def add(port: Port, classifier: str, found: Marks = NOTHING) -> list[Request]:
     """Make both filters whole where `found` is there, the mark last."""
     drop, mark = _drop(port.ifindex), _mark(port.ifindex)
-    requests = [*_deletions(port, found, (DAMAGED,)), _clsact(port)]
+    requests = [*_deletions(port, found, (DAMAGED,)), clsact(port)]
     requests += [_new(port, drop, "fw")] * (found.drop != WHOLE)
     requests += [_new(port, mark, classifier)] * (found.mark != WHOLE)
     return requests
 
 
-def find(netlink: Requests) -> dict[int, Marks]:
-    """What there is of ours in the host's namespace, by the index of its port: two dumps.
+class Action(NamedTuple):
+    """An action with a cookie, from a dump: its options, and the frames that it was applied to."""
 
-    What was deleted a moment ago may still be among it (`after` knows it). Raises KernelError.
+    cookie: bytes
+    options: bytes
+    frames: int
+
+
+def actions(netlink: Requests, kind: str) -> list[Action]:
+    """All actions of a kind that have a cookie, in the host's namespace. Raises KernelError.
+
+    What was deleted a moment ago may still be among them (`after` knows it).
     """
-    marks, drops = _states(netlink, _mark), _states(netlink, _drop)
+    try:
+        answers = netlink.dump(_listing(kind))
+    except KernelError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return []  # a kernel without tc
+    return [each for answer in answers for each in _actions(answer)]
+
+
+def find(netlink: Requests, gacts: Sequence[Action] | None = None) -> dict[int, Marks]:
+    """What there is of ours in the host's namespace, by the index of its port.
+
+    `gacts` are all actions of this kind, if they were dumped already. Raises KernelError.
+    """
+    marks = _states(actions(netlink, "skbedit"), _mark)
+    drops = _states(actions(netlink, "gact") if gacts is None else gacts, _drop)
     none = (MISSING, 0)
     return {
         ifindex: Marks(marks.get(ifindex, none)[0], *drops.get(ifindex, none))
@@ -147,21 +171,32 @@ def find(netlink: Requests) -> dict[int, Marks]:
     }
 
 
-def after(message: Message, before: Callable[[int], Marks]) -> tuple[int, Marks]:
-    """The link of which an announcement says that filters were deleted, and what is left of ours.
+def deleted(message: Message) -> tuple[int, int, int]:
+    """The link of which an announcement says that filters were deleted, their place and priority.
 
-    `before` tells what there was; no link is 0. A link that is deleted takes its filters along
-    without such an announcement. Raises MessageError on a malformed one.
+    The place is 0 where all went, with clsact. No link is 0. A link that is deleted takes its
+    filters along without such an announcement. Raises MessageError on a malformed one.
     """
     if message.type not in (uapi.RTM_DELTFILTER, uapi.RTM_DELQDISC):
-        return 0, NOTHING
+        return 0, 0, 0
     if len(message.body) < _TCMSG.size:
         raise MessageError(f"a tc message of {len(message.body)} bytes")
     _family, ifindex, _handle, parent, info = _TCMSG.unpack_from(message.body)
     if message.type == uapi.RTM_DELQDISC:
-        return (ifindex, NOTHING) if parent == uapi.TC_H_CLSACT else (0, NOTHING)
-    if info != _PLACE:
-        return 0, NOTHING  # a user's
+        return ifindex * (parent == uapi.TC_H_CLSACT), 0, 0
+    clsact_has = parent in (uapi.TC_H_CLSACT_INGRESS, uapi.TC_H_CLSACT_EGRESS)
+    ours = clsact_has and info & 0xFFFF == _ALL
+    return (ifindex, parent, info >> 16) if ours else (0, 0, 0)
+
+
+def after(message: Message, before: Callable[[int], Marks]) -> tuple[int, Marks]:
+    """The link of which an announcement says that filters were deleted, and what is left of ours.
+
+    `before` tells what there was; no link is 0. Raises MessageError on a malformed one.
+    """
+    ifindex, parent, priority = deleted(message)
+    if not parent or priority != _PRIORITY:
+        return (0 if parent else ifindex), NOTHING
     left = before(ifindex)
     if parent == uapi.TC_H_CLSACT_INGRESS:
         return ifindex, left._replace(mark=MISSING)
@@ -173,7 +208,7 @@ def probe(netlink: Requests, port: Port) -> Ability:
 
     The kernel loads the modules for that, if it may. Raises KernelError for all but a missing one.
     """
-    if _lacks_module(netlink, [_clsact(port)]):
+    if lacks_module(netlink, [clsact(port)]):
         return Ability("", ("sch_ingress",))
     missing = _missing(netlink, port, _drop(port.ifindex), "fw")
     for classifier in CLASSIFIERS:
@@ -183,42 +218,33 @@ def probe(netlink: Requests, port: Port) -> Ability:
     return Ability("", (*missing, f"cls_{CLASSIFIERS[0]}"))
 
 
-def _states(netlink: Requests, make: Callable[[int], _Filter]) -> dict[int, tuple[str, int]]:
+def _states(found: Iterable[Action], make: Callable[[int], _Filter]) -> dict[int, tuple[str, int]]:
     """Of one of the two filters: the state of its action and its frames, by its port's index."""
     states: dict[int, tuple[str, int]] = {}
-    try:
-        answers = netlink.dump(_listing(make(0)))
-    except KernelError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return states  # a kernel without tc
-    for answer in answers:
-        for cookie, action in _cookies(answer):
-            ours, ifindex = _COOKIE.unpack(cookie)
-            if ours != _NAME or states.get(ifindex, ("", 0))[0] == WHOLE:
-                continue  # an old one, on its way out
-            same = _form(action.get(uapi.TCA_ACT_OPTIONS, b"")) == _form(make(ifindex).options)
-            states[ifindex] = WHOLE if same else DAMAGED, _frames(action)
+    for cookie, options, frames in found:
+        if len(cookie) != _COOKIE.size:
+            continue
+        ours, ifindex = _COOKIE.unpack(cookie)
+        if ours != _NAME or states.get(ifindex, ("", 0))[0] == WHOLE:
+            continue  # an old one, on its way out
+        same = _form(options) == _form(make(ifindex).options)
+        states[ifindex] = WHOLE if same else DAMAGED, frames
     return states
+
+
+def _actions(answer: Message) -> Iterator[Action]:
+    """The actions with a cookie in a part of a dump. Raises MessageError on a malformed one."""
+    listed = attributes(answer.body, _TCAMSG.size).get(uapi.TCA_ROOT_TAB, b"")
+    for each in attributes(listed).values():
+        action = attributes(each)
+        if cookie := action.get(uapi.TCA_ACT_COOKIE, b""):
+            yield Action(cookie, action.get(uapi.TCA_ACT_OPTIONS, b""), _frames(action))
 
 
 def _frames(action: Mapping[int, bytes]) -> int:
     """How many frames an action was applied to."""
     counts = attributes(action.get(uapi.TCA_ACT_STATS, b"")).get(uapi.TCA_STATS_BASIC, b"")
     return int(_STATS.unpack_from(counts)[0]) if len(counts) >= _STATS.size else 0
-
-
-def _cookies(answer: Message) -> Iterator[tuple[bytes, Mapping[int, bytes]]]:
-    """Cookie and attributes of each action in a part of a dump that may be ours.
-
-    Raises MessageError on a malformed one.
-    """
-    listed = attributes(answer.body, _TCAMSG.size).get(uapi.TCA_ROOT_TAB, b"")
-    for each in attributes(listed).values():
-        action = attributes(each)
-        cookie = action.get(uapi.TCA_ACT_COOKIE, b"")
-        if len(cookie) == _COOKIE.size:
-            yield cookie, action
 
 
 def _form(options: bytes) -> dict[int, bytes]:
@@ -235,14 +261,14 @@ def _missing(netlink: Requests, port: Port, wanted: _Filter, kind: str) -> tuple
     the same would be in the way (EEXIST) of each later try, so it goes first.
     """
     gone = _delete(port, wanted)
-    if not _lacks_module(netlink, [gone, _new(port, wanted, kind), gone]):
+    if not lacks_module(netlink, [gone, _new(port, wanted, kind), gone]):
         return ()
-    if _lacks_module(netlink, [gone, _new(port, wanted, kind, acting=False), gone]):
+    if lacks_module(netlink, [gone, _new(port, wanted, kind, acting=False), gone]):
         return (f"cls_{kind}",)
     return (f"act_{wanted.action}",)
 
 
-def _lacks_module(netlink: Requests, requests: list[Request]) -> bool:
+def lacks_module(netlink: Requests, requests: list[Request]) -> bool:
     """Whether the kernel refuses one of these for want of a module; else they are done."""
     try:
         netlink.batch(requests)
@@ -258,7 +284,7 @@ def _deletions(port: Port, found: Marks, states: tuple[str, ...]) -> list[Reques
     return requests + [_delete(port, _drop(port.ifindex))] * (found.drop in states)
 
 
-def _clsact(port: Port) -> Request:
+def clsact(port: Port) -> Request:
     """Where it is there already, nothing changes: so without NLM_F_EXCL."""
     body = _TCMSG.pack(0, port.ifindex, uapi.TC_H_CLSACT_HANDLE, uapi.TC_H_CLSACT, 0)
     other = (
@@ -282,7 +308,7 @@ def _new(port: Port, wanted: _Filter, kind: str, acting: bool = True) -> Request
     where = "ingress" if wanted.parent == uapi.TC_H_CLSACT_INGRESS else "egress"
     other = (
         f"another filter there has priority 1, which must be canwharf's: 'tc filter show dev "
-        f"{port.name} {where}' shows it, 'pref 2' would be a priority for it"
+        f"{port.name} {where}' shows it, 'pref 10' would be a priority for it"
     )
     hints = {errno.ENOENT: no_modules(f"cls_{kind}", f"act_{wanted.action}")}
     hints |= dict.fromkeys((errno.EINVAL, errno.EEXIST), other)
@@ -298,23 +324,29 @@ def _addition(kind: int, flags: int, body: bytes, what: str, hints: Mapping[int,
 def _delete(port: Port, wanted: _Filter) -> Request:
     what = f"the {wanted.name} of {port.name}"
     body = _place(port, wanted)
-    return Request(uapi.RTM_DELTFILTER, uapi.NLM_F_REQUEST, body, "delete", what, _NONE)
+    return Request(uapi.RTM_DELTFILTER, uapi.NLM_F_REQUEST, body, "delete", what, ABSENT)
 
 
-def _listing(wanted: _Filter) -> Request:
+def _listing(kind: str) -> Request:
     """For a dump of all actions of this kind, as many in a datagram as fit."""
-    action = attribute(1, attribute(uapi.TCA_ACT_KIND, text(wanted.action)))
+    action = attribute(1, attribute(uapi.TCA_ACT_KIND, text(kind)))
     large = _BITFIELD.pack(uapi.TCA_ACT_FLAG_LARGE_DUMP_ON, uapi.TCA_ACT_FLAG_LARGE_DUMP_ON)
     body = _TCAMSG.pack(0) + attribute(uapi.TCA_ROOT_TAB, action)
     body += attribute(uapi.TCA_ROOT_FLAGS, large)
-    what = f"the actions of kind {wanted.action}"
-    return Request(uapi.RTM_GETACTION, uapi.NLM_F_REQUEST, body, "list", what)
+    return Request(
+        uapi.RTM_GETACTION, uapi.NLM_F_REQUEST, body, "list", f"the actions of kind {kind}"
+    )
+
+
+def place(port: Port, parent: int, handle: int, priority: int) -> bytes:
+    """The head of a message about one filter: its link, direction, handle and priority."""
+    return _TCMSG.pack(0, port.ifindex, handle, parent, priority << 16 | _ALL)
 
 
 def _place(port: Port, wanted: _Filter) -> bytes:
-    return _TCMSG.pack(0, port.ifindex, wanted.handle, wanted.parent, _PLACE)
+    return place(port, wanted.parent, wanted.handle, _PRIORITY)
 
 
-def _then(action: int) -> bytes:
+def then(action: int) -> bytes:
     """An action's parameters: what becomes of a frame behind it."""
     return _TC_GEN.pack(0, 0, action, 0, 0)
