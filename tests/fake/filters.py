@@ -21,6 +21,7 @@ from tests.fake.links import HOST, FakeFilter, FakeLink, Refusal
 
 MODULES = frozenset(
     {"sch_ingress", "cls_fw", "cls_matchall", "cls_basic", "act_gact", "act_skbedit"}
+    | {"act_police", "em_canid", "em_u32"}
 )
 DIRECTIONS = {"ingress": wire.INGRESS, "egress": wire.EGRESS}
 _IN_A_DATAGRAM = 150  # actions; the kernel takes 32 KiB
@@ -127,11 +128,14 @@ class Filters:
             self._delete_filter(link, asked, priority)
             return
         assert request.flags & wire.CREATE
-        assert request.flags & wire.EXCL
         assert asked.attributes.keys() == {wire.TC_KIND, wire.TC_OPTIONS}
-        kind = wire.string(asked.attributes[wire.TC_KIND])
-        action = wire.read_actions(kind, asked.attributes[wire.TC_OPTIONS])
-        self._add_filter(link, FakeFilter(asked.parent, kind, asked.handle, priority, action))
+        kind, options = (
+            wire.string(asked.attributes[wire.TC_KIND]),
+            asked.attributes[wire.TC_OPTIONS],
+        )
+        action, matches = wire.read_actions(kind, options), wire.read_matches(kind, options)
+        new = FakeFilter(asked.parent, kind, asked.handle, priority, action, matches)
+        self._add_filter(link, new, replacing=not request.flags & wire.EXCL)
 
     def _new_qdisc(self, link: FakeLink, asked: wire.Tc, flags: int) -> None:
         assert (asked.handle, asked.parent) == (wire.CLSACT_HANDLE, wire.CLSACT)
@@ -145,7 +149,7 @@ class Filters:
         link.qdisc = "clsact"
         self._tell_qdisc(wire.NEWQDISC, link)
 
-    def _add_filter(self, link: FakeLink, new: FakeFilter) -> None:
+    def _add_filter(self, link: FakeLink, new: FakeFilter, *, replacing: bool = False) -> None:
         """RTM_NEWTFILTER (tc_new_tfilter). Raises Refusal."""
         chain = _chain(link, new.parent)
         beside = [each for each in chain if each.priority == new.priority]
@@ -153,7 +157,10 @@ class Filters:
             raise Refusal(errno.EINVAL, "Specified filter kind does not match existing one")
         if f"cls_{new.kind}" not in self.modules:
             raise Refusal(errno.ENOENT, "TC classifier not found")
-        if any(each.handle == new.handle for each in beside):
+        if new.matches and "em_u32" not in self.modules:
+            raise Refusal(errno.ENOENT)
+        old = [each for each in beside if each.handle == new.handle]
+        if old and not replacing:
             raise Refusal(errno.EEXIST, "Filter already exists")
         if new.kind == "matchall" and beside:
             raise Refusal(errno.EEXIST)
@@ -161,6 +168,8 @@ class Filters:
             raise Refusal(errno.ENOENT, "Failed to load TC action module")
         if not chain:
             self._tell_chain(wire.NEWCHAIN, link)
+        for each in old:
+            self._remove(link, each)
         link.filters.append(new)
         link.filters.sort(key=lambda each: each.priority)
         # A new matchall is announced without its handle.

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tests.fake import wire
 from tests.fake.links import HOST, FakeLink, FakeRule
 
 KINDS = ("classic", "fd", "errors")
@@ -47,13 +48,14 @@ def deliveries(
         while received:
             frame = received.popleft()
             mark = frame.link.received(frame.mark)
-            for rule in from_source.get(frame.link.index, ()) if frame.hops < max_hops else ():
+            goes_on = frame.hops < max_hops and not frame.link.ends(wire.INGRESS)
+            for rule in from_source.get(frame.link.index, ()) if goes_on else ():
                 receiver = there.get(rule.destination)
                 if rule.kind != kind or receiver is None or not receiver.carries(kind == "fd"):
                     continue
                 forwarded += 1
                 assert forwarded <= STORM, f"a storm: a {kind} frame from {source.name} never ends"
-                if receiver.holds_back(mark):
+                if receiver.holds_back(mark, error=kind == "errors"):
                     continue
                 far = receiver.peer if receiver.peer and receiver.peer.namespace == HOST else None
                 if far:

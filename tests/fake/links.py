@@ -107,14 +107,30 @@ class FakeLink:
                 mark = each.action.mark
         return mark
 
-    def holds_back(self, mark: int) -> bool:
-        """Whether a frame with this mark ends at egress."""
+    def ends(self, parent: int) -> bool:
+        """Whether each frame in this direction ends, as nothing may pass that has an id.
+
+        Of other filters for ids it knows only that they are there.
+        """
         return any(
+            (each.parent, each.kind) == (parent, "basic")
+            and each.action is not None
+            and each.action.then == wire.STOLEN
+            and (each.matches is None or len(each.matches) <= _ONE_MATCH)
+            for each in self.filters
+        )
+
+    def holds_back(self, mark: int, *, error: bool) -> bool:
+        """Whether a frame with this mark ends at egress."""
+        return (not error and self.ends(wire.EGRESS)) or any(
             (each.parent, each.kind, each.handle) == (wire.EGRESS, "fw", mark)
             and each.action is not None
             and each.action.then in (wire.DROP, wire.STOLEN)
             for each in self.filters
         )
+
+
+_ONE_MATCH = 40  # bytes of a tree with one u32, which is that of error frames
 
 
 class FakeFilter(NamedTuple):
@@ -125,6 +141,7 @@ class FakeFilter(NamedTuple):
     handle: int
     priority: int
     action: wire.Action | None
+    matches: bytes | None = None  # of ids; None: every frame
 
     def told(self, index: int) -> tuple[object, ...]:
         """All of it, without the index of its link."""
@@ -134,7 +151,7 @@ class FakeFilter(NamedTuple):
             mark = "the index" if self.action.mark == index else self.action.mark
             cookie = self.action.cookie.replace(wire.u32(index), b" and the index")
             action = (self.action.kind, self.action.then, mark, cookie)
-        return (self.parent, self.kind, handle, self.priority, action)
+        return (self.parent, self.kind, handle, self.priority, action, self.matches)
 
 
 class FakeRule(NamedTuple):

@@ -38,6 +38,8 @@ CLSACT, CLSACT_HANDLE, INGRESS, EGRESS = 0xFFFFFFF1, 0xFFFF0000, 0xFFFFFFF2, 0xF
 ALL_PROTOCOLS = int.from_bytes(struct.pack(">H", 3), sys.byteorder)
 # linux/pkt_cls.h, linux/tc_act/tc_skbedit.h
 ACTIONS = {"matchall": 2, "basic": 3, "fw": 4}  # of a kind of filter: the attribute with them
+BASIC_MATCHES = 2
+POLICE_OPTIONS = {1, 5, 10, 11}  # its form, the result, rate and burst in packets
 ACT_KIND, ACT_OPTIONS, ACT_STATS, ACT_COOKIE, ACT_IN_HW_COUNT = 1, 2, 4, 6, 10
 ACT_TIMES, ACT_PARAMETERS, SKBEDIT_MARK = 1, 2, 5
 STATS_BASIC = 1
@@ -172,18 +174,28 @@ def read_actions(kind: str, options: bytes) -> Action | None:
     found = attributes(options)
     if not found:
         return None
+    found.pop(BASIC_MATCHES if kind == "basic" else 0, None)
     assert found.keys() == {ACTIONS[kind]}, "a filter with more than an action"
     listed = attributes(found[ACTIONS[kind]])
     assert listed.keys() == {1}, "not exactly one action"
     action = attributes(listed[1])
-    assert action.keys() == {ACT_KIND, ACT_OPTIONS, ACT_COOKIE}
+    cookie = action.pop(ACT_COOKIE, b"")
+    assert action.keys() == {ACT_KIND, ACT_OPTIONS}
     does = attributes(action[ACT_OPTIONS])
+    if string(action[ACT_KIND]) == "police":
+        assert does.keys() == POLICE_OPTIONS
+        return Action("police", CONTINUE, 0, cookie)
     assert does.keys() <= {ACT_PARAMETERS, SKBEDIT_MARK}
     index, capabilities, then, references, bindings = _TC_GEN.unpack(does[ACT_PARAMETERS])
     assert (index, capabilities, references, bindings) == (0, 0, 0, 0)
-    assert 0 < len(action[ACT_COOKIE]) <= 16  # TC_COOKIE_MAX_SIZE
+    assert len(cookie) <= 16  # TC_COOKIE_MAX_SIZE
     mark = number(does.get(SKBEDIT_MARK, bytes(4)))
-    return Action(string(action[ACT_KIND]), then, mark, action[ACT_COOKIE])
+    return Action(string(action[ACT_KIND]), then, mark, cookie)
+
+
+def read_matches(kind: str, options: bytes) -> bytes | None:
+    """What a basic filter matches; None: every frame."""
+    return attributes(options).get(BASIC_MATCHES) if kind == "basic" else None
 
 
 def action(told: Action, index: int) -> bytes:

@@ -6,7 +6,7 @@ Real frames are sent meanwhile, and the daemon dies in the middle of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 
 import pytest
@@ -171,8 +171,10 @@ def test_the_daemon_dies_at_every_message_of_a_change(
         place += 7 if place > 6 else 1
 
 
-def dying(site: Site, patch: pytest.MonkeyPatch, place: int) -> bool:
-    """A recovery that ends after so many messages; whether it did."""
+def dying(
+    site: Site, patch: pytest.MonkeyPatch, place: int, work: Callable[[], object] | None = None
+) -> bool:
+    """A recovery, or other work, that ends after so many messages; whether it did."""
     batch, done = site.daemon.netlink.batch, 0
 
     def counted(requests: Sequence[Request]) -> list[Message]:
@@ -186,7 +188,7 @@ def dying(site: Site, patch: pytest.MonkeyPatch, place: int) -> bool:
 
     patch.setattr(site.daemon.netlink, "batch", counted)
     try:
-        site.daemon.maintenance.recover()
+        (work or site.daemon.maintenance.recover)()
     except Crash:
         return True
     return False

@@ -6,7 +6,7 @@ Rules:
   others are adopted all the same.
 - The alias of a pair has its endpoint, its network's id and bus, and the name in the container, but
   no other settings. A network from an alias is provisional until the engine lists it; the endpoints
-  keep their names in the containers.
+  keep their names in the containers, and the filters that they have.
 - Nothing is written here: the service writes the new state as soon as it can.
 """
 
@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from canwharf.bus import adapter, describe, events, interfaces, options
 from canwharf.bus.events import Event
-from canwharf.bus.model import Network, Settings, State
+from canwharf.bus.model import CLOSED, OPEN, Endpoint, Network, Settings, State
 from canwharf.bus.observed import Observed
 from canwharf.errors import CanwharfError
+from canwharf.kernel.firewall import NO_FIREWALL
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -102,11 +103,23 @@ def pairs(
             settings = Settings(owner.bus, prefix, name=owner.ifname.name)
             network = Network(owner.network, _typed(settings, kind, state, observed), {})
             provisional |= {owner.network}
+        # The words of a policy were in the state alone: the kernel's filters stay, if it has some.
+        policy = OPEN if observed.firewall(link.ifindex) == NO_FIREWALL else None
         ifnames = {owner.endpoint: owner.ifname}
-        state = state.with_network(network.with_ifnames(ifnames))
+        state = state.with_network(network.with_ifnames(ifnames, policy))
         fields = {"network": owner.network, "endpoint": owner.endpoint, "interface": link.name}
         reports.append(Event(events.ENDPOINT_ADOPTED, fields))
     return Adopted(state, provisional, tuple(reports))
+
+
+def recreated(state: State, observed: Observed) -> Endpoint:
+    """An endpoint of which a Join tells no more than the id.
+
+    Where policies are in use, it may have had one that forbids more than its network's: it may
+    neither send nor receive until its container starts again.
+    """
+    used = state.has_policies or observed.has_firewalls
+    return Endpoint(policy=CLOSED if used else OPEN)
 
 
 def _typed(settings: Settings, kind: str, state: State, observed: Observed) -> Settings:

@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus.model import Bus
+from canwharf.bus.model import OPEN, Bus, Policy
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import plan
 from canwharf.bus.steps import (
@@ -32,6 +32,7 @@ from canwharf.bus.steps import (
 )
 from canwharf.bus.traffic import Count
 from canwharf.errors import ConflictError
+from canwharf.kernel.firewall import NO_FIREWALL, Firewall
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD
 from canwharf.kernel.link import Link
 from canwharf.record import NamedTuple
@@ -63,7 +64,8 @@ class Member(NamedTuple):
     """A member of a bus: the host (with all that is on an adapter's wire), or an endpoint.
 
     `link` is its host-side interface, `container_link` the container's; None if it is missing or
-    cannot be read. `reason` is why it is not connected: one of FAULTS, or empty. `orphaned` says
+    cannot be read. `policy` is what it may send and receive, `firewall` what its host end lets
+    pass. `reason` is why it is not connected: one of FAULTS, or empty. `orphaned` says
     that the engine does not list it any more.
     """
 
@@ -75,6 +77,8 @@ class Member(NamedTuple):
     frames: Count = Count()
     reason: str = ""
     orphaned: bool = False
+    policy: Policy = OPEN
+    firewall: Firewall = NO_FIREWALL
 
 
 class DeliveryError(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from canwharf.bus import adapter, events, naming, options
 from canwharf.bus.events import Event, EventType
-from canwharf.bus.model import Network
+from canwharf.bus.model import CLOSED, OPEN, Endpoint, Network
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.steps import (
     BY_HUB,
@@ -29,6 +29,7 @@ from canwharf.bus.steps import (
     Plan,
     Rename,
     ReplaceRule,
+    SetPolicy,
     Step,
     TakeDown,
 )
@@ -99,6 +100,12 @@ def _configured(step: Configure, _recovering: bool) -> Event | None:
 def _marked(step: AddMarks, _recovering: bool) -> Event | None:
     fields = {"interface": step.port.name}
     return Event(events.MARKS_RESTORED, fields) if step.healing else None
+
+
+def _policed(step: SetPolicy, _recovering: bool) -> Event | None:
+    words = step.port.policy or OPEN
+    named = {"send": words.send or "all", "receive": words.receive or "all"}
+    return Event(events.POLICY_SET, {"interface": step.port.name, **named})
 
 
 # Why a rule is deleted -> its line in a dry run, and its event, unless that is the whole plan's.
@@ -180,6 +187,13 @@ _TABLE = dict(
             lambda step: f"add the filters that keep its own frames from {step.port.name}",
             lambda step: (step.port.name,),
             event=_marked,
+        ),
+        _row(
+            SetPolicy,
+            REPAIRED,
+            lambda step: f"set which frames {step.port.name} lets pass",
+            lambda step: (step.port.name,),
+            event=_policed,
         ),
         _row(
             ReplaceRule,
@@ -300,6 +314,12 @@ def ignored(network: str, given: Mapping[str, object]) -> Iterator[Event]:
     if unknown := options.unknown(given):
         told = ", ".join(f"{each}={given[each]}" for each in unknown)
         yield Event(events.OPTIONS_IGNORED, {"network": network, "options": told})
+
+
+def closed(endpoint: Endpoint, fields: Mapping[str, str]) -> Iterator[Event]:
+    """The event of an endpoint whose own options are not known, if it is closed for that."""
+    if endpoint.policy == CLOSED:
+        yield Event(events.ENDPOINT_CLOSED, fields)
 
 
 def absent(done: Plan, created: Collection[str]) -> Iterator[Event]:

@@ -60,6 +60,7 @@ MIGRATION_READ = EventType(
 )
 NETWORK_CREATED = EventType("network-created", INFO, "network created")
 NETWORK_REMOVED = EventType("network-removed", INFO, "network removed")
+POLICY_SET = EventType("policy-set", INFO, "set what a container may send and receive")
 RULES_REPLACED = EventType("rules-replaced", INFO, "replaced gateway rules of an earlier version")
 RULES_RESTORED = EventType("rules-restored", INFO, "restored rules", recovery=True)
 SERVING = EventType("serving", INFO, "serving")
@@ -79,6 +80,12 @@ ADAPTER_RENAMED = EventType(
 )
 BUS_RECREATED = EventType("bus-recreated", WARNING, "recreated bus interface", recovery=True)
 ENDPOINT_ADOPTED = EventType("endpoint-adopted", WARNING, "adopted endpoint", recovery=True)
+ENDPOINT_CLOSED = EventType(
+    "endpoint-closed",
+    WARNING,
+    "a container may neither send nor receive until it starts again: the record of what it may is "
+    "lost",
+)
 ENDPOINT_COLLECTED = EventType(
     "endpoint-collected", WARNING, "garbage collecting an endpoint without container", recovery=True
 )

@@ -35,10 +35,34 @@ class Adapter(NamedTuple):
     options: Mapping[str, str] = {}
 
 
+class Policy(NamedTuple):
+    """Which frames a container may send and receive, and how many a second it may send.
+
+    Canonical texts of the options can.send, can.receive and can.rate (`ids`); empty: not given.
+    """
+
+    send: str = ""
+    receive: str = ""
+    rate: str = ""
+
+    def over(self, default: Policy) -> Policy:
+        """Each word of this one or, where it is not given, that of the default."""
+        return Policy(*(own or other for own, other in zip(self, default, strict=True)))
+
+
+OPEN = Policy()
+CLOSED = Policy("none", "none")
+
+
 class Endpoint(NamedTuple):
-    """An endpoint's options, validated: the name of its interface; None: that of its network."""
+    """An endpoint's options, validated: the name of its interface; None: that of its network.
+
+    `policy` has the words that are its own; None: its record was lost, and what the kernel has of
+    it stays.
+    """
 
     ifname: Ifname | None = None
+    policy: Policy | None = OPEN
 
 
 class Target(NamedTuple):
@@ -54,7 +78,8 @@ class Target(NamedTuple):
 class Settings(NamedTuple):
     """A network's options, validated: the host interface's name, the container's prefix.
 
-    `name`, if it is not empty, is the exact name of the container's interface. `physical` says that
+    `name`, if it is not empty, is the exact name of the container's interface, `policy` is that of
+    containers without words of their own. `physical` says that
     the interface was an adapter when the network was created. That stays so: while the adapter is
     unplugged, no vcan is made under its name.
     """
@@ -64,6 +89,7 @@ class Settings(NamedTuple):
     physical: bool = False
     adapter: Adapter = Adapter()
     name: str = ""
+    policy: Policy = OPEN
 
 
 class Network(NamedTuple):
@@ -84,12 +110,21 @@ class Network(NamedTuple):
         """The interface's name in the container of this endpoint."""
         return self.endpoints.get(endpoint, Endpoint()).ifname or self.default_ifname
 
-    def with_ifnames(self, ifnames: Mapping[str, Ifname]) -> Network:
-        """This network with these endpoints added or replaced, and their interfaces' names."""
+    def policy_of(self, endpoint: str) -> Policy | None:
+        """What this endpoint may send and receive; None: as the kernel has it."""
+        own = self.endpoints.get(endpoint, Endpoint()).policy
+        return None if own is None else own.over(self.settings.policy)
+
+    def with_ifnames(self, ifnames: Mapping[str, Ifname], policy: Policy | None = OPEN) -> Network:
+        """This network with these endpoints added or replaced, and their interfaces' names.
+
+        `policy` is for those that are added.
+        """
         endpoints = dict(self.endpoints)
         for id, ifname in ifnames.items():
             requested = None if ifname == self.default_ifname else ifname
-            endpoints[id] = endpoints.get(id, Endpoint())._replace(ifname=requested)
+            old = endpoints.get(id, Endpoint(policy=policy))
+            endpoints[id] = old._replace(ifname=requested)
         return self._replace(endpoints=endpoints)
 
 
@@ -109,12 +144,13 @@ class Port(NamedTuple):
     """One host-side interface of a bus.
 
     `container` is the name of the pair's other end while that is on the host; empty for the
-    bus interface itself.
+    bus interface itself. `policy` is a container's; None: what the kernel has of it stays.
     """
 
     name: str
     owner: Owner
     container: str = ""
+    policy: Policy | None = None
 
 
 class Hub(NamedTuple):
@@ -187,6 +223,15 @@ class State(NamedTuple):
         kept = dict(old.endpoints)
         kept.pop(endpoint, None)
         return self.with_network(old._replace(endpoints=kept))
+
+    @property
+    def has_policies(self) -> bool:
+        """Whether a container may not send or receive everything, by what is known."""
+        networks = self.networks.values()
+        own = (each.policy for net in networks for each in net.endpoints.values())
+        return any(
+            each not in (None, OPEN) for each in (*own, *(net.settings.policy for net in networks))
+        )
 
     def endpoints(self) -> frozenset[str]:
         """The ids of all endpoints."""
@@ -286,6 +331,7 @@ def _host_end(driver: str, network: Network, endpoint: str) -> Port:
         naming.host_end(network.id, endpoint),
         EndpointOwner(driver, network.id, endpoint, bus, ifname),
         naming.container_end(network.id, endpoint),
+        network.policy_of(endpoint),
     )
 
 

@@ -19,6 +19,7 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus import naming
+from canwharf.kernel.firewall import NO_FIREWALL, Filtering, Firewall
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import NOTHING, Ability, Marks
@@ -34,7 +35,7 @@ class Observed:
     `seen_up` are the indexes of links that were up, `moved` of those that an engine will move and
     that are still here, `former` of those that had another name, by this name. The kernel reports
     none of these, so they are kept when all else is renewed. So is `ability`, what this kernel has
-    for a linear bus; None before a first try.
+    for a linear bus; None before a first try; `filtering` is what it has for policies.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Observed:
         rules: Iterable[Rule] = (),
         marks: Mapping[int, Marks] = {},
         driver: str = "",
+        firewalls: Mapping[int, Firewall] = {},
     ) -> None:
         self.driver = driver
         self.ability: Ability | None = None
+        self.filtering: Filtering | None = None
         self.seen_up: set[int] = set()
         self.moved: set[int] = set()
         self.former: dict[str, set[int]] = {}
@@ -54,10 +57,12 @@ class Observed:
         self._made_as: dict[str, int] = {}  # the indexes of renamed host ends
         self._marks: dict[int, Marks] = {}
         self._unmarked: dict[int, Marks] = {}  # as announced: a dump may still have the old ones
+        self._opened: dict[int, Firewall] = {}  # in the same way
         # source -> destination -> the rules from one to the other, each as often as it exists
         self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
         self._sources: dict[int, set[int]] = {}  # destination -> the sources of rules to it
-        self.renew(links, rules, marks)
+        self._firewalls: dict[int, Firewall] = {}
+        self.renew(links, rules, marks, firewalls)
 
     @property
     def linear(self) -> bool:
@@ -65,12 +70,17 @@ class Observed:
         return self.ability is None or bool(self.ability.classifier)
 
     def renew(
-        self, links: Iterable[Link], rules: Iterable[Rule], marks: Mapping[int, Marks]
+        self,
+        links: Iterable[Link],
+        rules: Iterable[Rule],
+        marks: Mapping[int, Marks],
+        firewalls: Mapping[int, Firewall],
     ) -> None:
         """Replace all links, rules and filters by those of a new dump."""
         before = self._links
         self._links, self._names, self._made_as = {}, {}, {}
         self._rules, self._sources, self._marks = {}, {}, {**marks, **self._unmarked}
+        self._firewalls = {**firewalls, **self._opened}
         for link in links:
             self.put(link)
             self._remember(before.get(link.ifindex), link)
@@ -129,6 +139,8 @@ class Observed:
         self._forget_names(gone)
         self._marks.pop(index, None)
         self._unmarked.pop(index, None)
+        self._firewalls.pop(index, None)
+        self._opened.pop(index, None)
         for destination in self._rules.pop(index, {}):
             self._sources[destination].discard(index)
         for source in self._sources.pop(index, ()):
@@ -176,9 +188,26 @@ class Observed:
         if not marks.whole:
             self._unmarked[index] = marks
 
+    @property
+    def has_firewalls(self) -> bool:
+        """Whether a link keeps some frames from or to a container."""
+        return any(each != NO_FIREWALL for each in self._firewalls.values())
+
+    def firewall(self, index: int) -> Firewall:
+        """What this link lets a container send and receive."""
+        return self._firewalls.get(index, NO_FIREWALL)
+
+    def put_firewall(self, index: int, firewall: Firewall, *, announced: bool = False) -> None:
+        """Remember what this link lets pass now; `announced`: by an announcement of a deletion."""
+        self._firewalls[index] = firewall
+        self._opened.pop(index, None)
+        if announced:
+            self._opened[index] = firewall
+
     def trust_dump(self) -> None:
         """Let the next dump decide about filters whose deletion was announced."""
         self._unmarked.clear()
+        self._opened.clear()
 
     def add(self, rule: Rule) -> None:
         """Add one rule; equal ones are counted."""

@@ -21,7 +21,7 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus import naming, values
-from canwharf.bus.model import Adapter, Endpoint, Settings
+from canwharf.bus.model import OPEN, Adapter, Endpoint, Policy, Settings
 from canwharf.bus.naming import Ifname
 from canwharf.bus.values import Unit
 from canwharf.errors import OptionError
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 _ENGINES = ("com.docker.",)
 _PREFIX_OPTIONS = ("vxcan.peer", "can.name")
 _EXACT_OPTION = "can.ifname"
-ENDPOINT_OPTIONS = (*_PREFIX_OPTIONS, _EXACT_OPTION)
+_RATE = "can.rate"
+POLICY_OPTIONS = {"can.send": "send", "can.receive": "receive", "can.rate": "rate"}
+ENDPOINT_OPTIONS = (*_PREFIX_OPTIONS, _EXACT_OPTION, *POLICY_OPTIONS)
 
 _BIT = {
     "bitrate": values.RATE,
@@ -94,10 +96,11 @@ def parse_network(options: Mapping[str, object]) -> Settings:
     ifname, adapter = _ifname(ours) or Ifname(), parse_adapter(_settings(ours))
     if parse_type(options) == "virtual":
         adapter = Adapter()
-    if adapter.moved and ifname.name:
-        raise refuse_name(ifname.name)
-    prefix = ifname.prefix or DEFAULT_PREFIX
-    return Settings(_interface(ours), prefix, adapter=adapter, name=ifname.name)
+    policy = _policy(ours)
+    if adapter.moved:
+        check_moved(Endpoint(ifname, policy))
+    prefix, interface = ifname.prefix or DEFAULT_PREFIX, _interface(ours)
+    return Settings(interface, prefix, adapter=adapter, name=ifname.name, policy=policy)
 
 
 def parse_type(options: Mapping[str, object]) -> str:
@@ -128,7 +131,8 @@ def parse_adapter(options: Mapping[str, str]) -> Adapter:
 
 def parse_endpoint(options: Mapping[str, object]) -> Endpoint:
     """An endpoint's options as a value. Raises OptionError."""
-    return Endpoint(_ifname(_ours(options, ENDPOINT_OPTIONS)))
+    ours = _ours(options, ENDPOINT_OPTIONS)
+    return Endpoint(_ifname(ours), _policy(ours))
 
 
 def check_prefix(options: Mapping[str, object]) -> None:
@@ -159,14 +163,48 @@ def without_effect(options: Mapping[str, object]) -> list[str]:
     return [f"{option}={options[option]}" for option in options if option in _ADAPTER_OPTIONS]
 
 
-def refuse_name(name: str) -> OptionError:
-    """The error for an exact name where the adapter itself is moved into the container."""
-    return OptionError(
-        _EXACT_OPTION,
-        name,
-        "with can.mode=move the engine moves the adapter into the container and names it: "
-        "give can.name in its place",
-    )
+def check_moved(settings: Endpoint) -> None:
+    """Refuse what cannot be where the adapter itself moves into the container.
+
+    Raises OptionError.
+    """
+    if settings.ifname and settings.ifname.name:
+        raise OptionError(
+            _EXACT_OPTION,
+            settings.ifname.name,
+            "with can.mode=move the engine moves the adapter into the container and names it: "
+            "give can.name in its place",
+        )
+    for option, field in POLICY_OPTIONS.items():
+        if value := getattr(settings.policy, field):
+            reason = (
+                "with can.mode=move the adapter itself is in the container, with nothing on the "
+                "host that could filter: give can.mode=share, or leave this option away"
+            )
+            raise OptionError(option, value, reason)
+
+
+def parse_policy(given: Mapping[str, object]) -> Policy:
+    """The words of a policy by their options. Raises OptionError."""
+    return _policy(_ours(given, tuple(POLICY_OPTIONS)))
+
+
+def _policy(ours: Mapping[str, str]) -> Policy:
+    """What a container may send and receive. Raises OptionError."""
+    given = {option: ours[option] for option in POLICY_OPTIONS if option in ours}
+    if not given:
+        return OPEN
+    from canwharf.bus import ids  # noqa: PLC0415 (not everybody filters)
+
+    texts = {
+        POLICY_OPTIONS[option]: str(ids.parse(option, value))
+        for option, value in given.items()
+        if option != _RATE
+    }
+    if _RATE in given:
+        limit = values.number(_RATE, given[_RATE], values.PER_SECOND)
+        texts["rate"] = str(limit) if limit else "off"
+    return Policy(**texts)
 
 
 def _is_engines(option: str) -> bool:

@@ -16,6 +16,7 @@ Rules:
   there already have a send of their own: refused, they keep the rules behind them from being made.
   While the kernel sets the first filter of an interface that is up, it drops the frames for it
   (dev_deactivate in qdisc_graft): the interface counts them, and they are told as lost.
+- Where a container's policy is refused, all rules from and to it go: it is never open meanwhile.
 - Whether the kernel has what a linear bus needs is tried once, on a hub: when the first is made, or
   when the first filters are due. If it has not, the hub goes, and the plan is made again, for a
   mesh.
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import errno
 
-from canwharf.bus import requests
+from canwharf.bus import policy, requests
 from canwharf.bus.model import Bus, Port
 from canwharf.bus.naming import (
     AdapterOwner,
@@ -38,6 +39,7 @@ from canwharf.bus.naming import (
 )
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import plan
+from canwharf.bus.requests import Composed
 from canwharf.bus.steps import (
     AddMarks,
     BringUp,
@@ -48,11 +50,13 @@ from canwharf.bus.steps import (
     Plan,
     RuleStep,
     Scope,
+    SetPolicy,
     Step,
 )
 from canwharf.errors import KernelError, NetlinkOverrunError
-from canwharf.kernel import gateway, link, traffic_control, uapi
-from canwharf.kernel.gateway import Entry
+from canwharf.kernel import firewall, gateway, link, traffic_control, uapi
+from canwharf.kernel.firewall import Firewall
+from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Announcements, Requests
@@ -79,11 +83,15 @@ class Snapshot(NamedTuple):
     links: Sequence[Link] = ()
     entries: Sequence[Entry] = ()
     marks: Mapping[int, Marks] = {}
+    firewalls: Mapping[int, Firewall] = {}
 
 
 def snapshot(requests: Requests) -> Snapshot:
     """Dump links, rules and filters. Raises KernelError."""
-    return Snapshot(link.links(requests), gateway.entries(requests), traffic_control.find(requests))
+    links, entries = link.links(requests), gateway.entries(requests)
+    gacts = traffic_control.actions(requests, "gact")
+    marks = traffic_control.find(requests, gacts)
+    return Snapshot(links, entries, marks, firewall.find(requests, gacts))
 
 
 class Sent(NamedTuple):
@@ -117,7 +125,7 @@ class Reconciler:
             # Announcements that arrive during the dump repeat its content, which is harmless.
             dump = self._snapshot()
             rules = (entry.rule for entry in dump.entries if entry.plain)
-            self._observed.renew(dump.links, rules, dump.marks)
+            self._observed.renew(dump.links, rules, dump.marks, dump.firewalls)
             self._current = True
         return self._observed
 
@@ -220,6 +228,10 @@ class Reconciler:
         if marked := observed.at(index):
             observed.put_marks(index, left)
             self._changed.update(observed.names(marked))
+        index, lets = firewall.after(message, observed.firewall)
+        if opened := observed.at(index):
+            observed.put_firewall(index, lets, announced=True)
+            self._changed.update(observed.names(opened))
 
     def read(self, name: str) -> Link | None:
         """Read one link now, with its counters, which are not announced. Raises KernelError.
@@ -231,28 +243,21 @@ class Reconciler:
 
     def _send_steps(self, steps: Sequence[Step], observed: Observed) -> Sent:
         """Apply the steps. Raises KernelError."""
-        marking = [step.port.name for step in steps if isinstance(step, AddMarks)]
-        # Refused on a link that was there before, filters keep the rules from being sent.
-        apart = any(map(observed.link, marking))
+        apart = _is_apart(steps, observed)
         ready = self._make_links(steps, observed)
         if not self._can_mark(steps, observed):
             kept = (MakeBus, MakePair, DeleteLink)
             return Sent(tuple(each for each in steps if isinstance(each, kept)), again=True)
+        self._learn_filtering(steps, observed)
         composed = requests.compose(steps, ready, observed)
-        lost = 0
-        if apart:
-            before = self._not_sent(composed.marked)
-            self._requests.batch(composed.first)
-            lost = self._not_sent(composed.marked) - before
-        if rest := composed.then if apart else composed.first + composed.then:
-            self._requests.batch(rest)
+        lost = self._send(composed, observed, apart=apart)
         for port, made in ready:
             now = observed.at(made.ifindex) or made
             observed.put(now._replace(up=True, alias=format_alias(port.owner)))
-        if apart:
-            self._catch_up()  # damaged filters were deleted; the announcement is older than these
         for index in composed.marked:
             observed.put_marks(index, Marks(WHOLE, WHOLE))
+        for index, wanted in composed.guarded.items():
+            observed.put_firewall(index, policy.firewall_of(wanted))
         for rule in composed.removed:
             observed.remove(rule)
         for rule in composed.added:
@@ -261,6 +266,46 @@ class Reconciler:
             return Sent(tuple(steps), lost)
         entries = {each.rule: each for each in gateway.entries(self._requests)}
         return Sent(tuple(steps), lost + requests.lost(composed, entries), again=True)
+
+    def _send(self, composed: Composed, observed: Observed, *, apart: bool) -> int:
+        """Send filters and rules; the frames that were lost by the filters. Raises KernelError."""
+        if not apart:
+            if both := composed.first + composed.then:
+                self._requests.batch(both)
+            return 0
+        before = self._not_sent(composed.marked)
+        try:
+            self._requests.batch(composed.first)
+        except KernelError:
+            self._close(composed.guarded, observed)
+            raise
+        lost = self._not_sent(composed.marked) - before
+        if composed.then:
+            self._requests.batch(composed.then)
+        self._catch_up()  # damaged filters were deleted; the announcement is older than these
+        return lost
+
+    def _close(self, indexes: Iterable[int], observed: Observed) -> None:
+        """Keep all frames from and to containers whose policy was refused. Raises KernelError."""
+        rules: list[Rule] = []
+        for index in indexes:
+            for other in observed.destinations(index):
+                rules += observed.rules(index, other)
+            for other in observed.sources(index):
+                rules += observed.rules(other, index)
+        if rules:
+            self._requests.batch([gateway.delete(rule, "a closed container") for rule in rules])
+
+    def _learn_filtering(self, steps: Iterable[Step], observed: Observed) -> None:
+        """Learn what the kernel has for policies when one is set first. Raises KernelError."""
+        names = [step.port.name for step in steps if isinstance(step, SetPolicy)]
+        there = next(filter(None, map(observed.link, names)), None)
+        if there and observed.filtering is None:
+            end = traffic_control.Port(there.ifindex, there.name)
+            found = firewall.probe(self._requests, end)
+            if not found.match:
+                raise firewall.refused(end, found)
+            observed.filtering = found
 
     def _not_sent(self, indexes: Iterable[int]) -> int:
         """The frames for these interfaces that never got into them. Raises KernelError."""
@@ -294,7 +339,7 @@ class Reconciler:
         batch = requests.unmarked(steps)
         names: list[str] = []  # of the links to be read afterwards
         for step in steps:
-            if not isinstance(step, AddMarks | RuleStep):
+            if not isinstance(step, AddMarks | SetPolicy | RuleStep):
                 of_link, touched = requests.of_link(step, group)
                 batch += of_link
                 names += touched
@@ -322,6 +367,17 @@ class Reconciler:
         hubs = [step.hub for step in steps if isinstance(step, MakeHub)]
         made += [(port, observed.link(port.name)) for hub in hubs for port in (hub.exit, hub.entry)]
         return ready + [(port, new) for port, new in made if new is not None]
+
+
+def _is_apart(steps: Iterable[Step], observed: Observed) -> bool:
+    """Whether filters must be there before a rule is sent.
+
+    Refused on a link that was there before, they keep its rules from being made. A policy does in
+    any case.
+    """
+    guarded = any(isinstance(step, SetPolicy) for step in steps)
+    marking = (step.port.name for step in steps if isinstance(step, AddMarks))
+    return guarded or any(map(observed.link, marking))
 
 
 def _as_planned(link: Link | None) -> Link | None:

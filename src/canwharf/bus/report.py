@@ -32,11 +32,12 @@ from canwharf.bus.delivery import (
 )
 from canwharf.bus.events import Event
 from canwharf.bus.interfaces import is_host_end, is_ours
-from canwharf.bus.model import Bus, Endpoint, Network, State
+from canwharf.bus.model import OPEN, Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
 from canwharf.bus.reconcile import Snapshot
 from canwharf.bus.traffic import Count, Traffic
+from canwharf.kernel.firewall import NO_FIREWALL
 from canwharf.kernel.gateway import Entry
 from canwharf.kernel.link import VIRTUAL, Link
 from canwharf.kernel.traffic_control import Ability
@@ -136,7 +137,8 @@ class BusReport(NamedTuple):
 def bus_reports(state: State, kernel: Kernel, listed: Listed = NONE_LISTED) -> list[BusReport]:
     """One report for each bus. `listed` lacks the networks of which the engine said nothing."""
     rules = (entry.rule for entry in kernel.dump.entries if entry.plain)
-    observed = Observed(kernel.dump.links, rules, kernel.dump.marks, state.driver)
+    dump = kernel.dump
+    observed = Observed(dump.links, rules, dump.marks, state.driver, dump.firewalls)
     observed.ability = kernel.ability
     observed.seen_up.update(link.ifindex for link in kernel.dump.links)  # a down link was set down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
@@ -164,7 +166,7 @@ def _report(
         kernel.dump.entries, ends, {each.ifindex: each.name for each in observed.links()}
     )
     traffic = Traffic()
-    traffic.update(rules, kernel.dump.marks)
+    traffic.update(rules, kernel.dump.marks, kernel.dump.firewalls)
     counts = traffic.counts
     errors = delivery.errors(bus, observed, members, kernel.max_hops)
     return BusReport(
@@ -232,7 +234,17 @@ def _endpoints(
         reason = "" if orphaned else _reason(link, kernel.elsewhere)
         end = kernel.container_links.get(link.ifindex) if link else None
         actual = link.name if link else name
-        yield Member(actual, link, network.id, endpoint, end, reason=reason, orphaned=orphaned)
+        yield Member(
+            actual,
+            link,
+            network.id,
+            endpoint,
+            end,
+            reason=reason,
+            orphaned=orphaned,
+            policy=extended.policy_of(endpoint) or OPEN,
+            firewall=kernel.dump.firewalls.get(link.ifindex if link else 0, NO_FIREWALL),
+        )
 
 
 def _is_of(link: Link, driver: str, network: str, endpoint: str) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from canwharf.bus import adapter
-from canwharf.bus.model import Port, Target
+from canwharf.bus import adapter, policy
+from canwharf.bus.model import Policy, Port, Target
 from canwharf.bus.naming import format_alias
 from canwharf.bus.observed import Observed
 from canwharf.bus.steps import (
@@ -20,11 +20,12 @@ from canwharf.bus.steps import (
     MakePair,
     Rename,
     ReplaceRule,
+    SetPolicy,
     Step,
     TakeDown,
 )
 from canwharf.errors import KernelError
-from canwharf.kernel import gateway, link, traffic_control
+from canwharf.kernel import firewall, gateway, link, traffic_control
 from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.request import Request
@@ -39,12 +40,14 @@ class Composed(NamedTuple):
     """What follows on the links: the requests, and what is different when they were sent.
 
     `then` may be sent only if nothing in `first` was refused. `marked` are the links with new
-    filters; `witnesses` are those of the added rules that only count frames.
+    filters, `guarded` those with another policy; `witnesses` are those of the added rules that only
+    count frames.
     """
 
     first: list[Request]
     then: list[Request]
     marked: list[int]
+    guarded: dict[int, Policy]
     added: list[Rule]
     removed: list[Rule]
     witnesses: list[Rule]
@@ -55,7 +58,7 @@ def compose(
 ) -> Composed:
     """Bring up the links that are ready, then set filters and rules. Raises KernelError."""
     indexes = _indexes(steps, observed)
-    done = Composed([], [], [], [], [], [])
+    done = Composed([], [], [], {}, [], [], [])
     for port, made in ready:
         done.first.append(link.bring_up(made.ifindex, made.name, format_alias(port.owner)))
     for step in sorted(steps, key=_newest_first):
@@ -65,6 +68,12 @@ def compose(
                 end = traffic_control.Port(indexes[port.name], port.name)
                 classifier = observed.ability.classifier if observed.ability else ""
                 done.first.extend(traffic_control.add(end, classifier, found))
+            case SetPolicy(port, there) if port.policy is not None:
+                end = traffic_control.Port(indexes[port.name], port.name)
+                done.guarded[end.ifindex] = port.policy
+                match = observed.filtering.match if observed.filtering else ""
+                wanted = policy.wanted(port.policy)
+                done.first.extend(firewall.set_up(end, wanted, there, match))
             case AddRule(source, destination, frames, echo, witness):
                 rule = Rule(indexes[source], indexes[destination], frames, echo)
                 done.added.append(rule)
@@ -155,7 +164,7 @@ def _newest_first(step: Step) -> int:
 def _indexes(steps: Iterable[Step], observed: Observed) -> dict[str, int]:
     """The indexes of the interfaces of filters and rules to add, by name. Raises KernelError."""
     indexes = {}
-    names = [step.port.name for step in steps if isinstance(step, AddMarks)]
+    names = [step.port.name for step in steps if isinstance(step, AddMarks | SetPolicy)]
     for step in steps:
         names += (step.source, step.destination) if isinstance(step, AddRule) else ()
     for name in dict.fromkeys(names):

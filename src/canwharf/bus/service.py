@@ -154,11 +154,9 @@ class Service:
         net = self._network(network)
         settings = options.parse_endpoint(given)
         options.check_prefix(given)
-        ifname = settings.ifname
-        if ifname and ifname.name and net.settings.adapter.moved:
-            raise options.refuse_name(ifname.name)
         state = self.state
         if net.settings.adapter.moved:
+            options.check_moved(settings)
             if unfit:
                 raise ConflictError(unfit)
             observed = self._reconciler.observe()
@@ -207,7 +205,9 @@ class Service:
         new = self.state
         if endpoint not in net.endpoints:
             self.say(events.ENDPOINT_RECREATED, **fields)
-            new = new.with_endpoint(network, endpoint, Endpoint())
+            known = adopt.recreated(new, observed)
+            self._tell(describe.closed(known, fields))
+            new = new.with_endpoint(network, endpoint, known)
         self.pending.removals.discard(port.name)
         made = target is not None or observed.link(port.name) is None
         before = self.state.without_endpoint(network, endpoint) if made else self.state

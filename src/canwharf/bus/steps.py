@@ -8,6 +8,7 @@ from __future__ import annotations
 from canwharf.bus.model import Hub, Port, Target
 from canwharf.bus.naming import Owner
 from canwharf.kernel.can import CanSettings
+from canwharf.kernel.firewall import Firewall
 from canwharf.kernel.gateway import Frames, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import Marks
@@ -61,6 +62,13 @@ class AddMarks(NamedTuple):
     port: Port
     found: Marks
     healing: bool = False
+
+
+class SetPolicy(NamedTuple):
+    """Let a container send and receive what its port's policy says; `found` is what there is."""
+
+    port: Port
+    found: Firewall
 
 
 class BringUp(NamedTuple):
@@ -128,7 +136,7 @@ class DeleteRule(NamedTuple):
 
 RuleStep = AddRule | ReplaceRule | DeleteRule
 LinkStep = DeleteLink | MakeBus | MakeHub | MakePair | BringUp | Configure | TakeDown | Rename
-Step = LinkStep | AddMarks | RuleStep
+Step = LinkStep | AddMarks | SetPolicy | RuleStep
 
 
 class Scope(NamedTuple):

@@ -2,7 +2,8 @@
 
     {"version": 1, "driver": "canwharf", "complete": true, "boot": "…", "networks": {ID:
      {"interface": "can0", "physical": true, "prefix": "can", "adapter": {"can.bitrate": "500000"},
-      "name": "", "endpoints": {ID: {"prefix": "", "name": "can1"}}}}}
+      "name": "", "policy": {}, "endpoints":
+      {ID: {"prefix": "", "name": "can1", "policy": {"can.send": "100-1FF"}}}}}}
 
 Rules:
 
@@ -26,7 +27,7 @@ from time import strftime
 
 from canwharf import durable, jsontext
 from canwharf.bus import naming, options
-from canwharf.bus.model import Adapter, Endpoint, Network, Settings, State
+from canwharf.bus.model import OPEN, Adapter, Endpoint, Network, Policy, Settings, State
 from canwharf.bus.naming import Ifname
 from canwharf.errors import OptionError, StartError, StateError
 from canwharf.jsontext import dumps, quoted
@@ -34,8 +35,10 @@ from canwharf.lean import suppress
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import NoReturn
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import NoReturn, TypeVar
+
+    _T = TypeVar("_T")
 
 VERSION = 1
 FILE_NAME = "state.json"
@@ -183,7 +186,8 @@ class Store:
             physical = fields.get("physical") is True
             adapter = self._adapter(fields.get("adapter", {}), id)
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
-            settings = Settings(interface, prefix, physical, adapter, name=name)
+            policy = self._policy(fields.get("policy", {}), id)
+            settings = Settings(interface, prefix, physical, adapter, name, policy)
             networks[id] = Network(id, settings, endpoints)
         return State(driver, networks, top.get("complete") is not False), left
 
@@ -197,16 +201,26 @@ class Store:
             # Files from before version 0.2 have no exact names.
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
             ifname = Ifname(name=name) if name else Ifname(prefix)  # as the alias tells it
-            endpoints[id] = Endpoint(ifname if prefix or name else None)
+            given = fields.get("policy", {})
+            policy = None if given is None else self._policy(given, id)
+            endpoints[id] = Endpoint(ifname if prefix or name else None, policy)
         return endpoints
+
+    def _policy(self, content: object, parent: str) -> Policy:
+        """A policy by its options; files from before version 0.3 have none."""
+        return self._parsed(options.parse_policy, content, f"policy of {parent}")
 
     def _adapter(self, content: object, network: str) -> Adapter:
         """The adapter of a network; files from before version 0.2 have none."""
-        texts = self._object(content, f"adapter of network {network}")
+        return self._parsed(options.parse_adapter, content, f"adapter of network {network}")
+
+    def _parsed(self, parse: Callable[[dict[str, str]], _T], content: object, what: str) -> _T:
+        """Options that a network or an endpoint was given."""
+        texts = self._object(content, what)
         if not all(isinstance(value, str) for value in texts.values()):
-            self._refuse(f"the adapter of network {network} should have strings")
+            self._refuse(f"the {what} should have strings")
         try:
-            return options.parse_adapter({name: str(value) for name, value in texts.items()})
+            return parse({name: str(value) for name, value in texts.items()})
         except OptionError as error:
             self._refuse(str(error))
 
@@ -246,6 +260,7 @@ def _network(network: Network) -> str:
         "prefix": settings.prefix,
         "adapter": settings.adapter.options,
         "name": settings.name,
+        "policy": _options(settings.policy),
     }
     endpoints = [f"{quoted(id)}: {_endpoint(each)}" for id, each in network.endpoints.items()]
     return f'{dumps(fields)[:-1]}, "endpoints": {{{", ".join(endpoints)}}}}}'
@@ -254,7 +269,17 @@ def _network(network: Network) -> str:
 def _endpoint(endpoint: Endpoint) -> str:
     """An endpoint as the file has it: empty names where its network's are used."""
     ifname = endpoint.ifname or Ifname()
-    return f'{{"prefix": {quoted(ifname.prefix)}, "name": {quoted(ifname.name)}}}'
+    policy = "null" if endpoint.policy is None else dumps(_options(endpoint.policy))
+    names = f'"prefix": {quoted(ifname.prefix)}, "name": {quoted(ifname.name)}'
+    return f'{{{names}, "policy": {policy}}}'
+
+
+def _options(policy: Policy) -> dict[str, str]:
+    """The options of a policy that were given."""
+    if policy == OPEN:
+        return {}
+    named = ((option, getattr(policy, field)) for option, field in options.POLICY_OPTIONS.items())
+    return {option: value for option, value in named if value}
 
 
 def _boot_id() -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from canwharf.kernel.firewall import Firewall
 from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.traffic_control import Marks
 from canwharf.record import NamedTuple
@@ -49,10 +50,16 @@ class Traffic:
     def __init__(self) -> None:
         self.counts: Mapping[int, Count] = {}
         self._seen: dict[Rule, tuple[int, int]] = {}  # handled, dropped
-        self._ended: dict[int, int] = {}
+        self._ended: Mapping[int, int] = {}  # a container's own frames, by its port
+        self._kept: Mapping[int, int] = {}  # those that it may not receive
 
-    def update(self, entries: Iterable[Entry], marks: Mapping[int, Marks] = {}) -> None:
-        """Add the increases since the last dump."""
+    def update(
+        self,
+        entries: Iterable[Entry],
+        marks: Mapping[int, Marks] = {},
+        firewalls: Mapping[int, Firewall] = {},
+    ) -> None:
+        """Add the increases since the last dump: those of rules, but for what filters ended."""
         now: dict[Rule, tuple[int, int]] = {}
         for entry in entries:
             if entry.plain:
@@ -70,8 +77,12 @@ class Traffic:
             received[destination] += grown
             if counted[1] != before[1]:
                 lost[destination] += _grown(before[1], counted[1])
-        for port, found in marks.items():
-            received[port] -= _grown(self._ended.get(port, 0), found.ended)
+        for before_now in (
+            (self._ended, ended := {port: each.ended for port, each in marks.items()}),
+            (self._kept, kept := {port: each.receive.ended for port, each in firewalls.items()}),
+        ):
+            for port, number in before_now[1].items():
+                received[port] -= _grown(before_now[0].get(port, 0), number)
         most = {source: max(to.values()) for source, to in sent.items()}
         self.counts = {
             port: self.counts.get(port, Count()).plus(
@@ -79,7 +90,7 @@ class Traffic:
             )
             for port in most.keys() | received.keys()
         }
-        self._seen, self._ended = now, {port: found.ended for port, found in marks.items()}
+        self._seen, self._ended, self._kept = now, ended, kept
 
 
 def _grown(before: int, now: int) -> int:

@@ -71,6 +71,13 @@ OHMS = Unit(
     _NEVER,
 )
 FRAMES = Unit({"": 1, "frames": 1}, 0, "a whole number of frames, like 100")
+PER_SECOND = Unit(
+    {"": 1, "k": 1000, "/s": 1, "fps": 1, "frames/s": 1},
+    0,
+    "a whole number of frames a second, like 1000; 0: no limit",
+    1_000_000,
+    _NEVER,
+)
 _PER_MILLE = Unit(
     {"": 1000, "%": 10, "‰": 1},
     1,

@@ -30,11 +30,14 @@ Rules:
   from one shape to the other so that a sender's old rules go before its new ones come. Between
   these, its frames to other containers are lost; a witness, one more rule from it to where
   nobody listens, counts them. The witness is deleted by the next plan.
+- What a container may send and receive is set before it has a rule (`firewall`). Without that, it
+  gets none.
 - Each sender and receiver is for itself: where one cannot be repaired, the others are.
 """
 
 from __future__ import annotations
 
+from canwharf.bus import policy
 from canwharf.bus.model import Bus, Port
 from canwharf.bus.naming import EndpointOwner, host_end, owner_of
 from canwharf.bus.observed import Observed
@@ -50,9 +53,11 @@ from canwharf.bus.steps import (
     DeleteRule,
     ReplaceRule,
     RuleStep,
+    SetPolicy,
     Step,
 )
 from canwharf.kernel.can import CanSettings
+from canwharf.kernel.firewall import NO_FIREWALL, Firewall
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, FRAMES, Frames, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import NOTHING, Marks
@@ -112,6 +117,9 @@ class Wiring(NamedTuple):
 
     def _steps(self, observed: Observed) -> Iterator[Step]:
         unmarked = [each for each in self.checked if not _marks(each, observed).whole]
+        for member in self.checked:
+            if not is_guarded(member, observed):
+                yield SetPolicy(member.port, _firewall(member, observed))
         hub = self.hub if self.linear else None
         deaf = [each for each in unmarked if hub and self._rules(hub.exit, each, observed)]
         if hub:
@@ -153,7 +161,8 @@ class Wiring(NamedTuple):
 
     def _mesh(self, observed: Observed) -> Iterator[Step]:
         """Directly: what a container sent by the hub goes before the new rules come."""
-        hub, everyone = self.hub, (*self.checked, *self.others)
+        others = [each for each in self.others if is_guarded(each, observed)]
+        hub, everyone = self.hub, (*self.checked, *others)
         for member in self.checked:
             old = list(self._delete(member, hub.entry, observed, BY_HUB)) if hub else []
             new = [
@@ -166,7 +175,7 @@ class Wiring(NamedTuple):
         for member in self.checked:
             if hub:
                 yield from self._delete(hub.exit, member, observed, BY_HUB)
-            for other in self.others:
+            for other in others:
                 yield from self._direction(other, member, observed)
 
     def _changed(
@@ -251,6 +260,16 @@ def _is_not_surplus(step: Step) -> bool:
 
 def _marks(member: Member, observed: Observed) -> Marks:
     return observed.marks(member.link.ifindex) if member.link else NOTHING
+
+
+def _firewall(member: Member, observed: Observed) -> Firewall:
+    return observed.firewall(member.link.ifindex) if member.link else NO_FIREWALL
+
+
+def is_guarded(member: Member, observed: Observed) -> bool:
+    """Whether the host end lets pass what the container's policy says, and no other frame."""
+    wanted = member.port.policy
+    return wanted is None or policy.is_in_force(wanted, _firewall(member, observed))
 
 
 def _compare(

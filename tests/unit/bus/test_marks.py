@@ -92,7 +92,7 @@ def before_ours(kernel: FakeKernel, port: str) -> None:
     ("disturb", "remedy"),
     [
         (in_its_place, "'tc qdisc delete dev {port} ingress' makes room"),
-        (before_ours, "'pref 2' would be a priority for it"),
+        (before_ours, "'pref 10' would be a priority for it"),
     ],
 )
 def test_a_port_that_cannot_be_repaired_does_not_keep_the_others(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-from canwharf.bus.model import Endpoint, Network, Settings, State
+from canwharf.bus.model import OPEN, Endpoint, Network, Policy, Settings, State
 from canwharf.bus.naming import EndpointOwner, Ifname, format_alias
 
 EMPTY = State("canwharf", {})
@@ -76,12 +76,13 @@ class WideEndpoint(NamedTuple):
     """An endpoint's options, as they would be with one more."""
 
     ifname: Ifname | None = None
-    filters: str = ""
+    policy: Policy | None = OPEN
+    altname: str = ""
 
 
 def test_an_endpoint_with_one_more_option_keeps_its_networks_prefix() -> None:
     """A field that is added neither shifts the others nor counts as a name."""
-    endpoint = cast(Endpoint, WideEndpoint(filters="123:7FF"))
+    endpoint = cast(Endpoint, WideEndpoint(altname="x"))
     network = ONE._replace(endpoints={"e1": endpoint})
     assert network.ifname_of("e1") == Ifname("can")
     assert network.with_ifnames({"e1": Ifname("can")}).endpoints == {"e1": endpoint}

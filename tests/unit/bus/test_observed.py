@@ -67,8 +67,8 @@ def test_a_link_under_the_index_of_one_that_went_was_not_renamed() -> None:
     """Or foreign rules would be deleted as left behind by a bus interface."""
     ours = Link(1, "vcan0", alias="canwharf canwharf bus")
     observed = Observed([ours])
-    observed.renew([Link(1, "can7")], (), {})
+    observed.renew([Link(1, "can7")], (), {}, {})
     assert observed.former.get("vcan0", set()) == set()
     renamed = Observed([ours])
-    renamed.renew([ours._replace(name="old")], (), {})
+    renamed.renew([ours._replace(name="old")], (), {}, {})
     assert renamed.former["vcan0"] == {1}

@@ -94,7 +94,10 @@ def test_what_an_endpoint_may_ask_for(
     [
         ({"can.interface": "can0"}, ("can.interface=can0", "an endpoint has no such option")),
         ({"vxcan.dev": "can"}, ("vxcan.dev=can", "option of its network")),
-        ({"foo": "1"}, ("foo=1", "can.ifname, can.name, vxcan.peer")),
+        (
+            {"foo": "1"},
+            ("foo=1", "can.ifname, can.name, can.rate, can.receive, can.send, vxcan.peer"),
+        ),
         ({"name": "can"}, ("name=can", "did you mean can.name=can?")),
         ({"can.name": "a/b"}, ("can.name=a/b", "'/'")),
         ({"can.name": "a", "vxcan.peer": "b"}, ("give one",)),

@@ -62,7 +62,7 @@ def test_the_engines_own_are_its_own() -> None:
         ("can.bitrate", "can.bitrate is an option of its network"),
         ("interface", "can.interface is an option of its network"),
         ("ifname", "did you mean can.ifname=x?"),
-        ("foo", "there are can.ifname, can.name, vxcan.peer"),
+        ("foo", "there are can.ifname, can.name, can.rate, can.receive, can.send, vxcan.peer"),
     ],
 )
 def test_an_endpoint_too(typed: str, words: str) -> None:

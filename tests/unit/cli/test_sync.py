@@ -29,6 +29,7 @@ from canwharf.bus.steps import (
     MakePair,
     Rename,
     ReplaceRule,
+    SetPolicy,
     Step,
     TakeDown,
 )
@@ -37,6 +38,7 @@ from canwharf.daemon import sockets
 from canwharf.daemon.calls import front_ends
 from canwharf.errors import CallError
 from canwharf.kernel.can import CanSettings
+from canwharf.kernel.firewall import NO_FIREWALL
 from canwharf.kernel.gateway import CLASSIC, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import NOTHING
@@ -202,6 +204,7 @@ def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
         ("removed", DeleteRule(rule, "a", "b")),
         ("repaired", ReplaceRule(rule, rule, "a", "b")),
         ("repaired", AddMarks(port, NOTHING)),
+        ("repaired", SetPolicy(port, NO_FIREWALL)),
         ("repaired", BringUp(port, found)),
         ("repaired", Configure(found, CanSettings(), None)),
         ("repaired", TakeDown(found)),

@@ -1,0 +1,50 @@
+"""What one container may send and receive, changed while it runs: a use case of the service.
+
+Rules:
+
+- It lasts until the container starts again: then its own options count, and those of its network.
+- A word that is not given stays as it is.
+- All is changed in one step, in the kernel and on disk, or nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from canwharf.bus import options
+from canwharf.bus.model import OPEN, Endpoint, Policy
+from canwharf.bus.service import Service
+from canwharf.bus.steps import Scope
+from canwharf.errors import ConflictError, OptionError
+
+
+def set_policy(
+    service: Service, network: str, endpoint: str, given: Mapping[str, object]
+) -> tuple[Policy, Policy]:
+    """Let a container send and receive what these options say; the policy before and after.
+
+    Raises CanwharfError.
+    """
+    words = options.parse_policy(given)
+    net = service.state.networks.get(network)
+    old = net.endpoints.get(endpoint) if net else None
+    if net is None or old is None:
+        raise ConflictError("the container is not on this bus any more")
+    if net.settings.adapter.moved:
+        options.check_moved(Endpoint(policy=words))
+    if old.policy is None and not all(words[:2]):
+        raise OptionError(
+            "can.send and can.receive",
+            "",
+            "canwharf's record of this container is lost, and the kernel has only the filters: "
+            "give both words, or start the container again",
+        )
+    new = old._replace(policy=words.over(old.policy or OPEN))
+    observed = service.observe()
+    port = service.state.port(net, endpoint)
+    if observed.link(port.name) is None:
+        raise ConflictError("the container is not running")
+    state = service.state.with_endpoint(network, endpoint, new)
+    service.change(state, observed, net.settings.interface, Scope({port.name}))
+    after = state.networks[network].policy_of(endpoint)
+    return net.policy_of(endpoint) or OPEN, after or OPEN
