@@ -32,6 +32,7 @@ VERBS = {
     "status": "show the buses, their members, and what sync would change",
     "graph": "draw the buses, as SVG or for Mermaid",
     "doctor": "find problems, and the command that fixes each",
+    "filter": "show or change what a container may send and receive",
     "sync": "repair what differs from the networks' settings",
     "install": "install a systemd service that starts before Docker",
     "uninstall": "remove the service",

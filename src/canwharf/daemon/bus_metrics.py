@@ -26,6 +26,7 @@ from canwharf.bus.traffic import Count, Traffic
 from canwharf.docker.containers import ContainerName
 from canwharf.kernel import modules
 from canwharf.kernel.can import STATES
+from canwharf.kernel.firewall import NO_FIREWALL
 from canwharf.kernel.request import Requests
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -82,9 +83,10 @@ class Buses(Collector):
         dump = snapshot(self._requests)
         hops = modules.parameters().max_hops
         kernel = Kernel(dump, max_hops=hops, ability=self._reconciler.ability)
-        self._traffic.update(dump.entries, dump.marks)
+        self._traffic.update(dump.entries, dump.marks, dump.firewalls)
         reports = bus_reports(self._service.state, kernel)
         yield from _frames(reports, self._traffic.counts)
+        yield _kept_back(reports)
         yield from _verdict(reports)
         yield _names(reports, self._container_names())
         yield from _adapters(reports)
@@ -109,6 +111,19 @@ def _frames(reports: Iterable[BusReport], counts: Mapping[int, Count]) -> Iterat
             for family, frames in zip(families, count, strict=True):
                 family.add_metric(_labels(report, member), frames)
     yield from families
+
+
+def _kept_back(reports: Iterable[BusReport]) -> Metric:
+    kept = CounterMetricFamily(
+        "canwharf_frames_kept_back",
+        "Frames that a container may not send (or receive) and that ended at its interface.",
+        labels=(*_MEMBER, "direction"),
+    )
+    for report, member in _members(reports):
+        if member.firewall != NO_FIREWALL:
+            for direction, frames in member.firewall.kept.items():
+                kept.add_metric([*_labels(report, member), direction], frames)
+    return kept
 
 
 def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:

@@ -99,6 +99,8 @@ def _member(status: Status, member: Member) -> Value:
         "frames_sent": member.frames.sent,
         "frames_received": member.frames.received,
         "frames_dropped": member.frames.dropped,
+        "policy": dict(member.policy._asdict()) if member.endpoint else None,
+        "frames_kept_back": dict(member.firewall.kept) if member.endpoint else None,
     }
 
 

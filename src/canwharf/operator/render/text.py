@@ -128,16 +128,16 @@ def _controller(controller: Controller | None, color: Color) -> Iterator[str]:
 
 
 def _member(status: Status, report: BusReport, member: Member) -> list[str]:
-    """A member's cells: name, interface inside, host-side interface, counters."""
+    """A member's cells: name, interface inside, host-side interface, counters, policy."""
     counted = [f"{name} {value}" for name, value in member.frames._asdict().items()]
     if not member.endpoint:
-        return ["host", member.interface, "", *counted]
+        return ["host", member.interface, "", *counted, ""]
     if report.moved:
         has = "not in container" if member.reason else "has the adapter"
-        return [status.member(member), has, "", "", "", ""]
+        return [status.member(member), has, "", "", "", "", ""]
     if member.link is None:
         what = "has ended" if member.orphaned else "no interface"
-        return [status.member(member), what, member.interface, "", "", ""]
+        return [status.member(member), what, member.interface, "", "", "", ""]
     inside = (
         member.container_link.name
         if member.container_link
@@ -147,7 +147,17 @@ def _member(status: Status, report: BusReport, member: Member) -> list[str]:
     )
     if member.container_link and not member.container_link.up:
         inside += " (down)"
-    return [status.member(member), inside, member.interface, *counted]
+    return [status.member(member), inside, member.interface, *counted, _policy(member)]
+
+
+def _policy(member: Member) -> str:
+    """What it may send and receive; empty where that is everything."""
+    kept = member.firewall.kept
+    return ", ".join(
+        f"may {word} {words} ({kept[word]} kept back)" if word in kept else f"at most {words}/s"
+        for word, words in member.policy._asdict().items()
+        if words
+    )
 
 
 def _problems(status: Status, report: BusReport, color: Color) -> Iterator[str]:
