@@ -9,13 +9,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from canwharf.bus import options
 from canwharf.bus.model import OPEN, Endpoint, Policy
 from canwharf.bus.service import Service
 from canwharf.bus.steps import Scope
 from canwharf.errors import ConflictError, OptionError
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def set_policy(

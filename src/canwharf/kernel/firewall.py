@@ -28,7 +28,6 @@ Sources: net/sched/cls_basic.c, act_gact.c, act_police.c; linux/pkt_cls.h.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 
 from canwharf.errors import KernelError, no_modules
@@ -38,6 +37,10 @@ from canwharf.kernel.message import Message, attribute, text
 from canwharf.kernel.request import Request, Requests
 from canwharf.kernel.traffic_control import Action, Port
 from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 SEND, RECEIVE = 0, 1  # directions, as in a cookie
 _RATE, _IDS = 2, 3  # priorities

@@ -45,7 +45,7 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MISSING, DAMAGED, WHOLE = "missing", "damaged", "whole"
 CLASSIFIERS = ("matchall", "basic")  # for the mark; the second where the first is not there
