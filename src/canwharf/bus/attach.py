@@ -218,7 +218,8 @@ def _names(service: Service, wanted: Attachment) -> Iterator[str]:
 
 
 def _join_as(service: Service, wanted: Attachment, name: str, namespace: str) -> None:
-    service.create_endpoint(wanted.network, wanted.endpoint, {"can.ifname": name})
+    others = {option: wanted.requested[option] for option in wanted.requested.keys() - _NAMES}
+    service.create_endpoint(wanted.network, wanted.endpoint, {**others, "can.ifname": name})
     service.join(wanted.network, wanted.endpoint, namespace)
 
 

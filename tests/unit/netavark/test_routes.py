@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from canwharf.bus import attach, events, naming
 from canwharf.bus.attach import Collector
 from canwharf.bus.maintain import PATIENCE
+from canwharf.bus.model import Policy
 from canwharf.kernel import namespace
 from canwharf.netavark import routes
 from tests.fake.answers import Crash
@@ -124,6 +125,16 @@ def test_an_interface_that_is_deleted_while_its_container_runs(
     collector.run(1.0)
     assert names(kernel, "web") == ["can7"]
     podman.daemon.assert_exactly_once("vcan0")
+
+
+def test_a_containers_own_policy(podman: Runtime) -> None:
+    """Its words are behind its network's name; the network's are for the others."""
+    strict = on("vcan0", **{"can.send": "100-1FF"})
+    podman.setup("web", strict, options={"can.send": "none", "can.rate": "100"})
+    podman.setup("log", strict)
+    [network] = podman.daemon.service.state.networks.values()
+    policies = {naming.label_of(each): network.policy_of(each) for each in network.endpoints}
+    assert policies == {"web": Policy("none", "", "100"), "log": Policy("100-1FF")}
 
 
 def test_a_reload(podman: Runtime, kernel: FakeKernel) -> None:
