@@ -237,3 +237,34 @@ def test_a_container_of_podman_has_the_adapter_itself(node: Engines) -> None:
         assert NAME in node.interfaces()
         _plugged, _name, *written = pull(wire).split()
     assert written == [f"t45{number}2CAFE" for number in (1, 2, 3, 4)]
+
+
+def test_the_manifests(node: Engines) -> None:
+    """Each is YAML, and of the kind that it should be; Multus's definition makes a pod's bus."""
+    load = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))"
+    folder = "/repo/packaging/kubernetes"
+    found = {
+        name: json.loads(node.sh(f'python3 -c "{load}" <{folder}/{name}.yaml'))
+        for name in ("daemonset", "multus", "pod")
+    }
+    kinds = {name: [each["kind"] for each in all_of_it] for name, all_of_it in found.items()}
+    definition = "NetworkAttachmentDefinition"
+    assert kinds == {"daemonset": ["DaemonSet"], "multus": [definition, "Pod"], "pod": ["Pod"]}
+    [daemonset] = found["daemonset"]
+    labels = daemonset["spec"]["template"]["metadata"]["labels"]
+    assert daemonset["spec"]["selector"]["matchLabels"] == labels
+    spec = daemonset["spec"]["template"]["spec"]
+    volumes = {each["name"] for each in spec["volumes"]}
+    mounts = [
+        each
+        for one in (*spec["initContainers"], *spec["containers"])
+        for each in one["volumeMounts"]
+    ]
+    assert {each["name"] for each in mounts} == volumes
+    config = json.loads(found["multus"][0]["spec"]["config"])
+    made = {**config, "can.interface": "vcan0"}
+    del made["can.bitrate"]
+    node.sh("ip netns add one")
+    [interface] = json.loads(direct(node, "ADD", "one", made))["interfaces"]
+    assert interface["name"] == "can0"
+    direct(node, "DEL", "one", made)

@@ -43,6 +43,7 @@ LEFT_OUT = {
     r"^(sudo )?(systemctl|journalctl) ": "needs systemd; tests/system/test_systemd.py",
     r"canwharf (un)?install|canwharf\.pyz": "needs systemd; tests/system/test_systemd.py",
     r"^(sudo )?(python3 -m venv|pipx |apt|/opt/canwharf)": "needs a network",
+    r"^kubectl |^docker push|docker import": "needs a cluster and a registry",
     r"^canlab |CANLAB|--can-kernel|dist/canlab": "needs canlab's kernel; tests/canlab",
     r"^unshare ": "needs subordinate ids",
     r"^podman ": "needs Podman; tests/system/test_podman.py",

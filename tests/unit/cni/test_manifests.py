@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from canwharf.bus import options
 from canwharf.cni import api
+from canwharf.daemon.instance import usual
+from canwharf.operator.service import executables
 from tests import REPOSITORY
 
 FOLDER = REPOSITORY / "packaging/kubernetes"
@@ -53,3 +57,39 @@ def test_a_pod_that_chooses(text: str) -> None:
     whole = {"cniVersion": "1.1.0", "name": "list", **content, "args": {"cni": {"buses": choice}}}
     found = api.attachments(api.Call("ADD", "c1", "/ns/c1", "eth0"), whole)
     assert [each.requested["can.ifname"] for each in found] == ["can0", "can1"]
+
+
+def test_the_daemonset_is_what_the_managed_plugin_is() -> None:
+    """The same program and privileges; on the host the same paths as by `canwharf install`."""
+    text = (FOLDER / "daemonset.yaml").read_text()
+    managed = json.loads((REPOSITORY / "packaging/plugin/config.json").read_text())
+    [command] = re.findall(r"name: canwharf\n +image: .*\n +command:\n((?: +- .*\n)+)", text)
+    assert re.findall(r"- (.*)", command) == managed["entrypoint"]
+    [capabilities] = re.findall(r"drop: \[ALL\], add: \[(.*)\]", text)
+    added = [f"CAP_{each}" for each in capabilities.split(", ")]
+    assert added == managed["linux"]["capabilities"]
+    assert "hostNetwork: true" in text
+    own = usual("canwharf")
+    assert own.socket.startswith("/run/")
+    assert own.lock.startswith("/run/")
+    mounted = dict(re.findall(r"\{name: (\w+), mountPath: ([\w/]+)", text))
+    assert (mounted["run"], mounted["state"]) == ("/run", own.state_dir)
+    hosts = dict(re.findall(r"\{name: (\w+), hostPath: \{path: ([\w/]+)", text))
+    assert hosts == {"run": "/run", "state": own.state_dir, "plugins": executables._FOLDERS[0]}
+    assert set(re.findall(r"# k3s: (.*)", text)) <= set(executables._FOLDERS)
+
+
+def test_the_daemonset_writes_the_executable(tmp_path: Path) -> None:
+    """Whole, executable, and over one that runs."""
+    text = (FOLDER / "daemonset.yaml").read_text()
+    [script] = re.findall(r"            - \|\n((?: {14}.*\n)+)", text)
+    source = REPOSITORY / "src/canwharf/plugin.py"
+    program = textwrap.dedent(script).replace("/host", str(tmp_path))
+    program = program.replace("/usr/lib/python3/dist-packages/canwharf/plugin.py", str(source))
+    (tmp_path / "canwharf").write_text("old")
+    with (tmp_path / "canwharf").open() as old:
+        exec(program, {})
+        assert old.read() == "old"
+    assert (tmp_path / "canwharf").read_bytes() == source.read_bytes()
+    assert (tmp_path / "canwharf").stat().st_mode & 0o777 == 0o755
+    assert [each.name for each in tmp_path.iterdir()] == ["canwharf"]
