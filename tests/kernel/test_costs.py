@@ -69,10 +69,12 @@ def serving(directory: Path, *before: str, python: tuple[str, ...] = ()) -> Iter
             said.write(line)
             if "serving" in line:
                 break
-        caller = Caller(path)
-        yield caller
-        caller.close()
-        subprocess.run(["pkill", "-f", f"^{sys.executable}.*{path}"], check=True)
+        try:
+            caller = Caller(path)
+            yield caller
+            caller.close()
+        finally:  # or a failure would never be seen: its end is waited for
+            subprocess.run(["pkill", "-f", f"^{sys.executable}.*{path}"], check=True)
         for line in child.stderr:
             said.write(line)
     assert child.returncode in (0, -signal.SIGTERM), child.returncode
