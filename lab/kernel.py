@@ -1,7 +1,8 @@
 """The lab's own kernel: User-Mode Linux with all of CAN built in, made of Debian's source.
 
 `make kernel` builds it, and of it the wheel canwharf-kernel (lab.kernel_wheel); `kernel.config`
-says what is in it, and why; `kernel.sh` are the steps.
+says what is in it, and why; `kernel.patches` change the source, and say why; `kernel.sh` are the
+steps.
 
 Rules: the source is what sid has on the day of the build, so nowhere is a version named. It is
 built by the tools of the oldest suite, and needs no library, so it starts in the root of every
@@ -21,7 +22,7 @@ from lab.root import debootstrap, ensure_tools, follow
 from lab.suites import SUITES, Suite
 
 HERE = Path(__file__).resolve().parent
-FRAGMENT, STEPS = HERE / "kernel.config", HERE / "kernel.sh"
+FRAGMENT, STEPS, PATCHES = (HERE / f"kernel.{kind}" for kind in ("config", "sh", "patches"))
 
 # linux-source depends on the newest linux-source-X.Y, whose archive is all that is kept.
 SOURCE = Suite("sid", packages=("linux-source",), apt=SUITES["sid"].apt)
@@ -33,7 +34,7 @@ ARCHIVE_ONLY = (
 )
 TOOLS = Suite(
     "bookworm",
-    packages=("bc", "bison", "flex", "gcc", "kmod", "libc6-dev", "make", "xz-utils"),
+    packages=("bc", "bison", "flex", "gcc", "kmod", "libc6-dev", "make", "patch", "xz-utils"),
 )
 
 PROGRESS = 5.0  # seconds between two lines about it
@@ -43,7 +44,7 @@ BUILD = """
 mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/tmp" &&
 mount --bind "$2" "$1/media" && mount --bind "$3" "$1/srv" && mount --bind "$4" "$1/mnt" &&
 exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-    sh /srv/kernel.sh /media /srv/kernel.config /mnt
+    sh /srv/kernel.sh /media /srv/kernel.config /srv/kernel.patches /mnt
 """
 
 
@@ -103,7 +104,8 @@ def ensure_kernel(report: Report = say) -> Kernel:
         _build(tools, source, target, report)
 
     made_of = (SOURCE.name, SOURCE.packages, TOOLS.name, TOOLS.packages)
-    recipe = cache.key(made_of, BUILD, FRAGMENT.read_bytes(), STEPS.read_bytes())
+    files = (FRAGMENT, STEPS, *sorted(PATCHES.iterdir()))
+    recipe = cache.key(made_of, BUILD, *(file.read_bytes() for file in files))
     return Kernel(cache.entry(f"kernel-own-{recipe}", "the lab's own kernel", make, report))
 
 

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Builds a Linux kernel that is an ordinary program (User-Mode Linux), with all of CAN built in: the
 # lab's own, and that of the wheel canwharf-kernel. Runs in a root that has the tools (lab/kernel.py):
-# Debian's bc, bison, flex, gcc, kmod, libc6-dev, make and xz-utils.
+# Debian's bc, bison, flex, gcc, kmod, libc6-dev, make, patch and xz-utils.
 #
-#   kernel.sh SOURCE FRAGMENT TARGET
+#   kernel.sh SOURCE FRAGMENT PATCHES TARGET
 #
 # SOURCE is a folder with the files of Debian's package linux-source-X.Y, FRAGMENT is
-# lab/kernel.config, TARGET an empty folder. It becomes one in which a boot strategy can start the
-# kernel (lab/boot/enter), with:
+# lab/kernel.config, PATCHES is lab/kernel.patches, TARGET an empty folder. It becomes one in which a
+# boot strategy can start the kernel (lab/boot/enter), with:
 #   usr/bin/linux.uml             the kernel; it is linked statically
 #   usr/lib/uml/modules/RELEASE   what modprobe reads of a kernel that has everything built in
 #   config                        the whole of its configuration
@@ -17,7 +17,7 @@
 # Rule: the same source, tools and fragment give the same bytes: names, dates and paths that a
 # kernel takes from its surroundings are fixed.
 set -eu
-source=$(echo "$1"/usr/src/linux-source-*.tar.xz) fragment=$2 target=$3
+source=$(echo "$1"/usr/src/linux-source-*.tar.xz) fragment=$2 patches=$3 target=$4
 changelog=$(echo "$1"/usr/share/doc/linux-source-[0-9]*/changelog.Debian.gz)
 
 SOURCE_DATE_EPOCH=$(stat -c %Y "$source") # when Debian made it
@@ -30,6 +30,10 @@ mkdir "$target/build"
 cd "$target/build"
 echo "unpacking ${source##*/}"
 tar -xJf "$source" --strip-components=1
+for patch in "$patches"/*.patch; do
+    echo "applying ${patch##*/}"
+    patch -p1 --silent <"$patch"
+done
 
 echo "configuring"
 sed -n 's/^\(CONFIG_[^#]*[^# ]\) *#.*/\1/p' "$fragment" >fragment

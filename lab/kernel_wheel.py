@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lab.cache import Report, say
 from lab.errors import LabError
-from lab.kernel import FRAGMENT, STEPS, Kernel, ensure_kernel, ensure_source
+from lab.kernel import FRAGMENT, PATCHES, STEPS, Kernel, ensure_kernel, ensure_source
 from lab.machine import REPOSITORY
 
 DISTRIBUTION = REPOSITORY / "packages/canwharf-kernel"
@@ -60,6 +60,7 @@ def _lay_out(kernel: Kernel, place: Path) -> None:
     shutil.copy(kernel.program, package / "linux")
     for file in (kernel.config, STEPS, FRAGMENT, source):
         shutil.copy(file, package)
+    shutil.copytree(PATCHES, package / PATCHES.name)
     shutil.copytree(kernel.modules, package / "modules" / kernel.release)
 
 

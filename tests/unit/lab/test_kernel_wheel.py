@@ -94,6 +94,7 @@ def test_the_wheel_says_what_the_gpl_asks_for(wheel: zipfile.ZipFile) -> None:
     assert "Written offer" in source
     assert wheel.read("canwharf_kernel/config") == b"CONFIG_CAN=y\n"
     assert {"canwharf_kernel/kernel.sh", "canwharf_kernel/kernel.config"} <= {*wheel.namelist()}
+    assert "canwharf_kernel/kernel.patches/1-one-processor.patch" in wheel.namelist()
     licenses = "canwharf_kernel-7.2.13.dist-info/licenses/licenses"
     assert wheel.read(f"{licenses}/GPL-2.0") == b"the license\n"
     assert b"MIT" in wheel.read(f"{licenses}/MIT.module")

@@ -52,17 +52,26 @@ class Running(NamedTuple):
 
 
 def start(
-    kernel: str, folder: str, size: int, processors: int, disks: Sequence[int] = ()
+    kernel: str,
+    folder: str,
+    size: int,
+    processors: int,
+    disks: Sequence[int] = (),
+    *,
+    as_root: bool,
 ) -> Running:
     """Start the kernel with `size` bytes of memory in `folder`, with the agent as its pid 1.
 
     `disks` are open files: the guest has them as /dev/ubda, which it only reads, /dev/ubdb, …
+    `as_root`: what belongs to the caller belongs to root in the guest.
     """
     command = kernel_command(kernel, size, processors)
     command += (
         f"ubd{number}{'' if number else 'r'}=/proc/self/fd/{disk}"
         for number, disk in enumerate(disks)
     )
+    if as_root:
+        command.append("hostfs=,asroot")
     ours, theirs = socket.socketpair()
     console = os.memfd_create("canlab-console")
     ending, lifeline = os.pipe()

@@ -207,7 +207,7 @@ def run(arguments: Sequence[str]) -> int:
     program = kernel.find()
     disks = disks_of(options)
     folder, size = memory.find(wanted)
-    guest = boot.start(program, folder, size, processors, disks)
+    guest = boot.start(program, folder, size, processors, disks, as_root=not order.as_user)
     try:
         return Front(guest, order._replace(modules=kernel.modules(program))).run()
     finally:

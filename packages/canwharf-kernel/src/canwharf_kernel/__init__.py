@@ -1,8 +1,9 @@
 """A Linux kernel with all of CAN built in, as a program that an ordinary user may run.
 
 It is User-Mode Linux for x86-64, linked statically. Everything that it is made of is in this
-folder: the configuration (`config`), the steps of its build (`kernel.sh`, `kernel.config`), and
-where its source is (`SOURCE.md`). The licenses are in the distribution's metadata.
+folder: the configuration (`config`), the steps of its build (`kernel.sh`, `kernel.config`), the
+changes to its source (`kernel.patches`), and where that is (`SOURCE.md`). The licenses are in the
+distribution's metadata.
 """
 
 from __future__ import annotations
