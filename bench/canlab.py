@@ -37,7 +37,8 @@ CASES = {
 HEAD = """\
 # What canlab costs
 
-Made by `make bench` (`python3 -m bench.canlab`): the median of {repeats} runs, each against one on the machine.
+Made by `make bench` (`python3 -m bench.canlab`): the median of {repeats} runs, each against one on the machine. On
+a busy machine the ratios are greater, as the guest has to wait twice; `chrt -r 10` in front keeps others away.
 
 A run of `true` takes {start:.2f} s longer than without canlab, from its start to its end.
 
@@ -45,8 +46,14 @@ A run of `true` takes {start:.2f} s longer than without canlab, from its start t
 | --- | --- |
 """
 TAIL = """
-Work with files is slow: the kernel asks the machine about each part of each path again, and keeps no file's
-content once nobody has it open. Work for the processor is not.
+What is slow, and why:
+
+- A system call takes about 10 µs inside, whatever it does, as it is two switches between processes of the machine.
+  Python makes 8 of them to read a file; large reads and writes are less slow than small ones.
+- Of each path, the kernel asks the machine about each part again, as the machine may have changed it.
+- To start a program, its memory is made by many system calls of the machine.
+
+Work for the processor is not slow, once its memory has been touched.
 """
 
 
