@@ -99,3 +99,26 @@ def test_the_github_action_runs_commands_inside() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, b"lo\nvcan7\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "variable"),
+    [
+        ("action.yml", r"      run: (python3 .*)", "PACKAGES"),
+        ("gitlab.yml", r"    - (python3 .*)", "CANLAB_PACKAGES"),
+    ],
+)
+def test_what_is_installed_are_the_packages(
+    file: str, line: str, variable: str, tmp_path: Path
+) -> None:
+    """The two by their names, or the wheels that a project names; each is a word of its own."""
+    text = (REPOSITORY / "packaging/ci" / file).read_text()
+    assert text.count("canlab canwharf-kernel\n") == 1
+    (step,) = re.findall(line, text)
+    (tmp_path / "python3").write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    (tmp_path / "python3").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", variable: "./a.whl ./b.whl"}
+    done = subprocess.run(
+        ["bash", "-ec", step], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "<-m><pip><install><--quiet><./a.whl><./b.whl>"
