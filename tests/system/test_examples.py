@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,28 @@ def test_a_gateway_between_two_buses(example: Example) -> None:
     asked = sum(frame.startswith("7E0") for _where, frame in heard)
     answered = sum(frame.startswith("7E8") for _where, frame in heard)
     assert answered <= asked
+
+
+@pytest.mark.parametrize("example", ["firewall"], indirect=True)
+def test_a_firewall_on_one_bus(example: Example) -> None:
+    """Each hears what it may, and what it says itself; of what it may not, nothing arrives."""
+
+    def ids(service: str, *frames: str) -> set[str]:
+        heard = example.heard(service, *frames)
+        return {frame.split("#")[0] for _where, frame in heard}
+
+    assert ids("infotainment", "drive0 0C9", "drive0 123") == {"0C9", "123"}
+    assert ids("tester", "diag0 7E8#04410C1AF8000000") == {"7E0", "7E8"}
+    assert ids("engine", "drive0 7E0", "drive0 7E8") == {"0C9", "7E0", "7E8"}
+    status = json.loads(example.board.sh("python3 -m canwharf status --json"))
+    [bus] = (each for each in status["buses"] if each["interface"] == "vcan0")
+    kept_back = {
+        each["policy"]["send"]: each["frames_kept_back"]["send"]
+        for each in bus["members"]
+        if each["policy"]
+    }
+    assert kept_back.keys() == {"", "none", "7E0-7E7"}
+    assert kept_back["none"] > 0
 
 
 @pytest.mark.parametrize("example", ["adapter"], indirect=True)

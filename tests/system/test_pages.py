@@ -74,6 +74,7 @@ BEFORE = {
     "docker run -d --name ecu2 --network none my-image; docker network disconnect none ecu2",
     "cansend vcan0 20000040#": BUS,
     "docker network create -d canwharf:latest": BUS,  # the plugin's is the service's here
+    "sudo canwharf filter bus0 ecu1": f"{BUS}; docker run -d --name ecu1 --network bus0 my-image",
     "sudo canwharf ": BUS,
     "docker network create -d canwharf --ipam-driver null -o can.interface=": "true",
     "docker network create -d canwharf --ipam-driver null -o can.name=can bus0": "true",
