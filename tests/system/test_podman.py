@@ -353,9 +353,10 @@ def test_users_reach_nothing_of_others(podman: Engines, users: tuple[User, User,
     call = {"container_id": "c", "container_name": "c", "network": network}
     content = json.dumps({**call, "network_options": there})
     for path, words in (
-        ("/proc/self/ns/net", "it is the host's own"),
+        ("/proc/self/ns/net", f"it belongs to the user 0, and not to {ann.uid}"),
         ("/run/netns/roots", f"it belongs to the user 0, and not to {ann.uid}"),
         ("/run/netns/none", "in no network namespace"),
+        ("/dev/null", "it is not a network namespace"),
     ):
         done = ann.plugin(f"setup {path}", content)
         assert (done.status, words in json.loads(done.stdout)["error"]) == (1, True), done.stdout

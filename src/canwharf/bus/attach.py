@@ -80,7 +80,7 @@ def attach(service: Service, wanted: Attachment, caller: Caller, path: str) -> s
     if caller.uid is None:
         namespace = namespace or path
     else:
-        rootless.check(service, wanted, namespace, caller.uid)
+        rootless.check(service, wanted, caller.descriptor, caller.uid)
     if options.parse_network(wanted.options).adapter.moved:
         caller.inside.check()
     detach(service, [wanted.network], wanted.endpoint)

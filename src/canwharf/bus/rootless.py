@@ -7,7 +7,8 @@ is left to check is where an interface is made, and on what.
 Rules:
 
 - A container's network namespace belongs to a user namespace that the same user made. The host's
-  own, and those of root's containers, are root's.
+  own, and those of root's containers, are root's. What else comes along is never opened: to open a
+  device can have effects, and a user can pass one on without any right to it (O_PATH).
 - A user chooses a bus, and names in the container. An adapter is root's to set up, to move and to
   wait for.
 - A bus interface that is not there is made under a name that begins with vcan, and no other: a name
@@ -36,21 +37,14 @@ def engine_of(engine: str, uid: int) -> str:
     return f"{engine}-{uid}"
 
 
-def check(service: Service, wanted: Attachment, path: str, uid: int) -> None:
+def check(service: Service, wanted: Attachment, descriptor: int, uid: int) -> None:
     """Refuse an attachment that this user may not have. Raises CanwharfError.
 
-    `path` is that of the container's network namespace; empty without one.
+    `descriptor` is that of the container's network namespace (-1: none came along).
     """
     settings = check_options(wanted.options)
     name = settings.interface
-    what = "a CAN interface"
-    with namespace.opened(path, what) as descriptor:
-        try:
-            owner = namespace.owner(descriptor)
-        except OSError as error:
-            raise NamespaceError(what, path, f"its user cannot be read: {error}") from error
-        if owner != uid:
-            raise NamespaceError(what, path, f"it belongs to the user {owner}, and not to {uid}")
+    _check_namespace(descriptor, uid)
     known = service.state.bus(name) or service.observe().link(name)
     physical = options.parse_type(wanted.options) == "physical"
     if not known and (physical or not name.startswith(_MADE)):
@@ -58,6 +52,21 @@ def check(service: Service, wanted: Attachment, path: str, uid: int) -> None:
         raise OptionError(options.interface_option(wanted.options), name, reason)
     if _interfaces(service, uid) >= MOST:
         raise ConflictError(f"the user {uid} has {MOST} CAN interfaces, and that is the limit")
+
+
+def _check_namespace(descriptor: int, uid: int) -> None:
+    """Refuse a namespace that is not this user's. Raises NamespaceError."""
+    what, path = "a CAN interface", f"/proc/self/fd/{descriptor}"
+    if descriptor < 0:
+        raise NamespaceError(what, "", "the engine named none")
+    if not namespace.is_network(descriptor):
+        raise NamespaceError(what, path, "it is not a network namespace")
+    try:
+        owner = namespace.owner(descriptor)
+    except OSError as error:
+        raise NamespaceError(what, path, f"its user cannot be read: {error}") from error
+    if owner != uid:
+        raise NamespaceError(what, path, f"it belongs to the user {owner}, and not to {uid}")
 
 
 def check_options(given: Mapping[str, object]) -> Settings:

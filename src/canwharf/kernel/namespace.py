@@ -52,7 +52,7 @@ def opened(path: str, what: str) -> Opened:
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
         raise NamespaceError(what, path, os.strerror(error.errno or 0), missing) from error
     # A name that is there before its mount, or a mount that was not passed on to us.
-    missing = not _is_network(descriptor)
+    missing = not is_network(descriptor)
     if missing or os.path.samestat(os.fstat(descriptor), os.stat(_OWN)):
         os.close(descriptor)
         own = "it is the host's own, and not a container's"
@@ -81,7 +81,8 @@ def of_socket(descriptor: int) -> Opened:
     return Opened(fcntl.ioctl(descriptor, uapi.SIOCGSKNS))
 
 
-def _is_network(descriptor: int) -> bool:
+def is_network(descriptor: int) -> bool:
+    """Whether it is that of a network namespace."""
     try:
         return fcntl.ioctl(descriptor, uapi.NS_GET_NSTYPE) == uapi.CLONE_NEWNET
     except OSError:  # ENOTTY: it is no namespace at all

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,9 +71,10 @@ def users(daemon: Daemon, kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -
         return kernel.opened(made.names.get(path, path), what)
 
     def owner(descriptor: int) -> int:
-        name = kernel._open[descriptor]
+        name = made.names[Caller(descriptor).namespace]
         return int(name[-4:]) if name[-4:].isdigit() else 0
 
+    monkeypatch.setattr(namespace, "is_network", lambda _descriptor: True)
     monkeypatch.setattr(namespace, "opened", opened)
     monkeypatch.setattr(namespace, "owner", owner)
     yield made
@@ -104,7 +106,6 @@ def test_a_namespace_of_another_is_refused(users: Users, monkeypatch: pytest.Mon
     assert error.endswith(f"it belongs to the user 0, and not to {ANN}")
     monkeypatch.setattr(namespace, "owner", lambda _descriptor: BEN)
     assert "belongs to the user 1001" in users.call(ANN, "setup", "web")
-    users.names.clear()
     sender = Sender(uid=ANN)
     content = {
         "container_id": "c",
@@ -117,6 +118,31 @@ def test_a_namespace_of_another_is_refused(users: Users, monkeypatch: pytest.Mon
     assert status == 400, "a path was opened with the daemon's rights"
     assert "no network namespace" in json.loads(output)["error"]
     assert users.daemon.kernel.snapshot() == before
+
+
+def test_what_is_no_namespace_is_not_opened(
+    users: Users, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A user can pass on a file without any right to it, and to open a watchdog starts it."""
+    Runtime(users.daemon).setup("web")
+    monkeypatch.undo()
+    opened: list[object] = []
+    monkeypatch.setattr(namespace, "opened", opened.append)
+    content = {
+        "container_id": "c",
+        "container_name": "c",
+        "network": DRIVE,
+        "network_options": {"interface_name": "eth0"},
+    }
+    calls_of = calls.of_users(users.daemon.service)
+    (tmp_path / "device").touch(mode=0)
+    for flags in (os.O_PATH, os.O_RDONLY):
+        descriptor = os.open(tmp_path / "device", flags)
+        sender = Sender(descriptor, ANN)
+        status, output = calls_of.answer(RUNTIME, body(["setup", "/ns/c"], content), sender)
+        assert "it is not a network namespace" in json.loads(output)["error"]
+        assert (status, opened) == (400, [])
+        os.close(descriptor)
 
 
 def test_the_path_of_a_user_is_never_opened_later(users: Users) -> None:
