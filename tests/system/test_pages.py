@@ -61,7 +61,7 @@ LEFT_OUT = {
     r"^curl ": "the guest has no curl; placeholders for ids",
     r"/proc/config.gz": "the guest's kernel has no such file",
     r"docker build|^printf 'FROM|^FROM |^RUN |^END$": "needs a network; test_readme.py",
-    r"can-utils (candump|cansend)|^docker logs ecu1": "needs the image; test_readme.py",
+    r"can-utils (candump|cansend|sh)|^docker logs ecu1": "needs the image; test_readme.py",
     r"can.ifname=can0": "needs Docker 28; tests/system/test_names.py",
     r"--driver-name rustyvxcan": "needs a second daemon; tests/system/test_systemd.py",
     r"^bitbake-layers|local.conf$": "needs Yocto; tests/unit/packaging/test_files.py",
