@@ -82,6 +82,8 @@ def attach(service: Service, wanted: Attachment, caller: Caller, path: str) -> s
     else:
         rootless.check(service, wanted, caller.descriptor, caller.uid)
     if options.parse_network(wanted.options).adapter.moved:
+        own = options.parse_endpoint(wanted.requested)
+        options.check_moved(own._replace(ifname=None))  # a name is possible here
         caller.inside.check()
     detach(service, [wanted.network], wanted.endpoint)
     _check_host_end(service, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
 
 import pytest
 
@@ -26,9 +27,11 @@ CONTENT = {
 }
 
 
-def call(daemon: Daemon, verb: str, descriptor: int) -> tuple[int, bytes]:
+def call(
+    daemon: Daemon, verb: str, descriptor: int, content: Mapping[str, object] = CONTENT
+) -> tuple[int, bytes]:
     answer = front_ends(daemon.service, daemon.maintenance.sync).answer
-    return answer(RUNTIME, body([verb, "/ns/ecu1"], CONTENT), Sender(descriptor))
+    return answer(RUNTIME, body([verb, "/ns/ecu1"], content), Sender(descriptor))
 
 
 def test_the_executable_is_asked_to_enter(daemon: Daemon, kernel: FakeKernel) -> None:
@@ -54,6 +57,15 @@ def test_without_a_namespace_it_stays(daemon: Daemon, kernel: FakeKernel) -> Non
         each.close()
     assert daemon.service.state.networks == {}
     assert kernel.names() == {"lo", "motor"}
+
+
+def test_its_container_has_no_policy(daemon: Daemon, kernel: FakeKernel) -> None:
+    """Podman's options of one container; nothing on the host could filter."""
+    kernel.plug("motor")
+    there = {"interface_name": "eth0", "options": {"can.send": "none"}}
+    status, output = call(daemon, "setup", -1, {**CONTENT, "network_options": there})
+    assert (status, "can.mode=share" in json.loads(output)["error"]) == (400, True)
+    assert daemon.service.state.networks == {}
 
 
 def test_another_socket_is_none() -> None:
