@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus import options
-from canwharf.bus.model import OPEN, Endpoint, Policy
+from canwharf.bus.model import OPEN, UNKNOWN, Endpoint, Policy
 from canwharf.bus.service import Service
 from canwharf.bus.steps import Scope
 from canwharf.errors import ConflictError, OptionError
@@ -49,4 +49,4 @@ def set_policy(
     state = service.state.with_endpoint(network, endpoint, new)
     service.change(state, observed, net.settings.interface, Scope({port.name}))
     after = state.networks[network].policy_of(endpoint)
-    return net.policy_of(endpoint) or OPEN, after or OPEN
+    return net.policy_of(endpoint) or UNKNOWN, after or UNKNOWN

@@ -52,6 +52,7 @@ class Policy(NamedTuple):
 
 OPEN = Policy()
 CLOSED = Policy("none", "none")
+UNKNOWN = Policy("unknown", "unknown")  # to be shown: its record was lost
 
 
 class Endpoint(NamedTuple):

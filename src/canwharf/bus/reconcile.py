@@ -16,7 +16,8 @@ Rules:
   there already have a send of their own: refused, they keep the rules behind them from being made.
   While the kernel sets the first filter of an interface that is up, it drops the frames for it
   (dev_deactivate in qdisc_graft): the interface counts them, and they are told as lost.
-- Where a container's policy is refused, all rules from and to it go: it is never open meanwhile.
+- Where a container's policy is refused, or something before it, all rules from and to it go: it is
+  never open meanwhile.
 - Whether the kernel has what a linear bus needs is tried once, on a hub: when the first is made, or
   when the first filters are due. If it has not, the hub goes, and the plan is made again, for a
   mesh.
@@ -244,11 +245,17 @@ class Reconciler:
     def _send_steps(self, steps: Sequence[Step], observed: Observed) -> Sent:
         """Apply the steps. Raises KernelError."""
         apart = _is_apart(steps, observed)
-        ready = self._make_links(steps, observed)
-        if not self._can_mark(steps, observed):
-            kept = (MakeBus, MakePair, DeleteLink)
-            return Sent(tuple(each for each in steps if isinstance(each, kept)), again=True)
-        self._learn_filtering(steps, observed)
+        unguarded = [step.port.name for step in steps if isinstance(step, SetPolicy)]
+        there = [found.ifindex for name in unguarded if (found := observed.link(name))]
+        try:
+            ready = self._make_links(steps, observed)
+            if not self._can_mark(steps, observed):
+                kept = (MakeBus, MakePair, DeleteLink)
+                return Sent(tuple(each for each in steps if isinstance(each, kept)), again=True)
+            self._learn_filtering(unguarded, observed)
+        except KernelError:
+            self._close(there, observed)  # nothing was filtered yet
+            raise
         composed = requests.compose(steps, ready, observed)
         lost = self._send(composed, observed, apart=apart)
         for port, made in ready:
@@ -296,10 +303,12 @@ class Reconciler:
         if rules:
             self._requests.batch([gateway.delete(rule, "a closed container") for rule in rules])
 
-    def _learn_filtering(self, steps: Iterable[Step], observed: Observed) -> None:
-        """Learn what the kernel has for policies when one is set first. Raises KernelError."""
-        names = [step.port.name for step in steps if isinstance(step, SetPolicy)]
-        there = next(filter(None, map(observed.link, names)), None)
+    def _learn_filtering(self, ends: Iterable[str], observed: Observed) -> None:
+        """Learn what the kernel has for policies when one is set first. Raises KernelError.
+
+        `ends` are the names of the host ends for which one is to be set.
+        """
+        there = next(filter(None, map(observed.link, ends)), None)
         if there and observed.filtering is None:
             end = traffic_control.Port(there.ifindex, there.name)
             found = firewall.probe(self._requests, end)

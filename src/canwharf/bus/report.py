@@ -32,7 +32,7 @@ from canwharf.bus.delivery import (
 )
 from canwharf.bus.events import Event
 from canwharf.bus.interfaces import is_host_end, is_ours
-from canwharf.bus.model import OPEN, Bus, Endpoint, Network, State
+from canwharf.bus.model import UNKNOWN, Bus, Endpoint, Network, State
 from canwharf.bus.naming import EndpointOwner
 from canwharf.bus.observed import Observed
 from canwharf.bus.reconcile import Snapshot
@@ -242,7 +242,7 @@ def _endpoints(
             end,
             reason=reason,
             orphaned=orphaned,
-            policy=extended.policy_of(endpoint) or OPEN,
+            policy=extended.policy_of(endpoint) or UNKNOWN,
             firewall=kernel.dump.firewalls.get(link.ifindex if link else 0, NO_FIREWALL),
         )
 

@@ -38,7 +38,7 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus import policy
-from canwharf.bus.model import Bus, Port
+from canwharf.bus.model import CLOSED, Bus, Port
 from canwharf.bus.naming import EndpointOwner, host_end, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.bus.steps import (
@@ -119,7 +119,7 @@ class Wiring(NamedTuple):
         unmarked = [each for each in self.checked if not _marks(each, observed).whole]
         for member in self.checked:
             if not is_guarded(member, observed):
-                yield SetPolicy(member.port, _firewall(member, observed))
+                yield SetPolicy(_restrained(member.port), _firewall(member, observed))
         hub = self.hub if self.linear else None
         deaf = [each for each in unmarked if hub and self._rules(hub.exit, each, observed)]
         if hub:
@@ -268,8 +268,13 @@ def _firewall(member: Member, observed: Observed) -> Firewall:
 
 def is_guarded(member: Member, observed: Observed) -> bool:
     """Whether the host end lets pass what the container's policy says, and no other frame."""
-    wanted = member.port.policy
-    return wanted is None or policy.is_in_force(wanted, _firewall(member, observed))
+    wanted, there = member.port.policy, _firewall(member, observed)
+    return there != NO_FIREWALL if wanted is None else policy.is_in_force(wanted, there)
+
+
+def _restrained(port: Port) -> Port:
+    """The same with a policy: of an unknown one the filters are gone, and nothing may pass."""
+    return port._replace(policy=CLOSED) if port.policy is None else port
 
 
 def _compare(

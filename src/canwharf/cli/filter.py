@@ -17,7 +17,7 @@ from typing import Any
 
 from canwharf.bus import options as driver_options
 from canwharf.bus.delivery import Member
-from canwharf.bus.model import OPEN, Policy
+from canwharf.bus.model import UNKNOWN, Policy
 from canwharf.bus.report import BusReport
 from canwharf.cli import selection
 from canwharf.cli.options import JSON, Argument, Flag, Option
@@ -107,7 +107,7 @@ def _member(status: Status, container: str) -> tuple[BusReport, Member]:
 def _policy(report: BusReport, member: Member) -> Policy:
     """What the container may, as far as it is known."""
     network = next(each for each in report.networks if each.id == member.network)
-    return network.policy_of(member.endpoint) or OPEN
+    return network.policy_of(member.endpoint) or UNKNOWN
 
 
 def _changed(socket: str, member: Member, given: Mapping[str, str]) -> tuple[Policy, Policy]:
@@ -147,4 +147,5 @@ def _print_change(
             f"{option}={getattr(after, word)}" for word, option in _WORDS.items() if option in given
         )
         print(f"so that it stays, give its network these options in the container: {words}")
+    if not dry and before[:2] != UNKNOWN[:2]:
         print(f"back: canwharf filter {shlex.quote(bus)} {shlex.quote(container)}{undo}")

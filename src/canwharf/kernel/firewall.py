@@ -18,7 +18,8 @@ Rules:
 - A frame that ends is not lost: after a "drop" (TC_ACT_SHOT) can-gw would count it as dropped.
 - Each action has a cookie: which filter it is of, the port's index, and a digest of what it lets
   pass. One dump of all actions of a kind tells which ports have which, a thousand in a few
-  milliseconds.
+  milliseconds. For a moment a filter that was replaced is in it beside the new one: then neither
+  counts, and the filter is set again.
 - Where a kernel lacks em_canid (a Raspberry Pi's), em_u32 stands in. It tells error frames
   everywhere.
 
@@ -47,6 +48,7 @@ _RATE, _IDS = 2, 3  # priorities
 _TRIAL = 9  # the priority of a try
 _COOKIE = Struct("=6sBBII")  # ours: our name, direction, priority, the port's index, a digest
 _NAME = b"cwfilt"
+_SEVERAL = 0xFFFFFFFF  # no filter's digest: one was replaced just now, and which one is not known
 _PARENTS = (uapi.TC_H_CLSACT_INGRESS, uapi.TC_H_CLSACT_EGRESS)
 _PLACES = ("ingress", "egress")
 _WORDS = ("send", "receive")
@@ -155,8 +157,10 @@ def find(netlink: Requests, actions: Iterable[Action]) -> dict[int, Firewall]:
     """
     found: dict[int, Firewall] = {}
     for direction, ifindex, digest, frames in _ours(actions):
-        side = Side(digest, frames)
-        found[ifindex] = found.get(ifindex, NO_FIREWALL).having(direction, side)
+        before = found.get(ifindex, NO_FIREWALL)
+        same = before.receive if direction == RECEIVE else before.send
+        side = Side(digest if same.digest in (0, digest) else _SEVERAL, frames)
+        found[ifindex] = before.having(direction, side)
     # A limit of the rate is never alone.
     limits = _ours(traffic_control.actions(netlink, "police")) if found else ()
     for _direction, ifindex, rate, _frames in limits:

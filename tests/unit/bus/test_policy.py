@@ -5,15 +5,20 @@ A closed container's policy is `none` in both directions: nothing of it may arri
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from canwharf.bus import events, firewall
-from canwharf.bus.model import CLOSED, OPEN, Endpoint, Policy
+from canwharf.bus import events, firewall, policy
+from canwharf.bus.model import CLOSED, OPEN, UNKNOWN, Endpoint, Policy
 from canwharf.bus.naming import host_end
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
+from canwharf.kernel import firewall as kernel_firewall
+from canwharf.kernel import traffic_control
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Request
 from tests.fake.daemon import Daemon
+from tests.fake.kernel import FakeKernel
 
 NOTHING = {"can.send": "none", "can.receive": "none"}
 MEMBERS = ("vcan0", "e1", "e2")  # e1 is closed
@@ -115,6 +120,18 @@ def test_a_kernel_that_cannot_refuses_the_container(daemon: Daemon, module: str)
     assert leaks(daemon) == []
 
 
+def test_a_replaced_filter_that_is_still_in_the_dump_is_not_believed(busy: Daemon) -> None:
+    """The kernel lists the actions of both for a moment, in any order."""
+    here = traffic_control.actions(busy.kernel, "gact")
+    port = busy.kernel.link(busy.port("n1", "e1")).index
+    firewall.set_policy(busy.service, "n1", "e1", {"can.send": "100"})
+    now = traffic_control.actions(busy.kernel, "gact")
+    for dump in (here + now, now + here):
+        found = kernel_firewall.find(busy.kernel, dump)[port]
+        assert not any(policy.is_in_force(Policy(each, "none"), found) for each in ("none", "100"))
+    assert policy.is_in_force(Policy("100", "none"), kernel_firewall.find(busy.kernel, now)[port])
+
+
 def test_refused_filters_close_a_running_container(busy: Daemon) -> None:
     """Until there is room for them; no start of another opens it."""
     port = busy.port("n1", "e1")
@@ -130,6 +147,48 @@ def test_refused_filters_close_a_running_container(busy: Daemon) -> None:
     assert leaks(busy) == []
 
 
+def without_room(kernel: FakeKernel) -> None:
+    """For clsact: another qdisc is in its place."""
+    kernel.add_qdisc(host_end("n1", "e1"), "ingress")
+
+
+def without_module(kernel: FakeKernel) -> None:
+    """Filters cannot be made."""
+    kernel.remove_module("em_u32")
+
+
+@pytest.mark.parametrize("lacking", [without_room, without_module])
+def test_a_daemon_that_cannot_set_a_filter_at_its_start_closes(
+    busy: Daemon, lacking: Callable[[FakeKernel], None]
+) -> None:
+    """It has not tried yet what the kernel has."""
+    busy.kernel.delete_filters(busy.port("n1", "e1"), "all")
+    lacking(busy.kernel)
+    busy = busy.restarted()
+    assert busy.maintenance.sync().faults
+    assert leaks(busy) == []
+    assert_open_beside(busy)
+
+
+@pytest.mark.parametrize("lost", ["filters", "pair"])
+def test_an_unknown_policy_without_filters_is_closed(busy: Daemon, lost: str) -> None:
+    """The state is lost, and then what the kernel had of it."""
+    busy.end()
+    (busy.directory / "state.json").unlink()
+    busy = Daemon(busy.directory, busy.kernel)
+    busy.service.adopt_pairs(lost=True)
+    busy.maintenance.sync()
+    if lost == "filters":
+        busy.kernel.delete_filters(busy.port("n1", "e1"), "all")
+        busy.maintenance.repair()
+    else:
+        busy.kernel.kill_namespace("e1")
+        busy.start_container("n1", "e1")
+    assert busy.service.state.networks["n1"].endpoints["e1"].policy is None
+    assert leaks(busy) == []
+    assert busy.maintenance.sync().steps == ()
+
+
 def test_a_lost_state_leaves_the_kernels_filters(busy: Daemon) -> None:
     """Their words were on the disk alone. A change has to give all of them."""
     busy.end()
@@ -142,7 +201,8 @@ def test_a_lost_state_leaves_the_kernels_filters(busy: Daemon) -> None:
     assert (endpoints["e1"].policy, endpoints["e2"].policy) == (None, OPEN)
     with pytest.raises(OptionError, match="record"):
         firewall.set_policy(busy.service, "n1", "e1", {"can.send": "all"})
-    firewall.set_policy(busy.service, "n1", "e1", {"can.send": "all", "can.receive": "all"})
+    everything = {"can.send": "all", "can.receive": "all"}
+    assert firewall.set_policy(busy.service, "n1", "e1", everything)[0] == UNKNOWN
     busy.assert_exactly_once("vcan0")
 
 
