@@ -73,10 +73,11 @@ OHMS = Unit(
 FRAMES = Unit({"": 1, "frames": 1}, 0, "a whole number of frames, like 100")
 PER_SECOND = Unit(
     {"": 1, "k": 1000, "/s": 1, "fps": 1, "frames/s": 1},
-    0,
-    "a whole number of frames a second, like 1000; 0: no limit",
+    1,
+    "a whole number of frames a second from 1 to 1000000, like 1000, or off; can.send=none lets "
+    "none pass",
     1_000_000,
-    _NEVER,
+    {"off": 0},
 )
 _PER_MILLE = Unit(
     {"": 1000, "%": 10, "‰": 1},
@@ -89,7 +90,9 @@ _PER_MILLE = Unit(
 def number(option: str, value: str, unit: Unit) -> int:
     """A number in the kernel's unit. Raises OptionError."""
     text = value.strip().lower()
-    result = unit.words.get(text, _exactly(text, unit.factors))
+    if text in unit.words:
+        return unit.words[text]
+    result = _exactly(text, unit.factors)
     if result is None or not unit.least <= result <= unit.most:
         raise OptionError(option, value, f"must be {unit.must}")
     return result

@@ -240,6 +240,8 @@ def test_a_change_is_in_the_kernel_and_on_disk_or_in_neither(busy: Daemon) -> No
     [
         ({"can.send": "1234"}, "can.send=1234"),
         ({"can.rate": "-1"}, "frames a second"),
+        ({"can.rate": "0"}, "can.send=none"),
+        ({"can.rate": "none"}, "can.send=none"),
         ({"can.name": "can"}, "can.name=can"),
     ],
 )
