@@ -207,7 +207,6 @@ class Observed:
     def trust_dump(self) -> None:
         """Let the next dump decide about filters whose deletion was announced."""
         self._unmarked.clear()
-        self._opened.clear()
 
     def add(self, rule: Rule) -> None:
         """Add one rule; equal ones are counted."""

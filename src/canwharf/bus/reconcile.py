@@ -196,6 +196,9 @@ class Reconciler:
                 self.invalidate()  # and read the rest, which is older than the next dump
         if self._current:
             self._fold(announced, self._observed)
+        else:  # the next dump has all but this: it may still list filters that were deleted
+            for message in announced:
+                self._unmark(message, self._observed)
 
     def _fold(self, announced: Iterable[Message], observed: Observed) -> None:
         before: dict[int, Link | None] = {}

@@ -278,3 +278,13 @@ def test_an_adapter_that_moves_takes_no_policy(daemon: Daemon, option: str) -> N
     daemon.service.create_network("n1", given)
     with pytest.raises(OptionError, match=r"can.mode=share"):
         daemon.service.create_endpoint("n1", "e1", {option: "100"})
+
+
+@pytest.mark.parametrize("which", ["ingress", "egress", "all"])
+def test_a_dump_that_still_lists_deleted_filters_is_not_believed(busy: Daemon, which: str) -> None:
+    """It does for a while, on two processors: also when everything is read anew meanwhile."""
+    busy.kernel.slow_to_end = True
+    busy.kernel.delete_filters(busy.port("n1", "e1"), which)
+    busy.reconciler.invalidate()
+    assert busy.maintenance.repair()
+    assert leaks(busy) == []
