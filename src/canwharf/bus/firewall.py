@@ -10,10 +10,10 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus import options
-from canwharf.bus.model import OPEN, UNKNOWN, Endpoint, Policy
+from canwharf.bus.model import UNKNOWN, Endpoint, Policy
 from canwharf.bus.service import Service
 from canwharf.bus.steps import Scope
-from canwharf.errors import ConflictError, OptionError
+from canwharf.errors import ConflictError
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -35,17 +35,18 @@ def set_policy(
     if net.settings.adapter.moved:
         options.check_moved(Endpoint(policy=words))
     if old.policy is None and not all(words[:2]):
-        raise OptionError(
-            "can.send and can.receive",
-            "",
+        raise ConflictError(
             "canwharf's record of this container is lost, and the kernel has only the filters: "
-            "give both words, or start the container again",
+            "give both can.send and can.receive, or start the container again"
         )
-    new = old._replace(policy=words.over(old.policy or OPEN))
     observed = service.observe()
     port = service.state.port(net, endpoint)
-    if observed.link(port.name) is None:
+    link = observed.link(port.name)
+    if link is None:
         raise ConflictError("the container is not running")
+    rate = observed.firewall(link.ifindex).rate  # of a lost record, this can be known
+    before = old.policy or Policy(rate=str(rate or ""))
+    new = old._replace(policy=words.over(before))
     state = service.state.with_endpoint(network, endpoint, new)
     service.change(state, observed, net.settings.interface, Scope({port.name}))
     after = state.networks[network].policy_of(endpoint)

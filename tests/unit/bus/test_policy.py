@@ -170,6 +170,17 @@ def test_a_daemon_that_cannot_set_a_filter_at_its_start_closes(
     assert_open_beside(busy)
 
 
+def test_a_lost_record_leaves_the_rate(busy: Daemon) -> None:
+    """The kernel tells it, so a change of the ids alone keeps it."""
+    start(busy, "e3", {"can.rate": "100"})
+    busy.end()
+    (busy.directory / "state.json").unlink()
+    busy = Daemon(busy.directory, busy.kernel)
+    busy.service.adopt_pairs(lost=True)
+    told = firewall.set_policy(busy.service, "n1", "e3", {"can.send": "1FF", "can.receive": "1FF"})
+    assert told == (UNKNOWN, Policy("1FF", "1FF", "100"))
+
+
 @pytest.mark.parametrize("lost", ["filters", "pair"])
 def test_an_unknown_policy_without_filters_is_closed(busy: Daemon, lost: str) -> None:
     """The state is lost, and then what the kernel had of it."""
@@ -199,7 +210,7 @@ def test_a_lost_state_leaves_the_kernels_filters(busy: Daemon) -> None:
     assert leaks(busy) == []
     endpoints = busy.service.state.networks["n1"].endpoints
     assert (endpoints["e1"].policy, endpoints["e2"].policy) == (None, OPEN)
-    with pytest.raises(OptionError, match="record"):
+    with pytest.raises(ConflictError, match="record"):
         firewall.set_policy(busy.service, "n1", "e1", {"can.send": "all"})
     everything = {"can.send": "all", "can.receive": "all"}
     assert firewall.set_policy(busy.service, "n1", "e1", everything)[0] == UNKNOWN
