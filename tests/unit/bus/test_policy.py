@@ -246,6 +246,19 @@ def test_a_change_is_in_the_kernel_and_on_disk_or_in_neither(busy: Daemon) -> No
     assert busy.maintenance.sync().steps == ()
 
 
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+def test_a_change_that_is_refused_in_part_lets_nothing_pass(busy: Daemon, failing: int) -> None:
+    """Whichever message it is: clsact, the rate, what it may send, what it may receive."""
+    busy.kernel.refuse(failing)
+    given = {"can.rate": "7", "can.send": "100", "can.receive": "100"}
+    with pytest.raises(KernelError):
+        firewall.set_policy(busy.service, "n1", "e1", given)
+    busy.kernel.stop_faults()
+    assert busy.maintenance.repair()
+    assert leaks(busy) == []
+    assert_open_beside(busy)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
