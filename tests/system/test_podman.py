@@ -70,6 +70,13 @@ def test_the_interface_is_there_before_the_program(podman: Engines) -> None:
     ]
 
 
+def test_a_container_that_may_not_send(podman: Engines) -> None:
+    podman.podman("ecu1", "drive:can.send=none")  # its own option
+    told = podman.sh("podman exec ecu1 cansend can0 123#01 && python3 -m canwharf status --json")
+    [ecu1] = json.loads(told)["buses"][0]["members"][1:]
+    assert ecu1["frames_kept_back"]["send"] == 1
+
+
 def test_lives(podman: Engines) -> None:
     """Restart, kill, stop and start: the same name in a new namespace each time."""
     other = podman.podman("ecu2")
