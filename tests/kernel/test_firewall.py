@@ -146,7 +146,7 @@ def test_a_babbling_container_is_stopped(site: Site, rate: int) -> None:
     with raw_socket(e2) as listening:
         arrived(host, e1, (), [0x100] * sent)
         got = _until_mark(listening)[0x100]
-    assert rate / 20 <= got < sent / 2
+    assert 0 < got < sent / 2
     assert _until_mark_is_first(host, e2)
 
 
