@@ -75,6 +75,20 @@ def test_it_is_changed_while_it_runs(bus: Board) -> None:
     assert heard(bus, bus.member("infotainment"), "host:vcan0") == [[]]
 
 
+def test_a_container_on_a_bus_by_two_networks(bus: Board) -> None:
+    """Each of its interfaces has a policy of its own: the network says which is meant."""
+    bus.network("second", "-o can.interface=vcan0 -o can.name=two")
+    bus.sh("docker network connect second infotainment")
+    told = bus.refused("python3 -m canwharf filter vcan0 infotainment --send 100")
+    assert "give one of its networks in place of the bus (bus0, second)" in told
+    bus.sh("python3 -m canwharf filter second infotainment --send 200 --rate off")
+    assert "rate" not in bus.sh("python3 -m canwharf filter second infotainment")
+    assert "off" not in bus.sh("python3 -m canwharf status")
+    member = bus.member("infotainment")
+    assert heard(bus, member, "host:vcan0") == [[]]
+    assert heard(bus, member.replace("can0", "two0"), "host:vcan0") == [["200"]]
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -18,6 +18,7 @@ from typing import Any
 from canwharf.bus import options as driver_options
 from canwharf.bus.delivery import Member
 from canwharf.bus.model import UNKNOWN, Policy
+from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport
 from canwharf.cli import selection
 from canwharf.cli.options import JSON, Argument, Flag, Option
@@ -64,7 +65,7 @@ def run(options: Mapping[str, str]) -> int:
         raise UsageError("--dry-run needs a change: --send, --receive or --rate")
     words = driver_options.parse_policy(given)
     status = collect(which.instance, Netlink()).only(options["bus"])
-    report, member = _member(status, options["container"])
+    report, member = _member(status, options["bus"], options["container"])
     before = _policy(report, member)
     after = words.over(before)
     if given and not dry:
@@ -86,8 +87,11 @@ def run(options: Mapping[str, str]) -> int:
     return 0
 
 
-def _member(status: Status, container: str) -> tuple[BusReport, Member]:
-    """The container on the bus that is left in this status. Raises CanwharfError."""
+def _member(status: Status, bus: str, container: str) -> tuple[BusReport, Member]:
+    """The container on the bus that is left in this status; `bus` is what the user calls it.
+
+    Raises CanwharfError.
+    """
     found = [
         (report, member)
         for report in status.reports
@@ -96,11 +100,20 @@ def _member(status: Status, container: str) -> tuple[BusReport, Member]:
     ]
     if not found:
         there = [status.member(e) for r in status.reports for e in r.members if e.endpoint]
-        bus, names = status.reports[0].interface, ", ".join(there) or "none"
-        raise CanwharfError(f"there is no container {container} on the bus {bus}; there: {names}")
-    if len(found) > 1:
-        where = ", ".join(status.network(member.network) for _report, member in found)
-        raise CanwharfError(f"{container} is on the bus more than once: name its network ({where})")
+        where, names = status.reports[0].interface, ", ".join(there) or "none"
+        raise CanwharfError(f"there is no container {container} on the bus {where}; there: {names}")
+    if len(found) > 1:  # by several networks: one of them may have been named
+        where = ", ".join(status.network(each.network) for _report, each in found)
+        found = [
+            (report, each)
+            for report, each in found
+            if bus in (each.network, status.network(each.network))
+        ]
+        if len(found) != 1:
+            raise CanwharfError(
+                f"{container} is on the bus more than once: give one of its networks in place of "
+                f"the bus ({where})"
+            )
     return found[0]
 
 
@@ -126,7 +139,7 @@ def _print_policy(names: tuple[str, str], policy: Policy, member: Member) -> Non
     print(f"{container} on the bus {bus} may")
     for word, kept in member.firewall.kept.items():
         print(f"  {word:<8} {getattr(policy, word) or 'all'}  ({kept} frames kept back)")
-    if policy.rate:
+    if policy.rate not in ("", NO_LIMIT):
         print(f"  {'rate':<8} {policy.rate} frames a second")
 
 

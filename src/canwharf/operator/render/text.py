@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canwharf.bus.delivery import Member
+from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport, is_virtual
 from canwharf.kernel.can import Controller
 from canwharf.operator.render.layout import problems
@@ -156,7 +157,7 @@ def _policy(member: Member) -> str:
     return ", ".join(
         f"may {word} {words} ({kept[word]} kept back)" if word in kept else f"at most {words}/s"
         for word, words in member.policy._asdict().items()
-        if words
+        if words and words != NO_LIMIT
     )
 
 
