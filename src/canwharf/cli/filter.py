@@ -72,14 +72,12 @@ def run(options: Mapping[str, str]) -> int:
         before, after = _changed(which.instance.socket, member, given)
     names = report.interface, status.member(member)
     if options["json"]:
-        policies = {"before": before._asdict(), "after": after._asdict()}
-        told = {"kept_back": member.firewall.kept, "dry_run": dry}
-        print(
-            json.dumps(
-                {**dict(zip(("bus", "container"), names, strict=True)), **policies, **told},
-                indent=1,
-            )
-        )
+        told = {
+            **dict(zip(("bus", "container"), names, strict=True)),
+            **{"before": before._asdict(), "after": after._asdict()},
+            **{"kept_back": member.firewall.kept, "dry_run": dry},
+        }
+        print(json.dumps(told, indent=1))
     elif given:
         _print_change(names, before, after, given, dry=dry)
     else:
@@ -126,7 +124,13 @@ def _policy(report: BusReport, member: Member) -> Policy:
 def _changed(socket: str, member: Member, given: Mapping[str, str]) -> tuple[Policy, Policy]:
     """Change it through the daemon; the policy before and after. Raises CallError."""
     content = {"Network": member.network, "Endpoint": member.endpoint, "Policy": given}
-    answer: Any = call(socket, _CALL, content)
+    try:
+        answer: Any = call(socket, _CALL, content)
+    except CallError as error:
+        if "has no call" not in error.reason:
+            raise
+        reason = "the daemon is of an earlier version, which cannot filter; restart it"
+        raise CallError(_CALL, socket, reason) from error
     try:
         return Policy(**answer["Before"]), Policy(**answer["After"])
     except (KeyError, TypeError) as error:
