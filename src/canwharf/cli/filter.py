@@ -74,8 +74,10 @@ def run(options: Mapping[str, str]) -> int:
     if options["json"]:
         told = {
             **dict(zip(("bus", "container"), names, strict=True)),
-            **{"before": before._asdict(), "after": after._asdict()},
-            **{"kept_back": member.firewall.kept, "dry_run": dry},
+            "before": before._asdict(),
+            "after": after._asdict(),
+            "kept_back": member.firewall.kept,
+            "dry_run": dry,
         }
         print(json.dumps(told, indent=1))
     elif given:
