@@ -94,7 +94,7 @@ def test_docker_and_canwharf_see_what_the_command_sees(ordinary: Run) -> None:
     echo mine >made
     docker build -q -t built . >/dev/null
     docker run --rm built cat /made
-    docker run --rm -v "$PWD:/work" built sh -c 'cat /work/made; echo back >/work/there'
+    docker run --rm -v "$PWD:/w" built sh -c 'cat /w/made; echo back >/w/there'
     cat there
     printf 'services:\\n  one:\\n    image: built\\n    command: ip -4 -br addr\\n' >compose.yaml
     docker compose up --no-log-prefix 2>/dev/null | grep -o 'UP .*/16'

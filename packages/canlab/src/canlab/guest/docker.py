@@ -6,7 +6,7 @@ disk, with a layer above it that is lost. What they share with the command:
 - /run/docker and the like, with all that is mounted there, so network namespaces have the same
   names for both; and Docker's socket.
 - The folders of this machine's root that are no part of a system (_SYSTEMS are), and the command's
-  folder: `docker run -v "$PWD:/work"` finds what the command sees.
+  folder: `docker run -v "$PWD:/w"` finds what the command sees.
 
 The command has `docker` in its PATH: a script that runs the system's client with the system's C
 library, on the command's files.
