@@ -73,7 +73,8 @@ def run(options: Mapping[str, str]) -> int:
     names = report.interface, status.member(member)
     if options["json"]:
         told = {
-            **dict(zip(("bus", "container"), names, strict=True)),
+            "bus": names[0],
+            "container": names[1],
             "before": before._asdict(),
             "after": after._asdict(),
             "kept_back": member.firewall.kept,

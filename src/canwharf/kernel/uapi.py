@@ -163,7 +163,6 @@ TCA_ACT_TM = 1  # this number and the next are the same in all kinds of actions
 TCA_ACT_PARMS = 2
 TCA_SKBEDIT_MARK = 5
 TC_ACT_UNSPEC = -1  # tc(8) calls it "continue"
-TC_ACT_OK = 0
 TC_ACT_STOLEN = 4
 TCA_BASIC_EMATCHES = 2
 TCA_EMATCH_TREE_HDR = 1
