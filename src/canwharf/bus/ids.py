@@ -63,7 +63,7 @@ class Block(NamedTuple):
 class Space(NamedTuple):
     """The ids of one length that pass: in a block that is allowed, and in none that is denied.
 
-    If only ranges are allowed, no range is denied.
+    If only ranges are allowed, no range is denied, and no mask that lies in a gap between them.
     """
 
     extended: bool
@@ -173,8 +173,13 @@ def _space(extended: bool, allowed: Iterable[Block], denied: Iterable[Block]) ->
     allowed, denied = _merged(allowed), _merged(denied)
     if not any(each.mask for each in allowed):
         allowed = _minus(allowed, [each for each in denied if not each.mask])
-        denied = [each for each in denied if each.mask]
+        denied = [each for each in denied if each.mask and _reaches(each, allowed)]
     return Space(extended, tuple(allowed), tuple(denied) if allowed else ())
+
+
+def _reaches(mask: Block, ranges: Iterable[Block]) -> bool:
+    """Whether any of these ranges is not wholly beside the ids of a mask."""
+    return any(mask.first <= each.last and each.first <= mask.last for each in ranges)
 
 
 def _item(word: str) -> Iterator[tuple[bool, Block]]:
