@@ -151,7 +151,9 @@ def say_all(ended: list[Ended]) -> int:
     results = [each.result for each in ended]
     print("", *progress.table(results), sep="\n")
     for result, printed in ended:
-        print(*(f"{result.kind}: {line}\n" for line in progress.skips(printed)), sep="", end="")
+        # Here, too: of a long output, only the end may be kept, and of two red kinds only one seen.
+        lines = progress.failures(printed) + progress.skips(printed)
+        print(*(f"{result.kind}: {line}\n" for line in lines), sep="", end="")
     print(*covered.told(covered.read(BOOTS), SUITES), sep="\n")
     failed = sum(result.failed for result in results)
     print(f"{sum(result.passed for result in results)} passed, {failed} failed", flush=True)

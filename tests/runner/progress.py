@@ -15,6 +15,7 @@ COLLECTED = re.compile(r"\bcollected (\d+) items?(?:.* / (\d+) selected)?$", re.
 OUTCOME = re.compile(r"\b(PASSED|FAILED|ERROR|SKIPPED)(?: \(.*\))? +\[ *\d+%\]$", re.MULTILINE)
 FOLDERS = re.compile(r"^\S*/(?=test_\w+\.py::)")
 SKIPPED = re.compile(r"^SKIPPED \[\d+\] .*$", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) \S+::.*$", re.MULTILINE)
 
 COLUMNS = ("passed", "failed", "skipped", "not run", "seconds")
 
@@ -77,6 +78,11 @@ def judge(kind: str, status: int, progress: Progress, seconds: float) -> Result:
 def skips(text: str) -> list[str]:
     """The reasons for which tests were skipped, as pytest tells them at its end (-ra)."""
     return SKIPPED.findall(text)
+
+
+def failures(text: str) -> list[str]:
+    """The tests that failed, each with the first line of its reason, as pytest tells them (-ra)."""
+    return FAILED.findall(text)
 
 
 def table(results: list[Result]) -> list[str]:

@@ -14,13 +14,15 @@ from tests.fake.kernel import FakeKernel
 
 # Examples that hypothesis tries for a test (the machine of bus/test_machine.py twice as many):
 # few after each edit; more where CI=true, which `make test` sets; thousands on request, which
-# takes half an hour: `HYPOTHESIS_PROFILE=large make unit`.
+# takes half an hour: `HYPOTHESIS_PROFILE=large make unit`. CI tries the same ones each time, so that
+# a change is judged by what it changed; other runs try new ones.
 EXAMPLES = {"small": 50, "ci": 300, "large": 5000}
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(
         _name,
-        # Not what hypothesis takes by itself where CI is set: the same examples each time.
-        settings.get_profile("default"),
+        settings.get_profile("default"),  # not what hypothesis takes by itself where CI is set
+        derandomize=_name == "ci",
+        database=None if _name == "ci" else settings.get_profile("default").database,
         max_examples=_examples,
         stateful_step_count=60 if _name == "large" else 40,
         deadline=None,  # a slow machine is no fault of the code

@@ -86,7 +86,7 @@ good:
     @echo 'a::b PASSED [ 50%]'
     @echo 'a::c PASSED [100%]'
 bad:
-    @echo 'the reason'; exit 3
+    @echo 'the reason'; echo 'FAILED test_a.py::b - assert 1 == 2'; exit 3
 last:
     @echo '$(SUITE) $(PYTEST_FLAGS)' >told
 """
@@ -95,6 +95,8 @@ last:
     assert process.returncode == 1
     assert output.splitlines()[-1] == "3 passed, 1 failed"
     assert "the reason" in output
+    end = output[output.index("not run") :]
+    assert "bad: FAILED test_a.py::b - assert 1 == 2" in end, "the end tells what failed, too"
     assert "a::c" not in output, "what passed is not shown"
     assert (tmp_path / "told").read_text() == "sid -v\n"
     assert "a::c" in (tmp_path / "build/tests/good.log").read_text()
