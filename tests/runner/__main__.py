@@ -46,7 +46,12 @@ class Run:
         self._log = FOLDER / f"{kind.replace(' ', '-')}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["make", "--no-print-directory", *shlex.split(kind), "PYTEST_FLAGS=-v"],
+                [
+                    "make",
+                    "--no-print-directory",
+                    *shlex.split(kind),
+                    "PYTEST_FLAGS=-v --durations=25 --durations-min=5",
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -72,7 +72,8 @@ def units() -> dict[str, str]:
         "drive.network": next(each for each in page if each.startswith("[Network]")),
         "ecu.container": next(each for each in page if each.startswith("[Container]")),
         "twin.kube": KUBE,
-        "pod.yaml": POD,
+        # The page says why: podman-restart.service would start this pod, too.
+        "pod.yaml": POD.replace("spec:", "spec:\n  restartPolicy: OnFailure"),
         "board.pod": BOARD,
         "member.container": MEMBER,
     }

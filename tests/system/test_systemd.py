@@ -262,9 +262,13 @@ def test_the_doctor(talking: Installed) -> None:
     assert_talking(talking)
 
 
-@pytest.mark.parametrize("stopped", ["", "systemctl stop canwharf.service; "])
 @pytest.mark.parametrize(
-    "broken", [f"rm {SOCKET}", "rm -r /run/docker/plugins", f"echo >{SOCKET}.x"]
+    ("broken", "stopped"),
+    [
+        (f"rm {SOCKET}", "systemctl stop canwharf.service; "),
+        ("rm -r /run/docker/plugins", ""),
+        (f"echo >{SOCKET}.x", ""),
+    ],
 )
 def test_the_socket_file_removed(talking: Installed, broken: str, stopped: str) -> None:
     """By a cleaner, or replaced: systemd listens all the same, and Docker finds nothing.

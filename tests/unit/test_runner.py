@@ -98,7 +98,7 @@ last:
     end = output[output.index("not run") :]
     assert "bad: FAILED test_a.py::b - assert 1 == 2" in end, "the end tells what failed, too"
     assert "a::c" not in output, "what passed is not shown"
-    assert (tmp_path / "told").read_text() == "sid -v\n"
+    assert (tmp_path / "told").read_text() == "sid -v --durations=25 --durations-min=5\n"
     assert "a::c" in (tmp_path / "build/tests/good.log").read_text()
     assert re.search(r"^good +2 +0 +0 +0 +\d+$", output, re.MULTILINE)
 
