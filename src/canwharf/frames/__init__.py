@@ -1,0 +1,15 @@
+"""Frames as the host sees them, and who sent each: capture, sources, decoding.
+
+    with Capture(Sources(driver, state_dir, names, words)) as capture:
+        for frame in capture.read(timeout=1.0):   # in order by time, several at once
+            print(frame.time, frame.bus, frame.sender, frame.can_id, frame.data)
+        capture.losses                            # {(bus, sender): frames that were lost}
+
+- `frame.Frame`: one frame, its time, its bus and its sender.
+- `sources.Sources`: the interfaces of the buses and whose they are; it follows what comes and goes.
+- `capture.Capture`: the sockets. `fileno()` is readable when `read` may have something.
+- `filters.Filter`, `filters.parse`: candump's filters, which the kernel applies.
+- `conflicts.Conflicts`: ids that two senders use, which is a fault in CAN.
+
+The daemon imports none of it.
+"""

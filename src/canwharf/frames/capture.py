@@ -1,0 +1,188 @@
+"""The frames of several buses in one stream, in order, each with its sender.
+
+Theory of operation. Each source has a socket of its own, so frames come in bundles. What is newer
+than GRACE is held back, as an older frame may still be on its way to another socket; the rest is
+sorted by the kernel's time stamps. The sockets are looked at no more often than that, so that many
+frames cost one look.
+
+Rules:
+
+- Nothing lost is hidden: the kernel counts for each socket the frames for which there was no room.
+- An interface that goes is read to its end. A new one is listened to as soon as it is announced:
+  before its container's program starts.
+- If the clock is set back, nothing is held back, once.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+from collections import Counter
+from collections.abc import Mapping
+from operator import itemgetter
+from time import monotonic, time_ns
+from typing import Self
+
+from canwharf.errors import KernelError
+from canwharf.frames.filters import EVERYTHING, Filter
+from canwharf.frames.frame import Frame
+from canwharf.frames.receive import Receiver
+from canwharf.frames.sockets import Listener
+from canwharf.frames.sources import Source, Sources
+
+GRACE = 0.002  # seconds
+_GRACE = int(GRACE * 1_000_000_000)  # nanoseconds
+_by_time = itemgetter(0)
+
+
+class Capture:
+    """All frames of these sources, from `with` on. Not for use by two threads at once."""
+
+    def __init__(self, sources: Sources, filters: Mapping[str, Filter] = {}) -> None:
+        """`filters` are by the bus's interface; a bus without one shows everything."""
+        self._sources = sources
+        self._filters = filters
+        self._listeners: dict[int, Listener] = {}  # by the interface's index
+        self._by_descriptor: dict[int, Listener] = {}
+        self._receiver = Receiver()
+        self._epoll = select.epoll()
+        self._held: list[Frame] = []
+        self._looked = 0.0  # monotonic seconds
+        self._now = 0  # nanoseconds
+        self._lost: Counter[tuple[str, str]] = Counter()  # of listeners that are closed
+
+    def __enter__(self) -> Self:
+        """Listen. Raises CanwharfError."""
+        try:
+            self._epoll.register(self._sources.events, select.EPOLLIN)
+            self._refresh()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all sockets, those of the sources, too."""
+        for listener in list(self._listeners.values()):
+            self._end(listener)
+        self._epoll.close()
+        self._sources.close()
+
+    def fileno(self) -> int:
+        """The descriptor for a selector: readable when frames came, or sources changed."""
+        return self._epoll.fileno()
+
+    @property
+    def sources(self) -> list[Source]:
+        """What is listened to now."""
+        return [each.source for each in self._listeners.values()]
+
+    @property
+    def losses(self) -> dict[tuple[str, str], int]:
+        """The frames so far that were lost here, by bus and sender; empty if none was.
+
+        Those of an adapter's bus interface are the wire's, though some may be the host's.
+        """
+        lost = self._lost.copy()
+        for each in self._listeners.values():
+            lost[each.source.bus, each.source.sender] += each.lost
+        return {key: number for key, number in lost.items() if number}
+
+    def read(self, timeout: float | None = None) -> list[Frame]:
+        """The next frames, in order by time; none after so many seconds (None: waits for ever).
+
+        Raises CanwharfError.
+        """
+        end = None if timeout is None else monotonic() + timeout
+        while True:
+            left = None if end is None else max(0.0, end - monotonic())
+            if frames := self._look(GRACE if self._held else left):
+                return frames
+            if end is not None and monotonic() >= end:
+                return []
+
+    def rest(self) -> list[Frame]:
+        """All that has come until now, also what `read` holds back: at the end of a capture."""
+        self._take(self._epoll.poll(0))
+        frames, self._held = sorted(self._held, key=_by_time), []
+        return frames
+
+    def _look(self, wait: float | None) -> list[Frame]:
+        early = self._looked + GRACE - monotonic()
+        if early > 0:
+            select.select((), (), (), early)
+        ready = self._epoll.poll(wait)
+        self._looked = monotonic()
+        before, self._now = self._now, time_ns()
+        self._take(ready)
+        if not self._held:
+            return []
+        self._held.sort(key=_by_time)
+        cut = self._now - _GRACE if self._now >= before else self._held[-1].time
+        place = len(self._held)
+        while place and self._held[place - 1].time > cut:
+            place -= 1
+        frames, self._held = self._held[:place], self._held[place:]
+        return frames
+
+    def _take(self, ready: list[tuple[int, int]]) -> None:
+        """Read what is ready into what is held."""
+        changed = False
+        for descriptor, _events in ready:
+            listener = self._by_descriptor.get(descriptor)
+            if listener is None:
+                changed = self._sources.changed()
+                continue
+            if not listener.source.named and self._sources.ask():
+                self._rename()
+            self._held += listener.read(self._receiver)
+            if listener.gone:
+                self._end(listener)
+        if changed:
+            self._refresh()
+
+    def _rename(self) -> None:
+        """Names that the engine tells now."""
+        for source in self._sources.read():
+            listener = self._listeners.get(source.ifindex)
+            if listener and listener.source.endpoint == source.endpoint:
+                listener.source = source
+
+    def _refresh(self) -> None:
+        """Listen to what there is now."""
+        found = {each.ifindex: each for each in self._sources.read()}
+        for index, listener in list(self._listeners.items()):
+            source = found.get(index)
+            if source and _place(source) == _place(listener.source):
+                listener.source = source
+            else:
+                self._held += listener.read(self._receiver)
+                self._end(listener)
+        for index in found.keys() - self._listeners.keys():
+            self._begin(found[index])
+
+    def _begin(self, source: Source) -> None:
+        try:
+            listener = Listener(source, self._filters.get(source.interface, EVERYTHING))
+        except KernelError as error:
+            if error.errno in (errno.ENODEV, errno.ENXIO):  # gone again, which is announced
+                return
+            raise
+        self._listeners[source.ifindex] = listener
+        self._by_descriptor[listener.fileno()] = listener
+        self._epoll.register(listener.fileno(), select.EPOLLIN)
+
+    def _end(self, listener: Listener) -> None:
+        self._lost[listener.source.bus, listener.source.sender] += listener.lost
+        self._epoll.unregister(listener.fileno())
+        del self._by_descriptor[listener.fileno()]
+        del self._listeners[listener.source.ifindex]
+        listener.close()
+
+
+def _place(source: Source) -> tuple[str, str]:
+    """What another link under the same index would not have."""
+    return source.interface, source.endpoint

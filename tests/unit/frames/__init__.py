@@ -1,0 +1,1 @@
+"""The domain over a fake kernel: plans, calls, maintenance, the state on disk."""
