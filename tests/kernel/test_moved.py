@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from canwharf.bus import events
+from canwharf.daemon.calls import RUNTIME, front_ends
+from canwharf.daemon.server import Sender
 from canwharf.errors import CanwharfError, ConflictError, OptionError
+from tests.fake.runtime import body
 from tests.kernel.site import Site, shown
 from tests.kernel.wired import (
     NAME,
@@ -18,7 +23,9 @@ from tests.kernel.wired import (
     never_virtual,
     settings,
 )
+from tests.world.container import Container
 from tests.world.host import can_interfaces, cangw_lines, gateway_rules, ip, wait_until
+from tests.world.member import entered
 
 
 def move(site: Site, endpoint: str = "e1", prefix: str = "can") -> None:
@@ -193,3 +200,33 @@ def test_a_failed_write_leaves_the_adapter_as_it_was(
         make(site)
     assert settings() == before
     assert "ifalias" not in shown(NAME)
+
+
+def podman(site: Site, verb: str, container: Container) -> None:
+    """A call of Podman's executable, which has entered the container; it must succeed."""
+    options = {"can.interface": NAME, "can.bitrate": "500000", "can.mode": "move"}
+    content = {
+        "container_id": "c" * 64,
+        "container_name": "ecu",
+        "network": {"name": "drive", "options": options},
+        "network_options": {"interface_name": "can0"},
+    }
+    with entered(container.path):
+        inside = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    with inside:
+        answer = front_ends(site.service, site.daemon.maintenance.sync).answer
+        sent = body([verb, container.path], content)
+        status, output = answer(RUNTIME, sent, Sender(inside.fileno()))
+        assert status == 200, output
+
+
+def test_a_runtime_that_lost_an_answer_asks_again(site: Site, plug: Plug) -> None:
+    """The adapter is in the container already, under the name that it is to have."""
+    plug()
+    with Container() as container:
+        for _call in range(2):
+            podman(site, "setup", container)
+            assert can_interfaces() == set()
+            assert container.links()["can0"].up
+        podman(site, "teardown", container)
+        assert settings() == UP | {"up": False}

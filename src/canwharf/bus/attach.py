@@ -85,7 +85,7 @@ def attach(service: Service, wanted: Attachment, caller: Caller, path: str) -> s
         own = options.parse_endpoint(wanted.requested)
         options.check_moved(own._replace(ifname=None))  # a name is possible here
         caller.inside.check()
-    detach(service, [wanted.network], wanted.endpoint)
+    detach(service, [wanted.network], wanted.endpoint, caller.inside)
     _check_host_end(service, wanted)
     known = wanted.network in service.state.networks
     try:
