@@ -25,7 +25,7 @@ TWO_BUSES = {
     "buses": {"vcan0": {}, "vcan1": {}},
     "args": {"cni": {"buses": "can0=vcan0,can1=vcan1"}},
 }
-PODMAN = {
+PODMAN: Mapping[str, object] = {
     "container_id": POD,
     "container_name": "ecu",
     "network": {"name": "drive", "options": {"can.interface": "vcan0"}},
@@ -45,7 +45,12 @@ class Attaching(Operation):
     def send(self, site: Site, verb: str) -> None:
         """A call, in the form of the runtime. Raises Gone, Refused."""
         words = {"COMMAND": verb, "CONTAINERID": POD, "IFNAME": "can0", "NETNS": self.path(site)}
-        runtime(site, body([f"CNI_{key}={value}" for key, value in words.items()], self.content))
+        sent = body([f"CNI_{key}={value}" for key, value in words.items()], self.content)
+        self.deliver(site, sent)
+
+    def deliver(self, site: Site, sent: bytes) -> None:
+        """What the runtime's executable sends. Raises Gone, Refused."""
+        runtime(site, sent)
 
     def path(self, site: Site) -> str:
         """The container's namespace."""
@@ -145,13 +150,13 @@ class Setup(Attaching):
     """Podman's setup."""
 
     verb = "setup"
-    content = PODMAN
+    content: ClassVar[Mapping[str, object]] = PODMAN
     network = "podman.drive"
     endpoint = naming.implied_endpoint("ecu", POD)
     give_up = Attaching.say_nothing
 
     def send(self, site: Site, verb: str) -> None:
-        runtime(site, body([verb, self.path(site)], self.content))
+        self.deliver(site, body([verb, self.path(site)], self.content))
 
     def again(self, site: Site) -> None:
         """The user starts the container again."""

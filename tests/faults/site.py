@@ -13,6 +13,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -91,6 +92,7 @@ class Site:
         self.names: dict[str, str] = {}  # of endpoints that have an exact one
         self.second_names: dict[tuple[str, str], str] = {}  # where such a one has two networks
         self.spaces: dict[str, Container] = {}  # where they are to be: there before they join
+        self.at_end = ExitStack()  # what is left, after all else has ended
         self.socket = f"{self.directory}/canwharf.sock"
         self.start_daemon()
 
@@ -102,6 +104,7 @@ class Site:
         self.daemon.kill()
         for container in (*self.containers.values(), *self.spaces.values()):
             container.close()
+        self.at_end.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def start_daemon(self, fuse: Fuse | None = None, grace: float | None = None) -> None:
