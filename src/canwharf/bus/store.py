@@ -11,7 +11,8 @@ Rules:
   file, and the directory fsynced. A power cut leaves the old state or the new one.
 - Networks are permanent; endpoints belong to one boot of the machine. After another boot the
   container engine creates its endpoints again and never mentions the old ones, so they are not
-  loaded.
+  loaded. A start does not rewrite the file for that: each reader loads it by this rule, and the
+  next change leaves them out.
 - A file is checked in full: one that is not exactly as we write it is a StateError. It is set aside
   before anything is written.
 - One daemon a directory: the lock is held until the process ends.

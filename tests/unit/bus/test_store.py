@@ -80,6 +80,10 @@ def test_after_another_boot_networks_stay_and_endpoints_do_not(store: Store) -> 
         "n2": Settings("can1", "vx"),
     }
     assert not any(network.endpoints for network in state.networks.values())
+    assert later.load("canwharf") == (state, 2)  # until a change is saved
+    later._lock = store._lock
+    later.save(state)
+    assert later.load("canwharf") == (state, 0)
 
 
 def test_a_person_can_read_it(store: Store) -> None:
