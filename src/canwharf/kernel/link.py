@@ -52,6 +52,7 @@ _NEW = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE | uapi.NLM_F_EXCL
 VIRTUAL = ("vcan", "vxcan")  # kinds without hardware
 _GONE = frozenset({errno.ENODEV})
 _FIRST_INDEX, _INDEXES = 1 << 30, (1 << 30) - 35  # the upper half of all; their number is a prime
+_BAND = 100  # frames that wait in each band of an ifb
 _MTU = attribute(uapi.IFLA_MTU, u32(uapi.CANFD_MTU))
 _NO_STATISTICS = attribute(uapi.IFLA_EXT_MASK, u32(uapi.RTEXT_FILTER_SKIP_STATS))
 
@@ -193,6 +194,14 @@ def make_hub(entry: str, out: str, group: int) -> Request:
     data = attribute(uapi.VXCAN_INFO_PEER, _info() + _named(out, group))
     body = _info() + _named(entry, group) + _link_info("vxcan", data)
     return Request(uapi.RTM_NEWLINK, _NEW, body, "create", f"hub {entry}", hints=_module("vxcan"))
+
+
+def make_ifb(name: str, group: int) -> Request:
+    """Make what delays frames (`impairment`), still down."""
+    body = _info() + _named(name, group) + attribute(uapi.IFLA_TXQLEN, u32(_BAND))
+    hints = {**_module("ifb"), errno.EEXIST: _another_name(name)}
+    body += _link_info("ifb")
+    return Request(uapi.RTM_NEWLINK, _NEW, body, "create", f"interface {name}", hints=hints)
 
 
 def place_pair(host: str, name: str, namespace: int, group: int) -> Request:
