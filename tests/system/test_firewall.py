@@ -8,6 +8,8 @@ import pytest
 
 from tests.world.board import Board
 
+# Write the state as version 0.2 does, which knows no policies.
+FORGET = r"""sed -i -E 's/, "policy": \{[^}]*\}//g' /var/lib/canwharf/state.json"""
 IDS = ("100", "1FF", "200", "7DF", "18FEF100")
 
 
@@ -32,11 +34,15 @@ def bus(board: Board) -> Board:
 
 
 def test_a_gateway_and_an_infotainment_container(bus: Board) -> None:
-    """The network's words, and one container's own; after a restart of each, too."""
+    """The network's words, and one container's own; after a restart of each, too.
+
+    The last is a daemon of version 0.2 in between.
+    """
     for again in (
         "true",
         "docker restart -t 0 infotainment gateway",
         "pkill -9 -f '[c]anwharf serve'",
+        f"pkill -9 -f '[c]anwharf serve'; {FORGET}",
     ):
         if again.startswith("pkill"):
             bus.sh(again)
@@ -51,6 +57,8 @@ def test_a_gateway_and_an_infotainment_container(bus: Board) -> None:
         ]
         assert heard(bus, info, "host:vcan0", gateway, logger) == [[], [], []]
         assert heard(bus, "host:vcan0", gateway, info)[1] == ["100", "18FEF100", "1FF"]
+    bus.sh("docker restart -t 0 infotainment")
+    assert heard(bus, bus.member("infotainment"), "host:vcan0") == [[]]
     bus.end_daemon("TERM")
     bus.start_daemon()
 

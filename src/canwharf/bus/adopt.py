@@ -7,6 +7,9 @@ Rules:
 - The alias of a pair has its endpoint, its network's id and bus, and the name in the container, but
   no other settings. A network from an alias is provisional until the engine lists it; the endpoints
   keep their names in the containers, and the filters that they have.
+- Where an earlier version forgot the policies, the engine's list has those of its networks. Those
+  of an endpoint are nowhere: filters that the kernel has of it stay. If it has but the marks, all
+  may pass; a container without those was started by that version, which knows no words of its own.
 - Nothing is written here: the service writes the new state as soon as it can.
 """
 
@@ -14,9 +17,9 @@ from __future__ import annotations
 
 from canwharf.bus import adapter, describe, events, interfaces, options
 from canwharf.bus.events import Event
-from canwharf.bus.model import CLOSED, OPEN, Endpoint, Network, Settings, State
+from canwharf.bus.model import CLOSED, EVERYTHING, OPEN, Endpoint, Network, Policy, Settings, State
 from canwharf.bus.observed import Observed
-from canwharf.errors import CanwharfError
+from canwharf.errors import CanwharfError, ConflictError
 from canwharf.kernel.firewall import NO_FIREWALL
 from canwharf.record import NamedTuple
 
@@ -47,19 +50,69 @@ def networks(
     """Adopt the networks that the state lacks, or has provisionally."""
     reports: list[Event] = []
     for id, requested in listed.items():
-        if id in state.networks and id not in provisional:
+        forgotten = id in state.networks and state.networks[id].settings.policy is None
+        if id in state.networks and id not in provisional and not forgotten:
             continue
         reports += describe.ignored(id, requested)
         try:
-            network = _network(state, id, options.without_unknown(requested), observe())
+            if forgotten and id not in provisional:
+                network = _with_policy(state.networks[id], requested)
+            else:
+                network = _network(state, id, options.without_unknown(requested), observe())
         except CanwharfError as error:
             reports.append(Event(events.NETWORK_NOT_ADOPTED, {"network": id, "error": str(error)}))
             continue
         state = state.with_network(network)
         provisional -= {id}
         fields = {"network": id, "interface": network.settings.interface}
-        reports.append(Event(events.NETWORK_ADOPTED, fields))
+        told = events.POLICY_FOUND if forgotten else events.NETWORK_ADOPTED
+        reports.append(Event(told, fields))
     return Adopted(state, provisional, tuple(reports))
+
+
+def _with_policy(old: Network, requested: Mapping[str, object]) -> Network:
+    """A network with its policy of these options. Raises OptionError."""
+    given = {each: requested[each] for each in options.POLICY_OPTIONS if each in requested}
+    return _settled(
+        old._replace(settings=old.settings._replace(policy=options.parse_policy(given)))
+    )
+
+
+def _settled(network: Network) -> Network:
+    """A network whose policy is known now: if all may pass, none of its endpoints need say so."""
+    if network.settings.policy != OPEN:
+        return network
+    endpoints = {
+        id: each._replace(policy=OPEN) if each.policy == EVERYTHING else each
+        for id, each in network.endpoints.items()
+    }
+    return network._replace(endpoints=endpoints)
+
+
+def agreed(old: Network, settings: Settings) -> Network:
+    """A network of which an engine tells the settings again: a forgotten policy is one of these.
+
+    Raises ConflictError if they are others.
+    """
+    known = settings._replace(physical=old.settings.physical)
+    if old.settings not in (known, known._replace(policy=None)):
+        raise ConflictError(f"network {old.id} exists with other options")
+    return old if old.settings == known else _settled(old._replace(settings=known))
+
+
+def forgotten(state: State, observed: Observed) -> State:
+    """The state with what the kernel's filters tell of endpoints without a record.
+
+    Only for a file that an earlier version wrote: by now, such a filter may have been deleted.
+    """
+    for network in map(state.networks.__getitem__, state.forgotten):
+        for id, each in network.endpoints.items():
+            link = observed.link(state.port(network, id).name)
+            index = link.ifindex if link else 0
+            if each.policy is None and observed.firewall(index) == NO_FIREWALL:
+                own = EVERYTHING if observed.marks(index).whole else OPEN
+                state = state.with_endpoint(network.id, id, each._replace(policy=own))
+    return state
 
 
 def _network(state: State, id: str, requested: Mapping[str, object], observed: Observed) -> Network:
@@ -72,7 +125,7 @@ def _network(state: State, id: str, requested: Mapping[str, object], observed: O
         return Network(id, settings, {})
     if old.settings.physical and kind != "virtual":
         settings = settings._replace(physical=True)
-    new = Network(id, settings, old.endpoints)
+    new = _settled(Network(id, settings, old.endpoints))
     return new.with_ifnames({each: old.ifname_of(each) for each in old.endpoints})
 
 
@@ -90,6 +143,7 @@ def pairs(
     interface is taken for an unplugged adapter: a vcan does not disappear by itself.
     """
     reports: list[Event] = []
+    unsure = _policies_used(state, observed)
     for owner, link in interfaces.pairs(observed):
         network = state.networks.get(owner.network)
         if network is not None and owner.endpoint in network.endpoints:
@@ -100,13 +154,16 @@ def pairs(
             prefix = owner.ifname.prefix or options.DEFAULT_PREFIX
             there = observed.link(owner.bus) or state.bus(owner.bus)
             kind = "auto" if there else "physical"
-            settings = Settings(owner.bus, prefix, name=owner.ifname.name)
+            policy = None if unsure else OPEN
+            settings = Settings(owner.bus, prefix, name=owner.ifname.name, policy=policy)
             network = Network(owner.network, _typed(settings, kind, state, observed), {})
             provisional |= {owner.network}
         # The words of a policy were in the state alone: the kernel's filters stay, if it has some.
-        policy = OPEN if observed.firewall(link.ifindex) == NO_FIREWALL else None
+        own: Policy | None = OPEN if network.settings.policy == OPEN else EVERYTHING
+        if observed.firewall(link.ifindex) != NO_FIREWALL:
+            own = None
         ifnames = {owner.endpoint: owner.ifname}
-        state = state.with_network(network.with_ifnames(ifnames, policy))
+        state = state.with_network(network.with_ifnames(ifnames, own))
         fields = {"network": owner.network, "endpoint": owner.endpoint, "interface": link.name}
         reports.append(Event(events.ENDPOINT_ADOPTED, fields))
     return Adopted(state, provisional, tuple(reports))
@@ -118,8 +175,11 @@ def recreated(state: State, observed: Observed) -> Endpoint:
     Where policies are in use, it may have had one that forbids more than its network's: it may
     neither send nor receive until its container starts again.
     """
-    used = state.has_policies or observed.has_firewalls
-    return Endpoint(policy=CLOSED if used else OPEN)
+    return Endpoint(policy=CLOSED if _policies_used(state, observed) else OPEN)
+
+
+def _policies_used(state: State, observed: Observed) -> bool:
+    return state.has_policies or observed.has_firewalls
 
 
 def _typed(settings: Settings, kind: str, state: State, observed: Observed) -> Settings:

@@ -322,6 +322,14 @@ def closed(endpoint: Endpoint, fields: Mapping[str, str]) -> Iterator[Event]:
         yield Event(events.ENDPOINT_CLOSED, fields)
 
 
+def forgotten(networks: Iterable[Network]) -> Iterator[Event]:
+    """The event of each network of which it is not known what its containers may."""
+    for network in networks:
+        if network.settings.policy is None:
+            fields = {"network": network.id, "interface": network.settings.interface}
+            yield Event(events.POLICY_FORGOTTEN, fields)
+
+
 def absent(done: Plan, created: Collection[str]) -> Iterator[Event]:
     """The endpoints that a plan left out and that were once there: others have not joined yet."""
     for port in done.absent:

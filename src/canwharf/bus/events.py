@@ -100,6 +100,18 @@ INTERFACE_BROUGHT_UP = EventType(
     "interface-brought-up", WARNING, "brought interface up again", recovery=True
 )
 NETWORK_ADOPTED = EventType("network-adopted", WARNING, "adopted network", recovery=True)
+POLICY_FORGOTTEN = EventType(
+    "policy-forgotten",
+    WARNING,
+    "an earlier version forgot what the containers of a network may send and receive: until the "
+    "engine tells, those that start may do neither",
+)
+POLICY_FOUND = EventType(
+    "policy-found",
+    WARNING,
+    "learned from the engine what the containers of a network may send and receive",
+    recovery=True,
+)
 NETWORK_FROM_DISK = EventType(
     "network-from-disk", WARNING, "network taken from disk", recovery=True
 )

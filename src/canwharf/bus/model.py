@@ -51,6 +51,7 @@ class Policy(NamedTuple):
 
 
 OPEN = Policy()
+EVERYTHING = Policy("all", "all", "off")  # whatever the network's is
 CLOSED = Policy("none", "none")
 UNKNOWN = Policy("unknown", "unknown")  # to be shown: its record was lost
 
@@ -80,9 +81,9 @@ class Settings(NamedTuple):
     """A network's options, validated: the host interface's name, the container's prefix.
 
     `name`, if it is not empty, is the exact name of the container's interface, `policy` is that of
-    containers without words of their own. `physical` says that
-    the interface was an adapter when the network was created. That stays so: while the adapter is
-    unplugged, no vcan is made under its name.
+    containers without words of their own; None: its record was lost, and they are closed until the
+    engine tells it. `physical` says that the interface was an adapter when the network was created.
+    That stays so: while the adapter is unplugged, no vcan is made under its name.
     """
 
     interface: str
@@ -90,7 +91,7 @@ class Settings(NamedTuple):
     physical: bool = False
     adapter: Adapter = Adapter()
     name: str = ""
-    policy: Policy = OPEN
+    policy: Policy | None = OPEN
 
 
 class Network(NamedTuple):
@@ -114,7 +115,8 @@ class Network(NamedTuple):
     def policy_of(self, endpoint: str) -> Policy | None:
         """What this endpoint may send and receive; None: as the kernel has it."""
         own = self.endpoints.get(endpoint, Endpoint()).policy
-        return None if own is None else own.over(self.settings.policy)
+        default = CLOSED if self.settings.policy is None else self.settings.policy
+        return None if own is None else own.over(default)
 
     def with_ifnames(self, ifnames: Mapping[str, Ifname], policy: Policy | None = OPEN) -> Network:
         """This network with these endpoints added or replaced, and their interfaces' names.
@@ -230,9 +232,14 @@ class State(NamedTuple):
         """Whether a container may not send or receive everything, by what is known."""
         networks = self.networks.values()
         own = (each.policy for net in networks for each in net.endpoints.values())
-        return any(
-            each not in (None, OPEN) for each in (*own, *(net.settings.policy for net in networks))
+        return any(each not in (None, OPEN) for each in own) or any(
+            net.settings.policy != OPEN for net in networks
         )
+
+    @property
+    def forgotten(self) -> list[str]:
+        """The ids of the networks of which it is not known what their containers may."""
+        return [id for id, net in self.networks.items() if net.settings.policy is None]
 
     def endpoints(self) -> frozenset[str]:
         """The ids of all endpoints."""

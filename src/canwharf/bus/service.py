@@ -69,8 +69,7 @@ class Pending:
 class Service:
     """A container engine's networks, kept on disk and in the kernel.
 
-    `ask` requests the engine's networks, during a call about a network that the state lacks: it
-    must return soon.
+    `ask` requests the engine's networks during a call: it must return soon.
     """
 
     def __init__(
@@ -118,10 +117,11 @@ class Service:
             settings = adapter.typed(settings, kind, link, bus)
             adapter.check(settings, kind, link, bus)
             new = self.state.with_network(Network(network, settings, {}))
-        elif old.settings == settings._replace(physical=old.settings.physical):
-            new = self.state
         else:
-            raise ConflictError(f"network {network} exists with other options")
+            new, told = self.state, adopt.agreed(old, settings)
+            if told is not old:
+                new = new.with_network(told)
+                self._reconciler.invalidate()  # its containers were closed
         # This call is about the adapter itself: it is brought up even if an operator took it down.
         requested = settings.interface if link and not link.up else ""
         scope = Scope(new.shared(settings.interface), adapter=requested)
@@ -238,8 +238,7 @@ class Service:
         self.change(new, observed, interface, Scope({interface}, adapter=interface))
         observed.mark_moved(interface)
         self.pending.created.pop(endpoint, None)
-        fields = {"network": net.id, "endpoint": endpoint, "interface": interface}
-        self.say(events.ADAPTER_MOVED, **fields)
+        self.say(events.ADAPTER_MOVED, network=net.id, endpoint=endpoint, interface=interface)
         return Joined(interface, new.networks[net.id].ifname_of(endpoint).prefix)
 
     def adopt_networks(self, known: Known, complete: bool = True) -> None:
@@ -285,8 +284,7 @@ class Service:
         new = self.state.without_endpoint(network, endpoint)
         self._forget(network, endpoint)
         self._remove(new, net.settings.interface, {port.name})
-        moved = net.settings.adapter.moved
-        interface = net.settings.interface if moved else port.name
+        interface = net.settings.interface if net.settings.adapter.moved else port.name
         fields = {"network": network, "endpoint": endpoint, "interface": interface}
         self.say(events.ENDPOINT_REMOVED, **fields)
 
@@ -372,14 +370,16 @@ class Service:
             if network in state.networks:
                 self.state = self.state.with_network(state.networks[network])
                 self.say(events.NETWORK_FROM_DISK, network=network)
-            elif (known := self._ask()) is None:
-                raise UnknownNetworkError(network, self._store.path, answered=False)
-            else:
+        found = self.state.networks.get(network)
+        if found is None or found.settings.policy is None:
+            if (known := self._ask()) is not None:
                 self.adopt_networks(known)
                 self._reconciler.invalidate()  # other adopted buses may be missing, too
-        if network not in self.state.networks:
-            raise UnknownNetworkError(network, self._store.path, answered=True)
-        return self.state.networks[network]
+            found = self.state.networks.get(network)
+            if found is None:
+                raise UnknownNetworkError(network, self._store.path, answered=known is not None)
+            self._tell(describe.forgotten([found]))
+        return found
 
     def _apply(self, state: State, observed: Observed, interface: str, scope: Scope) -> Plan:
         if not scope.targets:

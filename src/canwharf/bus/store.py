@@ -17,6 +17,9 @@ Rules:
   before anything is written.
 - One daemon a directory: the lock is held until the process ends.
 - Files that were set aside are for an operator. The newest KEPT stay.
+- Version 0.2 knows no policies, and writes a file without them. Beside one that has policies, a
+  mark is left which that version does not touch: then what the file lacks was forgotten, and is
+  None; a null in the file. Without the mark there were none.
 """
 
 from __future__ import annotations
@@ -43,8 +46,10 @@ if TYPE_CHECKING:
 
 VERSION = 1
 FILE_NAME = "state.json"
+MARK = "policies"  # a file
 KEPT = 5  # files that were set aside
 _ROOM = 4096  # bytes that a file system should have free, beside those of the next state
+_MARK_TEXT = b"Containers had policies. A state file without them has forgotten them.\n"
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -58,6 +63,8 @@ class Store:
         self.directory = directory
         self.path = os.path.join(directory, FILE_NAME)
         self.fault = ""
+        self._mark = os.path.join(directory, MARK)
+        self._marked = False  # for certain
         self._boot = _boot_id()
         self._lock = -1
 
@@ -150,6 +157,9 @@ class Store:
             "boot": self._boot,
         }
         try:
+            if not self._marked and state.has_policies:
+                durable.replace(self._mark, _MARK_TEXT)
+                self._marked = True
             durable.replace(self.path, _text(head, state.networks.values()).encode())
             os.fsync(self._lock)
         except OSError as error:
@@ -187,10 +197,11 @@ class Store:
             physical = fields.get("physical") is True
             adapter = self._adapter(fields.get("adapter", {}), id)
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
-            policy = self._policy(fields.get("policy", {}), id)
+            policy = self._policy(fields, id)
             settings = Settings(interface, prefix, physical, adapter, name, policy)
             networks[id] = Network(id, settings, endpoints)
-        return State(driver, networks, top.get("complete") is not False), left
+        state = State(driver, networks, top.get("complete") is not False)
+        return (state._replace(complete=False) if state.forgotten else state), left
 
     def _endpoints(self, content: object, network: str) -> dict[str, Endpoint]:
         endpoints = {}
@@ -202,14 +213,17 @@ class Store:
             # Files from before version 0.2 have no exact names.
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
             ifname = Ifname(name=name) if name else Ifname(prefix)  # as the alias tells it
-            given = fields.get("policy", {})
-            policy = None if given is None else self._policy(given, id)
-            endpoints[id] = Endpoint(ifname if prefix or name else None, policy)
+            endpoints[id] = Endpoint(ifname if prefix or name else None, self._policy(fields, id))
         return endpoints
 
-    def _policy(self, content: object, parent: str) -> Policy:
-        """A policy by its options; files from before version 0.3 have none."""
-        return self._parsed(options.parse_policy, content, f"policy of {parent}")
+    def _policy(self, fields: Mapping[str, object], parent: str) -> Policy | None:
+        """A policy by its options; None: its record is lost."""
+        if "policy" not in fields:  # written by a version before 0.3
+            return None if os.path.exists(self._mark) else OPEN
+        given = fields["policy"]
+        if given is None:
+            return None
+        return self._parsed(options.parse_policy, given, f"policy of {parent}")
 
     def _adapter(self, content: object, network: str) -> Adapter:
         """The adapter of a network; files from before version 0.2 have none."""
@@ -270,15 +284,14 @@ def _network(network: Network) -> str:
 def _endpoint(endpoint: Endpoint) -> str:
     """An endpoint as the file has it: empty names where its network's are used."""
     ifname = endpoint.ifname or Ifname()
-    policy = "null" if endpoint.policy is None else dumps(_options(endpoint.policy))
     names = f'"prefix": {quoted(ifname.prefix)}, "name": {quoted(ifname.name)}'
-    return f'{{{names}, "policy": {policy}}}'
+    return f'{{{names}, "policy": {dumps(_options(endpoint.policy))}}}'
 
 
-def _options(policy: Policy) -> dict[str, str]:
-    """The options of a policy that were given."""
-    if policy == OPEN:
-        return {}
+def _options(policy: Policy | None) -> dict[str, str] | None:
+    """The options of a policy that were given; None: its record is lost."""
+    if policy is None or policy == OPEN:
+        return None if policy is None else {}
     named = ((option, getattr(policy, field)) for option, field in options.POLICY_OPTIONS.items())
     return {option: value for option, value in named if value}
 

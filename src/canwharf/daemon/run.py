@@ -18,7 +18,7 @@ import gc
 import os
 
 from canwharf import __version__
-from canwharf.bus import events
+from canwharf.bus import adopt, describe, events
 from canwharf.bus.adopt import Known
 from canwharf.bus.events import Event, Report
 from canwharf.bus.maintain import Maintenance
@@ -112,6 +112,8 @@ def _restored(
     service = Service(_load(store, driver, report), store, reconciler, report, ask)
     if not service.state.complete:
         _rebuild(service, engine.TIME_LIMIT if known else _FIRST_START, inherited)
+        for event in describe.forgotten(service.state.networks.values()):
+            report(event)
     return service
 
 
@@ -159,6 +161,11 @@ def _rebuild(service: Service, patience: float, inherited: Known) -> None:
     `patience` is the time limit for the engine, in seconds. Of the `inherited` networks, those that
     the engine does not list are left out.
     """
+    try:
+        service.state = adopt.forgotten(service.state, service.observe())
+        service.pending.dirty = True
+    except CanwharfError as error:
+        service.say(events.KERNEL_NOT_ADOPTED, error=str(error))
     known = engine.networks(service.state.driver, patience)
     if known is None:
         service.adopt_networks(inherited, complete=False)

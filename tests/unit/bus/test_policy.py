@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from canwharf.bus import events, firewall, policy
-from canwharf.bus.model import CLOSED, OPEN, UNKNOWN, Endpoint, Policy
+from canwharf.bus.model import CLOSED, EVERYTHING, OPEN, UNKNOWN, Endpoint, Policy
 from canwharf.bus.naming import host_end
 from canwharf.errors import CanwharfError, ConflictError, KernelError, OptionError
 from canwharf.kernel import firewall as kernel_firewall
@@ -209,7 +209,7 @@ def test_a_lost_state_leaves_the_kernels_filters(busy: Daemon) -> None:
     busy.maintenance.sync()
     assert leaks(busy) == []
     endpoints = busy.service.state.networks["n1"].endpoints
-    assert (endpoints["e1"].policy, endpoints["e2"].policy) == (None, OPEN)
+    assert (endpoints["e1"].policy, endpoints["e2"].policy) == (None, EVERYTHING)
     with pytest.raises(ConflictError, match="record"):
         firewall.set_policy(busy.service, "n1", "e1", {"can.send": "all"})
     everything = {"can.send": "all", "can.receive": "all"}
