@@ -15,13 +15,14 @@ import pytest
 
 from canwharf.kernel.netlink import Netlink
 from tests.kernel.loaded import echoing, hops, unload
+from tests.kernel.seen import listen
 from tests.kernel.site import Site
 from tests.kernel.wired import _never_virtual, ears, plug
 from tests.world.adapter import Adapter
 from tests.world.container import Container
 from tests.world.host import cangw_lines, run, wipe
 
-__all__ = ["_never_virtual", "ears", "echoing", "hops", "plug"]
+__all__ = ["_never_virtual", "ears", "echoing", "hops", "listen", "plug"]
 
 TEST_LIMIT = 60  # seconds; the slowest test takes a few
 

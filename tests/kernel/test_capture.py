@@ -2,92 +2,20 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing
-from time import monotonic
-
 import pytest
 
-from canwharf.bus.report import Names
-from canwharf.frames.capture import Capture
-from canwharf.frames.filters import Filter
-from canwharf.frames.frame import BRS, Frame
-from canwharf.frames.sources import Sources
-from tests.kernel.site import DRIVER, Site
+from canwharf.errors import CanwharfError
+from canwharf.frames.filters import parse
+from tests.kernel.seen import Listen, M, N, burst, expected, listening, say, seen, send, until
+from tests.kernel.site import Site
 from tests.kernel.test_shapes import make_mesh
-from tests.world.host import LIMIT
-from tests.world.member import Member, raw_socket
+from tests.kernel.wired import NAME, Plug, make
+from tests.world.host import run
 
-N, M = "n" * 64, "m" * 64
-NAMES = Names({N: "bus0", M: "bus1"}, {"e1": "ecu1", "e2": "ecu2", "e3": "ecu3", "f1": "gate"})
-LAST = 0x7FF  # the id with which a round ends
-EFF, RTR = 0x80000000, 0x40000000
-_CLASSIC = struct.Struct("=IB3x8s")
-_FD = struct.Struct("=IBB2x64s")
-
-Seen = tuple[str, str, int, bytes, int | None]
-Listen = Callable[..., Capture]
+SHAPES = pytest.mark.parametrize("shape", ["linear", "mesh"])
 
 
-@pytest.fixture(name="listen")
-def _listen(site: Site, stack: ExitStack) -> Listen:
-    """Opens a capture of the site's buses."""
-
-    def opened(*buses: str, **filters: Filter) -> Capture:
-        sources = Sources(DRIVER, site._directory, lambda: NAMES, buses)
-        return stack.enter_context(Capture(sources, filters))
-
-    return opened
-
-
-def seen(frame: Frame) -> Seen:
-    return frame[1:]
-
-
-def send(member: Member, can_id: int, data: bytes = b"", fd: int | None = None) -> None:
-    with closing(raw_socket(member)) as opened:
-        opened.setblocking(True)
-        if fd is None:
-            opened.send(_CLASSIC.pack(can_id, len(data), data))
-        else:
-            opened.send(_FD.pack(can_id, len(data), fd, data))
-
-
-def until(capture: Capture, count: int) -> list[Frame]:
-    """So many frames, and what else has come by then."""
-    found: list[Frame] = []
-    deadline = monotonic() + LIMIT
-    while len(found) < count:
-        assert monotonic() < deadline, f"of {count} frames came {found}"
-        found += capture.read(0.1)
-    return found + capture.read(0.05) + capture.rest()
-
-
-def expected(names: Sequence[str], bus: str, fd: bool = True) -> list[Seen]:
-    return [
-        each
-        for number, name in enumerate(names)
-        for each in (
-            (bus, name, 0x100 + number, b"\x01\x02", None),
-            (bus, name, 0x18FEF100 + number | EFF, b"", None),
-            (bus, name, 0x200 + number | RTR, bytes(4), None),
-            *([(bus, name, 0x300 + number, bytes(range(48)), BRS)] if fd else []),
-        )
-    ]
-
-
-def say(members: Iterable[Member], fd: bool = True) -> None:
-    """Each of them sends a frame of each kind."""
-    for number, member in enumerate(members):
-        send(member, 0x100 + number, b"\x01\x02")
-        send(member, 0x18FEF100 + number | EFF)
-        send(member, 0x200 + number | RTR, bytes(4))
-        if fd:
-            send(member, 0x300 + number, bytes(range(48)), BRS)
-
-
-@pytest.mark.parametrize("shape", ["linear", "mesh"])
+@SHAPES
 def test_each_frame_once_with_its_sender(site: Site, listen: Listen, shape: str) -> None:
     site.network(N)
     site.start(N, "e1", "e2", "e3")
@@ -101,3 +29,163 @@ def test_each_frame_once_with_its_sender(site: Site, listen: Listen, shape: str)
     assert list(map(seen, frames)) == wanted
     assert [each.time for each in frames] == sorted(each.time for each in frames)
     assert capture.losses == {}
+
+
+@SHAPES
+def test_the_wire_the_host_and_containers_of_an_adapter(
+    site: Site, listen: Listen, plug: Plug, shape: str
+) -> None:
+    """On the adapter all of them look alike; error frames are of the wire."""
+    adapter = plug()
+    make(site)
+    site.start(N, "e1", "e2")
+    if shape == "mesh":
+        make_mesh(site.ports(NAME))
+    capture = listen("bus0")
+    members = site.members(NAME)
+    wanted = sorted(
+        [
+            *expected(["host", "ecu1", "ecu2"], "bus0", fd=False),
+            ("bus0", "wire", 0x100, b"\xbe\xef", None),
+            ("bus0", "wire", 0x100, b"\1\2", None),
+        ],
+        key=str,
+    )
+    for turn in range(20):
+        for member in members:  # its queue takes ten frames
+            say([member], fd=False, first=members.index(member))
+        adapter.send("t1002BEEF")
+        adapter.send("t10020102")  # what the host sent, too
+        found = until(capture, len(wanted))
+        assert sorted(map(seen, found), key=str) == wanted, turn
+    assert capture.losses == {}
+
+
+@SHAPES
+def test_an_adapter_that_is_pulled_out_and_plugged_in_again(
+    site: Site, listen: Listen, plug: Plug, shape: str
+) -> None:
+    adapter = plug()
+    make(site)
+    site.start(N, "e1", "e2")
+    if shape == "mesh":
+        make_mesh(site.ports(NAME))
+    capture = listen()
+    host, one, _two = site.members(NAME)
+    for turn in range(3):
+        adapter.send("t1231AA")
+        send(host, 0x200)
+        send(one, 0x300)
+        found = sorted((each.sender, each.id) for each in until(capture, 3))
+        assert found == [("ecu1", 0x300), ("host", 0x200), ("wire", 0x123)], turn
+        adapter.unplug()
+        site.daemon.maintenance.repair()
+        listening(capture, 2)
+        send(one, 0x301)
+        assert [seen(each)[1:3] for each in until(capture, 1)] == [("ecu1", 0x301)]
+        adapter = plug()
+        site.daemon.maintenance.repair()
+        if shape == "mesh":
+            make_mesh(site.ports(NAME))
+        listening(capture, 3)
+    assert capture.losses == {}
+
+
+def test_containers_and_networks_come_and_go_and_the_daemon_starts_again(
+    site: Site, listen: Listen
+) -> None:
+    """Begun before there is a bus; the last frame of a container that ends is seen, too."""
+    capture = listen()
+    assert capture.sources == []
+    site.network(N)
+    site.start(N, "e1")
+    listening(capture, 2)
+    send(site.members()[1], 0x100)
+    assert [seen(each)[:3] for each in until(capture, 1)] == [("bus0", "ecu1", 0x100)]
+    site.start(N, "e2")
+    site.restart()
+    listening(capture, 3)
+    one, two = site.members()[1:]
+    send(one, 0x101)
+    send(two, 0x102)
+    found = [seen(each)[1:3] for each in until(capture, 2)]
+    assert found == [("ecu1", 0x101), ("ecu2", 0x102)]
+    send(one, 0x103)
+    site.stop(N, "e1")
+    found = [seen(each)[1:3] for each in until(capture, 1)]
+    assert found == [("ecu1", 0x103)]
+    site.start(N, "e1")
+    listening(capture, 3)
+    send(site.members()[-1], 0x104)
+    found = [seen(each)[1:3] for each in until(capture, 1)]
+    assert found == [("ecu1", 0x104)]
+    site.network(M, "vcan1")
+    site.start(M, "f1")
+    listening(capture, 5)
+    send(site.members("vcan1")[1], 0x105)
+    assert [seen(each)[:3] for each in until(capture, 1)] == [("bus1", "gate", 0x105)]
+    assert capture.losses == {}
+
+
+def test_what_the_firewall_keeps_back_was_not_on_the_bus(site: Site, listen: Listen) -> None:
+    run("modprobe", "-a", "sch_ingress", "cls_basic", "em_canid", "em_u32")
+    site.network(N)
+    site.service.create_endpoint(N, "e1", {"can.send": "100-1FF"})
+    site.join(N, "e1")
+    site.start(N, "e2")
+    capture = listen()
+    for member in site.members()[1:]:
+        for can_id in (0x100, 0x200, 0x1FF):
+            send(member, can_id)
+    found = [seen(each)[1:3] for each in until(capture, 5)]
+    assert found == [
+        *(("ecu1", 0x100), ("ecu1", 0x1FF)),
+        *(("ecu2", 0x100), ("ecu2", 0x200), ("ecu2", 0x1FF)),
+    ]
+
+
+def test_filters_are_the_kernels_and_of_one_bus(site: Site, listen: Listen) -> None:
+    site.network(N)
+    site.network(M, "vcan1")
+    site.start(N, "e1")
+    site.start(M, "f1")
+    capture = listen(vcan0=parse("bus0,100:7FF")[1])
+    for member in (site.members()[1], site.members("vcan1")[1]):
+        for can_id in (0x100, 0x200, 0x20000004):
+            send(member, can_id, bytes(8))
+    found = [seen(each)[1:3] for each in until(capture, 4)]
+    assert found == [("ecu1", 0x100), ("gate", 0x100), ("gate", 0x200), ("gate", 0x20000004)]
+
+
+def test_only_the_buses_that_are_named(site: Site, listen: Listen) -> None:
+    """By the interface, the network's name, or the first digits of its id, as `status` takes it."""
+    site.network(N)
+    site.network(M, "vcan1")
+    site.start(M, "f1")
+    site.start(N, "e1")
+    for word in ("vcan1", "bus1", M, M[:12]):
+        capture = listen(word)
+        send(site.members()[1], 0x100)
+        send(site.members("vcan1")[1], 0x101)
+        assert [seen(each)[:3] for each in until(capture, 1)] == [("bus1", "gate", 0x101)]
+    with pytest.raises(CanwharfError, match="there is no bus bus9; there are: bus0, bus1"):
+        listen("bus9")
+
+
+def test_losses_are_counted_for_their_sender(site: Site, listen: Listen) -> None:
+    """Nobody reads; what is there and what was lost is all that was sent."""
+    site.network(N)
+    site.start(N, "e1", "e2")
+    capture = listen()
+    one, two = site.members()[1:]
+    send(two, 0x200)
+    burst(one, 0x100, sent := 60_000)
+    found = []
+    while frames := capture.read(0.5):
+        found += frames
+    lost = capture.losses
+    assert lost.keys() == {("bus0", "ecu1")}
+    assert lost["bus0", "ecu1"] > 0
+    senders = [each.sender for each in found]
+    assert senders.count("ecu1") + lost["bus0", "ecu1"] == sent
+    assert senders.count("ecu2") == 1

@@ -40,7 +40,7 @@ SLACK = 2  # frames that a witness counts and that are not lost, at either end o
 
 def make_mesh(ports: Sequence[str]) -> None:
     """Connect these directly, as where the kernel lacks a module: without a hub."""
-    ip(f"link delete {ENTRY}")
+    ip(f"link delete {hub_end(DRIVER, ports[0], 'in')}")
     with requests() as netlink:
         netlink.batch(
             [

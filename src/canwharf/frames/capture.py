@@ -15,7 +15,6 @@ Rules:
 
 from __future__ import annotations
 
-import errno
 import select
 from collections import Counter
 from collections.abc import Mapping
@@ -24,10 +23,11 @@ from time import monotonic, time_ns
 from typing import Self
 
 from canwharf.errors import KernelError
+from canwharf.frames.echoes import Echoes
 from canwharf.frames.filters import EVERYTHING, Filter
 from canwharf.frames.frame import Frame
 from canwharf.frames.receive import Receiver
-from canwharf.frames.sockets import Listener
+from canwharf.frames.sockets import GONE, Listener
 from canwharf.frames.sources import Source, Sources
 
 GRACE = 0.002  # seconds
@@ -44,6 +44,7 @@ class Capture:
         self._filters = filters
         self._listeners: dict[int, Listener] = {}  # by the interface's index
         self._by_descriptor: dict[int, Listener] = {}
+        self._echoes: dict[str, Echoes] = {}  # by the interface of an adapter's bus
         self._receiver = Receiver()
         self._epoll = select.epoll()
         self._held: list[Frame] = []
@@ -134,15 +135,30 @@ class Capture:
         for descriptor, _events in ready:
             listener = self._by_descriptor.get(descriptor)
             if listener is None:
-                changed = self._sources.changed()
+                changed |= self._sources.changed()
                 continue
             if not listener.source.named and self._sources.ask():
                 self._rename()
-            self._held += listener.read(self._receiver)
-            if listener.gone:
-                self._end(listener)
+            self._read(listener)
         if changed:
             self._refresh()
+
+    def _read(self, listener: Listener) -> None:
+        """Read what it has into what is held; the end of an interface is its listener's, too."""
+        source = listener.source
+        frames = listener.read(self._receiver)
+        if source.endpoint and not source.marked:
+            self._echoes.setdefault(source.interface, Echoes()).expect(frames)
+        elif not source.endpoint and not source.virtual:
+            # Their originals: each was at its host end before it was echoed.
+            for each in list(self._listeners.values()):
+                if each.source.interface == source.interface and not each.source.marked:
+                    self._read(each)
+            if echoes := self._echoes.get(source.interface):
+                frames = echoes.without(frames)
+        self._held += frames
+        if listener.gone:
+            self._end(listener)
 
     def _rename(self) -> None:
         """Names that the engine tells now."""
@@ -159,7 +175,7 @@ class Capture:
             if source and _place(source) == _place(listener.source):
                 listener.source = source
             else:
-                self._held += listener.read(self._receiver)
+                self._read(listener)
                 self._end(listener)
         for index in found.keys() - self._listeners.keys():
             self._begin(found[index])
@@ -168,7 +184,7 @@ class Capture:
         try:
             listener = Listener(source, self._filters.get(source.interface, EVERYTHING))
         except KernelError as error:
-            if error.errno in (errno.ENODEV, errno.ENXIO):  # gone again, which is announced
+            if error.errno in GONE:  # gone again, which is announced
                 return
             raise
         self._listeners[source.ifindex] = listener
@@ -176,6 +192,8 @@ class Capture:
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     def _end(self, listener: Listener) -> None:
+        if self._listeners.get(listener.source.ifindex) is not listener:
+            return  # it was at its end already
         self._lost[listener.source.bus, listener.source.sender] += listener.lost
         self._epoll.unregister(listener.fileno())
         del self._by_descriptor[listener.fileno()]

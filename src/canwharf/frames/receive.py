@@ -100,11 +100,5 @@ class Receiver:
             yield seconds * 1_000_000_000 + rest, can_id, data[:length], fd, header[6]
 
 
-def decode(data: bytes) -> tuple[int, bytes]:
-    """The id with its flags and the data of a frame as the kernel has it, classic or CAN FD."""
-    can_id, length, _flags, payload = _FRAME.unpack(data.ljust(_FRAME.size, b"\0"))
-    return can_id, payload[:length]
-
-
 def _address(buffer: bytearray) -> int:
     return ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))

@@ -27,13 +27,15 @@ from canwharf.bus.report import Names
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, MessageError, NetlinkOverrunError
 from canwharf.frames.frame import HOST, WIRE
-from canwharf.kernel import link, uapi
+from canwharf.kernel import link, traffic_control, uapi
 from canwharf.kernel.link import Link
 from canwharf.kernel.netlink import LinkEvents, Netlink
+from canwharf.kernel.traffic_control import NOTHING, WHOLE
 from canwharf.record import NamedTuple
 
 Ask = Callable[[], Names | None]
 
+_FILTERS = (uapi.RTM_NEWTFILTER, uapi.RTM_DELTFILTER, uapi.RTM_DELQDISC)
 _SHORT = 12  # digits of an id, as Docker shows them
 _PATIENCE = 1.0  # seconds between two questions to an engine that does not know a name yet
 
@@ -44,6 +46,8 @@ class Source(NamedTuple):
     `interface` is the bus's, `bus` its name for people, `sender` the container's name. At a bus
     interface the sender is HOST if it is `virtual`, else WIRE or HOST, as each frame tells.
     `endpoint` is a container's, empty of a bus interface. `named`: the engine told the name.
+    `marked`: its forwarded frames can be told from others; so it is, except for a container of an
+    adapter whose bus is a mesh.
     """
 
     ifindex: int
@@ -53,6 +57,7 @@ class Source(NamedTuple):
     endpoint: str = ""
     virtual: bool = True
     named: bool = True
+    marked: bool = True
 
 
 class Sources:
@@ -74,6 +79,7 @@ class Sources:
         self.events = LinkEvents()  # first: what changes from here on is announced
         self._links: Mapping[int, tuple[str, str]] = {}  # name and alias of all CAN links
         self.wanted: Mapping[str, str] = {}  # the interface by what the user calls it
+        self._adapters = False  # whether a bus has one
         self._only: frozenset[str] | None = None
         self.ask()
         words = list(buses)
@@ -106,14 +112,17 @@ class Sources:
         buses = _buses(self._driver, self._state(), links)
         by_name = {each.name: each for each in links if each.can and not _is_end(each)}
         found: list[Source] = []
+        self._adapters = False
         for interface, networks in buses.items():
             if self._only is not None and interface not in self._only:
                 continue
             label = self._label(interface, networks)
             if at := by_name.get(interface):
                 virtual = at.kind == "vcan"
+                self._adapters |= not virtual
                 sender = HOST if virtual else WIRE
                 found.append(Source(at.ifindex, interface, label, sender, virtual=virtual))
+        marks = traffic_control.find(self._netlink) if self._adapters else None
         for each in links:
             owner = owner_of(each)
             if not isinstance(owner, EndpointOwner) or owner.driver != self._driver:
@@ -121,8 +130,13 @@ class Sources:
             if owner.bus in buses and (self._only is None or owner.bus in self._only):
                 name, named = self._sender(owner)
                 label = self._label(owner.bus, buses[owner.bus])
+                marked = marks is None or marks.get(each.ifindex, NOTHING).mark == WHOLE
                 found.append(
-                    Source(each.ifindex, owner.bus, label, name, owner.endpoint, named=named)
+                    Source(
+                        *(each.ifindex, owner.bus, label, name, owner.endpoint),
+                        named=named,
+                        marked=marked,
+                    )
                 )
         return found
 
@@ -137,6 +151,7 @@ class Sources:
             try:
                 index = link.announced(message)
                 if not index:
+                    changed |= self._adapters and message.type in _FILTERS
                     continue
                 gone = message.type == uapi.RTM_DELLINK
                 now = None if gone else link.parse(message)

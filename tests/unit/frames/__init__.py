@@ -1,1 +1,1 @@
-"""The domain over a fake kernel: plans, calls, maintenance, the state on disk."""
+"""What is done with frames once they are read: filters, words, lines."""

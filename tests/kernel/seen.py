@@ -1,0 +1,102 @@
+"""What tests of a capture share: it is opened, members send, frames are compared."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
+from time import monotonic
+
+import pytest
+
+from canwharf.bus.report import Names
+from canwharf.frames.capture import Capture
+from canwharf.frames.filters import Filter
+from canwharf.frames.frame import BRS, Frame
+from canwharf.frames.sources import Sources
+from tests.kernel.site import DRIVER, Site
+from tests.world.host import LIMIT
+from tests.world.member import Member, raw_socket
+
+N, M = "n" * 64, "m" * 64
+NAMES = Names({N: "bus0", M: "bus1"}, {"e1": "ecu1", "e2": "ecu2", "e3": "ecu3", "f1": "gate"})
+EFF, RTR = 0x80000000, 0x40000000
+_CLASSIC = struct.Struct("=IB3x8s")
+_FD = struct.Struct("=IBB2x64s")
+
+Seen = tuple[str, str, int, bytes, int | None]
+Listen = Callable[..., Capture]
+
+
+@pytest.fixture
+def listen(site: Site, stack: ExitStack) -> Listen:
+    """Opens a capture of the site's buses."""
+
+    def opened(*buses: str, **filters: Filter) -> Capture:
+        sources = Sources(DRIVER, site._directory, lambda: NAMES, buses)
+        return stack.enter_context(Capture(sources, filters))
+
+    return opened
+
+
+def seen(frame: Frame) -> Seen:
+    return frame[1:]
+
+
+def send(member: Member, can_id: int, data: bytes = b"", fd: int | None = None) -> None:
+    with closing(raw_socket(member)) as opened:
+        opened.setblocking(True)
+        if fd is None:
+            opened.send(_CLASSIC.pack(can_id, len(data), data))
+        else:
+            opened.send(_FD.pack(can_id, len(data), fd, data))
+
+
+def until(capture: Capture, count: int) -> list[Frame]:
+    """So many frames, and what else has come by then."""
+    found: list[Frame] = []
+    deadline = monotonic() + LIMIT
+    while len(found) < count:
+        assert monotonic() < deadline, f"of {count} frames came {found}"
+        found += capture.read(0.1)
+    return found + capture.read(0.05) + capture.rest()
+
+
+def listening(capture: Capture, count: int) -> None:
+    """Wait until it listens to so many interfaces: it learns of a new one when it reads."""
+    deadline = monotonic() + LIMIT
+    while len(capture.sources) != count:
+        assert monotonic() < deadline, capture.sources
+        assert capture.read(0.05) == []
+
+
+def expected(names: Sequence[str], bus: str, fd: bool = True) -> list[Seen]:
+    return [
+        each
+        for number, name in enumerate(names)
+        for each in (
+            (bus, name, 0x100 + number, b"\x01\x02", None),
+            (bus, name, 0x18FEF100 + number | EFF, b"", None),
+            (bus, name, 0x200 + number | RTR, bytes(4), None),
+            *([(bus, name, 0x300 + number, bytes(range(48)), BRS)] if fd else []),
+        )
+    ]
+
+
+def say(members: Iterable[Member], fd: bool = True, first: int = 0) -> None:
+    """Each of them sends a frame of each kind; `first` is the number of the first."""
+    for number, member in enumerate(members, first):
+        send(member, 0x100 + number, b"\x01\x02")
+        send(member, 0x18FEF100 + number | EFF)
+        send(member, 0x200 + number | RTR, bytes(4))
+        if fd:
+            send(member, 0x300 + number, bytes(range(48)), BRS)
+
+
+def burst(member: Member, can_id: int, count: int) -> None:
+    """Send so many frames at once."""
+    with closing(raw_socket(member)) as opened:
+        opened.setblocking(True)
+        data = _CLASSIC.pack(can_id, 8, b"burst")
+        for _turn in range(count):
+            opened.send(data)
