@@ -32,6 +32,7 @@ VERBS = {
     "status": "show the buses, their members, and what sync would change",
     "graph": "draw the buses, as SVG or for Mermaid",
     "doctor": "find problems, and the command that fixes each",
+    "dump": "show the frames on the buses, and who sent each",
     "filter": "show or change what a container may send and receive",
     "sync": "repair what differs from the networks' settings",
     "install": "install a systemd service that starts before Docker",
@@ -130,23 +131,37 @@ def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
     if unknown:  # argparse's own error has the usage of the whole program, which lists no option
         verbs.choices[values["verb"]].error(f"unrecognized arguments: {' '.join(unknown)}")
     run: _Run = import_module(f"canwharf.cli.{values.pop('verb')}").run
-    return run, {name.replace("_", "-"): value for name, value in values.items()}
+    return run, {name.replace("_", "-"): _line(value) for name, value in values.items()}
 
 
 def _add(parser: ArgumentParser, row: Row) -> None:
     """Add one row of a verb's table."""
     match row:
-        case Option(name, default, help, metavar, choices):
+        case Option(name, default, help, metavar, choices, short, many):
             parser.add_argument(
+                *([f"-{short}"] if short else []),
                 f"--{name}",
-                default=default,
+                action="append" if many else "store",
+                default=None if many else default,
                 metavar=metavar or None,
                 choices=choices or None,
                 help=f"{help} (default: %(default)s)" if default else help,
             )
-        case Flag(name, help):
+        case Flag(name, help, short):
             parser.add_argument(
-                f"--{name}", action="store_const", const=name, default="", help=help
+                *([f"-{short}"] if short else []),
+                f"--{name}",
+                action="store_const",
+                const=name,
+                default="",
+                help=help,
             )
-        case Argument(name, help, metavar):
-            parser.add_argument(name, nargs="?", default="", metavar=metavar, help=help)
+        case Argument(name, help, metavar, many):
+            parser.add_argument(
+                name, nargs="*" if many else "?", default="", metavar=metavar, help=help
+            )
+
+
+def _line(value: str | list[str] | None) -> str:
+    """The value of an option; several are lines."""
+    return value if isinstance(value, str) else "\n".join(value or ())

@@ -11,28 +11,38 @@ if TYPE_CHECKING:
 
 
 class Option(NamedTuple):
-    """`--name VALUE`; where there are `choices`, the value is one of them."""
+    """`--name VALUE`; where there are `choices`, the value is one of them.
+
+    `short` is a letter for it. One that may be given `many` times has each value in a line.
+    """
 
     name: str
     default: str
     help: str
     metavar: str = ""
     choices: Sequence[str] = ()
+    short: str = ""
+    many: bool = False
 
 
 class Flag(NamedTuple):
-    """`--name`; its value is its name, or empty if it is left out."""
+    """`--name`; its value is its name, or empty if it is left out. `short` is a letter for it."""
 
     name: str
     help: str
+    short: str = ""
 
 
 class Argument(NamedTuple):
-    """A word without a name, as BUS in `status BUS`; empty where it is left out."""
+    """A word without a name, as BUS in `status BUS`; empty where it is left out.
+
+    Where there may be `many`, each is in a line.
+    """
 
     name: str
     help: str
     metavar: str
+    many: bool = False
 
 
 Row = Option | Flag | Argument

@@ -39,7 +39,7 @@ class Capture:
     """All frames of these sources, from `with` on. Not for use by two threads at once."""
 
     def __init__(self, sources: Sources, filters: Mapping[str, Filter] = {}) -> None:
-        """`filters` are by the bus's interface; a bus without one shows everything."""
+        """`filters` are by the bus's interface; that of "" is for every other bus."""
         self._sources = sources
         self._filters = filters
         self._listeners: dict[int, Listener] = {}  # by the interface's index
@@ -107,7 +107,12 @@ class Capture:
 
     def rest(self) -> list[Frame]:
         """All that has come until now, also what `read` holds back: at the end of a capture."""
-        self._take(self._epoll.poll(0))
+        now, seen = time_ns(), 0
+        while True:  # of each socket, only so many are read at once
+            self._take(self._epoll.poll(0))
+            if all(each.time > now for each in self._held[seen:]):
+                break
+            seen = len(self._held)
         frames, self._held = sorted(self._held, key=_by_time), []
         return frames
 
@@ -182,7 +187,8 @@ class Capture:
 
     def _begin(self, source: Source) -> None:
         try:
-            listener = Listener(source, self._filters.get(source.interface, EVERYTHING))
+            which = self._filters.get(source.interface) or self._filters.get("", EVERYTHING)
+            listener = Listener(source, which)
         except KernelError as error:
             if error.errno in GONE:  # gone again, which is announced
                 return
