@@ -9,27 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from lab.guest import Guest
+from tests.system.test_adapters import NAME, WAIT, plugged, pull
 from tests.system.test_pages import READ_AS, ROOT, blocks
 from tests.world.board import UP
-from tests.world.engines import NETAVARK, Engines
-from tests.world.rootless import SOCKET, User, allowed
+from tests.world.engines import MY_IMAGE, NETAVARK, POD, Engines
+from tests.world.rootless import User, allowed
 
 CREATE = "podman network create --driver canwharf --opt can.interface"
-EIGHT = [f"ecu{number}" for number in range(8)]
 BOTH = "drive:interface_name=can0 --network body:interface_name=can1"
-_CONTAINER = "{name: %s, image: docker.io/library/ecu, command: [sleep, '100000']}"
-POD = f"""\
-apiVersion: v1
-kind: Pod
-metadata: {{name: twin}}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers: [{_CONTAINER % "ecu1"}, {_CONTAINER % "ecu2"}]
-"""
-MY_IMAGE = """\
-podman commit --change 'CMD ["sleep", "100000"]' "$(podman create --name made ecu)" my-image
-podman rm made
-"""
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +112,17 @@ def test_beside_a_bridge(podman: Engines) -> None:
 def test_eight_containers_started_at_once(podman: Engines) -> None:
     """By Podman and by Docker."""
     podman.network()
-    for name in EIGHT:
+    names = [f"ecu{number}" for number in range(8)]
+    for name in names:
         podman.sh(f"podman create --network drive --name {name} ecu sleep 100000")
         podman.sh(f"docker create --network bus0 --name {name} ecu sleep 100000")
-    words = [f"{engine} {name}" for name in EIGHT for engine in ("podman", "docker")]
+    words = [f"{engine} {name}" for name in names for engine in ("podman", "docker")]
     podman.sh(
         f"printf '%s\\n' {' '.join(repr(each) for each in words)} | "
         "xargs -P 16 -n 2 sh -c '$0 start $1'",
         timeout=300,
     )
-    members = [*map(podman.of_podman, EIGHT), *map(podman.member, EIGHT)]
+    members = [*map(podman.of_podman, names), *map(podman.member, names)]
     podman.assert_exactly_once("host:vcan0", *members)
 
 
@@ -348,6 +336,25 @@ def test_rootless_containers_on_one_bus_with_all_others(
         each.clean()
 
 
+def test_a_rootless_container_on_an_adapter_that_root_has_set_up(
+    podman: Engines, users: tuple[User, User, User]
+) -> None:
+    """Frames pass to and from the wire, and between two of them."""
+    ann = users[0]
+    with plugged(podman) as wire:
+        podman.sh(f"ip link set {NAME} type can bitrate 500000 && ip link set {NAME} up")
+        ann.run(f"{CREATE}={NAME} motor")
+        first, second = ann.podman("ecu1", "motor"), ann.podman("ecu2", "motor")
+        podman.assert_exactly_once(first, second)
+        ann.run("podman exec -d ecu1 sh -c 'candump -n 1 can0,123:7ff >/tmp/heard'")
+        podman.sh(WAIT.format(f"nsenter -n -t {first[:-5]} grep -q can0 /proc/net/can/rcvlist_fil"))
+        wire.write(b"t1232BEEF\n")
+        podman.sh(WAIT.format(f"grep -q BE.EF /proc/{first[:-5]}/root/tmp/heard"))
+        ann.run("podman exec ecu2 cansend can0 456#CAFE && podman rm -fat 0")
+        assert pull(wire).split().count("t4562CAFE") == 1
+    ann.clean()
+
+
 def test_users_reach_nothing_of_others(podman: Engines, users: tuple[User, User, User]) -> None:
     """Neither without the group, nor by a call of their own making."""
     ann, _ben, eve = users
@@ -355,26 +362,18 @@ def test_users_reach_nothing_of_others(podman: Engines, users: tuple[User, User,
     podman.sh("ip netns add roots")
     why = eve.refused(f"{CREATE}=vcan0 drive")
     assert "Permission denied; it is for a group that root has allowed" in why
-    network = {"name": "drive", "options": {"can.interface": "vcan0"}}
-    there = {"interface_name": "can7", "options": {}}
-    call = {"container_id": "c", "container_name": "c", "network": network}
-    content = json.dumps({**call, "network_options": there})
     for path, words in (
         ("/proc/self/ns/net", f"it belongs to the user 0, and not to {ann.uid}"),
         ("/run/netns/roots", f"it belongs to the user 0, and not to {ann.uid}"),
         ("/run/netns/none", "in no network namespace"),
         ("/dev/null", "it is not a network namespace"),
     ):
-        done = ann.plugin(f"setup {path}", content)
+        done = ann.plugin(f"setup {path}", container="c")
         assert (done.status, words in json.loads(done.stdout)["error"]) == (1, True), done.stdout
     container = podman.sh("podman inspect -f '{{.Id}}' ecu1")
-    content = json.dumps({**call, "container_id": container, "container_name": "ecu1"})
-    assert ann.plugin("teardown /proc/self/ns/net", content).status == 0
+    assert ann.plugin("teardown /proc/self/ns/net", container, "ecu1").status == 0
     assert [each.partition(".")[0] for each in podman.endpoints()] == ["ecu1"]
-    request = "POST /Canwharf.Sync HTTP/1.0\\r\\nContent-Length: 2\\r\\n\\r\\n{}"
-    ask = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect('{SOCKET}'); "
-    ask += f"s.sendall(b'{request}'); print(s.recv(99))"
-    assert "404 Not Found" in ann.run(f'python3 -c "{ask}"').stdout
+    assert "404 Not Found" in ann.ask("Canwharf.Sync")
     podman.sh("ip netns del roots")
     eve.run("cansend vcan0 123#")  # outside of containers no right is needed
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab.guest import Guest
 from tests.system.test_pages import ROOT, blocks
-from tests.system.test_podman import MY_IMAGE, POD
+from tests.world.engines import MY_IMAGE, POD
 from tests.world.installed import Installed
 
 PODMANS = ("systemd-ecu", "always", "twin-ecu1", "twin-ecu2", "member")

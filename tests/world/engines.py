@@ -38,6 +38,21 @@ _PTP = {
 }
 _POD_ANNOTATIONS = {"capabilities": {"io.kubernetes.cri.pod-annotations": True}}
 
+_CONTAINER = "{name: %s, image: docker.io/library/ecu, command: [sleep, '100000']}"
+# A pod of two containers.
+POD = f"""\
+apiVersion: v1
+kind: Pod
+metadata: {{name: twin}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{_CONTAINER % "ecu1"}, {_CONTAINER % "ecu2"}]
+"""
+MY_IMAGE = """\
+podman commit --change 'CMD ["sleep", "100000"]' "$(podman create --name made ecu)" my-image
+podman rm made
+"""
+
 
 class Engines(Board):
     """Docker, Podman, and containerd as Kubernetes has it."""
@@ -114,10 +129,14 @@ class Engines(Board):
         return sorted(id for each in state["networks"].values() for id in each["endpoints"])
 
     def clean(self) -> None:
-        """Remove all containers and networks of a test; the bus of an idle network stays."""
+        """Remove all containers and networks of a test.
+
+        The bus of an idle network stays, and its hub, also where its adapter was pulled out.
+        """
         self.sh("podman pod rm -fat 0; podman rm -fat 0; podman network prune -f")
         super().clean()
-        left = self.endpoints(), [each for each in self.interfaces() if "cw" in each]
+        ends = [each for each in self.interfaces() if each.startswith(("cwh", "cwc"))]
+        left = self.endpoints(), ends
         assert left == ([], []), f"left behind: {left}"
         assert self.rules() == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,12 +71,29 @@ class User:
         pid = self.run(f"podman inspect -f '{{{{.State.Pid}}}}' {name}").stdout.strip()
         return f"{pid}:can0"
 
-    def plugin(self, words: str, content: str = "{}") -> Completed:
-        """Start the executable in a user namespace, as a rootless Podman does."""
+    def plugin(self, words: str, container: str = "", name: str = "c") -> Completed:
+        """Start the executable in a user namespace, as a rootless Podman does.
+
+        With this container's id and its name, on a bus; else without a content.
+        """
+        content = {
+            "container_id": container,
+            "container_name": name,
+            "network": {"name": "drive", "options": {"can.interface": "vcan0"}},
+            "network_options": {"interface_name": "can7", "options": {}},
+        }
+        sent = json.dumps(content if container else {})
         return self.run(
-            f"printf %s {shlex.quote(content)} | unshare --user --map-root-user {_PLUGIN} {words}",
+            f"printf %s {shlex.quote(sent)} | unshare --user --map-root-user {_PLUGIN} {words}",
             check=False,
         )
+
+    def ask(self, call: str) -> str:
+        """The beginning of the answer to another call, on the socket for users without root."""
+        request = f"POST /{call} HTTP/1.0\\r\\nContent-Length: 2\\r\\n\\r\\n{{}}"
+        program = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect('{SOCKET}'); "
+        program += f"s.sendall(b'{request}'); print(s.recv(99))"
+        return self.run(f'python3 -c "{program}"').stdout
 
     def clean(self) -> None:
         """Remove all of the user's containers and networks."""
