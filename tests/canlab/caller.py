@@ -108,9 +108,9 @@ class OnTerminal:
         """As a person does."""
         os.write(self.terminal, keys)
 
-    def wait_for(self, text: bytes) -> None:
-        """Wait until it is shown."""
-        until = time.monotonic() + LIMIT
+    def wait_for(self, text: bytes, limit: float = LIMIT) -> None:
+        """Wait until it is shown, so many seconds at most."""
+        until = time.monotonic() + limit
         while text not in self.seen:
             left = until - time.monotonic()
             assert select.select([self.terminal], [], [], max(0, left))[0], self.seen

@@ -13,7 +13,7 @@ import pytest
 
 from canlab import system
 from tests import REPOSITORY
-from tests.canlab.caller import CANLAB, SOURCE, wait_for_no_guests
+from tests.canlab.caller import CANLAB, SOURCE, OnTerminal, wait_for_no_guests
 
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
@@ -107,6 +107,21 @@ def test_docker_and_canwharf_see_what_the_command_sees(ordinary: Run) -> None:
     assert lines[:3] == ["mine", "mine", "back"]
     assert lines[3].startswith("UP ")
     assert lines[4].startswith("canwharf: the daemon runs")
+
+
+def test_a_container_inside_has_the_callers_terminal(
+    image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size, what is typed, Ctrl-C; and the status of the program in the container."""
+    monkeypatch.setenv("CANLAB_DOCKER", str(image))
+    program = "trap 'echo caught; exit 5' INT; stty size; read a; echo \"<$a>\"; sleep 1000"
+    on = OnTerminal("--docker", *["docker", "run", "--rm", "-it", "can-utils", "sh", "-c"], program)
+    on.wait_for(b"33 77\r\n", LIMIT)
+    on.type(b"abc\r")
+    on.wait_for(b"abc\r\n<abc>\r\n")
+    on.type(b"\x03")
+    on.wait_for(b"caught\r\n")
+    assert on.end() == 5
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
