@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+from canwharf.bus.fault import Fault
 from canwharf.bus.model import OPEN, Bus, Policy
 from canwharf.bus.observed import Observed
 from canwharf.bus.plan import plan
@@ -34,6 +35,7 @@ from canwharf.bus.traffic import Count
 from canwharf.errors import ConflictError
 from canwharf.kernel.firewall import NO_FIREWALL, Firewall
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD
+from canwharf.kernel.injection import Found, Key
 from canwharf.kernel.link import Link
 from canwharf.record import NamedTuple
 
@@ -65,8 +67,9 @@ class Member(NamedTuple):
 
     `link` is its host-side interface, `container_link` the container's; None if it is missing or
     cannot be read. `policy` is what it may send and receive, `firewall` what its host end lets
-    pass. `reason` is why it is not connected: one of FAULTS, or empty. `orphaned` says
-    that the engine does not list it any more.
+    pass. `faults` are those on purpose in what it sends, `injected` their filters. `reason` is why
+    it is not connected: one of FAULTS, or empty. `orphaned` says that the engine does not list it
+    any more.
     """
 
     interface: str
@@ -79,6 +82,8 @@ class Member(NamedTuple):
     orphaned: bool = False
     policy: Policy = OPEN
     firewall: Firewall = NO_FIREWALL
+    faults: tuple[Fault, ...] = ()
+    injected: Mapping[Key, Found] = {}
 
 
 class DeliveryError(NamedTuple):

@@ -23,6 +23,7 @@ from canwharf.bus.steps import (
     Configure,
     DeleteLink,
     DeleteRule,
+    Inject,
     MakeBus,
     MakeHub,
     MakePair,
@@ -106,6 +107,11 @@ def _policed(step: SetPolicy, _recovering: bool) -> Event | None:
     words = step.port.policy or OPEN
     named = {"send": words.send or "all", "receive": words.receive or "all"}
     return Event(events.POLICY_SET, {"interface": step.port.name, **named})
+
+
+def _faulty(step: Inject, _recovering: bool) -> Event:
+    now = "; ".join(map(str, step.port.injected)) or "none"
+    return Event(events.FAULTS_SET, {"interface": step.port.name, "faults": now})
 
 
 # Why a rule is deleted -> its line in a dry run, and its event, unless that is the whole plan's.
@@ -194,6 +200,13 @@ _TABLE = dict(
             lambda step: f"set which frames {step.port.name} lets pass",
             lambda step: (step.port.name,),
             event=_policed,
+        ),
+        _row(
+            Inject,
+            REPAIRED,
+            lambda step: f"set the faults on purpose of {step.port.name}",
+            lambda step: (step.port.name,),
+            event=_faulty,
         ),
         _row(
             ReplaceRule,

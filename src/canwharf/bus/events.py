@@ -54,6 +54,7 @@ ENDED = EventType("ended", INFO, "ended, all interfaces and rules stay")
 ENDPOINT_JOINED = EventType("endpoint-joined", INFO, "endpoint joined")
 ENDPOINT_REMOVED = EventType("endpoint-removed", INFO, "endpoint removed")
 ENDPOINTS_FORGOTTEN = EventType("endpoints-forgotten", INFO, "forgot endpoints of an earlier boot")
+FAULT_ENDED = EventType("fault-ended", INFO, "ended a fault on purpose")
 INTERFACE_REMOVED = EventType("interface-removed", INFO, "removed interface")
 MIGRATION_READ = EventType(
     "migration-read", INFO, "read the networks of the driver that was here before"
@@ -141,6 +142,7 @@ BUS_NOT_LINEAR = EventType(
     WARNING,
     "the kernel lacks modules for linear buses, so each container has rules with each other",
 )
+FAULTS_SET = EventType("faults-set", WARNING, "set the faults on purpose of a container")
 OPTIONS_IGNORED = EventType("options-ignored", WARNING, "ignored unknown options of a network")
 SETTINGS_WITHOUT_EFFECT = EventType(
     "settings-without-effect", WARNING, "settings without effect on a virtual bus"

@@ -222,7 +222,13 @@ class Maintenance:
         files, a zipapp's modules are not found any more, and others are of another version.
         """
         with suppress(ImportError):  # replaced already: the call that needs one is refused with it
-            from canwharf.bus import firewall, ids, spelling  # noqa: F401, PLC0415 (not at a boot)
+            from canwharf.bus import (  # noqa: F401, PLC0415 (not at a boot)
+                fault_options,
+                firewall,
+                ids,
+                injection,
+                spelling,
+            )
 
         if not self._service.state.complete and (known := self._ask()) is not None:
             self._service.adopt_networks(known)

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus import naming
+from canwharf.bus.fault import Fault
 from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, HubOwner, Ifname, Owner
 from canwharf.kernel.can import CanSettings
 from canwharf.record import NamedTuple
@@ -60,11 +61,12 @@ class Endpoint(NamedTuple):
     """An endpoint's options, validated: the name of its interface; None: that of its network.
 
     `policy` has the words that are its own; None: its record was lost, and what the kernel has of
-    it stays.
+    it stays. `injected` are faults on purpose in what it sends.
     """
 
     ifname: Ifname | None = None
     policy: Policy | None = OPEN
+    injected: tuple[Fault, ...] = ()
 
 
 class Target(NamedTuple):
@@ -148,12 +150,14 @@ class Port(NamedTuple):
 
     `container` is the name of the pair's other end while that is on the host; empty for the
     bus interface itself. `policy` is a container's; None: what the kernel has of it stays.
+    `injected` are the faults in what it sends.
     """
 
     name: str
     owner: Owner
     container: str = ""
     policy: Policy | None = None
+    injected: tuple[Fault, ...] = ()
 
 
 class Hub(NamedTuple):
@@ -340,6 +344,7 @@ def _host_end(driver: str, network: Network, endpoint: str) -> Port:
         EndpointOwner(driver, network.id, endpoint, bus, ifname),
         naming.container_end(network.id, endpoint),
         network.policy_of(endpoint),
+        network.endpoints.get(endpoint, Endpoint()).injected,
     )
 
 

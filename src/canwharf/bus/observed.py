@@ -19,6 +19,7 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus import naming
+from canwharf.kernel import injection
 from canwharf.kernel.firewall import NO_FIREWALL, Filtering, Firewall
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.link import Link
@@ -27,6 +28,9 @@ from canwharf.kernel.traffic_control import NOTHING, Ability, Marks
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import TypeAlias
+
+Injected: TypeAlias = "Mapping[injection.Key, injection.Found]"
 
 
 class Observed:
@@ -45,6 +49,8 @@ class Observed:
         marks: Mapping[int, Marks] = {},
         driver: str = "",
         firewalls: Mapping[int, Firewall] = {},
+        *,
+        injected: Mapping[int, Injected] = {},
     ) -> None:
         self.driver = driver
         self.ability: Ability | None = None
@@ -62,7 +68,9 @@ class Observed:
         self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
         self._sources: dict[int, set[int]] = {}  # destination -> the sources of rules to it
         self._firewalls: dict[int, Firewall] = {}
-        self.renew(links, rules, marks, firewalls)
+        self._injected: dict[int, Injected] = {}
+        self._ended: dict[int, frozenset[injection.Key]] = {}  # a dump may still have these
+        self.renew(links, rules, marks, firewalls, injected=injected)
 
     @property
     def linear(self) -> bool:
@@ -75,12 +83,18 @@ class Observed:
         rules: Iterable[Rule],
         marks: Mapping[int, Marks],
         firewalls: Mapping[int, Firewall],
+        *,
+        injected: Mapping[int, Injected] = {},
     ) -> None:
         """Replace all links, rules and filters by those of a new dump."""
         before = self._links
         self._links, self._names, self._made_as = {}, {}, {}
         self._rules, self._sources, self._marks = {}, {}, {**marks, **self._unmarked}
         self._firewalls = {**firewalls, **self._opened}
+        self._injected = {
+            index: {key: there[key] for key in there.keys() - self._ended.get(index, ())}
+            for index, there in injected.items()
+        }
         for link in links:
             self.put(link)
             self._remember(before.get(link.ifindex), link)
@@ -139,8 +153,8 @@ class Observed:
         self._forget_names(gone)
         self._marks.pop(index, None)
         self._unmarked.pop(index, None)
-        self._firewalls.pop(index, None)
-        self._opened.pop(index, None)
+        for known in (self._firewalls, self._opened, self._injected, self._ended):
+            known.pop(index, None)
         for destination in self._rules.pop(index, {}):
             self._sources[destination].discard(index)
         for source in self._sources.pop(index, ()):
@@ -204,9 +218,20 @@ class Observed:
         if announced:
             self._opened[index] = firewall
 
+    def injected(self, index: int) -> Injected:
+        """The filters of faults on this link."""
+        return self._injected.get(index, injection.NOTHING)
+
+    def put_injected(self, index: int, injected: Injected) -> None:
+        """Remember that this link has these filters of faults now."""
+        before = self._injected.get(index, injection.NOTHING).keys() | self._ended.get(index, ())
+        self._ended[index] = frozenset(before - injected.keys())
+        self._injected[index] = injected
+
     def trust_dump(self) -> None:
         """Let the next dump decide about filters whose deletion was announced."""
         self._unmarked.clear()
+        self._ended.clear()
 
     def add(self, rule: Rule) -> None:
         """Add one rule; equal ones are counted."""

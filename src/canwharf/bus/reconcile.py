@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import errno
 
-from canwharf.bus import policy, requests
+from canwharf.bus import requests
 from canwharf.bus.model import Bus, Port
 from canwharf.bus.naming import (
     AdapterOwner,
@@ -45,6 +45,7 @@ from canwharf.bus.steps import (
     AddMarks,
     BringUp,
     DeleteLink,
+    Inject,
     MakeBus,
     MakeHub,
     MakePair,
@@ -55,13 +56,13 @@ from canwharf.bus.steps import (
     Step,
 )
 from canwharf.errors import KernelError, NetlinkOverrunError
-from canwharf.kernel import firewall, gateway, link, traffic_control, uapi
+from canwharf.kernel import firewall, gateway, injection, link, traffic_control, uapi
 from canwharf.kernel.firewall import Firewall
 from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Announcements, Requests
-from canwharf.kernel.traffic_control import WHOLE, Ability, Marks
+from canwharf.kernel.traffic_control import Ability, Marks
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -85,6 +86,7 @@ class Snapshot(NamedTuple):
     entries: Sequence[Entry] = ()
     marks: Mapping[int, Marks] = {}
     firewalls: Mapping[int, Firewall] = {}
+    injected: Mapping[int, Mapping[injection.Key, injection.Found]] = {}
 
 
 def snapshot(requests: Requests) -> Snapshot:
@@ -92,7 +94,8 @@ def snapshot(requests: Requests) -> Snapshot:
     links, entries = link.links(requests), gateway.entries(requests)
     gacts = traffic_control.actions(requests, "gact")
     marks = traffic_control.find(requests, gacts)
-    return Snapshot(links, entries, marks, firewall.find(requests, gacts))
+    firewalls = firewall.find(requests, gacts)
+    return Snapshot(links, entries, marks, firewalls, injection.find(gacts))
 
 
 class Sent(NamedTuple):
@@ -126,7 +129,8 @@ class Reconciler:
             # Announcements that arrive during the dump repeat its content, which is harmless.
             dump = self._snapshot()
             rules = (entry.rule for entry in dump.entries if entry.plain)
-            self._observed.renew(dump.links, rules, dump.marks, dump.firewalls)
+            filters = dump.marks, dump.firewalls
+            self._observed.renew(dump.links, rules, *filters, injected=dump.injected)
             self._current = True
         return self._observed
 
@@ -236,6 +240,10 @@ class Reconciler:
         if opened := observed.at(index):
             observed.put_firewall(index, lets, announced=True)
             self._changed.update(observed.names(opened))
+        index, left_of_faults = injection.after(message, observed.injected)
+        if ended := observed.at(index):
+            observed.put_injected(index, left_of_faults)
+            self._changed.update(observed.names(ended))
 
     def read(self, name: str) -> Link | None:
         """Read one link now, with its counters, which are not announced. Raises KernelError.
@@ -250,12 +258,13 @@ class Reconciler:
         apart = _is_apart(steps, observed)
         unguarded = [step.port.name for step in steps if isinstance(step, SetPolicy)]
         there = [found.ifindex for name in unguarded if (found := observed.link(name))]
+        faulty = [a.port.name for a in steps if isinstance(a, Inject) and a.port.injected]
         try:
             ready = self._make_links(steps, observed)
             if not self._can_mark(steps, observed):
                 kept = (MakeBus, MakePair, DeleteLink)
                 return Sent(tuple(each for each in steps if isinstance(each, kept)), again=True)
-            self._learn_filtering(unguarded, observed)
+            self._learn_filtering(unguarded or faulty, observed)
         except KernelError:
             self._close(there, observed)  # nothing was filtered yet
             raise
@@ -264,14 +273,7 @@ class Reconciler:
         for port, made in ready:
             now = observed.at(made.ifindex) or made
             observed.put(now._replace(up=True, alias=format_alias(port.owner)))
-        for index in composed.marked:
-            observed.put_marks(index, Marks(WHOLE, WHOLE))
-        for index, wanted in composed.guarded.items():
-            observed.put_firewall(index, policy.firewall_of(wanted))
-        for rule in composed.removed:
-            observed.remove(rule)
-        for rule in composed.added:
-            observed.add(rule)
+        requests.settle(composed, observed)
         if not composed.witnesses:
             return Sent(tuple(steps), lost)
         entries = {each.rule: each for each in gateway.entries(self._requests)}
@@ -351,7 +353,7 @@ class Reconciler:
         batch = requests.unmarked(steps)
         names: list[str] = []  # of the links to be read afterwards
         for step in steps:
-            if not isinstance(step, AddMarks | SetPolicy | RuleStep):
+            if not isinstance(step, AddMarks | SetPolicy | Inject | RuleStep):
                 of_link, touched = requests.of_link(step, group)
                 batch += of_link
                 names += touched
@@ -384,10 +386,10 @@ class Reconciler:
 def _is_apart(steps: Iterable[Step], observed: Observed) -> bool:
     """Whether filters must be there before a rule is sent.
 
-    Refused on a link that was there before, they keep its rules from being made. A policy does in
-    any case.
+    Refused on a link that was there before, they keep its rules from being made. A policy and
+    faults do in any case.
     """
-    guarded = any(isinstance(step, SetPolicy) for step in steps)
+    guarded = any(isinstance(step, SetPolicy | Inject) for step in steps)
     marking = (step.port.name for step in steps if isinstance(step, AddMarks))
     return guarded or any(map(observed.link, marking))
 

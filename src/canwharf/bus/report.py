@@ -138,7 +138,8 @@ def bus_reports(state: State, kernel: Kernel, listed: Listed = NONE_LISTED) -> l
     """One report for each bus. `listed` lacks the networks of which the engine said nothing."""
     rules = (entry.rule for entry in kernel.dump.entries if entry.plain)
     dump = kernel.dump
-    observed = Observed(dump.links, rules, dump.marks, state.driver, dump.firewalls)
+    filters = dump.marks, state.driver, dump.firewalls
+    observed = Observed(dump.links, rules, *filters, injected=dump.injected)
     observed.ability = kernel.ability
     observed.seen_up.update(link.ifindex for link in kernel.dump.links)  # a down link was set down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
@@ -244,6 +245,8 @@ def _endpoints(
             orphaned=orphaned,
             policy=extended.policy_of(endpoint) or UNKNOWN,
             firewall=kernel.dump.firewalls.get(link.ifindex if link else 0, NO_FIREWALL),
+            faults=extended.endpoints[endpoint].injected,
+            injected=kernel.dump.injected.get(link.ifindex if link else 0, {}),
         )
 
 

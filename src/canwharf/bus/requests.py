@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from canwharf.bus import adapter, policy
+from canwharf.bus import adapter, fault, policy
+from canwharf.bus.fault import Fault
 from canwharf.bus.model import Policy, Port, Target
 from canwharf.bus.naming import format_alias
 from canwharf.bus.observed import Observed
@@ -15,6 +16,7 @@ from canwharf.bus.steps import (
     Configure,
     DeleteLink,
     DeleteRule,
+    Inject,
     MakeBus,
     MakeHub,
     MakePair,
@@ -25,10 +27,11 @@ from canwharf.bus.steps import (
     TakeDown,
 )
 from canwharf.errors import KernelError
-from canwharf.kernel import firewall, gateway, link, traffic_control
+from canwharf.kernel import firewall, gateway, injection, link, traffic_control
 from canwharf.kernel.gateway import Entry, Rule
 from canwharf.kernel.link import Link
 from canwharf.kernel.request import Request
+from canwharf.kernel.traffic_control import WHOLE, Marks
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -40,14 +43,15 @@ class Composed(NamedTuple):
     """What follows on the links: the requests, and what is different when they were sent.
 
     `then` may be sent only if nothing in `first` was refused. `marked` are the links with new
-    filters, `guarded` those with another policy; `witnesses` are those of the added rules that only
-    count frames.
+    filters, `guarded` those with another policy, `injected` those with other faults; `witnesses`
+    are those of the added rules that only count frames.
     """
 
     first: list[Request]
     then: list[Request]
     marked: list[int]
     guarded: dict[int, Policy]
+    injected: dict[int, tuple[Fault, ...]]
     added: list[Rule]
     removed: list[Rule]
     witnesses: list[Rule]
@@ -58,7 +62,7 @@ def compose(
 ) -> Composed:
     """Bring up the links that are ready, then set filters and rules. Raises KernelError."""
     indexes = _indexes(steps, observed)
-    done = Composed([], [], [], {}, [], [], [])
+    done = Composed([], [], [], {}, {}, [], [], [])
     for port, made in ready:
         done.first.append(link.bring_up(made.ifindex, made.name, format_alias(port.owner)))
     for step in sorted(steps, key=_newest_first):
@@ -74,6 +78,10 @@ def compose(
                 match = observed.filtering.match if observed.filtering else ""
                 wanted = policy.wanted(port.policy)
                 done.first.extend(firewall.set_up(end, wanted, there, match))
+            case Inject(port, found):
+                end = traffic_control.Port(indexes[port.name], port.name)
+                done.injected[end.ifindex] = port.injected
+                done.first.extend(injection.set_up(end, _filters(port, observed), found))
             case AddRule(source, destination, frames, echo, witness):
                 rule = Rule(indexes[source], indexes[destination], frames, echo)
                 done.added.append(rule)
@@ -87,6 +95,32 @@ def compose(
                 done.removed.append(rule)
                 done.then.extend([_deletion(step)] * (why != UNMARKED))
     return done
+
+
+def settle(composed: Composed, observed: Observed) -> None:
+    """Remember what is different on the links, as all of it was sent."""
+    for index in composed.marked:
+        observed.put_marks(index, Marks(WHOLE, WHOLE))
+    for index, wanted in composed.guarded.items():
+        observed.put_firewall(index, policy.firewall_of(wanted))
+    for index, faults in composed.injected.items():
+        digests = fault.digests(faults).items()
+        observed.put_injected(index, {key: injection.Found(each) for key, each in digests})
+    for rule in composed.removed:
+        observed.remove(rule)
+    for rule in composed.added:
+        observed.add(rule)
+
+
+def _filters(port: Port, observed: Observed) -> Mapping[injection.Key, injection.Wanted]:
+    """The filters of a port's faults. Raises OptionError."""
+    if not port.injected:
+        return {}
+    from canwharf.bus import fault_options  # noqa: PLC0415 (not everybody has faults)
+
+    return fault_options.filters(
+        port.injected, observed.filtering.match if observed.filtering else ""
+    )
 
 
 def unmarked(steps: Iterable[Step]) -> list[Request]:
@@ -164,7 +198,7 @@ def _newest_first(step: Step) -> int:
 def _indexes(steps: Iterable[Step], observed: Observed) -> dict[str, int]:
     """The indexes of the interfaces of filters and rules to add, by name. Raises KernelError."""
     indexes = {}
-    names = [step.port.name for step in steps if isinstance(step, AddMarks | SetPolicy)]
+    names = [step.port.name for step in steps if isinstance(step, AddMarks | SetPolicy | Inject)]
     for step in steps:
         names += (step.source, step.destination) if isinstance(step, AddRule) else ()
     for name in dict.fromkeys(names):

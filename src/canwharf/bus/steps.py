@@ -10,6 +10,7 @@ from canwharf.bus.naming import Owner
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.firewall import Firewall
 from canwharf.kernel.gateway import Frames, Rule
+from canwharf.kernel.injection import Found, Key
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import Marks
 from canwharf.record import NamedTuple
@@ -69,6 +70,13 @@ class SetPolicy(NamedTuple):
 
     port: Port
     found: Firewall
+
+
+class Inject(NamedTuple):
+    """Make the faults of a container those of its port; `found` are the filters that there are."""
+
+    port: Port
+    found: Mapping[Key, Found]
 
 
 class BringUp(NamedTuple):
@@ -136,7 +144,7 @@ class DeleteRule(NamedTuple):
 
 RuleStep = AddRule | ReplaceRule | DeleteRule
 LinkStep = DeleteLink | MakeBus | MakeHub | MakePair | BringUp | Configure | TakeDown | Rename
-Step = LinkStep | AddMarks | SetPolicy | RuleStep
+Step = LinkStep | AddMarks | SetPolicy | Inject | RuleStep
 
 
 class Scope(NamedTuple):

@@ -3,7 +3,8 @@
     {"version": 1, "driver": "canwharf", "complete": true, "boot": "…", "networks": {ID:
      {"interface": "can0", "physical": true, "prefix": "can", "adapter": {"can.bitrate": "500000"},
       "name": "", "policy": {}, "endpoints":
-      {ID: {"prefix": "", "name": "can1", "policy": {"can.send": "100-1FF"}}}}}}
+      {ID: {"prefix": "", "name": "can1", "policy": {"can.send": "100-1FF"},
+            "injected": []}}}}}
 
 Rules:
 
@@ -31,6 +32,7 @@ from time import strftime
 
 from canwharf import durable, jsontext
 from canwharf.bus import naming, options
+from canwharf.bus.fault import Fault
 from canwharf.bus.model import OPEN, Adapter, Endpoint, Network, Policy, Settings, State
 from canwharf.bus.naming import Ifname
 from canwharf.errors import OptionError, StartError, StateError
@@ -213,8 +215,23 @@ class Store:
             # Files from before version 0.2 have no exact names.
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
             ifname = Ifname(name=name) if name else Ifname(prefix)  # as the alias tells it
-            endpoints[id] = Endpoint(ifname if prefix or name else None, self._policy(fields, id))
+            requested = ifname if prefix or name else None
+            faults = self._faults(fields.get("injected", []), id)
+            endpoints[id] = Endpoint(requested, self._policy(fields, id), faults)
         return endpoints
+
+    def _faults(self, content: object, parent: str) -> tuple[Fault, ...]:
+        """The faults on purpose of an endpoint; most have none."""
+        if content == []:
+            return ()
+        from canwharf.bus import fault_options  # noqa: PLC0415 (not everybody has faults)
+
+        try:
+            return tuple(
+                map(fault_options.restored, content if isinstance(content, list) else [None])
+            )
+        except (TypeError, ValueError, OptionError) as error:
+            self._refuse(f"the faults of {parent}: {error}")
 
     def _policy(self, fields: Mapping[str, object], parent: str) -> Policy | None:
         """A policy by its options; None: its record is lost."""
@@ -285,7 +302,9 @@ def _endpoint(endpoint: Endpoint) -> str:
     """An endpoint as the file has it: empty names where its network's are used."""
     ifname = endpoint.ifname or Ifname()
     names = f'"prefix": {quoted(ifname.prefix)}, "name": {quoted(ifname.name)}'
-    return f'{{{names}, "policy": {dumps(_options(endpoint.policy))}}}'
+    faults = dumps([each._asdict() for each in endpoint.injected]) if endpoint.injected else "[]"
+    policy = dumps(_options(endpoint.policy))
+    return f'{{{names}, "policy": {policy}, "injected": {faults}}}'
 
 
 def _options(policy: Policy | None) -> dict[str, str] | None:

@@ -32,12 +32,13 @@ Rules:
   nobody listens, counts them. The witness is deleted by the next plan.
 - What a container may send and receive is set before it has a rule (`firewall`). Without that, it
   gets none.
+- The faults of a container (`fault`) are those of its port; filters of others go.
 - Each sender and receiver is for itself: where one cannot be repaired, the others are.
 """
 
 from __future__ import annotations
 
-from canwharf.bus import policy
+from canwharf.bus import fault, policy
 from canwharf.bus.model import CLOSED, Bus, Port
 from canwharf.bus.naming import EndpointOwner, host_end, owner_of
 from canwharf.bus.observed import Observed
@@ -51,11 +52,13 @@ from canwharf.bus.steps import (
     AddMarks,
     AddRule,
     DeleteRule,
+    Inject,
     ReplaceRule,
     RuleStep,
     SetPolicy,
     Step,
 )
+from canwharf.kernel import injection
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.firewall import NO_FIREWALL, Firewall
 from canwharf.kernel.gateway import CLASSIC, ERRORS, FD, FRAMES, Frames, Rule
@@ -120,6 +123,10 @@ class Wiring(NamedTuple):
         for member in self.checked:
             if not is_guarded(member, observed):
                 yield SetPolicy(_restrained(member.port), _firewall(member, observed))
+        for member in self.checked:
+            there = observed.injected(member.link.ifindex) if member.link else injection.NOTHING
+            if not fault.are_injected(member.port.injected, there):
+                yield Inject(member.port, there)
         hub = self.hub if self.linear else None
         deaf = [each for each in unmarked if hub and self._rules(hub.exit, each, observed)]
         if hub:

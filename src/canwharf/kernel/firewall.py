@@ -174,7 +174,7 @@ def after(message: Message, before: Callable[[int], Firewall]) -> tuple[int, Fir
 
     `before` tells what there was; no link is 0. Raises MessageError on a malformed one.
     """
-    ifindex, parent, priority = traffic_control.deleted(message)
+    ifindex, parent, priority, _handle = traffic_control.deleted(message)
     left = before(ifindex) if ifindex else NO_FIREWALL
     if left == NO_FIREWALL:
         return 0, NO_FIREWALL

@@ -171,22 +171,34 @@ def find(netlink: Requests, gacts: Sequence[Action] | None = None) -> dict[int, 
     }
 
 
-def deleted(message: Message) -> tuple[int, int, int]:
-    """The link of which an announcement says that filters were deleted, their place and priority.
+class Deleted(NamedTuple):
+    """Filters that are gone: their link, their place, their priority, and the handle of one.
 
-    The place is 0 where all went, with clsact. No link is 0. A link that is deleted takes its
-    filters along without such an announcement. Raises MessageError on a malformed one.
+    A `parent` of 0 is all of a link, with clsact, a `handle` of 0 all of a priority; no link is 0.
+    """
+
+    ifindex: int = 0
+    parent: int = 0
+    priority: int = 0
+    handle: int = 0
+
+
+def deleted(message: Message) -> Deleted:
+    """What an announcement says of filters that were deleted.
+
+    A link that is deleted takes its filters along without such an announcement. Raises MessageError
+    on a malformed one.
     """
     if message.type not in (uapi.RTM_DELTFILTER, uapi.RTM_DELQDISC):
-        return 0, 0, 0
+        return Deleted()
     if len(message.body) < _TCMSG.size:
         raise MessageError(f"a tc message of {len(message.body)} bytes")
-    _family, ifindex, _handle, parent, info = _TCMSG.unpack_from(message.body)
+    _family, ifindex, handle, parent, info = _TCMSG.unpack_from(message.body)
     if message.type == uapi.RTM_DELQDISC:
-        return ifindex * (parent == uapi.TC_H_CLSACT), 0, 0
+        return Deleted(ifindex * (parent == uapi.TC_H_CLSACT))
     clsact_has = parent in (uapi.TC_H_CLSACT_INGRESS, uapi.TC_H_CLSACT_EGRESS)
     ours = clsact_has and info & 0xFFFF == _ALL
-    return (ifindex, parent, info >> 16) if ours else (0, 0, 0)
+    return Deleted(ifindex, parent, info >> 16, handle) if ours else Deleted()
 
 
 def after(message: Message, before: Callable[[int], Marks]) -> tuple[int, Marks]:
@@ -194,7 +206,7 @@ def after(message: Message, before: Callable[[int], Marks]) -> tuple[int, Marks]
 
     `before` tells what there was; no link is 0. Raises MessageError on a malformed one.
     """
-    ifindex, parent, priority = deleted(message)
+    ifindex, parent, priority, _handle = deleted(message)
     if not parent or priority != _PRIORITY:
         return (0 if parent else ifindex), NOTHING
     left = before(ifindex)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
+from canwharf.bus.fault import Fault
 from canwharf.bus.model import OPEN, Endpoint, Network, Policy, Settings, State
 from canwharf.bus.naming import EndpointOwner, Ifname, format_alias
 
@@ -77,6 +78,7 @@ class WideEndpoint(NamedTuple):
 
     ifname: Ifname | None = None
     policy: Policy | None = OPEN
+    injected: tuple[Fault, ...] = ()
     altname: str = ""
 
 

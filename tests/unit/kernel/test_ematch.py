@@ -15,7 +15,7 @@ from tests.fake import wire
 
 EXTENDED, REMOTE, ERROR = 0x80000000, 0x40000000, 0x20000000  # linux/can.h
 AND, OR, INVERT = 1, 2, 4  # linux/pkt_cls.h
-KIND_U32, KIND_CANID = 3, 7
+KIND_CMP, KIND_U32, KIND_META, KIND_CANID = 1, 3, 4, 7
 
 
 def entries(extended: bool) -> st.SearchStrategy[Entry]:
@@ -61,18 +61,28 @@ def tree(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         yield kind, flags, each[8:]
 
 
-def drops(data: bytes, word: int) -> bool:
+def drops(data: bytes, word: int, length: int = 8, chance: int = 0) -> bool:
     """__tcf_em_tree_match of net/sched/ematch.c; a filter without a tree matches each frame."""
     result = True
     for kind, flags, body in tree(data) if data else ():
-        result = matches(kind, body, word) != bool(flags & INVERT)
+        result = matches(kind, body, word, length, chance) != bool(flags & INVERT)
         if (flags & AND and not result) or (flags & OR and result):
             break
     return result
 
 
-def matches(kind: int, body: bytes, word: int) -> bool:
-    """em_canid_match and em_u32_match."""
+def matches(kind: int, body: bytes, word: int, length: int = 8, chance: int = 0) -> bool:
+    """em_canid_match, em_u32_match, em_cmp_match, em_meta_match."""
+    if kind == KIND_CMP:
+        value, mask, offset, one, two = struct.unpack("=IIHBB", body)
+        assert (mask, offset, one, two) == (0, 4, 1, 1 | 1 << 4)  # the length is greater
+        return length > int(value)
+    if kind == KIND_META:
+        head, mask, value = (wire.attributes(body)[number] for number in (1, 2, 3))
+        # A random number, as 32 bits of it, is less than a value (linux/tc_ematch/tc_em_meta.h).
+        assert head == struct.pack("=HBBHBB", 1 << 12 | 1, 0, 2, 1 << 12, 0, 0)
+        assert mask == struct.pack("=I", 0xFFFFFFFF)
+        return chance < int(struct.unpack("=I", value)[0])
     if kind == KIND_U32:
         mask, value, offset, more = struct.unpack("=4sIii", body)
         assert offset == more == 0
@@ -98,6 +108,23 @@ def test_a_tree_matches_what_must_not_pass(kind: str, errors: bool, lists: Lists
     for word in WORDS:
         wanted = errors if word & ERROR else passes(lists, word)
         assert drops(data, word) != wanted, hex(word)
+
+
+@pytest.mark.parametrize("kind", [CANID, U32])
+@given(LISTS)
+def test_a_fault_is_about_the_meant_frames_alone(kind: str, lists: Lists) -> None:
+    """Never an error frame; a change of bytes is about no remote frame, and no shorter one."""
+    if not lists.allowed:
+        return
+    plain = ematch.meant(lists, kind)
+    picky = ematch.meant(lists, kind, longer_than=4, share=0.25)
+    quarter = 1 << 30
+    for word in WORDS:
+        wanted = passes(lists, word) and not word & ERROR
+        assert drops(plain, word, length=0) == wanted, hex(word)
+        assert drops(picky, word, 5, quarter - 2) == (wanted and not word & REMOTE), hex(word)
+        assert not drops(picky, word, 4, 0)
+        assert not drops(picky, word, 5, quarter)
 
 
 def test_a_whole_list_is_one_match_of_canid() -> None:

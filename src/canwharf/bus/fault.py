@@ -1,0 +1,80 @@
+"""A fault on purpose in what a container sends, as a value, and the filters that it needs. Pure.
+
+Rules:
+
+- A fault is canonical texts, as they are shown and kept; `injection` reads them.
+- The filters in the kernel bear a digest of the texts from which they were made: so a dump tells
+  whether they are those of a fault.
+- A fault is an endpoint's, so it ends with it: when the container stops, and at a reboot.
+"""
+
+from __future__ import annotations
+
+from canwharf.kernel import injection
+from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_PRIME = 4294967291  # the greatest of 32 bits
+_NAMES = {  # of what happened to the frames to which a part of a fault was applied
+    injection.LOSS: "lost",
+    injection.CHANGE: "changed",
+    injection.OFF_SEND: "not sent",
+    injection.OFF_RECEIVE: "not received",
+}
+
+
+class Fault(NamedTuple):
+    """What goes wrong with a container's frames; `number` tells it from its others.
+
+    Frames with these `ids` have their bytes changed by `edits`, and a `loss` of them (in percent)
+    is lost. `bus_off` stands alone: the container sends and receives nothing. `keep` says that it
+    outlives the command that made it, `until` when it ends (monotonic seconds; 0: not by itself).
+    """
+
+    number: int
+    ids: str = ""
+    edits: str = ""
+    loss: str = ""
+    bus_off: bool = False
+    keep: bool = False
+    until: float = 0.0
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Its filters: parts of `kernel.injection`."""
+        if self.bus_off:
+            return injection.OFF_SEND, injection.OFF_RECEIVE
+        there = {injection.LOSS: self.loss, injection.CHANGE: self.edits}
+        return tuple(part for part, words in there.items() if words)
+
+    @property
+    def digest(self) -> int:
+        """What stands for its texts in the kernel."""
+        words = "bus-off" if self.bus_off else f"{self.ids}/{self.edits}/{self.loss}"
+        return int.from_bytes(words.encode()) % _PRIME or 1
+
+    def frames(self, found: Mapping[injection.Key, injection.Found]) -> dict[str, int]:
+        """How many frames it was applied to, by what happened to them."""
+        nothing = injection.Found(0)
+        return {_NAMES[part]: found.get((part, self.number), nothing).frames for part in self.parts}
+
+    def __str__(self) -> str:
+        """What it does, for a person."""
+        if self.bus_off:
+            return "bus-off"
+        done = "drop" if self.loss == "100%" else f"lose {self.loss}" * bool(self.loss)
+        changed = f"set {self.edits}" * bool(self.edits)
+        return f"{self.ids}: {', '.join(filter(None, (done, changed)))}"
+
+
+def digests(faults: Iterable[Fault]) -> dict[injection.Key, int]:
+    """The digests of all filters that these faults need."""
+    return {(part, each.number): each.digest for each in faults for part in each.parts}
+
+
+def are_injected(faults: Iterable[Fault], found: Mapping[injection.Key, injection.Found]) -> bool:
+    """Whether these are the faults in the kernel, and no others."""
+    return digests(faults) == {key: each.digest for key, each in found.items()}
