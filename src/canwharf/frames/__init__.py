@@ -10,6 +10,7 @@
 - `capture.Capture`: the sockets. `fileno()` is readable when `read` may have something.
 - `filters.Filter`, `filters.parse`: candump's filters, which the kernel applies.
 - `conflicts.Conflicts`: ids that two senders use, which is a fault in CAN.
+- `statistics.Statistics`: what was sent so far, by bus, id and sender: periods, lengths, bits.
 
 The daemon imports none of it.
 """
