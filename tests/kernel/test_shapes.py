@@ -252,6 +252,8 @@ def test_a_users_qdisc_on_one_host_end_costs_that_container_alone(site: Site) ->
     site.start(N, "e1", "e2", "e3")
     port = site.port(N, "e1")
     run("tc", "qdisc", "delete", "dev", port, "clsact")
+    with requests() as netlink:  # as in make_mesh
+        wait_until(lambda: index_of(port) not in traffic_control.find(netlink))
     run("tc", "qdisc", "add", "dev", port, "ingress")
     run("cangw", "-F")
     site.restart()
