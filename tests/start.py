@@ -11,6 +11,6 @@ LIBRARY = {
     "struct",  # in Python
 }
 # Modules of ours until the first Join; one more must be worth its time at every boot. The last were
-# three for policies: what a container may send is looked at before it has a rule; and
-# two for faults, which a dump of the kernel tells beside them.
-OURS = 59
+# three for policies: what a container may send is looked at before it has a rule; two for faults,
+# which a dump of the kernel tells beside them; and two for impairments, in the same way.
+OURS = 61

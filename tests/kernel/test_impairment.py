@@ -75,12 +75,12 @@ def receive(opened: socket.socket, most: int, quiet: float = LIMIT) -> list[tupl
 def test_a_dump_tells_what_there_is(netlink: Netlink, bus: Linear, wanted: Impairment) -> None:
     """So that one which a person changed is found out."""
     port = impair(netlink, bus, wanted)
-    assert impairment.find(netlink)[port.ifindex] == impairment.wanted(wanted)
+    assert impairment.qdiscs(netlink)[port.ifindex] == impairment.wanted(wanted)
     assert impairment.redirects(netlink) == {each.ifindex: port.ifindex for each in bus.ports}
     run("tc", "qdisc", "change", "dev", port.name, "root", "netem", "delay", "7ms")
-    assert impairment.find(netlink)[port.ifindex].form != impairment.wanted(wanted).form
+    assert impairment.qdiscs(netlink)[port.ifindex].form != impairment.wanted(wanted).form
     run("tc", "qdisc", "del", "dev", port.name, "root")
-    assert port.ifindex not in impairment.find(netlink)
+    assert port.ifindex not in impairment.qdiscs(netlink)
     netlink.batch([impairment.straight(each) for each in bus.ports for _again in range(2)])
     wait_until(lambda: impairment.redirects(netlink) == {})
 
@@ -105,7 +105,7 @@ def test_all_lose_the_same_frames(netlink: Netlink, bus: Linear) -> None:
     with ExitStack() as stack:
         listening = [stack.enter_context(raw_socket(each)) for each in (host, *receivers)]
         send(sender, *range(200))
-        lost = impairment.find(netlink)[port.ifindex].lost
+        lost = impairment.qdiscs(netlink)[port.ifindex].lost
         assert 0 < lost < 200
         heard = [receive(each, 200 - lost) for each in listening]
         assert heard[0] == heard[1] == heard[2]
@@ -149,8 +149,8 @@ def test_more_than_the_bit_rate_is_counted_apart(netlink: Netlink, bus: Linear) 
     _host, sender, receiver, _third = bus.members()
     with raw_socket(receiver) as listening:
         send(sender, *[0x100] * 300)
-        wait_until(lambda: impairment.find(netlink)[port.ifindex].overflowed > 0)
-        assert impairment.find(netlink)[port.ifindex].lost == 0
+        wait_until(lambda: impairment.qdiscs(netlink)[port.ifindex].overflowed > 0)
+        assert impairment.qdiscs(netlink)[port.ifindex].lost == 0
         with raw_socket(sender) as opened:
             opened.send(struct.pack("=IBB2x64s", 0x001, 64, 0, bytes(64)))
         assert (0x001, 0) in receive(listening, 60)

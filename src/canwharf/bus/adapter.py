@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus import events
+from canwharf.bus import events, options
 from canwharf.bus.events import Event
 from canwharf.bus.model import Bus, Network, Settings, State
 from canwharf.bus.naming import AdapterOwner, owner_of
@@ -20,6 +20,7 @@ from canwharf.bus.observed import Observed
 from canwharf.errors import ConflictError, OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
+from canwharf.kernel.impairment import PERFECT
 from canwharf.kernel.link import VIRTUAL, Link
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -68,6 +69,7 @@ def check(settings: Settings, kind: str, link: Link | None, bus: Bus | None) -> 
         reason += f"plug it in, or say can.type=physical to wait for it; {_VIRTUAL}"
     if reason:
         raise OptionError(option, value, reason)
+    options.check_impairment(settings, bus.impairment if bus else PERFECT)
     if bus:
         _check_shared(settings, bus)
     if (

@@ -41,7 +41,7 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # Why a member is not connected; if several apply, the first.
 MISSING = "missing"  # it has no interface, or the adapter is not there
@@ -56,8 +56,9 @@ NO_RULE = "no-rule"  # a gateway rule is missing
 DUPLICATE_RULE = "duplicate-rule"  # frames arrive more than once: a surplus rule, ours or foreign
 NO_FD = "no-fd"  # the MTU of a host end was changed: it takes no CAN FD frames
 NO_HUB = "no-hub"  # the pair that connects the containers is missing, down or elsewhere
+NO_IFB = "no-ifb"  # the interface through which the bus's impairment leads is gone or down
 OWN_FRAMES = "own-frames"  # the filters are missing that keep a container's own frames from it
-REASONS = (*FAULTS, NO_RULE, DUPLICATE_RULE, NO_FD, NO_HUB, OWN_FRAMES)
+REASONS = (*FAULTS, NO_RULE, DUPLICATE_RULE, NO_FD, NO_HUB, NO_IFB, OWN_FRAMES)
 DUPLICATING = (DUPLICATE_RULE, OWN_FRAMES)  # all others: frames are lost
 ALL = ""  # in the place of a member: all others, or all other containers
 
@@ -110,6 +111,8 @@ def errors(
             yield from _both_ways(member, "all", member.reason)
         elif _lost_fd(member):
             yield from _both_ways(member, FD, NO_FD)
+    yield from _dead_ends(observed, connected.values())
+    bus = bus._replace(ifb=None)  # without it, they are the same
     try:
         steps = plan(observed.driver, [bus], observed, Scope(bus.names)).steps
     except ConflictError:  # a foreign interface has the hub's name
@@ -127,6 +130,14 @@ def errors(
         ends = {error.source, error.destination}
         if connected.keys() >= ends - {ALL} and (by_hub or ALL not in ends):
             yield error
+
+
+def _dead_ends(observed: Observed, members: Iterable[Member]) -> Iterator[DeliveryError]:
+    """The members whose frames go into an interface that is gone or down."""
+    for member in members:
+        target = observed.redirect(member.link.ifindex) if member.link else None
+        if target is not None and not ((link := observed.at(target)) and link.up):
+            yield DeliveryError(member.interface, ALL, "all", NO_IFB)
 
 
 def _of_steps(

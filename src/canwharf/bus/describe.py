@@ -8,7 +8,7 @@ from __future__ import annotations
 from canwharf.bus import adapter, events, naming, options
 from canwharf.bus.events import Event, EventType
 from canwharf.bus.model import CLOSED, OPEN, Endpoint, Network
-from canwharf.bus.naming import EndpointOwner
+from canwharf.bus.naming import EndpointOwner, ImpairmentOwner
 from canwharf.bus.steps import (
     BY_HUB,
     DIRECT,
@@ -26,8 +26,10 @@ from canwharf.bus.steps import (
     Inject,
     MakeBus,
     MakeHub,
+    MakeIfb,
     MakePair,
     Plan,
+    Redirect,
     Rename,
     ReplaceRule,
     SetPolicy,
@@ -114,6 +116,22 @@ def _faulty(step: Inject, _recovering: bool) -> Event:
     return Event(events.FAULTS_SET, {"interface": step.port.name, "faults": now})
 
 
+def _impaired(step: MakeIfb, _recovering: bool) -> Event | None:
+    owner = step.port.owner
+    told = {option.removeprefix("can."): text for option, text in _impairment(step)}
+    interface = owner.bus if isinstance(owner, ImpairmentOwner) else step.port.name
+    return Event(events.IMPAIRMENT_SET, {"interface": interface, **told})
+
+
+def _impairment(step: MakeIfb) -> Iterable[tuple[str, str]]:
+    return options.impairment_texts(step.impairment).items()
+
+
+def _redirect(step: Redirect) -> str:
+    where = f"through {step.ifb.name}" if step.ifb else "straight on"
+    return f"let what {step.port.name} sends go {where}"
+
+
 # Why a rule is deleted -> its line in a dry run, and its event, unless that is the whole plan's.
 _WHY: dict[str, tuple[str, EventType | None]] = {
     DUPLICATE: ("delete duplicate {rule}", events.RULE_DUPLICATE),
@@ -164,6 +182,22 @@ _TABLE = dict(
             MADE,
             lambda step: f"make hub {step.hub.entry.name}",
             lambda step: tuple(port.name for port in step.hub),
+        ),
+        _row(
+            MakeIfb,
+            MADE,
+            lambda step: (
+                f"make {step.port.name} for trouble on purpose: "
+                + ", ".join(f"{option}={text}" for option, text in _impairment(step))
+            ),
+            lambda step: (step.port.name,),
+            event=_impaired,
+        ),
+        _row(
+            Redirect,
+            REPAIRED,
+            _redirect,
+            lambda step: (step.port.name,),
         ),
         _row(
             AddRule,

@@ -61,6 +61,9 @@ MIGRATION_READ = EventType(
 )
 NETWORK_CREATED = EventType("network-created", INFO, "network created")
 NETWORK_REMOVED = EventType("network-removed", INFO, "network removed")
+IMPAIRMENT_SET = EventType(
+    "impairment-set", INFO, "set what a bus does to frames on purpose: trouble for tests"
+)
 POLICY_SET = EventType("policy-set", INFO, "set what a container may send and receive")
 RULES_REPLACED = EventType("rules-replaced", INFO, "replaced gateway rules of an earlier version")
 RULES_RESTORED = EventType("rules-restored", INFO, "restored rules", recovery=True)

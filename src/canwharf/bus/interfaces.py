@@ -14,6 +14,7 @@ from canwharf.bus.naming import (
     BusOwner,
     EndpointOwner,
     HubOwner,
+    ImpairmentOwner,
     group_of,
     owner_of,
 )
@@ -26,7 +27,10 @@ def is_ours(link: Link, driver: str) -> bool:
     if not link.alias:
         return link.group == group_of(driver)
     owner = owner_of(link)
-    return isinstance(owner, BusOwner | EndpointOwner | HubOwner) and owner.driver == driver
+    return (
+        isinstance(owner, BusOwner | EndpointOwner | HubOwner | ImpairmentOwner)
+        and owner.driver == driver
+    )
 
 
 def is_set_up(link: Link, driver: str) -> bool:

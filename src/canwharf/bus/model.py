@@ -11,8 +11,17 @@ from __future__ import annotations
 
 from canwharf.bus import naming
 from canwharf.bus.fault import Fault
-from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, HubOwner, Ifname, Owner
+from canwharf.bus.naming import (
+    AdapterOwner,
+    BusOwner,
+    EndpointOwner,
+    HubOwner,
+    Ifname,
+    ImpairmentOwner,
+    Owner,
+)
 from canwharf.kernel.can import CanSettings
+from canwharf.kernel.impairment import PERFECT, Impairment
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -84,8 +93,9 @@ class Settings(NamedTuple):
 
     `name`, if it is not empty, is the exact name of the container's interface, `policy` is that of
     containers without words of their own; None: its record was lost, and they are closed until the
-    engine tells it. `physical` says that the interface was an adapter when the network was created.
-    That stays so: while the adapter is unplugged, no vcan is made under its name.
+    engine tells it. `impairment` is what a virtual bus does to frames on purpose. `physical` says
+    that the interface was an adapter when the network was created. That stays so: while the adapter
+    is unplugged, no vcan is made under its name.
     """
 
     interface: str
@@ -94,6 +104,7 @@ class Settings(NamedTuple):
     adapter: Adapter = Adapter()
     name: str = ""
     policy: Policy | None = OPEN
+    impairment: Impairment = PERFECT
 
 
 class Network(NamedTuple):
@@ -171,7 +182,8 @@ class Bus(NamedTuple):
     """A bus: its interface, and the host ends of its endpoints by their name.
 
     The interface of a `physical` bus is an adapter, which cannot be made. The bus of an adapter
-    that moves into its container has no other ports and no hub.
+    that moves into its container has no other ports and no hub. `ifb` is there where frames have an
+    `impairment`.
     """
 
     interface: Port
@@ -179,6 +191,8 @@ class Bus(NamedTuple):
     physical: bool = False
     adapter: Adapter = Adapter()
     hub: Hub | None = None
+    ifb: Port | None = None
+    impairment: Impairment = PERFECT
 
     @property
     def endpoints(self) -> Collection[Port]:
@@ -187,13 +201,14 @@ class Bus(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of all its interfaces on the host, the hub's two among them."""
+        """The names of all its interfaces on the host, the hub's two and the ifb among them."""
         return self.shared.union(self.host_ends)
 
     @property
     def shared(self) -> frozenset[str]:
-        """The names of the interfaces that are no container's: its own and the hub's two."""
-        return frozenset(port.name for port in (self.interface, *(self.hub or ())))
+        """The names of the interfaces that are no container's: its own, the hub's two, the ifb."""
+        ports = (self.interface, *(self.hub or ()), self.ifb)
+        return frozenset(port.name for port in ports if port)
 
     def has(self, name: str) -> bool:
         """Whether one of its interfaces on the host has this name."""
@@ -286,7 +301,14 @@ class State(NamedTuple):
             ports = _host_ends(self.driver, each)
             host_ends = {**host_ends, **ports} if host_ends else ports
         hub = Hub(*(_hub_end(self.driver, interface, end) for end in ("in", "out")))
-        return Bus(Port(interface, owner), host_ends, physical, adapter, hub)
+        bus = Bus(Port(interface, owner), host_ends, physical, adapter, hub)
+        troubled = (each.settings.impairment for each in sharing if each.settings.impairment.any)
+        impairment = PERFECT if physical else next(troubled, PERFECT)
+        if impairment == PERFECT:
+            return bus
+        name = naming.ifb(self.driver, interface)
+        port = Port(name, ImpairmentOwner(self.driver, interface))
+        return bus._replace(ifb=port, impairment=impairment)
 
     def port(self, network: Network, endpoint: str) -> Port:
         """The host end of an endpoint's pair."""

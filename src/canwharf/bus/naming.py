@@ -8,7 +8,8 @@ Rules:
   `canwharf DRIVER endpoint NETWORK ENDPOINT BUS PREFIX` on the host end of a pair, or, where the
   other end has exactly this name, `… BUS NAME exact`. DRIVER is our name in the
   container engine; an interface with another driver's alias is not ours.
-- `canwharf DRIVER hub BUS in` and `… out` are on the two ends of a bus's hub.
+- `canwharf DRIVER hub BUS in` and `… out` are on the two ends of a bus's hub, `canwharf DRIVER
+  impairment BUS` on the ifb that delays and loses a bus's frames on purpose.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
   that moves into a container and may come back under another name. Neither is ours to delete.
 - A network of an engine that never says when one is removed is implied by its endpoints: its id
@@ -28,8 +29,10 @@ MAX_NAME = IFNAMSIZ - 1
 MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
 MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
-_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hcio][0-9a-f]{12}\b"
+_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hciob][0-9a-f]{12}\b"
 _HOST_END, _CONTAINER_END, _HUB_IN, _HUB_OUT = "cwh", "cwc", "cwi", "cwo"
+_IFB = "cwb"
+_HOST_NAMES = (_HOST_END, _HUB_IN, _HUB_OUT, _IFB)
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: somebody/vxcan:latest
@@ -85,7 +88,14 @@ class HubOwner(NamedTuple):
     end: str
 
 
-Owner = BusOwner | AdapterOwner | EndpointOwner | HubOwner
+class ImpairmentOwner(NamedTuple):
+    """The owner of the ifb through which the frames of a bus's containers go."""
+
+    driver: str
+    bus: str
+
+
+Owner = BusOwner | AdapterOwner | EndpointOwner | HubOwner | ImpairmentOwner
 
 
 def format_alias(owner: Owner) -> str:
@@ -97,6 +107,8 @@ def format_alias(owner: Owner) -> str:
             return f"canwharf {driver} adapter {name}".rstrip()
         case HubOwner(driver, bus, end):
             return f"canwharf {driver} hub {bus} {end}"
+        case ImpairmentOwner(driver, bus):
+            return f"canwharf {driver} impairment {bus}"
         case EndpointOwner(driver, network, endpoint, bus, ifname):
             name = f"{ifname.name} exact" if ifname.name else ifname.prefix
             return f"canwharf {driver} endpoint {network} {endpoint} {bus} {name}"
@@ -116,10 +128,14 @@ def parse_alias(alias: str) -> Owner | None:
             return AdapterOwner(driver, *name)
         case ["canwharf", driver, "hub", bus, ("in" | "out") as end]:
             return HubOwner(driver, bus, end)
-        case ["canwharf", driver, "endpoint", network, endpoint, bus, prefix]:
-            return EndpointOwner(driver, network, endpoint, bus, Ifname(prefix))
-        case ["canwharf", driver, "endpoint", network, endpoint, bus, name, "exact"]:
-            return EndpointOwner(driver, network, endpoint, bus, Ifname(name=name))
+        case ["canwharf", driver, "impairment", bus]:
+            return ImpairmentOwner(driver, bus)
+        case ["canwharf", driver, "endpoint", network, endpoint, bus, name, *exact] if exact in (
+            [],
+            ["exact"],
+        ):
+            ifname = Ifname(name=name) if exact else Ifname(name)
+            return EndpointOwner(driver, network, endpoint, bus, ifname)
     return None
 
 
@@ -138,18 +154,25 @@ def hub_end(driver: str, bus: str, end: str) -> str:
     return f"{_HUB_IN if end == 'in' else _HUB_OUT}{_digits(driver, bus)}"
 
 
+def ifb(driver: str, bus: str) -> str:
+    """The name of the ifb of a bus: `cwb`, and 12 digits."""
+    return f"{_IFB}{_digits(driver, bus)}"
+
+
 def renamed_from(link: Link, driver: str) -> str:
-    """The name with which a host end or a hub's end was made, if it has another one now.
+    """The name with which a host end, a hub's end or an ifb was made, if it has another one now.
 
     Empty where it is no such end of this driver, or has a name as we make them.
     """
-    if len(link.name) == MAX_NAME and link.name.startswith((_HOST_END, _HUB_IN, _HUB_OUT)):
+    if len(link.name) == MAX_NAME and link.name.startswith(_HOST_NAMES):
         return ""
     match owner_of(link):
         case EndpointOwner(of, network, endpoint) if of == driver:
             return host_end(network, endpoint)
         case HubOwner(of, bus, end) if of == driver:
             return hub_end(driver, bus, end)
+        case ImpairmentOwner(of, bus) if of == driver:
+            return ifb(driver, bus)
     return ""
 
 

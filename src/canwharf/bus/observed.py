@@ -22,6 +22,8 @@ from canwharf.bus import naming
 from canwharf.kernel import injection
 from canwharf.kernel.firewall import NO_FIREWALL, Filtering, Firewall
 from canwharf.kernel.gateway import Rule
+from canwharf.kernel.impairment import NOTHING as NO_QDISCS
+from canwharf.kernel.impairment import UNIMPAIRED, Found, Impaired
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import NOTHING, Ability, Marks
 
@@ -51,6 +53,7 @@ class Observed:
         firewalls: Mapping[int, Firewall] = {},
         *,
         injected: Mapping[int, Injected] = {},
+        impaired: Impaired = UNIMPAIRED,
     ) -> None:
         self.driver = driver
         self.ability: Ability | None = None
@@ -70,7 +73,9 @@ class Observed:
         self._firewalls: dict[int, Firewall] = {}
         self._injected: dict[int, Injected] = {}
         self._ended: dict[int, frozenset[injection.Key]] = {}  # a dump may still have these
-        self.renew(links, rules, marks, firewalls, injected=injected)
+        self._redirects: dict[int, int] = {}
+        self._qdiscs: dict[int, Found] = {}
+        self.renew(links, rules, marks, firewalls, injected=injected, impaired=impaired)
 
     @property
     def linear(self) -> bool:
@@ -85,6 +90,7 @@ class Observed:
         firewalls: Mapping[int, Firewall],
         *,
         injected: Mapping[int, Injected] = {},
+        impaired: Impaired = UNIMPAIRED,
     ) -> None:
         """Replace all links, rules and filters by those of a new dump."""
         before = self._links
@@ -95,6 +101,7 @@ class Observed:
             index: {key: there[key] for key in there.keys() - self._ended.get(index, ())}
             for index, there in injected.items()
         }
+        self._redirects, self._qdiscs = dict(impaired.redirects), dict(impaired.qdiscs)
         for link in links:
             self.put(link)
             self._remember(before.get(link.ifindex), link)
@@ -153,8 +160,12 @@ class Observed:
         self._forget_names(gone)
         self._marks.pop(index, None)
         self._unmarked.pop(index, None)
-        for known in (self._firewalls, self._opened, self._injected, self._ended):
+        filters = (self._firewalls, self._opened, self._injected, self._ended, self._redirects)
+        for known in filters:
             known.pop(index, None)
+        if self._qdiscs.pop(index, None):
+            gone_too = (port for port, target in self._redirects.items() if target == index)
+            self._redirects.update(dict.fromkeys(gone_too, 0))
         for destination in self._rules.pop(index, {}):
             self._sources[destination].discard(index)
         for source in self._sources.pop(index, ()):
@@ -227,6 +238,28 @@ class Observed:
         before = self._injected.get(index, injection.NOTHING).keys() | self._ended.get(index, ())
         self._ended[index] = frozenset(before - injected.keys())
         self._injected[index] = injected
+
+    def redirect(self, index: int) -> int | None:
+        """The index of the interface to which this link redirects what enters; 0: it is gone.
+
+        None: it goes straight on.
+        """
+        return self._redirects.get(index)
+
+    def put_redirect(self, index: int, target: int | None) -> None:
+        """Remember to where this link redirects now."""
+        if target is None:
+            self._redirects.pop(index, None)
+        else:
+            self._redirects[index] = target
+
+    def qdiscs(self, index: int) -> Found:
+        """What there is of our qdiscs on this link."""
+        return self._qdiscs.get(index, NO_QDISCS)
+
+    def put_qdiscs(self, index: int, found: Found) -> None:
+        """Remember that this link has these qdiscs now."""
+        self._qdiscs[index] = found
 
     def trust_dump(self) -> None:
         """Let the next dump decide about filters whose deletion was announced."""

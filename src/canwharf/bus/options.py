@@ -15,6 +15,8 @@ Rules:
 - A virtual network (`can.type=virtual`) has no adapter to configure: an adapter's settings are
   checked and then ignored, with a warning (`without_effect`). So one file serves the board and the
   laptop.
+- What a bus does to frames on purpose (`can.delay`) is for a virtual one: an adapter's wire has its
+  own manners. Off is the same as not given.
 - An error names the option, its value, and what it must be.
 """
 
@@ -27,6 +29,7 @@ from canwharf.bus.values import Unit
 from canwharf.errors import OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
+from canwharf.kernel.impairment import PERFECT, Impairment
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -37,6 +40,12 @@ _PREFIX_OPTIONS = ("vxcan.peer", "can.name")
 _EXACT_OPTION = "can.ifname"
 _RATE = "can.rate"
 POLICY_OPTIONS = {"can.send": "send", "can.receive": "receive", "can.rate": "rate"}
+IMPAIRMENT_OPTIONS = {  # and their units
+    "can.bandwidth": values.BANDWIDTH,
+    "can.delay": values.MICROSECONDS,
+    "can.loss": values.PROBABILITY,
+    "can.duplicate": values.PROBABILITY,
+}
 ENDPOINT_OPTIONS = (*_PREFIX_OPTIONS, _EXACT_OPTION, *POLICY_OPTIONS)
 
 _BIT = {
@@ -62,6 +71,7 @@ TYPES = ("auto", "virtual", "physical")
 NETWORK_OPTIONS = (
     *("vxcan.dev", "vxcan.id", "can.interface", "can.type"),
     *ENDPOINT_OPTIONS,
+    *IMPAIRMENT_OPTIONS,
     *_ADAPTER_OPTIONS,
 )
 # An option that needs one of others: can_get_bittiming, can_validate
@@ -100,7 +110,14 @@ def parse_network(options: Mapping[str, object]) -> Settings:
     if adapter.moved:
         check_moved(Endpoint(ifname, policy))
     prefix, interface = ifname.prefix or DEFAULT_PREFIX, _interface(ours)
-    return Settings(interface, prefix, adapter=adapter, name=ifname.name, policy=policy)
+    return Settings(
+        interface,
+        prefix,
+        adapter=adapter,
+        name=ifname.name,
+        policy=policy,
+        impairment=_impairment(ours),
+    )
 
 
 def parse_type(options: Mapping[str, object]) -> str:
@@ -187,6 +204,48 @@ def check_moved(settings: Endpoint) -> None:
 def parse_policy(given: Mapping[str, object]) -> Policy:
     """The words of a policy by their options. Raises OptionError."""
     return _policy(_ours(given, tuple(POLICY_OPTIONS)))
+
+
+def parse_impairment(given: Mapping[str, object]) -> Impairment:
+    """What a bus does to frames on purpose. Raises OptionError."""
+    return _impairment(_ours(given, tuple(IMPAIRMENT_OPTIONS)))
+
+
+def _impairment(ours: Mapping[str, str]) -> Impairment:
+    return Impairment(
+        *(
+            values.number(option, ours[option], unit) if option in ours else 0
+            for option, unit in IMPAIRMENT_OPTIONS.items()
+        )
+    )
+
+
+def impairment_texts(impairment: Impairment) -> dict[str, str]:
+    """Its options with their canonical texts."""
+    bandwidth, delay, loss, duplicate = impairment
+    time = f"{delay}us" if delay % 1000 else f"{delay // 1000}ms"
+    texts = (f"{bandwidth}", time, f"{loss / 10_000:g}%", f"{duplicate / 10_000:g}%")
+    named = zip(IMPAIRMENT_OPTIONS, texts, impairment, strict=True)
+    return {option: text for option, text, number in named if number}
+
+
+def check_impairment(settings: Settings, other: Impairment) -> None:
+    """Refuse what an adapter, or another network of the bus, rules out. Raises OptionError."""
+    if settings.impairment == PERFECT:
+        return
+    reason = ""
+    if settings.physical:
+        reason = (
+            f"only a virtual bus does this, and {settings.interface} is an adapter, whose wire has "
+            "its own bit rate and errors: leave it away, or give can.type=virtual for a virtual bus"
+        )
+    elif other not in (PERFECT, settings.impairment):
+        texts = " ".join(f"{each}={text}" for each, text in impairment_texts(other).items())
+        reason = (
+            f"another network on {settings.interface} asks for {texts}; say the same, or nothing"
+        )
+    if reason:
+        raise OptionError(*next(iter(impairment_texts(settings.impairment).items())), reason)
 
 
 def _policy(ours: Mapping[str, str]) -> Policy:

@@ -13,6 +13,9 @@ Rules:
   for: a vcan in its place would take its name.
 - A bus has a hub from its first network to its last, unless the kernel lacks what it needs. A hub
   of which an end is missing, foreign or elsewhere is made anew.
+- A bus with an impairment has an ifb. One that is not in every point as it should be is made anew,
+  as no part of its qdiscs can be changed without frames in it being lost. A foreign interface of
+  its name is an error.
 - A pair is made only for an endpoint that is joining: without a Join, no engine would take the
   container's end. Endpoints without a pair are left out, and reported.
 - If a foreign interface on the host has the name of a pair that is to be made, the plan is an
@@ -40,6 +43,7 @@ from canwharf.bus.steps import (
     DeleteRule,
     MakeBus,
     MakeHub,
+    MakeIfb,
     MakePair,
     Plan,
     Scope,
@@ -48,6 +52,7 @@ from canwharf.bus.steps import (
 )
 from canwharf.bus.wiring import HubEnds, Member, Wiring
 from canwharf.errors import ConflictError
+from canwharf.kernel import impairment
 from canwharf.kernel.gateway import FRAMES
 from canwharf.kernel.link import Link
 
@@ -104,7 +109,8 @@ class _Planner:
         hub = self._hub(bus.hub) if bus.hub else None
         if bus.hub and linear and hub is None:
             hub = self._make_hub(bus.hub)
-        made = any(isinstance(step, MakeBus | MakeHub) for step in self.steps)
+        ifb = self._ifb(bus.ifb) if bus.ifb else None
+        made = any(isinstance(step, MakeBus | MakeHub | MakeIfb) for step in self.steps)
         everything = made or not bus.shared.isdisjoint(targets)
         checked: list[Member] = []
         others: list[Member] = []
@@ -120,7 +126,8 @@ class _Planner:
             self.absent += [bus.host_ends[name] for name in left]
         if bus.interface.name in targets:
             yield from self._left_behind(checked)
-        yield from Wiring(bus, linear, interface, hub, checked, others).steps(self.observed)
+        wiring = Wiring(bus, linear, interface, hub, checked, others, ifb)
+        yield from wiring.steps(self.observed)
 
     def _adapter(self) -> Member | None:
         steps, member = adapter_plan.steps(self.bus, self.observed, self.scope)
@@ -177,6 +184,27 @@ class _Planner:
             self.steps.append(DeleteLink(link))
         self.steps.append(MakeHub(hub))
         return HubEnds(*(Member(port, None) for port in hub))
+
+    def _ifb(self, port: Port) -> Member:
+        """The ifb of the bus; one that is not as it should be is made anew.
+
+        Raises ConflictError.
+        """
+        link = self.observed.link(port.name)
+        if link and not is_ours(link, self.driver):
+            raise ConflictError(
+                f"cannot make the interface {port.name}, through which the frames of "
+                f"{self.bus.interface.name} should go: the host has one of this name that is not "
+                "canwharf's; delete or rename that one"
+            )
+        if link and link.up and owner_of(link) == port.owner:
+            there = self.observed.qdiscs(link.ifindex)
+            if there.form == impairment.wanted(self.bus.impairment).form:
+                return Member(port, link)
+        if link:
+            self.steps.append(DeleteLink(link))
+        self.steps.append(MakeIfb(port, self.bus.impairment))
+        return Member(port, None)
 
     def _bring_up(self, port: Port, link: Link) -> None:
         if not link.up or owner_of(link) != port.owner:

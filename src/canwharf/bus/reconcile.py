@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import errno
 
-from canwharf.bus import requests
+from canwharf.bus import announced, requests
 from canwharf.bus.model import Bus, Port
 from canwharf.bus.naming import (
     AdapterOwner,
@@ -48,17 +48,20 @@ from canwharf.bus.steps import (
     Inject,
     MakeBus,
     MakeHub,
+    MakeIfb,
     MakePair,
     Plan,
+    Redirect,
     RuleStep,
     Scope,
     SetPolicy,
     Step,
 )
 from canwharf.errors import KernelError, NetlinkOverrunError
-from canwharf.kernel import firewall, gateway, injection, link, traffic_control, uapi
+from canwharf.kernel import firewall, gateway, impairment, injection, link, traffic_control, uapi
 from canwharf.kernel.firewall import Firewall
 from canwharf.kernel.gateway import Entry, Rule
+from canwharf.kernel.impairment import Impaired
 from canwharf.kernel.link import Link
 from canwharf.kernel.message import Message
 from canwharf.kernel.request import Announcements, Requests
@@ -87,6 +90,7 @@ class Snapshot(NamedTuple):
     marks: Mapping[int, Marks] = {}
     firewalls: Mapping[int, Firewall] = {}
     injected: Mapping[int, Mapping[injection.Key, injection.Found]] = {}
+    impaired: Impaired = Impaired()
 
 
 def snapshot(requests: Requests) -> Snapshot:
@@ -94,8 +98,9 @@ def snapshot(requests: Requests) -> Snapshot:
     links, entries = link.links(requests), gateway.entries(requests)
     gacts = traffic_control.actions(requests, "gact")
     marks = traffic_control.find(requests, gacts)
-    firewalls = firewall.find(requests, gacts)
-    return Snapshot(links, entries, marks, firewalls, injection.find(gacts))
+    firewalls, injected = firewall.find(requests, gacts), injection.find(gacts)
+    impaired = impairment.find(requests, links)
+    return Snapshot(links, entries, marks, firewalls, injected, impaired)
 
 
 class Sent(NamedTuple):
@@ -130,7 +135,9 @@ class Reconciler:
             dump = self._snapshot()
             rules = (entry.rule for entry in dump.entries if entry.plain)
             filters = dump.marks, dump.firewalls
-            self._observed.renew(dump.links, rules, *filters, injected=dump.injected)
+            self._observed.renew(
+                dump.links, rules, *filters, injected=dump.injected, impaired=dump.impaired
+            )
             self._current = True
         return self._observed
 
@@ -192,25 +199,25 @@ class Reconciler:
 
     def _catch_up(self) -> None:
         """Apply the kernel's announcements to the observation."""
-        announced = None
-        while announced is None:
+        news = None
+        while news is None:
             try:
-                announced = self._announcements.take()
+                news = self._announcements.take()
             except NetlinkOverrunError:
                 self.invalidate()  # and read the rest, which is older than the next dump
         if self._current:
-            self._fold(announced, self._observed)
+            self._fold(news, self._observed)
         else:  # the next dump has all but this: it may still list filters that were deleted
-            for message in announced:
-                self._unmark(message, self._observed)
+            for message in news:
+                self._changed.update(announced.deletions(message, self._observed))
 
-    def _fold(self, announced: Iterable[Message], observed: Observed) -> None:
+    def _fold(self, news: Iterable[Message], observed: Observed) -> None:
         before: dict[int, Link | None] = {}
         last: dict[int, Message] = {}  # a link that is made or moved is announced several times
-        for message in announced:
+        for message in news:
             index = link.announced(message)
             if not index:
-                self._unmark(message, observed)
+                self._changed.update(announced.deletions(message, observed))
                 continue
             before.setdefault(index, observed.at(index))
             if message.type == uapi.RTM_NEWLINK:
@@ -230,21 +237,6 @@ class Reconciler:
                 case AdapterOwner(driver, name) if driver == self._driver:
                     self._changed.add(name)  # a moved adapter is back, under any name
 
-    def _unmark(self, message: Message, observed: Observed) -> None:
-        """Believe an announcement of filters that were deleted."""
-        index, left = traffic_control.after(message, observed.marks)
-        if marked := observed.at(index):
-            observed.put_marks(index, left)
-            self._changed.update(observed.names(marked))
-        index, lets = firewall.after(message, observed.firewall)
-        if opened := observed.at(index):
-            observed.put_firewall(index, lets, announced=True)
-            self._changed.update(observed.names(opened))
-        index, left_of_faults = injection.after(message, observed.injected)
-        if ended := observed.at(index):
-            observed.put_injected(index, left_of_faults)
-            self._changed.update(observed.names(ended))
-
     def read(self, name: str) -> Link | None:
         """Read one link now, with its counters, which are not announced. Raises KernelError.
 
@@ -262,7 +254,7 @@ class Reconciler:
         try:
             ready = self._make_links(steps, observed)
             if not self._can_mark(steps, observed):
-                kept = (MakeBus, MakePair, DeleteLink)
+                kept = (MakeBus, MakeIfb, MakePair, DeleteLink)
                 return Sent(tuple(each for each in steps if isinstance(each, kept)), again=True)
             self._learn_filtering(unguarded or faulty, observed)
         except KernelError:
@@ -353,7 +345,7 @@ class Reconciler:
         batch = requests.unmarked(steps)
         names: list[str] = []  # of the links to be read afterwards
         for step in steps:
-            if not isinstance(step, AddMarks | SetPolicy | Inject | RuleStep):
+            if not isinstance(step, AddMarks | SetPolicy | Inject | Redirect | RuleStep):
                 of_link, touched = requests.of_link(step, group)
                 batch += of_link
                 names += touched
@@ -374,7 +366,7 @@ class Reconciler:
         made = [
             (step.port, observed.link(step.port.name))
             for step in steps
-            if isinstance(step, MakeBus | MakePair)
+            if isinstance(step, MakeBus | MakeIfb | MakePair)
         ]
         # The end that is brought up last is ready at once, the other one a moment later: frames go
         # into the entry.

@@ -39,6 +39,7 @@ from canwharf.bus.reconcile import Snapshot
 from canwharf.bus.traffic import Count, Traffic
 from canwharf.kernel.firewall import NO_FIREWALL
 from canwharf.kernel.gateway import Entry
+from canwharf.kernel.impairment import NOTHING, PERFECT, Found, Impairment
 from canwharf.kernel.link import VIRTUAL, Link
 from canwharf.kernel.traffic_control import Ability
 from canwharf.record import NamedTuple
@@ -110,7 +111,8 @@ class BusReport(NamedTuple):
     `physical` says that it is an adapter, `owned` that we made its interface; `warning` is what an
     operator should know of the adapter. `hub` are the names of its hub's two ends, entry and exit,
     if it has one. `linear` says that its containers are, or should be, connected by that; if not,
-    `lacking` are the modules that are missing, if they are known.
+    `lacking` are the modules that are missing, if they are known. `impairment` is what it does to
+    frames on purpose, `impaired` what the kernel has of that, with its counts.
     """
 
     interface: str
@@ -127,6 +129,8 @@ class BusReport(NamedTuple):
     linear: bool = True
     lacking: tuple[str, ...] = ()
     warning: str = ""
+    impairment: Impairment = PERFECT
+    impaired: Found = NOTHING
 
     @property
     def healthy(self) -> bool:
@@ -139,7 +143,7 @@ def bus_reports(state: State, kernel: Kernel, listed: Listed = NONE_LISTED) -> l
     rules = (entry.rule for entry in kernel.dump.entries if entry.plain)
     dump = kernel.dump
     filters = dump.marks, state.driver, dump.firewalls
-    observed = Observed(dump.links, rules, *filters, injected=dump.injected)
+    observed = Observed(dump.links, rules, *filters, injected=dump.injected, impaired=dump.impaired)
     observed.ability = kernel.ability
     observed.seen_up.update(link.ifindex for link in kernel.dump.links)  # a down link was set down
     buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
@@ -161,6 +165,7 @@ def _report(
     for network in networks:
         members += _endpoints(state, network, observed, kernel, listed.get(network.id))
     hub_ends = [observed.link(port.name) for port in bus.hub or ()]
+    ifb = observed.link(bus.ifb.name) if bus.ifb else None
     ends = {each.link.ifindex: each.interface for each in members if each.link}
     ends |= {each.ifindex: each.name for each in hub_ends if each}
     rules, foreign_rules = _sorted(
@@ -188,6 +193,8 @@ def _report(
         observed.linear and bus.hub is not None,
         kernel.ability.missing if kernel.ability and bus.hub else (),
         _sentence(warning) if warning else "",
+        bus.impairment,
+        observed.qdiscs(ifb.ifindex) if ifb else NOTHING,
     )
 
 

@@ -19,7 +19,9 @@ from canwharf.bus.steps import (
     Inject,
     MakeBus,
     MakeHub,
+    MakeIfb,
     MakePair,
+    Redirect,
     Rename,
     ReplaceRule,
     SetPolicy,
@@ -27,8 +29,9 @@ from canwharf.bus.steps import (
     TakeDown,
 )
 from canwharf.errors import KernelError
-from canwharf.kernel import firewall, gateway, injection, link, traffic_control
+from canwharf.kernel import firewall, gateway, impairment, injection, link, traffic_control
 from canwharf.kernel.gateway import Entry, Rule
+from canwharf.kernel.impairment import Found
 from canwharf.kernel.link import Link
 from canwharf.kernel.request import Request
 from canwharf.kernel.traffic_control import WHOLE, Marks
@@ -43,8 +46,9 @@ class Composed(NamedTuple):
     """What follows on the links: the requests, and what is different when they were sent.
 
     `then` may be sent only if nothing in `first` was refused. `marked` are the links with new
-    filters, `guarded` those with another policy, `injected` those with other faults; `witnesses`
-    are those of the added rules that only count frames.
+    filters, `guarded` those with another policy, `injected` those with other faults, `redirected`
+    those that lead to another interface, `impaired` those with new qdiscs; `witnesses` are those of
+    the added rules that only count frames.
     """
 
     first: list[Request]
@@ -55,6 +59,8 @@ class Composed(NamedTuple):
     added: list[Rule]
     removed: list[Rule]
     witnesses: list[Rule]
+    redirected: dict[int, int | None]
+    impaired: dict[int, Found]
 
 
 def compose(
@@ -62,7 +68,8 @@ def compose(
 ) -> Composed:
     """Bring up the links that are ready, then set filters and rules. Raises KernelError."""
     indexes = _indexes(steps, observed)
-    done = Composed([], [], [], {}, {}, [], [], [])
+    done = Composed([], [], [], {}, {}, [], [], [], {}, {})
+    _impair(steps, indexes, done)  # while it is down, as the kernel is quicker then
     for port, made in ready:
         done.first.append(link.bring_up(made.ifindex, made.name, format_alias(port.owner)))
     for step in sorted(steps, key=_newest_first):
@@ -82,6 +89,8 @@ def compose(
                 end = traffic_control.Port(indexes[port.name], port.name)
                 done.injected[end.ifindex] = port.injected
                 done.first.extend(injection.set_up(end, _filters(port, observed), found))
+            case Redirect():
+                _redirect(step, indexes, done)
             case AddRule(source, destination, frames, echo, witness):
                 rule = Rule(indexes[source], indexes[destination], frames, echo)
                 done.added.append(rule)
@@ -106,6 +115,10 @@ def settle(composed: Composed, observed: Observed) -> None:
     for index, faults in composed.injected.items():
         digests = fault.digests(faults).items()
         observed.put_injected(index, {key: injection.Found(each) for key, each in digests})
+    for index, target in composed.redirected.items():
+        observed.put_redirect(index, target)
+    for index, qdiscs in composed.impaired.items():
+        observed.put_qdiscs(index, qdiscs)
     for rule in composed.removed:
         observed.remove(rule)
     for rule in composed.added:
@@ -121,6 +134,25 @@ def _filters(port: Port, observed: Observed) -> Mapping[injection.Key, injection
     return fault_options.filters(
         port.injected, observed.filtering.match if observed.filtering else ""
     )
+
+
+def _impair(steps: Iterable[Step], indexes: Mapping[str, int], done: Composed) -> None:
+    for step in steps:
+        if isinstance(step, MakeIfb):
+            ifb = traffic_control.Port(indexes[step.port.name], step.port.name)
+            done.first.extend(impairment.set_up(ifb, step.impairment))
+            done.impaired[ifb.ifindex] = impairment.wanted(step.impairment)
+
+
+def _redirect(step: Redirect, indexes: Mapping[str, int], done: Composed) -> None:
+    end = traffic_control.Port(indexes[step.port.name], step.port.name)
+    if step.ifb is None:
+        done.first.append(impairment.straight(end))
+        done.redirected[end.ifindex] = None
+        return
+    ifb = traffic_control.Port(indexes[step.ifb.name], step.ifb.name)
+    done.first.extend(impairment.redirect(end, ifb))
+    done.redirected[end.ifindex] = ifb.ifindex
 
 
 def unmarked(steps: Iterable[Step]) -> list[Request]:
@@ -160,6 +192,8 @@ def of_link(step: Step, group: int) -> tuple[list[Request], list[str]]:
             return [link.make_vcan(port.name, group)], [port.name]
         case MakeHub((entry, out)):
             return [link.make_hub(entry.name, out.name, group)], [entry.name, out.name]
+        case MakeIfb(port):
+            return [link.make_ifb(port.name, group)], [port.name]
         case MakePair(port, target):
             return _pair(port, target, group)
     return _adapter_requests(step)
@@ -198,7 +232,9 @@ def _newest_first(step: Step) -> int:
 def _indexes(steps: Iterable[Step], observed: Observed) -> dict[str, int]:
     """The indexes of the interfaces of filters and rules to add, by name. Raises KernelError."""
     indexes = {}
-    names = [step.port.name for step in steps if isinstance(step, AddMarks | SetPolicy | Inject)]
+    of_ports = (AddMarks, SetPolicy, Inject, MakeIfb, Redirect)
+    names = [step.port.name for step in steps if isinstance(step, of_ports)]
+    names += [step.ifb.name for step in steps if isinstance(step, Redirect) and step.ifb]
     for step in steps:
         names += (step.source, step.destination) if isinstance(step, AddRule) else ()
     for name in dict.fromkeys(names):

@@ -64,6 +64,10 @@ _WORDS = {
         "can.tdc-mode": "tdc transmitterdelaycompensation",
         "can.termination": "term terminator terminationohms resistor",
         "can.txqueuelen": "txqlen qlen queuelen txqueue txqueuelength transmitqueuelength",
+        "can.bandwidth": "bitratelimit ratelimit bps wirespeed",
+        "can.delay": "latency",
+        "can.loss": "packetloss drop frameloss",
+        "can.duplicate": "duplication dup",
         "can.errors": "errorframes error",
         "can.mode": "sharing exclusive macvlanmode ipvlanmode",
     }.items()

@@ -10,6 +10,7 @@ from canwharf.bus.naming import Owner
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.firewall import Firewall
 from canwharf.kernel.gateway import Frames, Rule
+from canwharf.kernel.impairment import Impairment
 from canwharf.kernel.injection import Found, Key
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import Marks
@@ -52,6 +53,20 @@ class MakeHub(NamedTuple):
     """Make a bus's hub: a pair of ours with both ends on the host."""
 
     hub: Hub
+
+
+class MakeIfb(NamedTuple):
+    """Make the ifb that does to a bus's frames what its impairment says."""
+
+    port: Port
+    impairment: Impairment
+
+
+class Redirect(NamedTuple):
+    """Let what a container sends go through its bus's ifb; None: straight on."""
+
+    port: Port
+    ifb: Port | None
 
 
 class AddMarks(NamedTuple):
@@ -143,8 +158,9 @@ class DeleteRule(NamedTuple):
 
 
 RuleStep = AddRule | ReplaceRule | DeleteRule
-LinkStep = DeleteLink | MakeBus | MakeHub | MakePair | BringUp | Configure | TakeDown | Rename
-Step = LinkStep | AddMarks | SetPolicy | Inject | RuleStep
+AdapterStep = Configure | TakeDown | Rename
+LinkStep = DeleteLink | MakeBus | MakeHub | MakeIfb | MakePair | BringUp | AdapterStep
+Step = LinkStep | AddMarks | SetPolicy | Inject | Redirect | RuleStep
 
 
 class Scope(NamedTuple):

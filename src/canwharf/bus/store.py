@@ -2,7 +2,7 @@
 
     {"version": 1, "driver": "canwharf", "complete": true, "boot": "…", "networks": {ID:
      {"interface": "can0", "physical": true, "prefix": "can", "adapter": {"can.bitrate": "500000"},
-      "name": "", "policy": {}, "endpoints":
+      "name": "", "policy": {}, "impairment": {"can.delay": "20ms"}, "endpoints":
       {ID: {"prefix": "", "name": "can1", "policy": {"can.send": "100-1FF"},
             "injected": []}}}}}
 
@@ -37,6 +37,7 @@ from canwharf.bus.model import OPEN, Adapter, Endpoint, Network, Policy, Setting
 from canwharf.bus.naming import Ifname
 from canwharf.errors import OptionError, StartError, StateError
 from canwharf.jsontext import dumps, quoted
+from canwharf.kernel.impairment import Impairment
 from canwharf.lean import suppress
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -200,7 +201,8 @@ class Store:
             adapter = self._adapter(fields.get("adapter", {}), id)
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
             policy = self._policy(fields, id)
-            settings = Settings(interface, prefix, physical, adapter, name, policy)
+            impairment = self._impairment(fields.get("impairment", {}), id)
+            settings = Settings(interface, prefix, physical, adapter, name, policy, impairment)
             networks[id] = Network(id, settings, endpoints)
         state = State(driver, networks, top.get("complete") is not False)
         return (state._replace(complete=False) if state.forgotten else state), left
@@ -241,6 +243,10 @@ class Store:
         if given is None:
             return None
         return self._parsed(options.parse_policy, given, f"policy of {parent}")
+
+    def _impairment(self, content: object, network: str) -> Impairment:
+        """What a bus does on purpose; files from before version 0.3 have none."""
+        return self._parsed(options.parse_impairment, content, f"impairment of network {network}")
 
     def _adapter(self, content: object, network: str) -> Adapter:
         """The adapter of a network; files from before version 0.2 have none."""
@@ -293,6 +299,7 @@ def _network(network: Network) -> str:
         "adapter": settings.adapter.options,
         "name": settings.name,
         "policy": _options(settings.policy),
+        "impairment": options.impairment_texts(settings.impairment),
     }
     endpoints = [f"{quoted(id)}: {_endpoint(each)}" for id, each in network.endpoints.items()]
     return f'{dumps(fields)[:-1]}, "endpoints": {{{", ".join(endpoints)}}}}}'

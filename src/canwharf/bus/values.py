@@ -79,6 +79,28 @@ PER_SECOND = Unit(
     1_000_000,
     {"off": 0},
 )
+_OFF = dict.fromkeys(("off", "none", "0"), 0)
+BANDWIDTH = Unit(
+    {prefix + bits: factor for prefix, factor in _PREFIXES.items() for bits in _BITS},
+    1000,
+    "a bit rate in bit/s from 1000 to 20000000, like 500000, 500k or 1M; or off",
+    20_000_000,
+    _OFF,
+)
+MICROSECONDS = Unit(
+    {"us": 1, "µs": 1, "μs": 1, "": 1000, "ms": 1000, "msec": 1000, "s": 1_000_000},
+    0,
+    "a time up to 10 s, like 20ms, 500us or 1s (20 is 20ms); or off",
+    10_000_000,
+    _OFF,
+)
+PROBABILITY = Unit(
+    {"%": 10_000, "‰": 1000, "ppm": 1},
+    0,
+    "a part of all frames with its sign, like 5%, 0.1% or 100%; or off",
+    1_000_000,
+    _OFF,
+)
 _PER_MILLE = Unit(
     {"": 1000, "%": 10, "‰": 1},
     1,

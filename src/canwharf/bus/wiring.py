@@ -33,6 +33,8 @@ Rules:
 - What a container may send and receive is set before it has a rule (`firewall`). Without that, it
   gets none.
 - The faults of a container (`fault`) are those of its port; filters of others go.
+- On a bus with an impairment, what a container sends goes through its ifb, behind all other
+  filters.
 - Each sender and receiver is for itself: where one cannot be repaired, the others are.
 """
 
@@ -53,6 +55,7 @@ from canwharf.bus.steps import (
     AddRule,
     DeleteRule,
     Inject,
+    Redirect,
     ReplaceRule,
     RuleStep,
     SetPolicy,
@@ -100,7 +103,7 @@ class Wiring(NamedTuple):
 
     `interface` is None while an adapter is missing. `hub` is None where there is none; a bus that
     is not `linear` may still have one. `checked` are the endpoints whose rules are compared; of a
-    mesh `others` are the remaining ones.
+    mesh `others` are the remaining ones. `ifb` is that of a bus with an impairment.
     """
 
     bus: Bus
@@ -109,6 +112,7 @@ class Wiring(NamedTuple):
     hub: HubEnds | None
     checked: Sequence[Member]
     others: Sequence[Member] = ()
+    ifb: Member | None = None
 
     def steps(self, observed: Observed) -> Iterator[Step]:
         """The steps after which the rules of the checked endpoints are as they should be.
@@ -134,11 +138,22 @@ class Wiring(NamedTuple):
                 yield from self._delete(hub.exit, member, observed, UNMARKED)
         for member in unmarked if self.linear else ():
             yield AddMarks(member.port, _marks(member, observed), member in deaf)
+        yield from self._redirects(observed)
         if self.interface:
             for member in self.checked:
                 yield from self._direction(member, self.interface, observed)
                 yield from self._direction(self.interface, member, observed)
         yield from self._linear(deaf, observed) if self.linear else self._mesh(observed)
+
+    def _redirects(self, observed: Observed) -> Iterator[Redirect]:
+        """Into the ifb where the bus has one."""
+        for member in self.checked:
+            there = observed.redirect(member.link.ifindex) if member.link else None
+            if self.ifb is None:
+                if there is not None:
+                    yield Redirect(member.port, None)
+            elif self.ifb.link is None or there != self.ifb.link.ifindex:
+                yield Redirect(member.port, self.ifb.port)
 
     def _linear(self, deaf: Sequence[Member], observed: Observed) -> Iterator[Step]:
         """By the hub: all that a container receives comes before what it sends."""

@@ -87,6 +87,7 @@ class Buses(Collector):
         reports = bus_reports(self._service.state, kernel)
         yield from _frames(reports, self._traffic.counts)
         yield _kept_back(reports)
+        yield from _impaired(reports)
         yield from _verdict(reports)
         yield _names(reports, self._container_names())
         yield from _adapters(reports)
@@ -124,6 +125,23 @@ def _kept_back(reports: Iterable[BusReport]) -> Metric:
             for direction, frames in member.firewall.kept.items():
                 kept.add_metric([*_labels(report, member), direction], frames)
     return kept
+
+
+def _impaired(reports: Iterable[BusReport]) -> Iterator[Metric]:
+    """Of buses with trouble on purpose alone."""
+    lost = CounterMetricFamily(
+        "canwharf_frames_lost_on_purpose", "Frames that can.loss lost.", labels=["bus"]
+    )
+    over = CounterMetricFamily(
+        "canwharf_frames_over_bandwidth",
+        "Frames for which can.bandwidth left no time.",
+        labels=["bus"],
+    )
+    for report in reports:
+        if report.impairment.any:
+            lost.add_metric([report.interface], report.impaired.lost)
+            over.add_metric([report.interface], report.impaired.overflowed)
+    yield from (lost, over)
 
 
 def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:

@@ -35,16 +35,17 @@ import errno
 import sys
 from struct import Struct
 
-from canwharf.errors import no_modules
+from canwharf.errors import MessageError, no_modules
 from canwharf.kernel import traffic_control, uapi
-from canwharf.kernel.message import attribute, attributes, read_text, text, u32
+from canwharf.kernel.link import Link
+from canwharf.kernel.message import Message, attribute, attributes, read_text, text, u32
 from canwharf.kernel.request import Request, Requests
 from canwharf.kernel.traffic_control import Port
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 PRIORITY = 0xFFFF  # of the redirect: behind all other filters
 MILLION = 1_000_000
@@ -66,6 +67,7 @@ _MOST = 100_000  # frames that are on their way at once
 _LEAST_BURST = 96  # bytes: more than the MTU and a header
 _LATE = 500  # parts of a second: a timer that is later than one of these costs bandwidth
 _NETEM_HANDLE, _TBF_HANDLE, _PRIO_HANDLE, _BANDS_HANDLE = 1 << 16, 2 << 16, 3 << 16, 16 << 16
+_OF_CLSACT = (uapi.TC_H_CLSACT, uapi.TC_H_CLSACT_INGRESS, uapi.TC_H_CLSACT_EGRESS)
 _BANDS = 16  # TCQ_PRIO_BANDS
 _SHIFTS = (7, 3)  # of the 11 bits of the arbitration: the first four, the next four
 _HOST_TO_EFF = 18  # bits of a long id that follow on these
@@ -81,6 +83,14 @@ class Impairment(NamedTuple):
     delay: int = 0
     loss: int = 0
     duplicate: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether it does anything."""
+        return self != PERFECT
+
+
+PERFECT = Impairment()
 
 
 class Found(NamedTuple):
@@ -107,6 +117,20 @@ class Found(NamedTuple):
 NOTHING = Found()
 
 
+class Impaired(NamedTuple):
+    """What there is in the host's namespace.
+
+    `redirects` are the indexes of the interfaces to which host ends redirect, by theirs (0: one
+    that is gone); `qdiscs` what there is of qdiscs of ours, by their interface's index.
+    """
+
+    redirects: Mapping[int, int] = {}
+    qdiscs: Mapping[int, Found] = {}
+
+
+UNIMPAIRED = Impaired()
+
+
 def wanted(impairment: Impairment) -> Found:
     """The qdiscs of an impairment, as a dump shows them."""
     bandwidth = impairment.bandwidth
@@ -121,10 +145,14 @@ def wanted(impairment: Impairment) -> Found:
 
 
 def set_up(port: Port, impairment: Impairment) -> list[Request]:
-    """The qdiscs and filters of a new ifb."""
+    """The qdiscs and filters of a new ifb.
+
+    A redirect is tried on it, so that a missing module is found out before there are containers.
+    """
     goal = wanted(impairment)
     netem = _NETEM.pack(goal.latency, _MOST, goal.loss, 0, goal.duplicate, 0)
-    requests = [_qdisc(port, uapi.TC_H_ROOT, _NETEM_HANDLE, "netem", netem)]
+    requests = [*redirect(port, port), straight(port)]
+    requests.append(_qdisc(port, uapi.TC_H_ROOT, _NETEM_HANDLE, "netem", netem))
     if not goal.rate:
         return requests
     rate = _TBF.pack(_RATE.pack(0, uapi.TC_LINKLAYER_ETHERNET, 0, 0, 0, goal.rate), 0, 0, 0)
@@ -174,14 +202,43 @@ def redirects(netlink: Requests) -> dict[int, int]:
         parameters = attributes(action.options).get(uapi.TCA_MIRRED_PARMS, b"")
         if len(action.cookie) == _COOKIE.size and len(parameters) >= _COMMON + _MIRRED.size:
             name, ifindex = _COOKIE.unpack(action.cookie)
-            if name == _NAME:
-                # For a moment one that was replaced is in the dump, too: then it is set again.
-                target = int(_MIRRED.unpack_from(parameters, _COMMON)[1])
-                found[ifindex] = target if found.get(ifindex, target) == target else 0
+            target = int(_MIRRED.unpack_from(parameters, _COMMON)[1])
+            if name == _NAME and ifindex != target:  # that of a try
+                # For a moment one that was replaced is in the dump, too: its interface is gone.
+                found[ifindex] = max(target, found.get(ifindex, 0))
     return found
 
 
-def find(netlink: Requests) -> dict[int, Found]:
+def find(netlink: Requests, links: Iterable[Link]) -> Impaired:
+    """What there is of ours, where these are all links. Raises KernelError."""
+    has_ifb = any(each.kind == "ifb" for each in links)
+    return Impaired(redirects(netlink), qdiscs(netlink) if has_ifb else {})
+
+
+def damaged(message: Message) -> int:
+    """The index of the link of whose qdiscs an announcement says that a part was deleted; or 0.
+
+    Raises MessageError on a malformed one.
+    """
+    if message.type not in (uapi.RTM_DELTFILTER, uapi.RTM_DELQDISC):
+        return 0
+    if len(message.body) < _TCMSG.size:
+        raise MessageError(f"a tc message of {len(message.body)} bytes")
+    _family, ifindex, _handle, parent, _info = _TCMSG.unpack_from(message.body)
+    return 0 if parent in _OF_CLSACT else int(ifindex)
+
+
+def straightened(message: Message) -> int:
+    """The index of the host end of which an announcement says that its redirect is gone; or 0.
+
+    Raises MessageError on a malformed one.
+    """
+    ifindex, parent, priority, _handle = traffic_control.deleted(message)
+    ours = not parent or (parent, priority) == (uapi.TC_H_CLSACT_INGRESS, PRIORITY)
+    return ifindex if ours else 0
+
+
+def qdiscs(netlink: Requests) -> dict[int, Found]:
     """What there is of qdiscs with our handles, by the index of their link. Raises KernelError."""
     found: dict[int, Found] = {}
     for answer in netlink.dump(_listing()):

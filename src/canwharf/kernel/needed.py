@@ -24,6 +24,14 @@ LINEAR = {  # what a linear bus needs beside them (`traffic_control`); of the cl
     "act_gact": "CONFIG_NET_ACT_GACT",
     "act_skbedit": "CONFIG_NET_ACT_SKBEDIT",
 }
+IMPAIRMENT = {  # what a bus with trouble on purpose needs beside them (`impairment`)
+    "ifb": "CONFIG_IFB",
+    "act_mirred": "CONFIG_NET_ACT_MIRRED",
+    "sch_netem": "CONFIG_NET_SCH_NETEM",
+    "sch_tbf": "CONFIG_NET_SCH_TBF",
+    "sch_prio": "CONFIG_NET_SCH_PRIO",
+    "cls_bpf": "CONFIG_NET_CLS_BPF",
+}
 _CLASSIFIERS = ("cls_matchall", "cls_basic")  # the second is used where the first is missing
 
 

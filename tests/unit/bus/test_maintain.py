@@ -199,7 +199,7 @@ def test_what_others_do_to_their_own_links_is_none_of_our_business(busy: Daemon)
     busy.kernel.add_link("can9", "can")
     busy.maintenance.repair()
     assert busy.kernel.applied[applied:] == []
-    assert busy.kernel.dumps == 4  # links, rules, actions of two kinds: at the start
+    assert busy.kernel.dumps == 5  # links, rules, actions of three kinds: at the start
     assert busy.events == []
 
 

@@ -139,7 +139,7 @@ def test_no_call_lists_the_rules_again(daemon: Daemon, kernel: FakeKernel) -> No
         daemon.run_container("n1", f"e{number}")
     for number in range(8):
         daemon.service.delete_endpoint("n1", f"e{number}")
-    assert kernel.dumps == 4  # links, rules, and the actions of two kinds
+    assert kernel.dumps == 5  # links, rules, and the actions of three kinds
 
 
 def test_every_call_can_be_made_twice(daemon: Daemon, kernel: FakeKernel) -> None:

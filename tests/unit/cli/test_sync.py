@@ -27,7 +27,9 @@ from canwharf.bus.steps import (
     Inject,
     MakeBus,
     MakeHub,
+    MakeIfb,
     MakePair,
+    Redirect,
     Rename,
     ReplaceRule,
     SetPolicy,
@@ -41,6 +43,7 @@ from canwharf.errors import CallError
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.firewall import NO_FIREWALL
 from canwharf.kernel.gateway import CLASSIC, Rule
+from canwharf.kernel.impairment import Impairment
 from canwharf.kernel.link import Link
 from canwharf.kernel.traffic_control import NOTHING
 from tests.fake.daemon import Daemon
@@ -200,6 +203,8 @@ def test_each_kind_of_step_has_a_line_and_is_in_the_sum() -> None:
         ("made", MakeBus(port)),
         ("made", MakePair(port)),
         ("made", MakeHub(Hub(port, port._replace(name="cwo1")))),
+        ("made", MakeIfb(port, Impairment(delay=20_000))),
+        ("repaired", Redirect(port, port._replace(name="cwb1"))),
         ("made", AddRule("a", "b", CLASSIC)),
         ("removed", DeleteLink(found)),
         ("removed", DeleteRule(rule, "a", "b")),

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from canwharf.bus import describe, naming
-from canwharf.bus.delivery import DOWN, NO_CARRIER, NO_HUB, OWN_FRAMES, Member, multiplies
+from canwharf.bus.delivery import DOWN, NO_CARRIER, NO_HUB, NO_IFB, OWN_FRAMES, Member, multiplies
 from canwharf.bus.report import BusReport
 from canwharf.bus.steps import DeleteLink, DeleteRule
 from canwharf.kernel import needed
@@ -81,6 +81,21 @@ def shape(facts: Facts) -> Iterator[Finding]:
             if error.reason in (NO_HUB, OWN_FRAMES):
                 what = f"on {report.interface}, {error_problem(error, labels)}"
                 yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
+
+
+def trouble(facts: Facts) -> Iterator[Finding]:
+    """Whether the kernel can do what a network may ask for on purpose, and whether that works."""
+    reports = facts.status.reports if facts.status else ()
+    lacking = [each for each in needed.IMPAIRMENT if facts.modules.get(each) == needed.MISSING]
+    if lacking:
+        what = f"the kernel lacks {', '.join(lacking)}: a network with can.delay, can.loss, "
+        yield Finding(OK, f"{what}can.duplicate or can.bandwidth may be refused")
+    else:
+        yield Finding(OK, "this kernel can do trouble on purpose (can.delay and the like)")
+    for report in reports:
+        if any(error.reason == NO_IFB for error in report.delivery_errors):
+            what = f"on {report.interface}, what containers send is lost: the ifb for trouble on "
+            yield Finding(FAILURE, f"{what}purpose is gone", facts.canwharf("sync"), safe=True)
 
 
 def queue(facts: Facts) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ def _privileges(facts: Facts) -> Iterator[Finding]:
 def _modules(facts: Facts) -> Iterator[Finding]:
     for module, state in facts.modules.items():
         if module not in NEEDED:
-            continue  # for linear buses: see `buses.shape`
+            continue  # see `buses.shape` and `buses.trouble`
         what = f"{module} is {state}"
         if state in (LOADED, BUILT_IN):
             yield Finding(OK, what)
@@ -197,6 +197,7 @@ CHECKS: dict[str, Check] = {
     "state": _state,
     "buses": buses.buses,
     "shape": buses.shape,
+    "trouble": buses.trouble,
     "queue": buses.queue,
     "members": buses.members,
     "differences": buses.differences,

@@ -57,12 +57,25 @@ def _bus(status: Status, report: BusReport) -> Value:
         "members": [_member(status, each) for each in report.members],
         "shape": None if report.moved else "linear" if report.linear else "mesh",
         "hub": dict(zip(("in", "out"), report.hub, strict=True)) if report.hub else None,
+        "impairment": _impairment(report) if report.impairment.any else None,
         "missing_modules": list(report.lacking),
         "directions": [_direction(each) for each in report.directions],
         "healthy": report.healthy,
         "delivery_errors": [_delivery_error(each) for each in report.delivery_errors],
         "foreign_rules": [_foreign_rule(each) for each in report.foreign_rules],
         "warning": report.warning or None,
+    }
+
+
+def _impairment(report: BusReport) -> Value:
+    wanted, found = report.impairment, report.impaired
+    return {
+        "bandwidth": wanted.bandwidth or None,
+        "delay_us": wanted.delay,
+        "loss_ppm": wanted.loss,
+        "duplicate_ppm": wanted.duplicate,
+        "frames_lost_on_purpose": found.lost,
+        "frames_over_bandwidth": found.overflowed,
     }
 
 

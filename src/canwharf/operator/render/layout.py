@@ -21,12 +21,14 @@ from canwharf.bus.delivery import (
     MISSING,
     NO_CARRIER,
     NO_HUB,
+    NO_IFB,
     NOT_IN_CONTAINER,
     OWN_FRAMES,
     WRONG_NAMESPACE,
     DeliveryError,
     Member,
 )
+from canwharf.bus.options import impairment_texts
 from canwharf.bus.report import BusReport, is_virtual
 from canwharf.operator.render.terminal import sanitize
 from canwharf.operator.status import Status
@@ -116,7 +118,19 @@ def _about(report: BusReport) -> str:
     text = "virtual" if is_virtual(link) else "adapter"
     if link.controller and link.controller.bitrate:
         text += f", {link.controller.bitrate} bit/s"
+    if report.impairment.any:
+        text += ", trouble on purpose"
     return text if link.up else f"{text}, down"
+
+
+def trouble(report: BusReport) -> str:
+    """What a bus does to frames on purpose, and what it has done so far; empty: nothing."""
+    texts = impairment_texts(report.impairment).items()
+    told = ", ".join(f"{option.removeprefix('can.')} {text}" for option, text in texts)
+    lost = f"{report.impaired.lost} frames lost on purpose" if report.impairment.loss else ""
+    over = f"{report.impaired.overflowed} more than the bandwidth took"
+    counts = filter(None, (lost, over if report.impairment.bandwidth else ""))
+    return "; ".join((f"trouble on purpose: {told}", *counts)) if told else ""
 
 
 def _inside(report: BusReport, member: Member) -> str:
@@ -154,6 +168,8 @@ def error_problem(error: DeliveryError, labels: dict[str, str]) -> str:
     source, destination = labels[error.source], labels[error.destination]
     if error.reason == NO_HUB:
         return "containers receive nothing from each other: their hub is missing or down"
+    if error.reason == NO_IFB:
+        return f"what {source} sends is lost: the ifb of its bus is missing or down"
     if error.reason == OWN_FRAMES:
         return f"{destination} receives its own frames"
     if error.reason == DUPLICATE_RULE:

@@ -15,7 +15,7 @@ from canwharf.bus.delivery import Member
 from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport, is_virtual
 from canwharf.kernel.can import Controller
-from canwharf.operator.render.layout import problems
+from canwharf.operator.render.layout import problems, trouble
 from canwharf.operator.render.terminal import (
     BAD,
     DOUBTFUL,
@@ -77,6 +77,8 @@ def _bus(status: Status, report: BusReport, color: Color, columns: int) -> Itera
         lacks = f"lacks {', '.join(report.lacking)}" if report.lacking else "refuses tc filters"
         words = f"a mesh, as the kernel {lacks}: 'canwharf doctor' says what to do"
         yield f"  {color(words, DOUBTFUL)}"
+    if report.impairment.any:
+        yield f"  {color(trouble(report), BAD)}"
     rows = [[*map(sanitize, _member(status, report, each))] for each in report.members]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if (

@@ -46,6 +46,7 @@ def test_where_modules_stand(tmp_path: Path) -> None:
         "cls_basic": needed.MISSING,
         "act_gact": needed.LOADABLE,
         "act_skbedit": needed.MISSING,
+        **dict.fromkeys(needed.IMPAIRMENT, needed.MISSING),
     }
 
 
