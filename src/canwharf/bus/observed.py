@@ -222,6 +222,10 @@ class Observed:
         """What this link lets a container send and receive."""
         return self._firewalls.get(index, NO_FIREWALL)
 
+    def is_reduced(self, index: int) -> bool:
+        """Whether somebody deleted a part of what this link kept from passing."""
+        return index in self._opened
+
     def put_firewall(self, index: int, firewall: Firewall, *, announced: bool = False) -> None:
         """Remember what this link lets pass now; `announced`: by an announcement of a deletion."""
         self._firewalls[index] = firewall

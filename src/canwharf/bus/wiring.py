@@ -291,7 +291,10 @@ def _firewall(member: Member, observed: Observed) -> Firewall:
 def is_guarded(member: Member, observed: Observed) -> bool:
     """Whether the host end lets pass what the container's policy says, and no other frame."""
     wanted, there = member.port.policy, _firewall(member, observed)
-    return there != NO_FIREWALL if wanted is None else policy.is_in_force(wanted, there)
+    if wanted is not None:
+        return policy.is_in_force(wanted, there)
+    reduced = member.link is not None and observed.is_reduced(member.link.ifindex)
+    return there != NO_FIREWALL and not reduced
 
 
 def _restrained(port: Port) -> Port:

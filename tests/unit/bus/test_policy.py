@@ -181,16 +181,16 @@ def test_a_lost_record_leaves_the_rate(busy: Daemon) -> None:
     assert told == (UNKNOWN, Policy("1FF", "1FF", "100"))
 
 
-@pytest.mark.parametrize("lost", ["filters", "pair"])
+@pytest.mark.parametrize("lost", ["all", "ingress", "egress", "pair"])
 def test_an_unknown_policy_without_filters_is_closed(busy: Daemon, lost: str) -> None:
-    """The state is lost, and then what the kernel had of it."""
+    """The state is lost, and then what the kernel had of it, or a part of that."""
     busy.end()
     (busy.directory / "state.json").unlink()
     busy = Daemon(busy.directory, busy.kernel)
     busy.service.adopt_pairs(lost=True)
     busy.maintenance.sync()
-    if lost == "filters":
-        busy.kernel.delete_filters(busy.port("n1", "e1"), "all")
+    if lost != "pair":
+        busy.kernel.delete_filters(busy.port("n1", "e1"), lost)
         busy.maintenance.repair()
     else:
         busy.kernel.kill_namespace("e1")
