@@ -25,15 +25,17 @@ from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 from tests.unit.bus.host.base import (
     INTERFACE,
+    WORDS,
     Fault,
 )
 from tests.unit.bus.host.daemon import Life
 from tests.unit.bus.host.engine import Engine
 from tests.unit.bus.host.others import Others
+from tests.unit.bus.host.policies import Policies
 from tests.unit.bus.host.truth import Truth
 
 
-class Host(Engine, Life, Others, Truth):
+class Host(Engine, Life, Others, Policies, Truth):
     """One machine with its engine, from its first boot on."""
 
     @initialize(
@@ -41,14 +43,22 @@ class Host(Engine, Life, Others, Truth):
         mtu=st.sampled_from([16, 72]),
         interfaces=st.lists(INTERFACE, min_size=1, max_size=3),
         containers=st.integers(0, 2),
+        words=WORDS,
     )
-    def begin(self, reuse: bool, mtu: int, interfaces: list[str], containers: int) -> None:
+    def begin(
+        self,
+        reuse: bool,
+        mtu: int,
+        interfaces: list[str],
+        containers: int,
+        words: dict[str, str],
+    ) -> None:
         self.reuse, self.mtu = reuse, mtu
         self.kernel = FakeKernel(reuse_indexes=reuse)
         self.daemon = Daemon(Path(self.directory), self.kernel, "boot-0")
         self._plug()
         for number, interface in enumerate(interfaces):
-            self.create_network(f"n{number}", interface, Fault())
+            self.create_network(f"n{number}", interface, Fault(), words if number else {})
             for place in range(containers):
                 self._create_endpoint((f"n{number}", f"e{place}"), Fault())
                 self._join((f"n{number}", f"e{place}"), Fault(), early=bool(place))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple
 from unittest import mock
@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from canwharf.bus import naming
-from canwharf.bus.model import Port, State
+from canwharf.bus.model import Policy, Port, State
+from canwharf.bus.options import parse_policy
 from canwharf.errors import CanwharfError, StateError
 from canwharf.kernel import namespace as namespaces
 from tests.fake.answers import Crash
 from tests.fake.daemon import DRIVER, Daemon
+from tests.fake.filters import MODULES
 from tests.fake.kernel import FakeKernel
 from tests.fake.links import FakeLink, FakeRule
 
@@ -33,6 +35,15 @@ OTHERS = (  # alias and group of what is not ours
 )
 NETWORKS = st.sampled_from([f"n{number}" for number in range(4)])
 ENDPOINTS = st.sampled_from([f"e{number}" for number in range(3)])
+
+WORDS = st.sampled_from(
+    [
+        *({}, {}, {"can.send": "none"}, {"can.receive": "none"}, {"can.send": "100"}),
+        {"can.send": "none", "can.receive": "none"},
+        {"can.send": "all", "can.receive": "all"},
+        {"can.receive": "~7E0", "can.rate": "100"},
+    ]
+)
 
 # A network that asks for an exact name, and an endpoint that does on every network.
 EXACT_NETWORK, EXACT_ENDPOINT, EXACT = "n3", "e2", {"can.ifname": "exact"}
@@ -78,6 +89,10 @@ class Base(RuleBasedStateMachine):
         self.networks: dict[str, str] = {}  # id -> bus interface
         # (network, endpoint) -> the namespace of its container; empty while there is none
         self.endpoints: dict[tuple[str, str], str] = {}
+        self.words: dict[str, dict[str, str]] = {}  # of networks
+        # endpoint -> what it may, by its own words and its network's; None: not known
+        self.policies: dict[tuple[str, str], Policy | None] = {}
+        self.unrecorded: set[tuple[str, str]] = set()  # endpoints whose own words were lost
         self.moved: set[tuple[str, str]] = set()  # into its container by the engine
         self.starting = ""  # the namespace of a container that joins
         self.foreign_links: dict[FakeLink, tuple[object, ...]] = {}
@@ -96,16 +111,23 @@ class Base(RuleBasedStateMachine):
         self.patches.close()
         shutil.rmtree(self.directory)
 
-    def _create_endpoint(self, whose: tuple[str, str], fault: Fault) -> None:
-        own = EXACT if whose[1] == EXACT_ENDPOINT else {}
+    def _create_endpoint(
+        self, whose: tuple[str, str], fault: Fault, words: Mapping[str, str] = {}
+    ) -> None:
+        own = {**words, **(EXACT if whose[1] == EXACT_ENDPOINT else {})}
         if self._call(fault, lambda: self.daemon.service.create_endpoint(*whose, own)):
             self.endpoints.setdefault(whose, "")
+            network = parse_policy(self.words.get(whose[0], {}))
+            self.policies[whose] = parse_policy(words).over(network)
+            self.unrecorded.discard(whose)
 
     def _join(
         self, whose: tuple[str, str], fault: Fault, moved: bool = True, early: bool = False
     ) -> None:
         """`early`: the namespace is there, as of a new engine; otherwise it moves the end later."""
         blocked = self._blocked(self.networks[whose[0]])
+        if whose not in self._known_endpoints():
+            self.policies[whose] = None  # its record is lost
         space = self._namespace(whose)
         if early or EXACT_NETWORK in whose or EXACT_ENDPOINT in whose:
             self.starting = space
@@ -125,7 +147,8 @@ class Base(RuleBasedStateMachine):
             self.kernel.move(naming.container_end(*whose), space, new_name="can0")
 
     def _options(self, network: str, interface: str) -> dict[str, str]:
-        return {"can.interface": interface, **(EXACT if network == EXACT_NETWORK else {})}
+        exact = EXACT if network == EXACT_NETWORK else {}
+        return {"can.interface": interface, **exact, **self.words.get(network, {})}
 
     def _opened(self, path: str, what: str) -> AbstractContextManager[int]:
         """Of the kernel of this boot, while its container runs, or starts."""
@@ -247,6 +270,10 @@ class Base(RuleBasedStateMachine):
         return [port for bus in buses for port in (bus.interface, *bus.endpoints)] + [
             port for hub in hubs for port in hub
         ]
+
+    def _can_filter(self) -> bool:
+        """Whether the kernel has all modules."""
+        return self.kernel.modules >= MODULES
 
     def _linear(self) -> bool:
         """Whether the daemon makes linear buses now."""

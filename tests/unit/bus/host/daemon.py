@@ -66,6 +66,7 @@ class Life(Base):
         self.daemon.service.adopt_networks(known)
         self.daemon.service.adopt_pairs(lost=True)
         self.daemon.service.save()
+        self.unrecorded |= set(self._running())
         self.physical.clear()
         if self._adapters():
             self.physical = {id for id, each in self.networks.items() if each == "can0"}
@@ -79,6 +80,8 @@ class Life(Base):
         self.kernel = FakeKernel(reuse_indexes=self.reuse)
         self.daemon = Daemon(Path(self.directory), self.kernel, f"boot-{self.boot}")
         self.endpoints.clear()
+        self.policies.clear()
+        self.unrecorded.clear()
         assert self._known_endpoints() == set()
         self.foreign_links.clear()
         self.foreign_rules.clear()

@@ -13,6 +13,7 @@ from tests.unit.bus.host.base import (
     INTERFACE,
     NETWORKS,
     NOTICES,
+    WORDS,
     Base,
     Fault,
 )
@@ -21,8 +22,12 @@ from tests.unit.bus.host.base import (
 class Engine(Base):
     """Makes and removes networks, endpoints and containers."""
 
-    @rule(network=NETWORKS, interface=INTERFACE, fault=FAULTS)
-    def create_network(self, network: str, interface: str, fault: Fault) -> None:
+    @rule(network=NETWORKS, interface=INTERFACE, fault=FAULTS, words=WORDS)
+    def create_network(
+        self, network: str, interface: str, fault: Fault, words: dict[str, str]
+    ) -> None:
+        if network not in self.networks:
+            self.words[network] = words if self._can_filter() else {}
         interface = self.networks.get(network, interface)  # Swarm creates it again and again
         options = self._options(network, interface)
         blocked = self._blocked(interface) or self._other_driver(interface)
@@ -42,11 +47,13 @@ class Engine(Base):
         self.physical.discard(network)
 
     @precondition(lambda self: self.networks)
-    @rule(data=st.data(), endpoint=ENDPOINTS, fault=FAULTS)
-    def create_endpoint(self, data: st.DataObject, endpoint: str, fault: Fault) -> None:
+    @rule(data=st.data(), endpoint=ENDPOINTS, fault=FAULTS, words=WORDS)
+    def create_endpoint(
+        self, data: st.DataObject, endpoint: str, fault: Fault, words: dict[str, str]
+    ) -> None:
         whose = (data.draw(st.sampled_from(sorted(self.networks))), endpoint)
         if whose not in self.endpoints:
-            self._create_endpoint(whose, fault)
+            self._create_endpoint(whose, fault, words if self._can_filter() else {})
 
     @precondition(lambda self: self.endpoints)
     @rule(data=st.data(), fault=FAULTS, moved=st.booleans(), early=st.booleans())
@@ -55,11 +62,11 @@ class Engine(Base):
         self._join(data.draw(st.sampled_from(sorted(self.endpoints))), fault, moved, early)
 
     @precondition(lambda self: self.networks)
-    @rule(data=st.data(), endpoint=ENDPOINTS, early=st.booleans())
-    def run(self, data: st.DataObject, endpoint: str, early: bool) -> None:
+    @rule(data=st.data(), endpoint=ENDPOINTS, early=st.booleans(), words=WORDS)
+    def run(self, data: st.DataObject, endpoint: str, early: bool, words: dict[str, str]) -> None:
         whose = (data.draw(st.sampled_from(sorted(self.networks))), endpoint)
         if not self.endpoints.get(whose):
-            self._create_endpoint(whose, Fault())
+            self._create_endpoint(whose, Fault(), words if self._can_filter() else {})
             self._join(whose, Fault(), early=early)
 
     @precondition(lambda self: self.endpoints)

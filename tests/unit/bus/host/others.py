@@ -56,7 +56,7 @@ class Others(Base):
     @precondition(lambda self: self._marked())
     @rule(data=st.data(), which=st.sampled_from(["ingress", "egress", "all", "changed"]))
     def filters_are_changed(self, data: st.DataObject, which: str) -> None:
-        """They are not announced to the daemon."""
+        """Frames are counted again after the next resync."""
         name = data.draw(st.sampled_from(self._marked()))
         self.tampered = True
         if which == "changed":
@@ -72,6 +72,10 @@ class Others(Base):
     @rule(gone=st.booleans(), data=st.data(), start=st.booleans())
     def modules_go_and_come(self, gone: bool, data: st.DataObject, start: bool) -> None:
         """They go while nothing needs them; the daemon looks at its start, or when it is told."""
+        if gone and self.daemon.service.state.has_policies:
+            return  # without them no container with a policy could start
+        if gone and self.unrecorded:
+            return
         if gone:
             for link in self.kernel.links():
                 if link.qdisc:
