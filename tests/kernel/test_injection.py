@@ -5,18 +5,21 @@ The container e1 has faults, e2, e3 and the host receive.
 
 from __future__ import annotations
 
+import json
 import select
 import socket
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from canwharf.bus import events, fault_options, firewall, injection
 from canwharf.bus.fault import Fault
 from canwharf.bus.injection import Place
+from canwharf.control.faults import Faults
 from canwharf.errors import CanwharfError, KernelError
 from canwharf.kernel.injection import MODULES
 from tests.kernel.senders import Sender, heard
@@ -29,6 +32,7 @@ N = "n" * 64
 E1 = Place(N, "e1")
 EFF, RTR, ERR = 0x80000000, 0x40000000, 0x20000000  # linux/can.h
 FDF = 4
+ERR_FILTER = 2  # CAN_RAW_ERR_FILTER of linux/can/raw.h
 LIMIT = 10.0  # seconds
 PAUSE = 0.001  # seconds between two frames
 _CLASSIC, _FD = struct.Struct("=IBB2x8s"), struct.Struct("=IBB2x64s")
@@ -303,3 +307,75 @@ def test_a_container_that_is_not_there_has_no_fault(site: Site) -> None:
         begin(site, id="001", loss="5%")
     with pytest.raises(CanwharfError, match="32 faults"):
         begin(site, id="001", loss="5%")
+
+
+class Command:
+    """The connection of a command."""
+
+    def __init__(self) -> None:
+        self.at_end: Callable[[], None] | None = None
+        self.said: list[dict[str, Any]] = []
+
+    def end(self, content: bytes) -> None:
+        self.said.append(json.loads(content))
+
+
+def test_a_fault_ends_with_the_connection_of_its_command(site: Site) -> None:
+    """Or after its time, or when it is cleared: then the command is told, with the counts."""
+    faults, one = Faults(site.service), Command()
+    members = {"Members": [list(E1)]}
+    drop = members | {"Fault": {"id": "122", "loss": "100"}}
+    faults.begin(drop, one)
+    assert faults.run(0.0) is None
+    assert arrived(site, [classic(0x122)]) == [Counter(), Counter()]
+    assert one.at_end
+    one.at_end()
+    assert [each["frames"] for each in one.said[0]["Ended"]] == [{"lost": 1}]
+    assert_untouched(site)
+    timed, cleared, stopped = Command(), Command(), Command()
+    faults.begin(drop | {"Seconds": 1000}, timed)
+    due = faults.run(0.0)
+    assert due
+    assert faults.run(due) is None
+    faults.begin(drop, cleared)
+    faults.end(members)
+    faults.run(0.0)
+    assert [len(each.said) for each in (timed, cleared)] == [1, 1]
+    assert_untouched(site)
+    faults.begin(drop, stopped)
+    site.stop(N, "e1")
+    faults.run(0.0)
+    assert stopped.said == [{"Ended": [{**E1._asdict(), "number": 1, "frames": {}}]}]
+
+
+def test_a_daemon_that_was_killed_leaves_only_what_is_kept(site: Site) -> None:
+    """The commands of the others have nobody any more who would end them."""
+    faults = Faults(site.service)
+    members = {"Members": [list(E1)], "Fault": {"id": "122", "loss": "100"}}
+    faults.begin(members, Command())
+    faults.begin(members | {"Fault": {"id": "124", "loss": "100"}, "Keep": True}, Command())
+    site.restart()
+    assert site.daemon.maintenance.recover()
+    Faults(site.service).run(0.0)
+    sent = [classic(0x122), classic(0x124)]
+    assert arrived(site, sent) == [Counter(sent[:1])] * 2
+
+
+def test_a_container_is_told_of_its_bus_off_and_of_its_return(site: Site) -> None:
+    """It alone, by the error frames that a controller's driver makes."""
+    _host, e1, e2, _e3 = site.members()
+    faults, command = Faults(site.service), Command()
+    with raw_socket(e1) as own, raw_socket(e2) as other:
+        for opened in (own, other):
+            opened.setsockopt(socket.SOL_CAN_RAW, ERR_FILTER, 0x1FFFFFFF)
+        faults.begin({"Members": [list(E1)], "Fault": {}}, command)
+        assert arrived(site) == [Counter(), Counter()]
+        faults.end({"Members": [list(E1)], "BusOff": True})
+        told = {ERR | 0x40, ERR | 0x100}  # linux/can/error.h
+        words: list[int] = []
+        while words[-1:] != [ERR | 0x100] and select.select([own], [], [], LIMIT)[0]:
+            word = struct.unpack_from("=I", own.recv(72))[0]
+            words += [word] * (word in told)
+        assert words == [ERR | 0x40, ERR | 0x100]
+        assert until_mark(other) == Counter()
+    assert_untouched(site)

@@ -21,8 +21,8 @@ _PRIME = 4294967291  # the greatest of 32 bits
 _NAMES = {  # of what happened to the frames to which a part of a fault was applied
     injection.LOSS: "lost",
     injection.CHANGE: "changed",
-    injection.OFF_SEND: "not sent",
-    injection.OFF_RECEIVE: "not received",
+    injection.OFF_SEND: "not_sent",
+    injection.OFF_RECEIVE: "not_received",
 }
 
 

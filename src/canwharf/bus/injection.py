@@ -57,7 +57,7 @@ def end(
     _change(service, net, place, tuple(each for each in old.injected if each not in gone))
     counted = {each: each.frames(there) for each in gone}
     for fault, frames in counted.items():
-        told = ", ".join(f"{count} {name}" for name, count in frames.items())
+        told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in frames.items())
         fields = {"bus": net.settings.interface, **place._asdict(), "fault": str(fault)}
         service.say(events.FAULT_ENDED, **fields, frames=told)
     return counted

@@ -260,6 +260,12 @@ class State(NamedTuple):
         """The ids of the networks of which it is not known what their containers may."""
         return [id for id, net in self.networks.items() if net.settings.policy is None]
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether there is a fault on purpose in what a container sends."""
+        networks = self.networks.values()
+        return any(each.injected for net in networks for each in net.endpoints.values())
+
     def endpoints(self) -> frozenset[str]:
         """The ids of all endpoints."""
         return frozenset(id for network in self.networks.values() for id in network.endpoints)

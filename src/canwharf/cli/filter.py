@@ -20,14 +20,13 @@ from canwharf.bus.delivery import Member
 from canwharf.bus.model import UNKNOWN, Policy
 from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport
-from canwharf.cli import selection
+from canwharf.cli import members, selection
 from canwharf.cli.options import JSON, Argument, Flag, Option
 from canwharf.control.client import call
-from canwharf.errors import CallError, CanwharfError, UsageError
+from canwharf.errors import CallError, UsageError
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
 from canwharf.operator.render.terminal import sanitize
-from canwharf.operator.status import Status
 
 DESCRIPTION = (
     "Show which frames a container may send and receive, and how many were kept back. With "
@@ -65,7 +64,7 @@ def run(options: Mapping[str, str]) -> int:
         raise UsageError("--dry-run needs a change: --send, --receive or --rate")
     words = driver_options.parse_policy(given)
     status = collect(which.instance, Netlink()).only(options["bus"])
-    report, member = _member(status, options["bus"], options["container"])
+    report, member = members.find(status, options["bus"], options["container"])
     before = _policy(report, member)
     after = words.over(before)
     if given and not dry:
@@ -86,36 +85,6 @@ def run(options: Mapping[str, str]) -> int:
     else:
         _print_policy(names, before, member)
     return 0
-
-
-def _member(status: Status, bus: str, container: str) -> tuple[BusReport, Member]:
-    """The container on the bus that is left in this status; `bus` is what the user calls it.
-
-    Raises CanwharfError.
-    """
-    found = [
-        (report, member)
-        for report in status.reports
-        for member in report.members
-        if member.endpoint and container in (status.member(member), member.endpoint)
-    ]
-    if not found:
-        there = [status.member(e) for r in status.reports for e in r.members if e.endpoint]
-        where, names = status.reports[0].interface, ", ".join(there) or "none"
-        raise CanwharfError(f"there is no container {container} on the bus {where}; there: {names}")
-    if len(found) > 1:  # by several networks: one of them may have been named
-        where = ", ".join(status.network(each.network) for _report, each in found)
-        found = [
-            (report, each)
-            for report, each in found
-            if bus in (each.network, status.network(each.network))
-        ]
-        if len(found) != 1:
-            raise CanwharfError(
-                f"{container} is on the bus more than once: give one of its networks in place of "
-                f"the bus ({where})"
-            )
-    return found[0]
 
 
 def _policy(report: BusReport, member: Member) -> Policy:

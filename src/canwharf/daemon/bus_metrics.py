@@ -88,6 +88,7 @@ class Buses(Collector):
         yield from _frames(reports, self._traffic.counts)
         yield _kept_back(reports)
         yield from _impaired(reports)
+        yield _faults(reports)
         yield from _verdict(reports)
         yield _names(reports, self._container_names())
         yield from _adapters(reports)
@@ -142,6 +143,16 @@ def _impaired(reports: Iterable[BusReport]) -> Iterator[Metric]:
             lost.add_metric([report.interface], report.impaired.lost)
             over.add_metric([report.interface], report.impaired.overflowed)
     yield from (lost, over)
+
+
+def _faults(reports: Iterable[BusReport]) -> Metric:
+    faults = GaugeMetricFamily(
+        "canwharf_faults", "Faults on purpose in what a container sends.", labels=_MEMBER
+    )
+    for report, member in _members(reports):
+        if member.endpoint:
+            faults.add_metric(_labels(report, member), len(member.faults))
+    return faults
 
 
 def _verdict(reports: Iterable[BusReport]) -> Iterator[Metric]:

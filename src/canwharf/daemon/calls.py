@@ -25,13 +25,15 @@ from canwharf.lean import suppress
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import TypeAlias
 
     from canwharf.bus.attach import Collector
+    from canwharf.control.faults import Faults
     from canwharf.control.runtimes import Runtimes
 
 RUNTIME = "/Canwharf.Runtime"  # the call of canwharf.plugin
+FAULT, FAULT_END = "/Canwharf.Fault", "/Canwharf.FaultEnd"  # those of `canwharf fault`
 _Call: TypeAlias = "Callable[[Mapping[str, object]], dict[str, object]]"
 
 
@@ -40,7 +42,8 @@ def front_ends(
 ) -> Calls:
     """All calls that the daemon answers; see `control.routes.table` for `sync` and `fault`."""
     tables = (Routes(service).table, control.table(service, sync, fault))
-    return Calls(service, {path: call for table in tables for path, call in table.items()})
+    table = {path: call for each in tables for path, call in each.items()}
+    return Calls(service, table, (FAULT, FAULT_END))
 
 
 def of_users(service: Service) -> Calls:
@@ -51,20 +54,44 @@ def of_users(service: Service) -> Calls:
 class Calls:
     """Answers each call with the function that the table has for its path."""
 
-    def __init__(self, service: Service, table: Mapping[str, _Call]) -> None:
+    def __init__(
+        self, service: Service, table: Mapping[str, _Call], of_faults: Collection[str] = ()
+    ) -> None:
+        """`of_faults` are the paths of calls about faults on purpose."""
         self._service = service
         self._table = table
+        self._of_faults = of_faults
+        self._faults: Faults | None = None  # loaded for the first one
+        self._looked = False  # whether the daemon before left any
         self._runtimes: Runtimes | None = None  # loaded at the first call of one
+
+    def run_faults(self, now: float) -> float | None:
+        """End the faults on purpose that are due; see `loop.Round`."""
+        if not self._looked:
+            self._looked = True
+            if self._service.state.has_faults:
+                self._faults = _faults(self._service)
+        return self._faults.run(now) if self._faults else None
+
+    def _call_of_faults(self, path: str, sender: Sender) -> _Call:
+        """The call of `canwharf fault` at a path."""
+        faults = self._faults = self._faults or _faults(self._service)
+        connection = sender.connection
+        if path == FAULT_END or connection is None:
+            return faults.end
+        return lambda content: faults.begin(content, connection)
 
     def answer(self, path: str, body: bytes, sender: Sender = ROOT) -> tuple[int, bytes]:
         """The HTTP status and body for one call. Raises nothing."""
         call = self._table.get(path)
-        if call is None and path != RUNTIME:
+        if call is None and path != RUNTIME and path not in self._of_faults:
             return 404, refusal(f"canwharf has no call {path}")
         try:
+            if path in self._of_faults:
+                call = self._call_of_faults(path, sender)
             if call is None:
                 self._runtimes = self._runtimes or _runtimes(self._service)
-                return self._runtimes.answer(body, *sender)
+                return self._runtimes.answer(body, sender.descriptor, sender.uid)
             return 200, jsontext.dumps(call(_parse(body))).encode()
         except RequestError as error:
             return 400, refusal(f"{path[1:]}: {error}")
@@ -75,6 +102,13 @@ class Calls:
             # A defect in one call must not take the bus away from the other containers.
             self._service.say(events.INTERNAL, call=path[1:], error=repr(error))
             return 500, refusal(f"internal error in {path[1:]}: {error!r}")
+
+
+def _faults(service: Service) -> Faults:
+    """The faults on purpose: few ever have one."""
+    from canwharf.control.faults import Faults  # noqa: PLC0415
+
+    return Faults(service)
 
 
 def _runtimes(service: Service) -> Runtimes:
@@ -116,7 +150,7 @@ def collecting(service: Service) -> Callable[[float], float | None]:
 def _collector(service: Service) -> Collector:
     from canwharf.bus.attach import Collector  # noqa: PLC0415
     from canwharf.cni import routes  # noqa: F401, PLC0415
-    from canwharf.control import runtimes  # noqa: F401, PLC0415
+    from canwharf.control import faults, runtimes  # noqa: F401, PLC0415
     from canwharf.netavark.routes import recorded  # noqa: PLC0415
 
     return Collector(service, recorded)

@@ -73,8 +73,9 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "", group: 
         _tell_start(service.state, report)
         selector = Selector()
         selector.register(announcements, READ)  # taken by maintenance
-        answer: Answer = calls.front_ends(service, maintenance.sync, lambda: store.fault).answer
-        rounds: list[loop.Round] = [calls.collecting(service)]
+        front_ends = calls.front_ends(service, maintenance.sync, lambda: store.fault)
+        answer: Answer = front_ends.answer
+        rounds: list[loop.Round] = [calls.collecting(service), front_ends.run_faults]
         if metrics:
             answer = metrics.timing(answer)
             rounds.append(metrics.begin(selector, service, reconciler, netlink))

@@ -47,11 +47,12 @@ class Sender(NamedTuple):
     """Who sends a request, as far as a kind of server asks.
 
     `descriptor` came along with it (-1: none). `uid` is the user's id; None on a socket that is
-    root's alone.
+    root's alone. `connection` is that of the request: what it holds ends with it.
     """
 
     descriptor: int = -1
     uid: int | None = None
+    connection: Connection | None = None
 
 
 ROOT = Sender()  # nothing came along
@@ -159,6 +160,7 @@ class Connection:
         self._last = False  # the connection ends after the answer that is being sent
         self._refused = False
         self._closed = False
+        self.at_end: Callable[[], None] | None = None  # called before the connection ends
         self._interest = READ
         connected.setblocking(False)
         selector.register(connected, READ, self._ready)
@@ -174,12 +176,24 @@ class Connection:
 
     def close(self) -> None:
         """End the connection."""
+        if self.at_end:
+            at_end, self.at_end = self.at_end, None
+            at_end()
         if not self._closed:
             self._closed = True
             self._drop_descriptor()
             del self._server.connections[self]
             self._selector.unregister(self._socket)
             self._socket.close()
+
+    def end(self, content: bytes) -> None:
+        """Send one more answer, if the client takes it at once, and end the connection."""
+        self.at_end = None
+        if not self._closed:
+            with suppress(OSError):  # the client has gone already
+                answer = http.answer(200, content, self.kind.content_type, keep=False)
+                self._socket.send(answer)
+            self.close()
 
     def _ready(self) -> None:
         if self._unsent:
@@ -223,7 +237,7 @@ class Connection:
         self._last = self.kind.once or not head.keep
         if self.kind.once:
             self.deadline = monotonic() + self.kind.deadline
-        sender = Sender(self._descriptor, self._uid)
+        sender = Sender(self._descriptor, self._uid, self)
         status, answered = self._answer(head.target, body, sender)
         self._drop_descriptor()
         self._send(http.answer(status, answered, self.kind.content_type, keep=not self._last))

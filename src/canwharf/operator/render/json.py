@@ -113,6 +113,12 @@ def _member(status: Status, member: Member) -> Value:
         "frames_received": member.frames.received,
         "frames_dropped": member.frames.dropped,
         "policy": dict(member.policy._asdict()) if member.endpoint else None,
+        "faults": [
+            {"number": each.number, "fault": str(each), "frames": each.frames(member.injected)}
+            for each in member.faults
+        ]
+        if member.endpoint
+        else None,
         "frames_kept_back": dict(member.firewall.kept) if member.endpoint else None,
     }
 

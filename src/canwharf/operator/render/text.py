@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canwharf.bus.delivery import Member
+from canwharf.bus.fault import digests
 from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport, is_virtual
 from canwharf.kernel.can import Controller
@@ -167,8 +168,21 @@ def _problems(status: Status, report: BusReport, color: Color) -> Iterator[str]:
     there = [each for each in report.members if each.link is not None]
     if report.healthy and len(there) > 1:
         yield f"  {color('all members are connected', GOOD)}"
+    for member in report.members:
+        for words in _faults(status, member):
+            yield f"  {color(sanitize(words), BAD)}"
     for words in problems(status, report):
         yield f"  {color(words, BAD)}"
+
+
+def _faults(status: Status, member: Member) -> Iterator[str]:
+    """The faults on purpose in what it sends, and filters that belong to none."""
+    for fault in member.faults:
+        frames = fault.frames(member.injected).items()
+        counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in frames)
+        yield f"a fault on purpose: {status.member(member)}: {fault} (frames: {counts})"
+    if member.injected.keys() - digests(member.faults).keys():
+        yield f"a fault that is left over: {status.member(member)}: 'canwharf sync' ends it"
 
 
 def _differences(status: Status, color: Color) -> Iterator[str]:
