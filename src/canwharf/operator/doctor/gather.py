@@ -268,7 +268,9 @@ def _units(instance: Instance) -> tuple[Unit, ...] | None:
 
 
 def _unit(name: str) -> Unit:
-    told = _shown(name, "LoadState", "UnitFileState", "Before", "ActiveState", "SubState", "Result")
+    # At once: a unit that fails is tried again, and the next invocation has said nothing yet.
+    properties = "LoadState", "UnitFileState", "Before", "ActiveState", "SubState", "Result"
+    told = _shown(name, *properties, "InvocationID")
     load, state = told.get("LoadState", ""), told.get("ActiveState", "")
     fails = state == "failed" or told.get("SubState") == "auto-restart"
     return Unit(
@@ -277,7 +279,7 @@ def _unit(name: str) -> Unit:
         told.get("UnitFileState") == "enabled",
         "docker.service" in told.get("Before", "").split(),
         state == "active",
-        _failing(name, told.get("Result", "")) if fails and name.endswith(".service") else "",
+        _failing(name, told) if fails and name.endswith(".service") else "",
         load,
     )
 
@@ -298,9 +300,10 @@ def _shown(unit: str, *properties: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in shown.splitlines())
 
 
-def _failing(service: str, result: str) -> str:
-    """Systemd's result for the unit, and the last line of its last invocation."""
-    words = journal.last_line(service, _shown(service, "InvocationID").get("InvocationID", ""))
+def _failing(service: str, told: Mapping[str, str]) -> str:
+    """Systemd's result for the unit, and the last line of that invocation."""
+    result = told.get("Result", "")
+    words = journal.last_line(service, told.get("InvocationID", ""))
     return f"{result}: {words}" if words else result
 
 

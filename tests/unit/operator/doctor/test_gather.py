@@ -206,8 +206,15 @@ def test_a_service_that_fails_every_second_is_failing(
 ) -> None:
     """Also by the units of an older version, which is never failed and never active."""
     shown = f"LoadState=loaded\nUnitFileState=enabled\nBefore=docker.service\n{state}\n"
-    monkeypatch.setattr("canwharf.operator.command.run", lambda *_words, **_limit: shown)
-    monkeypatch.setattr("canwharf.operator.journal.last_line", lambda *_words: "the last line")
+    tries = iter(range(1, 9))  # meanwhile it is tried again, and that try has said nothing yet
+    monkeypatch.setattr(
+        "canwharf.operator.command.run",
+        lambda *_words, **_limit: f"{shown}InvocationID={next(tries)}\n",
+    )
+    monkeypatch.setattr(
+        "canwharf.operator.journal.last_line",
+        lambda _unit, invocation: "the last line" if invocation == "1" else "",
+    )
     assert gather._unit("canwharf.service").failing == failing
 
 
