@@ -123,6 +123,30 @@ def test_a_firewall_on_one_bus(example: Example) -> None:
     assert kept_back["none"] > 0
 
 
+@pytest.mark.parametrize("example", ["faults"], indirect=True)
+def test_trouble_on_purpose(example: Example) -> None:
+    """Frames are lost, and none arrives twice; a fault is there while its command runs."""
+    fault = "python3 -m canwharf fault add drive --from engine --id 0C9 --set data[1]=EE --for"
+    wrong = example.board.guest.start(f"{fault} 60s")
+    wrong.wait_for("engine")
+    heard = example.heard("dashboard", "drive0 0C9#..EE")
+    cleared = example.board.sh("python3 -m canwharf fault clear drive")
+    assert "0C9: set data[1]=EE" in cleared
+    assert wrong.wait(30).status == 0
+    deadline = monotonic() + 60
+    while True:  # until a fifth of them, by chance, was lost at least once
+        heard = example.heard("dashboard", "drive0 0C9#")
+        counted = payloads(heard, "drive0", "0C9")
+        right = [number for number in counted if number >> 8 & 0xFF != 0xEE]
+        assert len(set(right)) == len(right)
+        if right and right[-1] - right[0] >= len(counted):
+            break
+        assert monotonic() < deadline, counted
+    [bus] = json.loads(example.board.sh("python3 -m canwharf status --json"))["buses"]
+    assert bus["impairment"]["loss_ppm"] == 200_000
+    assert bus["impairment"]["frames_lost_on_purpose"] > 0
+
+
 @pytest.mark.parametrize("example", ["adapter"], indirect=True)
 def test_a_board_with_a_real_adapter(example: Example) -> None:
     """It is plugged in later, set to the right bit rate, and unplugged and plugged in again."""

@@ -77,6 +77,7 @@ BEFORE = {
     "cansend vcan0 20000040#": BUS,
     "docker network create -d canwharf:latest": BUS,  # the plugin's is the service's here
     "sudo canwharf filter bus0 ecu1": f"{BUS}; docker run -d --name ecu1 --network bus0 my-image",
+    "sudo canwharf fault ": f"{BUS}; docker run -d --name ecu1 --network bus0 my-image",
     "sudo canwharf ": BUS,
     "docker network create -d canwharf --ipam-driver null -o can.interface=": "true",
     "docker network create -d canwharf --ipam-driver null -o can.name=can bus0": "true",
@@ -93,7 +94,7 @@ BEFORE = {
     "ip -br link show type vxcan": "ip link add vxcan1a2b3c4d type vxcan peer name peer0",
 }
 # What a reader puts in place of what is written.
-READ_AS = {r"…$": "-d my-image", r"… my-image": "-d my-image", r" …": ""}
+READ_AS = {r"…$": "-d my-image", r"… my-image": "-d my-image", r" …": "", r"--for \d+s": "--for 1s"}
 # What a command's exit status tells that is no failure of the page.
 ANY_STATUS = {
     r"^cangw -L": "its exit status means nothing",
