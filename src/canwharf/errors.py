@@ -159,3 +159,11 @@ class StartError(CanwharfError):
 
 class InstallError(CanwharfError):
     """The service cannot be installed, or not be taken away."""
+
+
+class RecordingError(CanwharfError):
+    """A recording of frames that cannot be written or read."""
+
+    def __init__(self, operation: str, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"cannot {operation} {path}: {reason}")
