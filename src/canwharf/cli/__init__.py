@@ -33,6 +33,7 @@ VERBS = {
     "graph": "draw the buses, as SVG or for Mermaid",
     "doctor": "find problems, and the command that fixes each",
     "dump": "show the frames on the buses, and who sent each",
+    "record": "record the frames on the buses, with their senders, into a file",
     "filter": "show or change what a container may send and receive",
     "fault": "trouble on purpose, for tests: wrong bytes, lost frames, bus-off",
     "sync": "repair what differs from the networks' settings",

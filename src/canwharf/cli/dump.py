@@ -11,25 +11,19 @@ Rules:
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from time import localtime, monotonic, strftime
-from types import FrameType
 
-from canwharf.cli import selection
-from canwharf.cli.options import JSON, Argument, Flag, Option
-from canwharf.docker import names
+from canwharf.cli import listening, selection
+from canwharf.cli.listening import LOOK, ending, say
+from canwharf.cli.options import JSON, Flag, Option
 from canwharf.errors import UsageError
 from canwharf.frames import lines
 from canwharf.frames.capture import Capture
 from canwharf.frames.conflicts import Conflicts
 from canwharf.frames.dbc import Decoder
-from canwharf.frames.filters import Filter, parse
 from canwharf.frames.frame import HOST, WIRE, Frame
-from canwharf.frames.sources import Sources
 from canwharf.frames.words import error_words
 from canwharf.operator.render.terminal import colored, plain, sanitize
 
@@ -42,13 +36,7 @@ DESCRIPTION = (
 )
 EXAMPLE = "sudo canwharf dump -t a bus0,100:700 --from ecu1"
 OPTIONS = (
-    Argument(
-        "bus",
-        "only this bus: its host interface, or a network's name or id, and filters behind it; "
-        "there may be several",
-        "BUS[,FILTER…]",
-        many=True,
-    ),
+    listening.BUS,
     Option("from", "", "only frames of this sender; may be given several times", "NAME", many=True),
     Option(
         "time",
@@ -68,12 +56,8 @@ OPTIONS = (
     Flag("json", f"{JSON.help}, one object a line"),
     *selection.WHICH,
 )
-_ANY = "any"  # candump's word for all interfaces
-_NAMES_LIMIT = 1.0  # seconds for the engine to tell names
-_LOOK = 0.1  # seconds until a signal is noticed where no frame comes
 _TELL = 1.0  # seconds between two messages about losses
 _COLORS = ("31", "32", "33", "34", "35", "36", "91", "92", "93", "94", "95", "96")  # ECMA-48
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _Line = Callable[[Frame, list[str]], str]
 
@@ -81,22 +65,17 @@ _Line = Callable[[Frame, list[str]], str]
 def run(options: Mapping[str, str]) -> int:
     """Show them until interrupted. Raises CanwharfError."""
     which = selection.announced(options).instance
-    left = _count(options["count"])
+    left = listening.count(options["count"])
     if options["log"] and options["json"]:
         raise UsageError("--log and --json contradict each other: leave one of them out")
     decoder = Decoder(options["dbc"]) if options["dbc"] else None
-    words = dict(map(parse, options["bus"].splitlines()))
     wanted = frozenset(options["from"].splitlines())
-    buses = () if _ANY in words else words
-    sources = Sources(
-        which.name, which.state_dir, lambda: names.ask(which.name, _NAMES_LIMIT), buses
-    )
-    with _ending() as ended, Capture(sources, _filters(words, sources.wanted)) as capture:
+    with ending() as ended, listening.capture(which, options["bus"]) as capture:
         _note(capture, wanted)
         show = _line(options, capture, decoder)
         told = _Told()
         while left and not ended:
-            frames = capture.read(_LOOK)
+            frames = capture.read(LOOK)
             left -= _print(frames, wanted, left, show, told.conflicts)
             told.losses(capture)
         if left:
@@ -137,14 +116,14 @@ class _Told:
         self._next = monotonic() + _TELL
         lost = sum(capture.losses.values())
         if lost > self._lost:
-            _say(f"{lost - self._lost} frames were lost here just now, {lost} in all")
+            say(f"{lost - self._lost} frames were lost here just now, {lost} in all")
             self._lost = lost
 
     @staticmethod
     def end(capture: Capture) -> None:
         """Say what was lost in all."""
         for (bus, sender), lost in capture.losses.items():
-            _say(f"{lost} frames of {sender} on {bus} were lost here: they came too fast to show")
+            say(f"{lost} frames of {sender} on {bus} were lost here: they came too fast to show")
 
 
 class _Loud(Conflicts):
@@ -159,7 +138,7 @@ class _Loud(Conflicts):
         if others and (key := (frame.bus, frame.can_id, len(others))) not in self._said:
             self._said.add(key)
             senders = " and ".join([*others, frame.sender])
-            _say(
+            say(
                 f"{frame.bus}: {senders} send {lines.id_text(frame.can_id)}: on a real bus each id "
                 "must have one sender, as two destroy each other's frames"
             )
@@ -247,65 +226,10 @@ def _note(capture: Capture, wanted: frozenset[str]) -> None:
     """Say why nothing, or not all, may be shown."""
     there = capture.sources
     if not there:
-        _say("there is no bus yet; it waits for one")
+        say("there is no bus yet; it waits for one")
     if any(not each.named for each in there):
-        _say("Docker tells no name for some containers: they are shown by their endpoint's id")
+        say("Docker tells no name for some containers: they are shown by their endpoint's id")
     senders = {each.sender for each in there} | {HOST, WIRE}
     for missing in sorted(wanted - senders):
         on_it = ", ".join(sorted(each.sender for each in there if each.endpoint)) or "none"
-        _say(f"no container {missing} is there now; there are: {on_it}")
-
-
-def _say(words: str) -> None:
-    print(f"canwharf: {sanitize(words)}", file=sys.stderr, flush=True)
-
-
-def _count(text: str) -> float:
-    """How many frames are to be shown. Raises UsageError."""
-    if not text:
-        return float("inf")
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise UsageError(f"--count {text}: must be a number from 1 on, as in -n 10")
-    return int(text)
-
-
-def _filters(words: Mapping[str, Filter], interfaces: Mapping[str, str]) -> dict[str, Filter]:
-    """The filters by the bus's interface. Raises UsageError where a bus has two."""
-    if _ANY in words and len(words) > 1:
-        raise UsageError("any is every bus: name no other beside it")
-    found: dict[str, Filter] = {}
-    for word, each in words.items():
-        if word == _ANY:
-            found[""] = each
-            continue
-        interface = interfaces[word]
-        if found.setdefault(interface, each) != each:
-            raise UsageError(f"{word} is the bus {interface}, which has other filters: give one")
-    return found
-
-
-@contextmanager
-def _ending() -> Iterator[list[int]]:
-    """A list that gets the number of the signal that ends it; a second one ends it at once.
-
-    As with candump, a signal ends it although a script's shell ignores SIGINT for it. What nohup
-    ignores stays so.
-    """
-    ended: list[int] = []
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        ended.append(number)
-        restore()
-
-    def restore() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    before = {each: signal.getsignal(each) for each in _SIGNALS}
-    for each, handler in before.items():
-        if each != signal.SIGHUP or handler != signal.SIG_IGN:
-            signal.signal(each, end)
-    try:
-        yield ended
-    finally:
-        restore()
+        say(f"no container {missing} is there now; there are: {on_it}")

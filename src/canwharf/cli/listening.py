@@ -1,0 +1,102 @@
+"""What the verbs that read frames have in common: their bus words, a number, how they end.
+
+Rules:
+
+- What they say of themselves is for standard error, a line each.
+- A signal ends them as it ends candump, and what has come by then is not lost.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+from canwharf.cli.options import Argument
+from canwharf.daemon.instance import Instance
+from canwharf.docker import names
+from canwharf.errors import UsageError
+from canwharf.frames.capture import Capture
+from canwharf.frames.filters import Filter, parse
+from canwharf.frames.sources import Sources
+from canwharf.operator.render.terminal import sanitize
+
+BUS = Argument(
+    "bus",
+    "only this bus: its host interface, or a network's name or id, and filters behind it; "
+    "there may be several",
+    "BUS[,FILTER…]",
+    many=True,
+)
+LOOK = 0.1  # seconds until a signal is noticed where no frame comes
+_ANY = "any"  # candump's word for all interfaces
+_NAMES_LIMIT = 1.0  # seconds for the engine to tell names
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def capture(which: Instance, words: str) -> Capture:
+    """What these bus words say, a line each; all buses without one. Raises CanwharfError."""
+    filters = dict(map(parse, words.splitlines()))
+    buses = () if _ANY in filters else filters
+    sources = Sources(
+        which.name, which.state_dir, lambda: names.ask(which.name, _NAMES_LIMIT), buses
+    )
+    return Capture(sources, _filters(filters, sources.wanted))
+
+
+def say(words: str) -> None:
+    """Say it on standard error."""
+    print(f"canwharf: {sanitize(words)}", file=sys.stderr, flush=True)
+
+
+def count(text: str) -> float:
+    """How many frames are meant. Raises UsageError."""
+    if not text:
+        return float("inf")
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise UsageError(f"--count {text}: must be a number from 1 on, as in -n 10")
+    return int(text)
+
+
+@contextmanager
+def ending() -> Iterator[list[int]]:
+    """A list that gets the number of the signal that ends it; a second one ends it at once.
+
+    As with candump, a signal ends it although a script's shell ignores SIGINT for it. What nohup
+    ignores stays so.
+    """
+    ended: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        ended.append(number)
+        restore()
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    before = {each: signal.getsignal(each) for each in _SIGNALS}
+    for each, handler in before.items():
+        if each != signal.SIGHUP or handler != signal.SIG_IGN:
+            signal.signal(each, end)
+    try:
+        yield ended
+    finally:
+        restore()
+
+
+def _filters(words: Mapping[str, Filter], interfaces: Mapping[str, str]) -> dict[str, Filter]:
+    """The filters by the bus's interface. Raises UsageError where a bus has two."""
+    if _ANY in words and len(words) > 1:
+        raise UsageError("any is every bus: name no other beside it")
+    found: dict[str, Filter] = {}
+    for word, each in words.items():
+        if word == _ANY:
+            found[""] = each
+            continue
+        interface = interfaces[word]
+        if found.setdefault(interface, each) != each:
+            raise UsageError(f"{word} is the bus {interface}, which has other filters: give one")
+    return found

@@ -1,0 +1,158 @@
+"""`canwharf record`: what is sent on the buses, into a file, with the sender of each frame.
+
+Rules:
+
+- As `dump`, it works while the daemon is stopped; it neither calls nor starts it.
+- Each second what has come is brought to the file: a crash costs no more than that, where the
+  format allows it.
+- A signal ends the recording as it was meant to end: the file is closed, and the status is 0. Where
+  the disk is full it ends too, with what there was room for, and status 1.
+- Nothing that is not in the file is hidden: frames that came too fast, or for which the format has
+  no room.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from time import monotonic
+from typing import TextIO
+
+from canwharf.bus.values import MILLISECONDS, number
+from canwharf.cli import listening, selection
+from canwharf.cli.listening import LOOK, ending, say
+from canwharf.cli.options import Flag, Option
+from canwharf.errors import OptionError, UsageError
+from canwharf.frames import formats
+from canwharf.frames.capture import Capture
+from canwharf.frames.formats.writer import Writer
+from canwharf.frames.frame import Frame
+
+DESCRIPTION = (
+    "Record what is sent on the buses, and who sent each frame, into a file whose ending says the "
+    f"format: {', '.join(formats.FORMATS)}. Each sender is a channel. It ends with Ctrl-C, after "
+    "--for or after --count frames. It works while the daemon is stopped. Run it as root."
+)
+EXAMPLE = "sudo canwharf record bus0 -o drive.log --for 10min"
+OPTIONS = (
+    listening.BUS,
+    Option("output", "", "the file, which must not exist", "FILE", short="o"),
+    Option("for", "", "end after this time: 500ms, 30s, 10min", "TIME"),
+    Option("count", "", "end after so many frames", "COUNT", short="n"),
+    Flag("json", "print what was recorded as JSON"),
+    *selection.WHICH,
+)
+_TELL = 1.0  # seconds between two commits, and two lines of progress
+
+
+def run(options: Mapping[str, str]) -> int:
+    """Record until the end. Raises CanwharfError."""
+    which = selection.announced(options).instance
+    if not options["output"]:
+        raise UsageError("say the file: -o drive.log")
+    most = listening.count(options["count"])
+    end = monotonic() + _seconds(options["for"])
+    with ending() as ended, listening.capture(which, options["bus"]) as capture:
+        if not capture.sources:
+            say("there is no bus yet; it waits for one")
+        recorder = _Recorder(formats.create(options["output"]), capture, most)
+        try:
+            while recorder.left and not ended and monotonic() < end:
+                recorder.take(LOOK)
+            recorder.rest()
+        finally:
+            recorder.close()
+        recorder.tell(as_json=bool(options["json"]))
+    return 0
+
+
+class _Recorder:
+    """A file, and how far it has come."""
+
+    def __init__(self, writer: Writer, capture: Capture, most: float) -> None:
+        self.left = most
+        self._writer = writer
+        self._capture = capture
+        self._taken = 0
+        self._begun = monotonic()
+        self._next = self._begun + _TELL
+        self._before = 0  # frames at the last line of progress
+        self._terminal: TextIO | None = sys.stderr if sys.stderr.isatty() else None
+
+    def take(self, wait: float) -> None:
+        """Write what comes within so many seconds. Raises CanwharfError."""
+        self._write(self._capture.read(wait))
+        if monotonic() >= self._next:
+            self._next = monotonic() + _TELL
+            self._writer.commit()
+            self._progress()
+
+    def rest(self) -> None:
+        """Write what has come until now."""
+        self._write(self._capture.rest())
+
+    def close(self) -> None:
+        """Close the file, also after a failure. Raises RecordingError."""
+        if self._terminal:
+            print(file=self._terminal)
+        self._writer.close()
+
+    def tell(self, *, as_json: bool) -> None:
+        """What is in the file, and what is not."""
+        writer, lost = self._writer, self._capture.losses
+        senders = [channel._asdict() for channel in writer.channels]
+        if as_json:
+            told = {
+                "file": writer.path,
+                "frames": self._taken - writer.left_out,
+                "bytes": writer.size,
+                "channels": senders,
+                "left_out": writer.left_out,
+                "lost": [
+                    {"bus": bus, "sender": who, "frames": n} for (bus, who), n in lost.items()
+                ],
+            }
+            print(json.dumps(told))
+            return
+        print(
+            f"{writer.path}: {self._taken - writer.left_out} frames of {len(senders)} senders, "
+            f"{writer.size} bytes"
+        )
+        if writer.left_out:
+            say(f"{writer.left_out} frames are not in the file: its format has no room for them")
+        for (bus, sender), frames in lost.items():
+            say(f"{frames} frames of {sender} on {bus} were lost here: they came too fast")
+
+    def _write(self, frames: list[Frame]) -> None:
+        if len(frames) > self.left:
+            frames = frames[: int(self.left)]
+        self._writer.write(frames)
+        self.left -= len(frames)
+        self._taken += len(frames)
+
+    def _progress(self) -> None:
+        if not self._terminal:
+            return
+        rate, self._before = (self._taken - self._before) / _TELL, self._taken
+        lost = sum(self._capture.losses.values())
+        print(
+            f"\r{monotonic() - self._begun:.0f} s  {self._taken} frames  {rate:.0f} frames/s  "
+            f"{self._writer.size / 1e6:.1f} MB  {lost} lost ",
+            end="",
+            file=self._terminal,
+            flush=True,
+        )
+
+
+def _seconds(text: str) -> float:
+    """How long it lasts. Raises UsageError."""
+    if not text:
+        return float("inf")
+    try:
+        milliseconds = number("--for", text, MILLISECONDS)
+    except OptionError as error:
+        raise UsageError(str(error)) from None
+    if not milliseconds:
+        raise UsageError("--for 0: must be a time, like 500ms, 30s or 10min")
+    return milliseconds / 1000
