@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -39,11 +39,19 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def capture(which: Instance, words: str) -> Capture:
     """What these bus words say, a line each; all buses without one. Raises CanwharfError."""
     filters = dict(map(parse, words.splitlines()))
-    buses = () if _ANY in filters else filters
-    sources = Sources(
-        which.name, which.state_dir, lambda: names.ask(which.name, _NAMES_LIMIT), buses
-    )
+    sources = _sources(which, () if _ANY in filters else filters)
     return Capture(sources, _filters(filters, sources.wanted))
+
+
+def interface_of(which: Instance, bus: str) -> str:
+    """The host interface of a bus. Raises CanwharfError."""
+    sources = _sources(which, (bus,))
+    sources.close()
+    return sources.wanted[bus]
+
+
+def _sources(which: Instance, buses: Iterable[str]) -> Sources:
+    return Sources(which.name, which.state_dir, lambda: names.ask(which.name, _NAMES_LIMIT), buses)
 
 
 def say(words: str) -> None:

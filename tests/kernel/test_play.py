@@ -1,0 +1,145 @@
+"""`canwharf play`: a recorded bus again, and the rest of it around one real container."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from canwharf.frames import formats
+from canwharf.frames.frame import Frame
+from tests.kernel.seen import EFF, RTR, N
+from tests.kernel.site import Site
+from tests.kernel.test_dump import PACKAGES, PROGRAM
+from tests.world.host import LIMIT, wait_until
+from tests.world.member import raw_socket
+
+FRAMES = [
+    Frame(1_000_000_000, "bus0", "ecu1", 0x123, b"\x01"),
+    Frame(1_010_000_000, "bus0", "ecu2", 0x18FEF100 | EFF, bytes(8)),
+    Frame(1_010_500_000, "bus0", "ecu2", 0x42, bytes(range(12)), 1),
+    Frame(1_011_000_000, "bus0", "host", 0x7FF | RTR, bytes(4)),
+    Frame(1_012_000_000, "bus0", "ecu1", 0x20000004, bytes(8)),
+    Frame(1_500_000_000, "bus0", "ecu1", 0x123, b"\x02"),
+]
+
+Play = Callable[..., "subprocess.Popen[str]"]
+Ears = list[socket.socket]
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    path = tmp_path / "drive.log"
+    writer = formats.create(str(path))
+    writer.write(FRAMES)
+    writer.close()
+    return path
+
+
+@pytest.fixture(name="bus")
+def _bus(site: Site) -> Site:
+    site.network(N)
+    site.start(N, "e1", "e2")
+    return site
+
+
+@pytest.fixture(name="play")
+def _play(bus: Site, stack: ExitStack) -> Play:
+    """Starts the command."""
+
+    def started(*words: str) -> subprocess.Popen[str]:
+        process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, "play", "--state-dir", bus._directory, *words],
+                env={"PYTHONPATH": ":".join(["/repo/src", *PACKAGES])},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stack.callback(process.kill)
+        return process
+
+    return started
+
+
+@pytest.fixture(name="ears")
+def _ears(bus: Site, stack: ExitStack) -> Ears:
+    """A socket in each of the two containers."""
+    sockets = [stack.enter_context(closing(raw_socket(each))) for each in bus.members()[1:]]
+    for each in sockets:
+        each.setblocking(False)
+    return sockets
+
+
+def received(member: socket.socket) -> list[tuple[int, bytes]]:
+    """What a container has received, with the id of each."""
+    found = []
+    with suppress(BlockingIOError):
+        while True:
+            frame = member.recv(72)
+            found.append((int.from_bytes(frame[:4], sys.byteorder), frame[8 : 8 + frame[4]]))
+    return found
+
+
+def test_all_is_sent_again_in_its_time(ears: Ears, play: Play, path: Path) -> None:
+    """Each container receives each frame once, in its order; the bus needed half a second."""
+    begun = monotonic()
+    said = play(str(path), "--bus", "bus0").communicate(timeout=LIMIT)
+    assert said == ("sent 5 frames on vcan0\n", "")
+    assert monotonic() - begun > 0.5
+    for each in ears:
+        assert received(each) == [(frame[3], frame[4]) for frame in FRAMES if not frame.error]
+
+
+def test_the_rest_of_the_bus_around_a_real_container(ears: Ears, play: Play, path: Path) -> None:
+    """What the recorded ecu2 sent is left out, as the real one is there."""
+    words = "--bus", "vcan0", "--without", "ecu2", "--speed", "100", "--json"
+    out, _err = play(str(path), *words).communicate(timeout=LIMIT)
+    told = json.loads(out)
+    assert (told["frames"], told["left_out"]) == (3, 3)
+    assert [id for id, _data in received(ears[1])] == [0x123, 0x7FF | RTR, 0x123]
+
+
+def test_it_goes_on_until_it_is_interrupted(ears: Ears, play: Play, path: Path) -> None:
+    process = play(str(path), "--bus", "bus0", "--from", "ecu1", "--loop", "--speed", "50")
+    got: list[tuple[int, bytes]] = []
+
+    def enough() -> bool:
+        got.extend(received(ears[0]))
+        return len(got) > 6
+
+    wait_until(enough)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 128 + signal.SIGINT
+    assert [data for _id, data in got[:4]] == [b"\x01", b"\x02"] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((), "say the file and the bus"),
+        (("--bus", "bus7"), "bus7"),
+        (("--bus", "bus0", "--without", "ecu9"), "ecu9 sent nothing in it; there are: ecu1, ecu2"),
+        (("--bus", "bus0", "--recorded", "bus5"), "nothing was recorded on bus5"),
+        (("--bus", "bus0", "--speed", "nan"), "--speed nan: must be a number"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    ears: Ears, play: Play, path: Path, words: tuple[str, ...], reason: str
+) -> None:
+    """And nothing is sent."""
+    process = play(str(path), *words)
+    _out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode in (1, 2)
+    assert reason in err
+    assert received(ears[0]) == []
