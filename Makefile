@@ -33,10 +33,12 @@ demo: ## watch it work: a bus, two containers, a power cut, and all is back
 	$(AS_ROOT) $(PYTHON) -m examples.demo
 
 test: export CI = true
+test: export PYTHONHASHSEED = 0
 test: .venv/ready ## all that CI checks: about 20 minutes, and 5 more to build the guests once
 	$(BIN)/python -m tests.runner $(KINDS)
 
 test-matrix: export CI = true
+test-matrix: export PYTHONHASHSEED = 0
 test-matrix: .venv/ready ## the same in trixie, bookworm and sid (Docker 26.1, 20.10, 28.5), and with a kernel of ours
 	$(BIN)/python -m tests.runner $(EACH_SUITE) test-smp canlab-tests unit check
 

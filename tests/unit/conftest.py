@@ -14,8 +14,8 @@ from tests.fake.kernel import FakeKernel
 
 # Examples that hypothesis tries for a test (the machine of bus/test_machine.py twice as many):
 # few after each edit; more where CI=true, which `make test` sets; thousands on request, which
-# takes half an hour: `HYPOTHESIS_PROFILE=large make unit`. CI tries the same ones each time: a
-# change is judged by what it changed. Other runs try new ones.
+# takes half an hour: `HYPOTHESIS_PROFILE=large make unit`. CI tries the same ones each time (the
+# Makefile sets PYTHONHASHSEED for it): a change is judged by what it changed. Others try new ones.
 EXAMPLES = {"small": 50, "ci": 300, "large": 5000}
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(

@@ -52,6 +52,8 @@ class Life(Base):
     @rule(garbled=st.booleans(), asked=st.permutations(range(4)))
     def state_is_lost(self, garbled: bool, asked: list[int]) -> None:
         """The daemon starts without its state, as `canwharf serve` does; the engine helps."""
+        if self.unnoticed:  # a policy whose filters were deleted is in neither place any more
+            self.policies.update(dict.fromkeys(self._running()))
         self.unnoticed = False
         self.daemon.end()
         path = Path(self.daemon.store.path)
