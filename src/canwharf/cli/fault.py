@@ -10,18 +10,17 @@ Rules:
 from __future__ import annotations
 
 import json
-import re
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from canwharf.bus import fault_options
 from canwharf.bus.delivery import Member
-from canwharf.cli import members, selection
+from canwharf.cli import duration, members, selection
 from canwharf.cli.options import JSON, Argument, Flag, Option
 from canwharf.cli.selection import Selection
 from canwharf.control.client import Held, call
-from canwharf.errors import CallError, CanwharfError, OptionError, UsageError
+from canwharf.errors import CallError, CanwharfError, UsageError
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
 from canwharf.operator.render.terminal import sanitize
@@ -56,8 +55,6 @@ OPTIONS = (
     *selection.WHICH,
 )
 _BEGIN, _END = "Canwharf.Fault", "Canwharf.FaultEnd"
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_LONGEST = 7 * 24 * 3600.0  # seconds
 _OF_ADD = ("from", "id", "set", "drop", "loss")
 
 
@@ -97,7 +94,7 @@ def _bus_off(options: Mapping[str, str], which: Selection) -> int:
 
 def _begin(options: Mapping[str, str], which: Selection, words: Mapping[str, str]) -> int:
     """Begin a fault, and hold it unless it is to be kept. Raises CanwharfError."""
-    seconds = _seconds(options["for"]) if options["for"] else 0
+    seconds = duration.seconds("--for", options["for"]) if options["for"] else 0
     status, chosen = _chosen(options, which)
     content = {
         "Members": [[each.network, each.endpoint] for each in chosen],
@@ -253,12 +250,3 @@ def _counts(frames: Any) -> str:  # noqa: ANN401
         ", ".join(f"{count} frames {name.replace('_', ' ')}" for name, count in frames.items())
         or "not counted"
     )
-
-
-def _seconds(text: str) -> float:
-    """A time. Raises OptionError."""
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)?", text.strip())
-    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
-    if not 0 < seconds <= _LONGEST:
-        raise OptionError("--for", text, "it must be a time up to 7 days: 500ms, 30s, 5m, 2h")
-    return seconds

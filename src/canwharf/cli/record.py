@@ -19,11 +19,10 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TextIO
 
-from canwharf.bus.values import MILLISECONDS, number
-from canwharf.cli import listening, selection
+from canwharf.cli import duration, listening, selection
 from canwharf.cli.listening import LOOK, ending, say
 from canwharf.cli.options import Flag, Option
-from canwharf.errors import OptionError, UsageError
+from canwharf.errors import UsageError
 from canwharf.frames import formats
 from canwharf.frames.capture import Capture
 from canwharf.frames.formats.writer import Writer
@@ -34,11 +33,11 @@ DESCRIPTION = (
     f"format: {', '.join(formats.FORMATS)}. Each sender is a channel. It ends with Ctrl-C, after "
     "--for or after --count frames. It works while the daemon is stopped. Run it as root."
 )
-EXAMPLE = "sudo canwharf record bus0 -o drive.log --for 10min"
+EXAMPLE = "sudo canwharf record bus0 -o drive.log --for 10m"
 OPTIONS = (
     listening.BUS,
     Option("output", "", "the file, which must not exist", "FILE", short="o"),
-    Option("for", "", "end after this time: 500ms, 30s, 10min", "TIME"),
+    Option("for", "", "end after this time: 500ms, 30s, 5m, 2h", "TIME"),
     Option("count", "", "end after so many frames", "COUNT", short="n"),
     Flag("json", "print what was recorded as JSON"),
     *selection.WHICH,
@@ -52,7 +51,8 @@ def run(options: Mapping[str, str]) -> int:
     if not options["output"]:
         raise UsageError("say the file: -o drive.log")
     most = listening.count(options["count"])
-    end = monotonic() + _seconds(options["for"])
+    length = duration.seconds("--for", options["for"]) if options["for"] else float("inf")
+    end = monotonic() + length
     with ending() as ended, listening.capture(which, options["bus"]) as capture:
         if not capture.sources:
             say("there is no bus yet; it waits for one")
@@ -143,16 +143,3 @@ class _Recorder:
             file=self._terminal,
             flush=True,
         )
-
-
-def _seconds(text: str) -> float:
-    """How long it lasts. Raises UsageError."""
-    if not text:
-        return float("inf")
-    try:
-        milliseconds = number("--for", text, MILLISECONDS)
-    except OptionError as error:
-        raise UsageError(str(error)) from None
-    if not milliseconds:
-        raise UsageError("--for 0: must be a time, like 500ms, 30s or 10min")
-    return milliseconds / 1000
