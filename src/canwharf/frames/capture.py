@@ -120,8 +120,8 @@ class Capture:
         early = self._looked + GRACE - monotonic()
         if early > 0:
             select.select((), (), (), early)
-        # Before it: what came until then is in a socket that is ready, or was read before. After it,
-        # this process may wait for a processor while frames come to sockets that were not ready.
+        # Before it: what came until then is in a socket that is ready, or was read. After it, this
+        # process may wait for a processor while frames come to sockets that were not ready.
         before, self._now = self._now, time_ns()
         ready = self._epoll.poll(wait)
         self._looked = monotonic()
