@@ -184,7 +184,7 @@ class Capture:
             else:
                 self._read(listener)
                 self._end(listener)
-        for index in found.keys() - self._listeners.keys():
+        for index in sorted(found.keys() - self._listeners.keys()):  # the oldest interface first
             self._begin(found[index])
 
     def _begin(self, source: Source) -> None:
