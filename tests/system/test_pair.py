@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -27,6 +28,7 @@ with two_machines({suite!r}) as hosts:
     print("up", flush=True)
     sys.stdin.read()
 """
+GONE = (FileNotFoundError, ProcessLookupError)  # a process ended while it was looked at
 SEND = "import socket, sys; socket.create_connection(('{}', 99)).sendall(sys.stdin.buffer.read())"
 RECEIVE = (
     "import hashlib, socket; server = socket.create_server(('', 99)); "
@@ -149,11 +151,21 @@ def wait_line(process: subprocess.Popen[str], words: str) -> None:
 
 def descendants(pid: int) -> dict[int, str]:
     """Descriptors of all processes under this one (pidfd), with their command lines."""
-    found = {}
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found[os.pidfd_open(int(child))] = Path(f"/proc/{child}/cmdline").read_text()
-            found.update(descendants(int(child)))
+    found: dict[int, str] = {}
+    for child in children(pid):
+        with contextlib.suppress(*GONE):
+            line = Path(f"/proc/{child}/cmdline").read_text()
+            found[os.pidfd_open(child)] = line
+        found.update(descendants(child))
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started."""
+    found: list[int] = []
+    for task in Path("/proc").glob(f"{pid}/task/*/children"):
+        with contextlib.suppress(*GONE):
+            found += map(int, task.read_text().split())
     return found
 
 
