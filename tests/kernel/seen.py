@@ -1,10 +1,19 @@
-"""What tests of a capture share: it is opened, members send, frames are compared."""
+"""What tests of a capture share: it is opened, members send, frames are compared.
+
+The verbs that read frames and send them share how they start: as a program, which knows the names
+of Docker's containers without Docker.
+"""
 
 from __future__ import annotations
 
+import re
+import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -21,6 +30,15 @@ from tests.world.member import Member, raw_socket
 N, M = "n" * 64, "m" * 64
 NAMES = Names({N: "bus0", M: "bus1"}, {"e1": "ecu1", "e2": "ecu2", "e3": "ecu3", "f1": "gate"})
 EFF, RTR = 0x80000000, 0x40000000
+PACKAGES = [str(each) for each in Path("/repo/.venv/lib").glob("python3*/site-packages")]
+_PROGRAM = f"""
+import sys
+from canwharf.bus.report import Names
+from canwharf.cli import main
+from canwharf.docker import names
+names.ask = lambda *_any: {NAMES!r}
+sys.exit(main(sys.argv[1:]))
+"""
 _CLASSIC = struct.Struct("=IB3x8s")
 _FD = struct.Struct("=IBB2x64s")
 
@@ -37,6 +55,34 @@ def listen(site: Site, stack: ExitStack) -> Listen:
         return stack.enter_context(Capture(sources, filters))
 
     return opened
+
+
+def start(site: Site, stack: ExitStack, verb: str, *words: str) -> subprocess.Popen[str]:
+    """The command line's verb, on this site's buses."""
+    process = stack.enter_context(
+        subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, verb, "--state-dir", site._directory, *words],
+            env={"PYTHONPATH": ":".join(["/repo/src", *PACKAGES])},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    )
+    stack.callback(process.kill)
+    return process
+
+
+def end(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[int, str, str]:
+    """Its status, what it said, and its complaints, after this signal."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out, err
+
+
+def raw_listeners(interface: str) -> int:
+    """How many raw sockets listen to an interface, by whichever filter."""
+    lists = [each.read_text() for each in Path("/proc/net/can").glob("rcvlist_*")]
+    return sum(len(re.findall(rf"^ *{interface} .* raw", each, re.MULTILINE)) for each in lists)
 
 
 def seen(frame: Frame) -> Seen:

@@ -6,27 +6,17 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.seen import EFF, NAMES, RTR, M, N, burst, send
+from tests.kernel.seen import EFF, RTR, M, N, burst, end, raw_listeners, send, start
 from tests.kernel.site import Site
 from tests.world.host import LIMIT, wait_until
 from tests.world.member import Member
 
-PROGRAM = f"""
-import sys
-from canwharf.bus.report import Names
-from canwharf.cli import main
-from canwharf.docker import names
-names.ask = lambda *_any: {NAMES!r}
-sys.exit(main(sys.argv[1:]))
-"""
-PACKAGES = [str(each) for each in Path("/repo/.venv/lib").glob("python3*/site-packages")]
 ERROR = "  controller (transmit passive)"
 DBC = """VERSION ""
 BO_ 291 Engine: 3 ECU1
@@ -52,35 +42,12 @@ def _dump(site: Site, stack: ExitStack) -> Dump:
 
     def started(*words: str, listening: str = "vcan0") -> subprocess.Popen[str]:
         there = raw_listeners(listening)
-        command = [sys.executable, "-c", PROGRAM, "dump", "--state-dir", site._directory, *words]
-        path = ":".join(["/repo/src", *PACKAGES])
-        process = stack.enter_context(
-            subprocess.Popen(
-                command,
-                env={"PYTHONPATH": path},
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        )
-        stack.callback(process.kill)
+        process = start(site, stack, "dump", *words)
         if listening:
             wait_until(lambda: raw_listeners(listening) > there or process.poll() is not None)
         return process
 
     return started
-
-
-def raw_listeners(interface: str) -> int:
-    """How many raw sockets listen to an interface, by whichever filter."""
-    lists = [each.read_text() for each in Path("/proc/net/can").glob("rcvlist_*")]
-    return sum(len(re.findall(rf"^ *{interface} .* raw", each, re.MULTILINE)) for each in lists)
-
-
-def end(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[int, str, str]:
-    process.send_signal(number)
-    out, err = process.communicate(timeout=LIMIT)
-    return process.returncode, out, err
 
 
 def say(members: list[Member]) -> None:

@@ -16,9 +16,8 @@ import pytest
 
 from canwharf.frames import formats
 from canwharf.frames.frame import Frame
-from tests.kernel.seen import EFF, RTR, N
+from tests.kernel.seen import EFF, RTR, N, start
 from tests.kernel.site import Site
-from tests.kernel.test_dump import PACKAGES, PROGRAM
 from tests.world.host import LIMIT, wait_until
 from tests.world.member import raw_socket
 
@@ -56,17 +55,7 @@ def _play(bus: Site, stack: ExitStack) -> Play:
     """Starts the command."""
 
     def started(*words: str) -> subprocess.Popen[str]:
-        process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, "play", "--state-dir", bus._directory, *words],
-                env={"PYTHONPATH": ":".join(["/repo/src", *PACKAGES])},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        stack.callback(process.kill)
-        return process
+        return start(bus, stack, "play", *words)
 
     return started
 

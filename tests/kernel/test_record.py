@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from canwharf.frames.formats import Recording
-from tests.kernel.seen import N
+from tests.kernel.seen import PACKAGES, N, end, raw_listeners, start
 from tests.kernel.site import Site
-from tests.kernel.test_dump import PACKAGES, PROGRAM, end, raw_listeners, say
+from tests.kernel.test_dump import say
 from tests.world.host import LIMIT, wait_until
 
 SAID = [
@@ -37,14 +37,7 @@ def _bus(site: Site) -> Site:
 
 def record(bus: Site, stack: ExitStack, *words: str) -> subprocess.Popen[str]:
     """The command, when it listens."""
-    command = [sys.executable, "-c", PROGRAM, "record", "--state-dir", bus._directory, *words]
-    environment = {"PYTHONPATH": ":".join(["/repo/src", *PACKAGES])}
-    process = stack.enter_context(
-        subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-    )
-    stack.callback(process.kill)
+    process = start(bus, stack, "record", *words)
     there = bus.port(N, "e2")
     wait_until(lambda: raw_listeners(there) > 0 or process.poll() is not None)
     return process
