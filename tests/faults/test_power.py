@@ -103,8 +103,8 @@ def cuts(board: Board, number: int) -> list[Found]:
 
 
 @pytest.mark.short
-def test_three_power_cuts(fresh: Board) -> None:
-    cuts(fresh, 3)
+def test_a_power_cut_at_some_moment(fresh: Board) -> None:
+    cuts(fresh, 1)
 
 
 def test_power_cuts(fresh: Board, keep: Keep) -> None:

@@ -80,7 +80,7 @@ def test_it_ends_after_so_many_frames_and_tells_a_machine(
 def test_a_full_disk_keeps_what_there_was_room_for(
     bus: Site, stack: ExitStack, tmp_path: Path
 ) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", tmp_path], check=True)
     stack.callback(subprocess.run, ["umount", "-l", str(tmp_path)], check=True)
     path = tmp_path / "drive.log"
     process = record(bus, stack, "bus0", "-o", str(path))

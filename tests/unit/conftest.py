@@ -16,7 +16,7 @@ from tests.fake.kernel import FakeKernel
 # few after each edit; more where CI=true, which `make test` sets; thousands on request, which
 # takes half an hour: `HYPOTHESIS_PROFILE=large make unit`. CI tries the same ones each time (the
 # Makefile sets PYTHONHASHSEED for it): a change is judged by what it changed. Others try new ones.
-EXAMPLES = {"small": 50, "ci": 300, "large": 5000}
+EXAMPLES = {"small": 50, "ci": 150, "large": 5000}
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(
         _name,

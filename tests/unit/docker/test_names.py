@@ -39,7 +39,7 @@ def engine(path: Path, answers: Mapping[str, object], ended: threading.Event) ->
 
     with ThreadingUnixStreamServer(str(path), Handler) as server:
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         try:
             yield str(path)
