@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from canwharf.bus import fault_options, injection
+from canwharf.bus.injection import Place
 from canwharf.daemon.instance import Instance
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.collect import collect
@@ -17,10 +20,11 @@ from canwharf.operator.status import Status
 from tests.kernel.site import Site
 from tests.world.adapter import Adapter
 from tests.world.host import ip, run, wait_until
-from tests.world.member import entered
+from tests.world.member import entered, raw_socket
 
 N = "n" * 64
 SOCKET = "/nowhere/canwharf.sock"
+FRAME = struct.Struct("=IB3xQ")  # struct can_frame, with eight bytes
 
 
 def seen(directory: Path, netlink: Netlink) -> Status:
@@ -112,3 +116,22 @@ def test_a_container_that_gives_its_interface_a_hostile_name(
     status = seen(tmp_path, netlink)
     assert '?[2J<&" (down)' in text.render(status, terminal.plain)
     ET.fromstring(svg.render(draw(status)))
+
+
+def test_trouble_on_purpose(site: Site, netlink: Netlink, tmp_path: Path) -> None:
+    """What was lost on purpose is counted where it was meant, and nowhere as a fault of the bus."""
+    site.service.create_network(N, {"can.name": "can", "can.loss": "100%"})
+    site.start(N, "e1", "e2")
+    fault = fault_options.parse({"id": "001", "set": "data[0]=FF"})
+    injection.begin(site.service, Place(N, "e1"), fault)
+    sender = site.members()[1]
+    with raw_socket(sender) as opened:
+        for id in range(5):
+            opened.send(FRAME.pack(id, 8, 0))
+    (bus,) = seen(tmp_path, netlink).reports
+    _host, member, other = bus.members
+    assert bus.impaired.lost == 5
+    assert [each.frames(member.injected) for each in member.faults] == [{"changed": 1}]
+    assert (bus.healthy, other.faults, other.frames.dropped) == (True, (), 0)
+    told = text.render(seen(tmp_path, netlink), terminal.colored)
+    assert terminal.colored("trouble on purpose: loss 100%; 5 frames lost on purpose", "31") in told

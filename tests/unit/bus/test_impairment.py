@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from canwharf.bus import options
-from canwharf.bus.model import Network, State
+from canwharf.bus.fault import Fault
+from canwharf.bus.model import Endpoint, Network, Policy, Settings, State
 from canwharf.bus.store import Store
 from canwharf.errors import OptionError
 from canwharf.kernel.impairment import PERFECT, Impairment
+
+WRITTEN = Path(__file__).with_name("states") / "6-trouble.json"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,21 @@ def test_it_is_a_networks_and_no_containers() -> None:
         options.parse_endpoint({"can.latency": "5ms"})
 
 
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("can.dealy", "can.delay"),
+        ("can.los", "can.loss"),
+        ("can.bandwith", "can.bandwidth"),
+        ("can.duplicat", "can.duplicate"),
+    ],
+)
+def test_a_slip_in_an_option_is_refused_with_what_was_meant(slip: str, meant: str) -> None:
+    """Or a test would run on a bus that is perfect."""
+    with pytest.raises(OptionError, match=f"did you mean {meant}=5%"):
+        options.parse_network({slip: "5%"})
+
+
 def test_the_file_has_it(tmp_path: Path) -> None:
     """In the words of the options."""
     settings = options.parse_network({"can.delay": "20ms", "can.loss": "0.5%"})
@@ -93,3 +113,24 @@ def test_a_real_adapters_bus_has_none() -> None:
     bus = state.bus("can0")
     assert bus
     assert (bus.ifb, bus.impairment) == (None, PERFECT)
+
+
+def test_an_upgrade_keeps_trouble_on_purpose(tmp_path: Path) -> None:
+    """What a network says of its bus and, within a boot, the faults of each container."""
+    store = Store(str(tmp_path))
+    store.acquire()
+    shutil.copy(WRITTEN, store.path)
+    store._boot = json.loads(WRITTEN.read_text())["boot"]
+    state, _left = store.load("canwharf")
+    impairment = Impairment(500_000, 20_000, 5_000, 10_000)
+    settings = Settings(
+        "vcan1", "can", name="can0", policy=Policy(send="~7E0"), impairment=impairment
+    )
+    faults = (
+        Fault(1, "123", "data[2]^=FF", "5%", keep=True, until=12.5),
+        Fault(2, bus_off=True),
+    )
+    endpoints = {"f" * 64: Endpoint(None, Policy(rate="100"), faults)}
+    assert state.networks["e" * 64] == Network("e" * 64, settings, endpoints)
+    store.save(state)
+    assert store.load("canwharf") == (state, 0)
