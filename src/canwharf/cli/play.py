@@ -12,21 +12,19 @@ Rules:
 
 from __future__ import annotations
 
-import errno
 import json
 import select
-import socket
 from collections.abc import Iterator, Mapping
-from struct import Struct
 from time import monotonic
 from typing import Self
 
 from canwharf.cli import listening, selection
 from canwharf.cli.listening import LOOK, ending, say
 from canwharf.cli.options import Argument, Flag, Option
-from canwharf.errors import KernelError, RecordingError, UsageError
+from canwharf.errors import RecordingError, UsageError
 from canwharf.frames.formats import FORMATS, Recording
 from canwharf.frames.frame import Frame
+from canwharf.frames.transmit import Transmitter
 
 DESCRIPTION = (
     "Send a recording onto a bus, as it was recorded: with its times, and in its order. --without "
@@ -45,7 +43,6 @@ OPTIONS = (
     Flag("json", "print at the end what was sent as JSON"),
     *selection.WHICH,
 )
-_FRAME, _FD_FRAME = Struct("=IBBBB8s"), Struct("=IBBBB64s")  # linux/can.h
 _FULL = 0.001  # seconds until an adapter's full queue is tried again
 _BETWEEN = 0.01  # seconds between the last frame and the first one of the next loop
 
@@ -128,24 +125,17 @@ class _Player:
     """A socket on a bus's interface."""
 
     def __init__(self, interface: str, speed: float) -> None:
+        """Raises KernelError."""
         self.sent = self.waited = 0
-        self._interface = interface
         self._speed = speed
         self._begun = monotonic()
-        self._socket = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
-        try:
-            self._socket.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
-            self._socket.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, b"")  # hears nothing
-            self._socket.bind((interface,))
-        except OSError as error:
-            self._socket.close()
-            raise self._failed("open a socket on", error) from error
+        self._transmitter = Transmitter(interface)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        self._socket.close()
+        self._transmitter.close()
 
     def send(self, what: tuple[int, Frame], ended: list[int]) -> bool:
         """Send it when it is due; false if a signal came before. Raises KernelError."""
@@ -155,27 +145,13 @@ class _Player:
             if (left := at - monotonic()) > 0:
                 select.select((), (), (), min(left, LOOK))
                 continue
-            try:
-                self._socket.send(_packed(frame))
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise self._failed("send a frame on", error) from error
+            if not self._transmitter.send(frame):
                 self.waited += 1
                 at = monotonic() + _FULL
                 continue
             self.sent += 1
             return True
         return False
-
-    def _failed(self, operation: str, error: OSError) -> KernelError:
-        return KernelError(operation, self._interface, error.errno or errno.EIO, "")
-
-
-def _packed(frame: Frame) -> bytes:
-    """As the kernel takes it (linux/can.h)."""
-    if frame.fd is None:
-        return _FRAME.pack(frame.can_id, len(frame.data), 0, 0, 0, frame.data)
-    return _FD_FRAME.pack(frame.can_id, len(frame.data), frame.fd, 0, 0, frame.data)
 
 
 def _speed(text: str) -> float:

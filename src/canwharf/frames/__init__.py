@@ -8,6 +8,7 @@
 - `frame.Frame`: one frame, its time, its bus and its sender.
 - `sources.Sources`: the interfaces of the buses and whose they are; it follows what comes and goes.
 - `capture.Capture`: the sockets. `fileno()` is readable when `read` may have something.
+- `transmit.Transmitter`: a socket that sends onto a bus.
 - `filters.Filter`, `filters.parse`: candump's filters, which the kernel applies.
 - `conflicts.Conflicts`: ids that two senders use, which is a fault in CAN.
 - `statistics.Statistics`: what was sent so far, by bus, id and sender: periods, lengths, bits.

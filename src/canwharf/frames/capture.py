@@ -92,6 +92,11 @@ class Capture:
             lost[each.source.bus, each.source.sender] += each.lost
         return {key: number for key, number in lost.items() if number}
 
+    @property
+    def holding(self) -> bool:
+        """Whether frames are held back: `read` has them after GRACE, without a new event."""
+        return bool(self._held)
+
     def read(self, timeout: float | None = None) -> list[Frame]:
         """The next frames, in order by time; none after so many seconds (None: waits for ever).
 
