@@ -15,6 +15,7 @@ from contextlib import ExitStack
 import pytest
 
 from canwharf.bus import events, firewall
+from canwharf.bus.model import Policy
 from canwharf.errors import CanwharfError, KernelError
 from tests.kernel.senders import Sender, heard
 from tests.kernel.site import Site
@@ -166,6 +167,23 @@ def test_without_a_module_a_container_with_a_policy_does_not_start(
         with pytest.raises(KernelError, match=f"modprobe.* {no_module}'"):
             start(site, each, POLICY)
     assert not any(site.port(N, each) in run("ip", "link") for each in ("e1", "e3"))
+
+
+@pytest.mark.parametrize("no_module", ["act_police"], indirect=True)
+def test_without_its_module_only_a_rate_is_refused(site: Site, no_module: str) -> None:
+    """Ids are filtered all the same; what the running container had, it keeps."""
+    site.network(N)
+    start(site, "e1", POLICY)
+    site.start(N, "e2", "e3")
+    with pytest.raises(KernelError, match=f"the kernel module {no_module} is not loaded"):
+        start(site, "e4", {"can.rate": "100"})
+    assert site.port(N, "e4") not in run("ip", "link")
+    with pytest.raises(KernelError, match=f"the kernel module {no_module} is not loaded"):
+        firewall.set_policy(site.service, N, "e1", {"can.send": "all", "can.rate": "100"})
+    kept = Policy("100-17F+18FEF100", "180+7DF+7FF")
+    assert site.service.state.networks[N].policy_of("e1") == kept
+    site.service.delete_endpoint(N, "e4")
+    assert_guarded(site)
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_failed_install_leaves_nothing(installed: Installed) -> None:
     installed.sh("rm /var/lib/canwharf-other")
     assert not [each for each in installed.traces() if "other" in each]
     assert installed.sh("systemctl is-active canwharf.service") == "active"
-    assert installed.sh("cat /etc/modules-load.d/canwharf.conf").endswith("act_skbedit")
+    assert installed.sh("cat /etc/modules-load.d/canwharf.conf").endswith("act_police")
 
 
 def test_the_service_has_what_it_needs_and_no_more(talking: Installed) -> None:

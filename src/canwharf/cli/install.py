@@ -29,7 +29,7 @@ from canwharf.cli.options import ALLOW_GROUP, Flag, Option, first_bus
 from canwharf.control.client import call
 from canwharf.daemon.instance import DEFAULT_NAME, Instance
 from canwharf.errors import CallError, CanwharfError, InstallError
-from canwharf.kernel.needed import NEEDED
+from canwharf.kernel.needed import NEEDED, POLICIES
 from canwharf.operator.command import run as command
 from canwharf.operator.command import succeeds
 from canwharf.operator.service import (
@@ -63,6 +63,8 @@ OPTIONS = (
     Flag("dry-run", "show the files that it would write, and change nothing"),
 )
 _ANSWER = 10.0  # seconds for the daemon that was started
+_WITHOUT_HUB = "containers will be connected without a hub"
+_WITHOUT_POLICIES = "a container with can.send, can.receive or can.rate may not start"
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
 
 
@@ -127,7 +129,7 @@ def _print_runtimes(instance: Instance, runtimes: Mapping[str, str]) -> None:
 def _load(wanted: Sequence[str]) -> list[str]:
     """Load kernel modules; those that were loaded. Raises CanwharfError.
 
-    One that only linear buses need may be refused: that is printed.
+    One that only linear buses or policies need may be refused: that is printed.
     """
     loaded = []
     for module in wanted:
@@ -136,7 +138,7 @@ def _load(wanted: Sequence[str]) -> list[str]:
         except InstallError as error:
             if module in NEEDED:
                 raise
-            print(f"containers will be connected without a hub: {error}")
+            print(f"{_WITHOUT_POLICIES if module in POLICIES else _WITHOUT_HUB}: {error}")
         else:
             loaded.append(module)
     print(f"loaded the kernel modules {', '.join(loaded)}")

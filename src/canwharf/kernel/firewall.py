@@ -262,7 +262,9 @@ def _new(port: Port, wanted: _Filter) -> Request:
         f"filter show dev {port.name} {_PLACES[wanted.direction]}' shows it, 'pref 10' would be a "
         "priority for it"
     )
-    modules = no_modules("cls_basic", f"act_{wanted.action}", "em_u32")
+    # Where there is a limit of the rate, there are ids: for these, the others were tried before.
+    limit = wanted.action == "police"
+    modules = no_modules(*(("act_police",) if limit else ("cls_basic", "act_gact", "em_u32")))
     hints = {errno.ENOENT: modules, errno.EINVAL: other, errno.EEXIST: other}
     flags, what = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE, _what(port, wanted.direction)
     return Request(uapi.RTM_NEWTFILTER, flags, body, "set", what, hints=hints)

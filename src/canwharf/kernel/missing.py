@@ -18,7 +18,7 @@ import os
 import platform
 import re
 
-from canwharf.kernel.needed import IMPAIRMENT, LINEAR, NEEDED
+from canwharf.kernel.needed import CONFIGURED
 from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -176,7 +176,7 @@ def advice_for(module: str, release: str, systems: Collection[str]) -> str:
     machine = platform.machine()
     return row.words.format(
         module=module,
-        config={**NEEDED, **LINEAR, **IMPAIRMENT}[module],
+        config=CONFIGURED[module],
         release=release,
         machine=_MACHINES.get(machine, machine),
     )

@@ -20,7 +20,7 @@ from canwharf.errors import KernelError
 from canwharf.kernel import gateway, link, traffic_control
 from canwharf.kernel.needed import (
     BUILT_IN,
-    IMPAIRMENT,
+    CONFIGURED,
     LINEAR,
     LOADABLE,
     LOADED,
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 def states(root: str = "/", release: str = "") -> dict[str, str]:
     """The state of each module that a bus needs, as far as files tell.
 
-    One of a linear bus, or of an impairment, of which they tell nothing is left out.
+    Of one that only some buses need, and of which they tell nothing, there is no state.
     """
     directory = os.path.join(root, "lib/modules", release or os.uname().release)
     loaded = {line.split()[0] for line in _lines(os.path.join(root, "proc/modules"))}
     built_in = _names(_lines(os.path.join(directory, "modules.builtin")))
     loadable = _names(_lines(os.path.join(directory, "modules.dep")))
     found = {}
-    for module in (*NEEDED, *LINEAR, *IMPAIRMENT):
+    for module in CONFIGURED:
         name = module.replace("-", "_")
         where = ((loaded, LOADED), (built_in, BUILT_IN), (loadable, LOADABLE))
         state = next((state for names, state in where if name in names), MISSING)
@@ -71,8 +71,8 @@ def works(module: str, netlink: Requests) -> bool:
         return link.is_known(netlink, module)
     if module in LINEAR:
         return any(marks.whole for marks in traffic_control.find(netlink).values())
-    if module in IMPAIRMENT:
-        return False
+    if module not in NEEDED:
+        return False  # a try would be a filter somewhere: the files tell
     try:
         socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW).close()
     except OSError:

@@ -24,6 +24,12 @@ LINEAR = {  # what a linear bus needs beside them (`traffic_control`); of the cl
     "act_gact": "CONFIG_NET_ACT_GACT",
     "act_skbedit": "CONFIG_NET_ACT_SKBEDIT",
 }
+POLICIES = {  # what keeps frames from passing needs beside sch_ingress and act_gact (`firewall`)
+    "cls_basic": "CONFIG_NET_CLS_BASIC",
+    "em_u32": "CONFIG_NET_EMATCH_U32",
+    "em_canid": "CONFIG_NET_EMATCH_CANID",
+    "act_police": "CONFIG_NET_ACT_POLICE",
+}
 IMPAIRMENT = {  # what a bus with trouble on purpose needs beside them (`impairment`)
     "ifb": "CONFIG_IFB",
     "act_mirred": "CONFIG_NET_ACT_MIRRED",
@@ -32,6 +38,14 @@ IMPAIRMENT = {  # what a bus with trouble on purpose needs beside them (`impairm
     "sch_prio": "CONFIG_NET_SCH_PRIO",
     "cls_bpf": "CONFIG_NET_CLS_BPF",
 }
+INJECTION = {  # what faults on purpose may need beside those of policies (`injection`)
+    "act_pedit": "CONFIG_NET_ACT_PEDIT",
+    "em_cmp": "CONFIG_NET_EMATCH_CMP",
+    "em_meta": "CONFIG_NET_EMATCH_META",
+}
+CONFIGURED = {**NEEDED, **LINEAR, **POLICIES, **IMPAIRMENT, **INJECTION}
+_IDS = ("sch_ingress", "cls_basic", "act_gact", "em_u32")  # em_u32 stands in for em_canid
+_RATE = (*_IDS, "act_police")
 _CLASSIFIERS = ("cls_matchall", "cls_basic")  # the second is used where the first is missing
 
 
@@ -71,3 +85,8 @@ def for_linear(states: Mapping[str, str]) -> dict[str, str]:
 def lacking(states: Mapping[str, str]) -> tuple[str, ...]:
     """The missing modules for want of which a bus is not linear."""
     return tuple(module for module, state in for_linear(states).items() if state == MISSING)
+
+
+def lacking_for_policies(states: Mapping[str, str], *, rate: bool) -> tuple[str, ...]:
+    """The missing modules for want of which a policy is refused; `rate`: one with can.rate."""
+    return tuple(each for each in (_RATE if rate else _IDS) if states.get(each) == MISSING)

@@ -105,18 +105,28 @@ def test_filters_that_somebody_deleted_come_back(busy: Daemon, which: str) -> No
     assert_open_beside(busy)
 
 
-@pytest.mark.parametrize("module", ["sch_ingress", "cls_basic", "em_u32"])
-def test_a_kernel_that_cannot_refuses_the_container(daemon: Daemon, module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "given"),
+    [
+        ("sch_ingress", NOTHING),
+        ("cls_basic", NOTHING),
+        ("em_u32", NOTHING),
+        ("act_police", {**NOTHING, "can.rate": "100"}),
+    ],
+)
+def test_a_kernel_that_cannot_refuses_the_container(
+    daemon: Daemon, module: str, given: dict[str, str]
+) -> None:
     """With the sentence that helps, and others start."""
     daemon.kernel.remove_module(module)
     daemon.service.create_network("n1", {})
     with pytest.raises(KernelError, match=f"the kernel module {module} is not loaded"):
-        start(daemon, "e1", NOTHING)
+        start(daemon, "e1", given)
     start(daemon, "e2", {})
     assert daemon.port("n1", "e1") not in daemon.kernel.names()
     assert_open_beside(daemon)
     daemon.kernel.modules.add(module)
-    start(daemon, "e1", NOTHING)
+    start(daemon, "e1", given)
     assert leaks(daemon) == []
 
 

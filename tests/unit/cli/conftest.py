@@ -10,7 +10,7 @@ import pytest
 from canwharf.cli import install, uninstall
 from canwharf.daemon import instance
 from canwharf.kernel import modules as kernel_modules
-from canwharf.kernel.needed import LINEAR, LOADABLE, NEEDED
+from canwharf.kernel.needed import CONFIGURED, LOADABLE
 from canwharf.operator.service import executables, modules, package, portable, program, units
 from tests.unit.cli.machine import System
 
@@ -24,7 +24,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
     monkeypatch.setattr(install, "succeeds", made.succeeds)
     monkeypatch.setattr(install, "_BOOTED", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    states = dict.fromkeys((*NEEDED, *LINEAR), LOADABLE)
+    states = dict.fromkeys(CONFIGURED, LOADABLE)
     monkeypatch.setattr(kernel_modules, "states", lambda: states)
     monkeypatch.setattr(modules, "FILE", str(tmp_path / "modules" / "canwharf.conf"))
     monkeypatch.setattr(units, "_DIRECTORY", str(tmp_path / "units"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from canwharf.daemon.bus_metrics import Buses
-from canwharf.kernel.needed import LINEAR, LOADABLE, LOADED, MISSING
+from canwharf.kernel.needed import LINEAR, LOADABLE, LOADED, MISSING, POLICIES
 from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
 from canwharf.operator.render import mermaid, terminal, text
 from canwharf.operator.render.json import to_dict
@@ -119,6 +119,31 @@ def test_either_of_the_two_classifiers_is_enough(busy: Daemon) -> None:
     (finding,) = shape(seen(busy), of(LOADED, cls_matchall=MISSING, cls_basic=MISSING))
     assert "cls_matchall" in finding.message
     assert "cls_basic" not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "level", "words"),
+    [
+        ({}, "em_u32", OK, "nothing uses"),
+        ({"can.send": "100"}, "em_u32", FAILURE, "lacks em_u32"),
+        ({"can.send": "100"}, "em_canid", OK, "has what"),
+        ({"can.send": "100"}, "act_police", OK, "has what"),
+        ({"can.rate": "100"}, "act_police", FAILURE, "with can.rate does not start"),
+    ],
+)
+def test_modules_that_a_policy_needs(
+    daemon: Daemon, given: dict[str, str], missing: str, level: str, words: str
+) -> None:
+    """Where one is in use it is a failure; elsewhere a board without them is well."""
+    daemon.service.create_network("n1", given)
+    modules = {**of(LOADABLE), **dict.fromkeys(POLICIES, LOADABLE), missing: MISSING}
+    status = seen(daemon)
+    advice = dict.fromkeys(modules, ADVICE)
+    facts = WELL._replace(status=status, modules=modules, advice=advice)
+    (finding,) = told("policies", facts)
+    assert finding.level == level
+    assert words in finding.message
+    assert finding.fix == (ADVICE if level == FAILURE else "")
 
 
 def test_a_drawing_is_the_same_for_both_shapes(busy: Daemon, mesh: Daemon) -> None:

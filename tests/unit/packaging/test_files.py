@@ -15,7 +15,7 @@ from canwharf import __version__
 from canwharf.cli import EXIT_STATUS, VERBS
 from canwharf.cli.options import Argument, Option
 from canwharf.daemon.instance import usual
-from canwharf.kernel.needed import LINEAR, NEEDED
+from canwharf.kernel.needed import LINEAR, NEEDED, POLICIES
 from canwharf.operator.service.units import files as unit_files
 from tests import REPOSITORY
 
@@ -87,7 +87,7 @@ def test_the_modules_that_a_bus_needs_are_loaded_at_a_boot(tree: Path) -> None:
     """By systemd-modules-load, and by the package's own script when it is installed."""
     text = (tree / "usr/lib/modules-load.d/canwharf.conf").read_text()
     listed = [line for line in text.splitlines() if not line.startswith("#")]
-    assert listed == [*NEEDED, *(module for module in LINEAR if module != "cls_basic")]
+    assert listed == [*NEEDED, *(module for module in LINEAR if module != "cls_basic"), *POLICIES]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -45,4 +45,5 @@ RDEPENDS:${PN} = "python3-core python3-ctypes python3-difflib python3-fcntl pyth
     python3-json python3-netclient python3-shell python3-sqlite3"
 RRECOMMENDS:${PN} = "kernel-module-can kernel-module-can-raw kernel-module-can-gw \
     kernel-module-vcan kernel-module-vxcan kernel-module-sch-ingress kernel-module-cls-fw \
-    kernel-module-cls-matchall kernel-module-act-gact kernel-module-act-skbedit"
+    kernel-module-cls-matchall kernel-module-act-gact kernel-module-act-skbedit \
+    kernel-module-cls-basic kernel-module-em-u32 kernel-module-em-canid kernel-module-act-police"

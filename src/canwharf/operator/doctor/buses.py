@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from canwharf.bus import describe, naming
 from canwharf.bus.delivery import DOWN, NO_CARRIER, NO_HUB, NO_IFB, OWN_FRAMES, Member, multiplies
+from canwharf.bus.model import CLOSED, OPEN
+from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport
 from canwharf.bus.steps import DeleteLink, DeleteRule
 from canwharf.kernel import needed
@@ -83,15 +85,37 @@ def shape(facts: Facts) -> Iterator[Finding]:
                 yield Finding(FAILURE, what, facts.canwharf("sync"), safe=True)
 
 
+def policies(facts: Facts) -> Iterator[Finding]:
+    """Whether the kernel has what can.send, can.receive and can.rate need."""
+    if facts.status is None:
+        return
+    networks = [each for report in facts.status.reports for each in report.networks]
+    used = [each.settings.policy or CLOSED for each in networks]
+    used += [each.policy for report in facts.status.reports for each in report.members]
+    limited = any(each.rate not in ("", NO_LIMIT) for each in used)
+    in_use = any(each != OPEN for each in used)
+    lacking = needed.lacking_for_policies(facts.modules, rate=limited or not in_use)
+    options = "can.rate" if lacking == ("act_police",) else "can.send, can.receive or can.rate"
+    names = ", ".join(lacking)
+    if not lacking:
+        yield Finding(OK, f"the kernel has what {options} needs")
+    elif not in_use:
+        yield Finding(OK, f"nothing uses {options}: the kernel would need {names} for it")
+    else:
+        what = f"the kernel lacks {names}: a container with {options} does not start"
+        yield Finding(FAILURE, what, facts.advice.get(lacking[0], "a kernel that has it"))
+
+
 def trouble(facts: Facts) -> Iterator[Finding]:
     """Whether the kernel can do what a network may ask for on purpose, and whether that works."""
     reports = facts.status.reports if facts.status else ()
-    lacking = [each for each in needed.IMPAIRMENT if facts.modules.get(each) == needed.MISSING]
+    wanted = (*needed.IMPAIRMENT, *needed.INJECTION)
+    lacking = [each for each in wanted if facts.modules.get(each) == needed.MISSING]
     if lacking:
         what = f"the kernel lacks {', '.join(lacking)}: a network with can.delay, can.loss, "
-        yield Finding(OK, f"{what}can.duplicate or can.bandwidth may be refused")
+        yield Finding(OK, f"{what}can.duplicate or can.bandwidth, or a fault, may be refused")
     else:
-        yield Finding(OK, "this kernel can do trouble on purpose (can.delay and the like)")
+        yield Finding(OK, "this kernel can do trouble on purpose (can.delay, faults and the like)")
     for report in reports:
         if any(error.reason == NO_IFB for error in report.delivery_errors):
             what = f"on {report.interface}, what containers send is lost: the ifb for trouble on "

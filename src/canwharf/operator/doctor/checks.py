@@ -197,6 +197,7 @@ CHECKS: dict[str, Check] = {
     "state": _state,
     "buses": buses.buses,
     "shape": buses.shape,
+    "policies": buses.policies,
     "trouble": buses.trouble,
     "queue": buses.queue,
     "members": buses.members,

@@ -55,6 +55,7 @@ def gather(
     driver, socket, directory = which
     known = modules.known(requests)
     missing = [each for each in needed.NEEDED if known[each] == needed.MISSING]
+    missing += [*needed.lacking(known), *needed.lacking_for_policies(known, rate=True)]
     status, fault = (None, "") if conflict else _status(which, requests)
     process = sockets.process_of(driver)
     plugin = _plugin(driver)
@@ -68,7 +69,7 @@ def gather(
         socket,
         root,
         known,
-        {module: advice(module) for module in (*missing, *needed.lacking(known))},
+        {module: advice(module) for module in missing},
         _at_boot(),
         os.path.exists(engine.SOCKET),
         _version(),

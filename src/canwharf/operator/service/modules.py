@@ -2,7 +2,8 @@
 
 Rules:
 
-- Those for linear buses are loaded if this kernel's files have them: without them buses work, too.
+- Those for linear buses and for policies are loaded if this kernel's files have them: without them
+  buses work, too.
 - No other is listed for each boot: systemd-modules-load.service fails if a module is missing. The
   list of a package, which is the same for all kernels, has the usual ones.
 """
@@ -14,12 +15,12 @@ from collections.abc import Iterable
 from canwharf.errors import InstallError
 from canwharf.kernel import modules as kernel
 from canwharf.kernel.missing import advice
-from canwharf.kernel.needed import LINEAR, LOADED, MISSING, NEEDED, for_linear
+from canwharf.kernel.needed import LINEAR, LOADED, MISSING, NEEDED, POLICIES, for_linear
 from canwharf.kernel.netlink import Netlink
 from canwharf.operator.command import run
 
 FILE = "/etc/modules-load.d/canwharf.conf"
-USUAL = (*NEEDED, *for_linear(dict.fromkeys(LINEAR, LOADED)))
+USUAL = tuple(dict.fromkeys((*NEEDED, *for_linear(dict.fromkeys(LINEAR, LOADED)), *POLICIES)))
 
 
 def text(modules: Iterable[str]) -> str:
@@ -28,9 +29,10 @@ def text(modules: Iterable[str]) -> str:
 
 
 def for_this_kernel() -> tuple[str, ...]:
-    """Those that a bus needs, and those for linear buses that this kernel has."""
-    linear = for_linear(kernel.states())
-    return (*NEEDED, *(module for module, state in linear.items() if state != MISSING))
+    """Those that a bus needs, and those for linear buses and policies that this kernel has."""
+    states = kernel.states()
+    others = {**for_linear(states), **{each: states.get(each, MISSING) for each in POLICIES}}
+    return (*NEEDED, *(module for module, state in others.items() if state != MISSING))
 
 
 def load(module: str) -> None:
