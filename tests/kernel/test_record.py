@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from canwharf.frames.formats import Recording
-from tests.kernel.seen import PACKAGES, N, end, raw_listeners, start
+from tests.kernel.seen import PACKAGES, N, burst, end, raw_listeners, start
 from tests.kernel.site import Site
 from tests.kernel.test_dump import say
 from tests.world.host import LIMIT, wait_until
@@ -97,6 +97,38 @@ def test_a_full_disk_keeps_what_there_was_room_for(
         assert ids == (said * len(ids))[: len(ids)], sender
 
 
+def test_it_goes_on_in_another_file_without_a_loss(
+    bus: Site, stack: ExitStack, tmp_path: Path
+) -> None:
+    """Frames come as fast as the kernel takes them, over the ends of several files."""
+    words = "bus0", "-o", str(tmp_path / "drive.log"), "--rotate-size", "64K", "--json"
+    process = record(bus, stack, *words)
+    burst(bus.members()[1], 0x100, sent := 10_000)
+    say(bus.members())
+    status, out, err = end(process, signal.SIGTERM)
+    told = json.loads(out)
+    assert (status, told["lost"], err) == (0, [], "")
+    assert told["files"] == sorted(str(each) for each in tmp_path.glob("drive-*.log"))
+    assert len(told["files"]) > 2
+    found = [each for path in told["files"] for each in recorded(Path(path))]
+    assert found == [("ecu1", 0x100)] * sent + SAID
+
+
+def test_a_full_disk_keeps_the_files_before(bus: Site, stack: ExitStack, tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", tmp_path], check=True)
+    stack.callback(subprocess.run, ["umount", "-l", str(tmp_path)], check=True)
+    process = record(bus, stack, "-o", str(tmp_path / "drive.csv"), "--rotate-size", "64K")
+    while process.poll() is None:
+        burst(bus.members()[1], 0x100, 100)
+    assert process.returncode == 1
+    assert process.stderr
+    assert "No space left on device" in process.stderr.read()
+    files = sorted(tmp_path.glob("drive-????.csv"))
+    assert len(files) > 2
+    assert all(recorded(each) for each in files[:-1])
+    assert {each.sender for each in Recording(str(files[-1]))} <= {"ecu1"}  # it can be read
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -105,6 +137,9 @@ def test_a_full_disk_keeps_what_there_was_room_for(
         (("bus0", "-o", "/proc/self/status.log"), "cannot write"),
         (("bus0", "-o", "x.log", "--for", "soon"), "--for"),
         (("bus7", "-o", "x.log"), "bus7"),
+        (("bus0", "-o", "x.log", "--rotate-size", "1K"), "--rotate-size=1K: it must be a size"),
+        (("bus0", "-o", "x.log", "--rotate-time", "0"), "--rotate-time=0: it must be a time"),
+        (("bus0", "-o", "x.mf4", "--rotate-size", "1M"), "rotate it by time"),
     ],
 )
 def test_what_cannot_be_is_refused(

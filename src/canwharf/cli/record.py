@@ -7,6 +7,8 @@ Rules:
   format allows it.
 - A signal ends the recording as it was meant to end: the file is closed, and the status is 0. Where
   the disk is full it ends too, with what there was room for, and status 1.
+- Where the recording goes on in another file, no frame is lost between the two: what comes
+  meanwhile waits in the kernel.
 - Nothing that is not in the file is hidden: frames that came too fast, or for which the format has
   no room.
 """
@@ -14,17 +16,20 @@ Rules:
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
+from math import inf
 from time import monotonic
 from typing import TextIO
 
 from canwharf.cli import duration, listening, selection
 from canwharf.cli.listening import LOOK, ending, say
 from canwharf.cli.options import Flag, Option
-from canwharf.errors import UsageError
+from canwharf.errors import OptionError, UsageError
 from canwharf.frames import formats
 from canwharf.frames.capture import Capture
+from canwharf.frames.formats.rotation import RotatingWriter
 from canwharf.frames.formats.writer import Writer
 from canwharf.frames.frame import Frame
 
@@ -39,10 +44,19 @@ OPTIONS = (
     Option("output", "", "the file, which must not exist", "FILE", short="o"),
     Option("for", "", "end after this time: 500ms, 30s, 5m, 2h", "TIME"),
     Option("count", "", "end after so many frames", "COUNT", short="n"),
+    Option(
+        "rotate-size",
+        "",
+        "go on in a new file when one has this size (100M): drive-0001.log, drive-0002.log, …",
+        "SIZE",
+    ),
+    Option("rotate-time", "", "go on in a new file after this time", "TIME"),
     Flag("json", "print what was recorded as JSON"),
     *selection.WHICH,
 )
 _TELL = 1.0  # seconds between two commits, and two lines of progress
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_SMALLEST = 1 << 16  # bytes of a file: two blocks of a blf
 
 
 def run(options: Mapping[str, str]) -> int:
@@ -51,12 +65,12 @@ def run(options: Mapping[str, str]) -> int:
     if not options["output"]:
         raise UsageError("say the file: -o drive.log")
     most = listening.count(options["count"])
-    length = duration.seconds("--for", options["for"]) if options["for"] else float("inf")
-    end = monotonic() + length
+    end = monotonic() + _seconds(options, "for")
+    rotate = _size(options["rotate-size"]), _seconds(options, "rotate-time")
     with ending() as ended, listening.capture(which, options["bus"]) as capture:
         if not capture.sources:
             say("there is no bus yet; it waits for one")
-        recorder = _Recorder(formats.create(options["output"]), capture, most)
+        recorder = _Recorder(_writer(options["output"], *rotate), capture, most)
         try:
             while recorder.left and not ended and monotonic() < end:
                 recorder.take(LOOK)
@@ -65,6 +79,30 @@ def run(options: Mapping[str, str]) -> int:
             recorder.close()
         recorder.tell(as_json=bool(options["json"]))
     return 0
+
+
+def _writer(path: str, size: float, seconds: float) -> Writer:
+    """One file, or one after the other. Raises RecordingError."""
+    if min(size, seconds) < inf:
+        return RotatingWriter(path, size, seconds)
+    return formats.create(path)
+
+
+def _seconds(options: Mapping[str, str], name: str) -> float:
+    """The time that an option says; without end where it is left out. Raises OptionError."""
+    text = options[name]
+    return duration.seconds(f"--{name}", text) if text else inf
+
+
+def _size(text: str) -> float:
+    """A size in bytes; without end where it is left out. Raises OptionError."""
+    if not text:
+        return inf
+    match = re.fullmatch(r"([0-9]{1,12})([KMG])?B?", text.strip().upper())
+    found = int(match[1]) * _UNITS.get(match[2], 1) if match else 0
+    if found < _SMALLEST:
+        raise OptionError("--rotate-size", text, "it must be a size from 64K on: 500K, 100M, 2G")
+    return found
 
 
 class _Recorder:
@@ -105,6 +143,7 @@ class _Recorder:
         if as_json:
             told = {
                 "file": writer.path,
+                "files": writer.files,
                 "frames": self._taken - writer.left_out,
                 "bytes": writer.size,
                 "channels": senders,
@@ -115,8 +154,11 @@ class _Recorder:
             }
             print(json.dumps(told))
             return
+        files = writer.files[0]
+        if len(writer.files) > 1:
+            files += f" to {writer.files[-1]}"
         print(
-            f"{writer.path}: {self._taken - writer.left_out} frames of {len(senders)} senders, "
+            f"{files}: {self._taken - writer.left_out} frames of {len(senders)} senders, "
             f"{writer.size} bytes"
         )
         if writer.left_out:

@@ -8,6 +8,7 @@
     recording.cut               # after the end: what is wrong with it, if anything is
 
 - `writer`: what all formats have in common. `output`: the file, and a full disk.
+- `rotation`: several files, one after the other.
 - `candump`, `csv`, `sqlite`: need nothing. `pythoncan`: the only import of python-can.
 """
 
@@ -26,11 +27,12 @@ from canwharf.record import NamedTuple
 
 
 class Format(NamedTuple):
-    """What a file's ending means."""
+    """What a file's ending means; one that does not `grow` is written at its end."""
 
     name: str
     write: Callable[[str], Writer]
     read: Callable[[str], Frames]
+    grows: bool = True
 
 
 FORMATS = {
@@ -60,6 +62,7 @@ FORMATS = {
         "ASAM MDF 4, with asammdf",
         partial(pythoncan.BinaryWriter, kind="MF4Writer"),
         pythoncan.read_mf4,
+        grows=False,
     ),
     ".csv": Format("comma separated values", csv.CsvWriter, csv.read),
     ".db": Format("SQLite", sqlite.SqliteWriter, sqlite.read),
@@ -73,7 +76,7 @@ class Recording:
         """Raises RecordingError where there is no such file or format."""
         self.path = path
         self.cut = ""  # known after the last frame
-        self._format = _format("read", path)
+        self._format = format_of("read", path)
         try:
             with open(path, "rb"):
                 pass
@@ -90,10 +93,11 @@ class Recording:
 
 def create(path: str) -> Writer:
     """A new recording. Raises RecordingError, also where the file exists."""
-    return _format("write", path).write(path)
+    return format_of("write", path).write(path)
 
 
-def _format(operation: str, path: str) -> Format:
+def format_of(operation: str, path: str) -> Format:
+    """The format that a file's ending says. Raises RecordingError."""
     ending = os.path.splitext(path)[1].lower()
     if ending not in FORMATS:
         there = ", ".join(f"{each} ({form.name})" for each, form in FORMATS.items())

@@ -78,6 +78,8 @@ def read(path: str) -> Frames:
     """The frames. Raises RecordingError where a row is not of these columns."""
     with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
         header = next(lines, "")
+        if not header.endswith("\n"):
+            return "its first line is not complete"
         if tuple(header.strip().split(",")) != _COLUMNS:
             reason = f"the columns must be {','.join(_COLUMNS)}, as python-can writes them"
             raise RecordingError("read", path, reason)

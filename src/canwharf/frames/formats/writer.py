@@ -38,6 +38,7 @@ class Writer:
     def __init__(self, path: str) -> None:
         """Make the file. Raises RecordingError, also where it exists."""
         self.path = path
+        self.files = [path]  # those with the frames
         self.channels: dict[Channel, int] = {}
         self.left_out = 0  # frames that the format has no room for
         self._outputs: list[Output] = []
