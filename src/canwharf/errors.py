@@ -167,3 +167,7 @@ class RecordingError(CanwharfError):
     def __init__(self, operation: str, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"cannot {operation} {path}: {reason}")
+
+
+class SpanError(CanwharfError):
+    """A span's session that cannot be opened, or a message of it that is not of its form."""

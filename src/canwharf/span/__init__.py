@@ -1,0 +1,9 @@
+"""A bus across hosts: frames between the bus of this host and those of others.
+
+- `message`: what is sent: frames with their times and senders, an epoch and a sequence number.
+- `sequence`: what of it is new: nothing twice, the order of the sender, losses counted.
+- `freshness`: how old a frame is, without a common clock.
+- `arbitration`: the queue in front of an adapter.
+
+The daemon imports none of it.
+"""

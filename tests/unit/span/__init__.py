@@ -1,0 +1,1 @@
+"""A bus across hosts: what is sent, what of it is taken, and when."""
