@@ -4,6 +4,7 @@
 - `sequence`: what of it is new: nothing twice, the order of the sender, losses counted.
 - `freshness`: how old a frame is, without a common clock.
 - `arbitration`: the queue in front of an adapter.
+- `settings`, `session`: the connection to the other hosts, by zenoh.
 
 The daemon imports none of it.
 """

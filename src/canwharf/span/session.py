@@ -1,0 +1,127 @@
+"""The connection to other hosts: zenoh, behind what a bridge needs of it. Nothing else imports it.
+
+Rules:
+
+- A message that cannot be sent now is dropped (DROP). To wait (BLOCK) would let one frozen host
+  stop all others for five seconds; and messages that wait are old when they arrive. What is dropped
+  is missing in the sequence, and counted by the receiver.
+- A message is sent at once, not gathered (express): a bridge puts several frames into one.
+- Received messages are handed over in a thread of zenoh's: `receive` must not wait.
+- A host hears neither itself nor another one under its own name, nor what has no host's name.
+
+Keys: `canwharf/1/SPAN/HOST/frames`, and a token of liveliness, `canwharf/1/SPAN/HOST/alive`. So
+access control can bind a host's certificate to what it sends.
+
+Source: https://zenoh-python.readthedocs.io; zenoh#2587 (what DROP and BLOCK do).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from canwharf.errors import SpanError
+from canwharf.span.settings import Settings, is_host, zenoh
+
+if TYPE_CHECKING:
+    from zenoh import Sample
+
+EXTRA = "pip install 'canwharf[span]'"
+Send = Callable[[bytes], None]
+Receive = Callable[[str, bytes], None]  # a host, its message
+Tell = Callable[[str, bool], None]  # a host, whether it is there
+
+_ROOT = "canwharf/1"
+
+
+class Session:
+    """This host's session with all others. `repeated` counts messages under its own name."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises SpanError: no zenoh, no such address, a certificate that cannot be used."""
+        try:
+            import zenoh as library  # noqa: PLC0415 (an extra)
+        except ImportError as error:
+            reason = f"zenoh, which connects hosts, is not installed: {EXTRA}"
+            raise SpanError(f"cannot open a session: {reason}") from error
+        self._zenoh = library
+        self._host = settings.host
+        self.repeated = 0
+        self._declared: list[object] = []  # zenoh takes back what nobody holds
+        try:
+            config = library.Config()
+            for key, value in zenoh(settings).items():
+                config.insert_json5(key, json.dumps(value))
+            self._session = library.open(config)
+        except library.ZError as error:
+            raise _failed("open a session", error) from error
+
+    def publish(self, span: str) -> Send:
+        """What sends a message to all other hosts of a span. Raises SpanError; so does it."""
+        library = self._zenoh
+        try:
+            token = self._session.liveliness().declare_token(f"{_ROOT}/{span}/{self._host}/alive")
+            self._declared.append(token)
+            publisher = self._session.declare_publisher(
+                f"{_ROOT}/{span}/{self._host}/frames",
+                congestion_control=library.CongestionControl.DROP,
+                reliability=library.Reliability.RELIABLE,
+                express=True,
+                allowed_destination=library.Locality.REMOTE,
+            )
+        except library.ZError as error:
+            raise _failed(f"publish {span}", error) from error
+
+        def send(payload: bytes) -> None:
+            try:
+                publisher.put(payload)
+            except library.ZError as error:
+                raise _failed(f"send to {span}", error) from error
+
+        return send
+
+    def subscribe(self, span: str, receive: Receive, tell: Tell) -> None:
+        """Hand over what other hosts of a span send, and who comes and goes. Raises SpanError."""
+        library = self._zenoh
+
+        def taken(sample: Sample) -> None:
+            if (host := _host(sample)) == self._host:
+                self.repeated += 1
+            elif is_host(host):
+                receive(host, sample.payload.to_bytes())
+
+        def seen(sample: Sample) -> None:
+            if is_host(host := _host(sample)) and host != self._host:
+                tell(host, sample.kind == library.SampleKind.PUT)
+
+        try:
+            remote = library.Locality.REMOTE
+            frames, alive = f"{_ROOT}/{span}/*/frames", f"{_ROOT}/{span}/*/alive"
+            self._declared += (
+                self._session.declare_subscriber(frames, taken, allowed_origin=remote),
+                self._session.liveliness().declare_subscriber(alive, seen, history=True),
+            )
+        except library.ZError as error:
+            raise _failed(f"subscribe to {span}", error) from error
+
+    def close(self) -> None:
+        """End it; the other hosts are told."""
+        self._session.close()  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
+
+
+def _host(sample: Sample) -> str:
+    """The host under whose key it came."""
+    return str(sample.key_expr).rsplit("/", 2)[1]
+
+
+def _failed(operation: str, error: Exception) -> SpanError:
+    """Zenoh's words, without the places in its own source."""
+    words = str(error).partition(" at /")[0].rstrip(" [.")
+    return SpanError(f"cannot {operation}: {words}")

@@ -1,0 +1,126 @@
+"""Which hosts a host's session connects to, and how: words -> a validated value -> zenoh's. Pure.
+
+Rules:
+
+- An endpoint is `PROTOCOL/HOST:PORT`, where a session listens or to which it connects. There is no
+  listener and no connection but those that are given: nothing is searched for by multicast.
+- `tls` and `quic` need this host's certificate and key, and the certificate of the authority that
+  signed those of all hosts: each side proves its name. A connection is to the name, or the address,
+  that stands in the other host's certificate.
+- `tcp` is neither secret nor certain of the other side: only on loopback, or with `insecure`.
+- UDP is not among the protocols: zenoh's own loses half of the messages of a fast sender.
+- A dead connection is noticed after LEASE, and tried again after RETRY.
+
+Source: zenoh's DEFAULT_CONFIG.json5, 1.10.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from canwharf.errors import UsageError
+from canwharf.record import NamedTuple
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAIN, SECURE = "tcp", ("tls", "quic")
+LEASE = 2000  # milliseconds
+RETRY = {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2}
+
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_ENDPOINT = re.compile(r"([a-z]+)/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
+_EXAMPLE = "tls/192.0.2.1:7447"
+
+
+class Settings(NamedTuple):
+    """A session's: this host's name, its endpoints, and the paths of its certificates (PEM)."""
+
+    host: str
+    listen: tuple[str, ...] = ()
+    connect: tuple[str, ...] = ()
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    insecure: bool = False
+
+
+def is_host(name: str) -> bool:
+    """Whether a host can have this name: as a part of a host name (RFC 1123), in lower case."""
+    return bool(_HOST.fullmatch(name))
+
+
+def check(settings: Settings) -> None:
+    """Refuse what no session can have, or should not. Raises UsageError."""
+    if not is_host(settings.host):
+        raise UsageError(
+            f"--name {settings.host}: a host's name must be up to 63 lower-case letters, digits "
+            "and - between them, like bench-1"
+        )
+    if not (settings.listen or settings.connect):
+        raise UsageError(
+            f"say where other hosts are: --connect {_EXAMPLE}, or --listen {_EXAMPLE} to let them "
+            "connect"
+        )
+    files = {"--ca": settings.ca, "--cert": settings.certificate, "--key": settings.key}
+    missing = ", ".join(option for option, path in files.items() if not path)
+    for option, endpoints in (("--listen", settings.listen), ("--connect", settings.connect)):
+        for endpoint in endpoints:
+            protocol, loopback = _read(option, endpoint)
+            if protocol in SECURE and missing:
+                raise UsageError(f"{option} {endpoint}: {protocol} needs {missing} too")
+            if protocol == PLAIN and not (loopback or settings.insecure):
+                raise UsageError(
+                    f"{option} {endpoint}: everybody on the way could read frames and send some. "
+                    "Use tls/ in the place of tcp/; or, where the network is your own, add "
+                    "--insecure"
+                )
+
+
+def _read(option: str, endpoint: str) -> tuple[str, bool]:
+    """An endpoint's protocol, and whether it is on loopback. Raises UsageError."""
+    match = _ENDPOINT.fullmatch(endpoint)
+    if match is None or not 0 < int(match[3]) < 1 << 16:
+        raise UsageError(f"{option} {endpoint}: must be like {_EXAMPLE}: PROTOCOL/HOST:PORT")
+    protocol, host, _port = match.groups()
+    if protocol not in (PLAIN, *SECURE):
+        raise UsageError(f"{option} {endpoint}: the protocol must be tls, quic or tcp")
+    try:
+        return protocol, ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return protocol, host == "localhost"
+
+
+def zenoh(settings: Settings) -> dict[str, object]:
+    """The keys of zenoh's configuration that are not as it has them by default."""
+    tls = {
+        "root_ca_certificate": settings.ca,
+        "listen_certificate": settings.certificate,
+        "listen_private_key": settings.key,
+        "connect_certificate": settings.certificate,
+        "connect_private_key": settings.key,
+        "enable_mtls": True,
+        "verify_name_on_connect": True,
+        "close_link_on_expiration": True,
+    }
+    keys: Mapping[str, object] = {
+        "mode": "peer",
+        "listen/endpoints": settings.listen,
+        "connect/endpoints": settings.connect,
+        "connect/timeout_ms": -1,  # it is tried for ever; opening does not wait for it
+        "connect/exit_on_failure": False,
+        "connect/retry": RETRY,
+        "scouting/multicast/enabled": False,
+        "scouting/gossip/enabled": False,
+        "transport/link/protocols": (PLAIN, *SECURE),
+        "transport/link/tx/lease": LEASE,
+        # A busy machine may be late to send a burst. Each message waits so long for a frozen host,
+        # until LEASE, and meanwhile a bridge gathers more frames for the next one.
+        "transport/link/tx/queue/size/data": 16,  # messages; the most that there can be
+        "transport/link/tx/queue/congestion_control/drop/wait_before_drop": 5000,  # microseconds
+        "transport/shared_memory/enabled": False,
+        "adminspace/enabled": False,
+    }
+    return {**keys, "transport/link/tls": tls} if settings.ca else {**keys}

@@ -1,0 +1,169 @@
+"""Two sessions on loopback, with zenoh itself: what one host sends, the others hear once."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from canwharf.errors import SpanError
+from canwharf.span.session import Send, Session
+from canwharf.span.settings import Settings, check
+
+LIMIT = 20.0  # seconds
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def endpoint() -> tuple[str, ...]:
+    return (f"tcp/127.0.0.1:{free_port()}",)
+
+
+class Heard:
+    """What a session hears of the span x, in the order in which it comes."""
+
+    def __init__(self, session: Session) -> None:
+        self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self.presence: queue.Queue[tuple[str, bool]] = queue.Queue()
+        session.subscribe(
+            "x",
+            lambda host, payload: self.messages.put((host, payload)),
+            lambda host, there: self.presence.put((host, there)),
+        )
+
+    def message(self) -> tuple[str, bytes]:
+        """The next one that is no probe."""
+        while not (found := self.messages.get(timeout=LIMIT))[1]:
+            pass
+        return found
+
+    def probe(self, send: Send) -> None:
+        """Until a message of this one is heard: who comes is told before it is sent to."""
+        end = monotonic() + LIMIT
+        while self.messages.empty():
+            assert monotonic() < end
+            send(b"")
+            with suppress(queue.Empty):
+                self.messages.put(self.messages.get(timeout=0.1))
+
+    def news(self) -> tuple[str, bool]:
+        return self.presence.get(timeout=LIMIT)
+
+
+def opened(host: str, listen: tuple[str, ...] = (), connect: tuple[str, ...] = ()) -> Session:
+    which = Settings(host, listen, connect)
+    check(which)
+    return Session(which)
+
+
+def test_each_hears_the_other_once_in_order_and_not_itself(endpoint: tuple[str, ...]) -> None:
+    with opened("a", listen=endpoint) as a, opened("b", connect=endpoint) as b:
+        heard = Heard(a), Heard(b)
+        sends = a.publish("x"), b.publish("x")
+        assert (heard[0].news(), heard[1].news()) == (("b", True), ("a", True))
+        heard[0].probe(sends[1])
+        heard[1].probe(sends[0])
+        for number in range(100):
+            for host, send in zip("ab", sends, strict=True):
+                send(f"{host}{number}".encode())
+            for other, each in zip("ba", heard, strict=True):
+                assert each.message() == (other, f"{other}{number}".encode())
+
+
+def test_another_span_is_not_heard(endpoint: tuple[str, ...]) -> None:
+    with opened("a", listen=endpoint) as a, opened("b", connect=endpoint) as b:
+        heard = Heard(a)
+        other, send = b.publish("y"), b.publish("x")
+        assert heard.news() == ("b", True)
+        heard.probe(send)
+        other(b"of y")
+        send(b"of x")
+        assert heard.message() == ("b", b"of x")
+
+
+def test_a_host_that_ends_and_comes_back_is_told_and_heard(endpoint: tuple[str, ...]) -> None:
+    with opened("a", listen=endpoint) as a:
+        heard = Heard(a)
+        for run in (b"first", b"second"):
+            with opened("b", connect=endpoint) as b:
+                send = b.publish("x")
+                assert heard.news() == ("b", True)
+                heard.probe(send)
+                send(run)
+                assert heard.message() == ("b", run)
+            assert heard.news() == ("b", False)
+
+
+def test_a_host_may_connect_before_the_other_one_listens(endpoint: tuple[str, ...]) -> None:
+    with opened("b", connect=endpoint) as b:
+        b.publish("x")
+        with opened("a", listen=endpoint) as a:
+            assert Heard(a).news() == ("b", True)
+
+
+def test_another_host_of_the_same_name_is_not_heard_and_counted(endpoint: tuple[str, ...]) -> None:
+    with opened("a", listen=endpoint) as a, opened("a", connect=endpoint) as double:
+        with opened("b", connect=endpoint) as b:
+            heard = Heard(a)
+            wrong, right = double.publish("x"), b.publish("x")
+            assert heard.news() == ("b", True)
+            heard.probe(right)
+            wrong(b"of the double")
+            while not a.repeated:
+                right(b"of b")
+                assert heard.message() == ("b", b"of b")
+                wrong(b"of the double")
+        assert heard.messages.empty()
+
+
+def test_without_listen_nothing_listens(endpoint: tuple[str, ...]) -> None:
+    """Zenoh's own default is a listener on all addresses, and multicast."""
+    before = listeners()
+    with opened("b", connect=endpoint):
+        assert listeners() == before
+    with opened("a", listen=endpoint):
+        (inode,) = listeners() - before
+        assert inode
+
+
+def listeners() -> set[str]:
+    """The inodes of this process's sockets that listen on TCP, or on any port of UDP."""
+    own = {str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()}
+    found = set()
+    for table, states in (("tcp", {"0A"}), ("tcp6", {"0A"}), ("udp", {"07"}), ("udp6", {"07"})):
+        for line in Path("/proc/self/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] in states and f"socket:[{fields[9]}]" in own:
+                found.add(fields[9])
+    return found
+
+
+def test_an_address_that_is_taken_is_an_error_in_its_words(endpoint: tuple[str, ...]) -> None:
+    with (
+        opened("a", listen=endpoint),
+        pytest.raises(SpanError, match=r"open a session: .* Address already in use"),
+    ):
+        opened("b", listen=endpoint)
+
+
+def test_a_certificate_that_is_missing_is_an_error_in_its_words(tmp_path: Path) -> None:
+    listen, none = (f"tls/127.0.0.1:{free_port()}",), str(tmp_path / "none.pem")
+    settings = Settings("a", listen, ca=none, certificate=none, key=none)
+    with pytest.raises(SpanError, match="No such file"):
+        Session(settings)
+
+
+def test_without_zenoh_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zenoh", None)
+    with pytest.raises(SpanError, match=r"not installed: pip install 'canwharf\[span\]'"):
+        Session(Settings("a"))

@@ -1,0 +1,61 @@
+"""A session listens and connects where it was told, and to nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from canwharf.errors import UsageError
+from canwharf.span.settings import Settings, check, zenoh
+
+SECURE = Settings("a", ca="ca.pem", certificate="a.pem", key="a.key")
+PLAIN = Settings("a")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SECURE._replace(listen=("tls/192.0.2.1:7447",)),
+        SECURE._replace(connect=("quic/bench-2.example:7447", "tls/[2001:db8::1]:1")),
+        PLAIN._replace(listen=("tcp/127.0.0.1:7447",), host="bench-1"),
+        PLAIN._replace(connect=("tcp/localhost:7447", "tcp/[::1]:65535")),
+        PLAIN._replace(connect=("tcp/192.0.2.1:7447",), insecure=True),
+    ],
+)
+def test_what_may_be(settings: Settings) -> None:
+    check(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (PLAIN, "--connect tls/192.0.2.1:7447, or --listen"),
+        (PLAIN._replace(host="Bench_1"), "lower-case letters"),
+        (PLAIN._replace(host="a/b"), "lower-case letters"),
+        (PLAIN._replace(host=""), "lower-case letters"),
+        (PLAIN._replace(host="*"), "lower-case letters"),
+        (PLAIN._replace(listen=("tcp/0.0.0.0:7447",)), "--insecure"),
+        (PLAIN._replace(listen=("tcp/[::]:7447",)), "--insecure"),
+        (PLAIN._replace(connect=("tcp/bench-2:7447",)), "--insecure"),
+        (PLAIN._replace(connect=("tcp/localhost.example:7447",)), "--insecure"),
+        (PLAIN._replace(connect=("tls/bench-2:7447",)), "tls needs --ca, --cert, --key too"),
+        (SECURE._replace(key="", listen=("quic/[::]:1",)), "quic needs --key too"),
+        (PLAIN._replace(connect=("udp/127.0.0.1:7447",)), "must be tls, quic or tcp"),
+        (PLAIN._replace(connect=("127.0.0.1:7447",)), "PROTOCOL/HOST:PORT"),
+        (PLAIN._replace(connect=("tcp/127.0.0.1",)), "PROTOCOL/HOST:PORT"),
+        (PLAIN._replace(connect=("tcp/127.0.0.1:0",)), "PROTOCOL/HOST:PORT"),
+        (PLAIN._replace(connect=("tcp/127.0.0.1:65536",)), "PROTOCOL/HOST:PORT"),
+        (PLAIN._replace(connect=("tcp/127.0.0.1:1#iface=eth0",)), "PROTOCOL/HOST:PORT"),
+        (PLAIN._replace(connect=("tcp/127.0.0.1:1?prio=1-2",)), "PROTOCOL/HOST:PORT"),
+    ],
+)
+def test_what_may_not_be_and_what_is_said_of_it(settings: Settings, words: str) -> None:
+    with pytest.raises(UsageError, match=words.replace("[", r"\[")):
+        check(settings)
+
+
+def test_the_other_side_must_prove_its_name() -> None:
+    """Without these, zenoh would take any certificate of the authority, or none."""
+    keys = zenoh(SECURE._replace(listen=("tls/192.0.2.1:7447",)))
+    tls = keys["transport/link/tls"]
+    assert isinstance(tls, dict)
+    assert tls["enable_mtls"] is tls["verify_name_on_connect"] is True
