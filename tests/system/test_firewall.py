@@ -69,7 +69,7 @@ def test_it_is_changed_while_it_runs(bus: Board) -> None:
     said = bus.sh("python3 -m canwharf filter bus0 infotainment --send 100+7DF")
     assert "before: none" in said
     assert "canwharf filter vcan0 infotainment --send none" in said
-    assert "can.send=100+7DF" in said
+    assert 'driver_opts: {can.send: "100+7DF"}' in said
     assert heard(bus, member, "host:vcan0") == [["100", "7DF"]]
     shown = json.loads(bus.sh("python3 -m canwharf filter bus0 infotainment --json"))
     assert shown["after"] == {"send": "100+7DF", "receive": "100-1FF+18FEF100", "rate": ""}
@@ -81,6 +81,13 @@ def test_it_is_changed_while_it_runs(bus: Board) -> None:
     assert heard(bus, member, "host:vcan0") == [["100", "7DF"]]
     bus.sh("docker restart -t 0 infotainment")
     assert heard(bus, bus.member("infotainment"), "host:vcan0") == [[]]
+    bus.sh("docker stop -t 0 infotainment")
+    pasted = [line for line in said.splitlines() if line.startswith("  docker network ")]
+    bus.sh(" && ".join(pasted))
+    bus.sh("docker start infotainment")
+    for again in ("true", "docker restart -t 0 infotainment"):  # Docker keeps what was pasted
+        bus.sh(again)
+        assert heard(bus, bus.member("infotainment"), "host:vcan0") == [["100", "7DF"]]
 
 
 def test_a_container_on_a_bus_by_two_networks(bus: Board) -> None:

@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus import options
+from canwharf.bus import options, policy
 from canwharf.bus.model import UNKNOWN, Endpoint, Policy
 from canwharf.bus.service import Service
 from canwharf.bus.steps import Scope
@@ -34,11 +34,7 @@ def set_policy(
         raise ConflictError("the container is not on this bus any more")
     if net.settings.adapter.moved:
         options.check_moved(Endpoint(policy=words))
-    if old.policy is None and not all(words[:2]):
-        raise ConflictError(
-            "canwharf's record of this container is lost, and the kernel has only the filters: "
-            "give both can.send and can.receive, or start the container again"
-        )
+    policy.check_change(old.policy, words)
     observed = service.observe()
     port = service.state.port(net, endpoint)
     link = observed.link(port.name)

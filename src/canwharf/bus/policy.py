@@ -12,10 +12,23 @@ Rules:
 from __future__ import annotations
 
 from canwharf.bus.model import Policy
+from canwharf.errors import ConflictError
 from canwharf.kernel.firewall import Firewall, Ids, Side, Wanted
 
 _PRIME = 4294967291  # the greatest of 32 bits
 _EVERYTHING, NO_LIMIT = "all", "off"
+
+
+def check_change(own: Policy | None, words: Policy) -> None:
+    """Refuse words that leave it open what a container may; `own` are those that it had.
+
+    Raises ConflictError.
+    """
+    if own is None and not (words.send and words.receive):
+        raise ConflictError(
+            "canwharf's record of this container is lost, and the kernel has only the filters: "
+            "give both can.send and can.receive, or start the container again"
+        )
 
 
 def is_in_force(policy: Policy, found: Firewall) -> bool:

@@ -2,8 +2,8 @@
 
 Rules:
 
-- The change is made by the daemon, in one step. It lasts until the container starts again, and the
-  options with which it would last are printed.
+- The change is made by the daemon, in one step. It lasts until the container starts again. Where
+  its options stand, and how they would be written there for it to last, is printed (`paste`).
 - What it replaced is printed as the command that brings it back.
 - Without a word to change it only shows, and needs no daemon.
 """
@@ -17,10 +17,9 @@ from typing import Any
 
 from canwharf.bus import options as driver_options
 from canwharf.bus.delivery import Member
-from canwharf.bus.model import UNKNOWN, Policy
-from canwharf.bus.policy import NO_LIMIT
-from canwharf.bus.report import BusReport
-from canwharf.cli import members, selection
+from canwharf.bus.model import OPEN, UNKNOWN, Endpoint, Policy
+from canwharf.bus.policy import NO_LIMIT, check_change
+from canwharf.cli import members, paste, selection
 from canwharf.cli.options import JSON, Argument, Flag, Option
 from canwharf.control.client import call
 from canwharf.errors import CallError, UsageError
@@ -31,7 +30,8 @@ from canwharf.operator.render.terminal import sanitize
 DESCRIPTION = (
     "Show which frames a container may send and receive, and how many were kept back. With "
     "--send, --receive or --rate, change it at once, until the container starts again; a frame "
-    "that passes before and after is neither lost nor doubled. Ids are hexadecimal: 7DF, 100-1FF, "
+    "that passes before and after is neither lost nor doubled; the options with which it would "
+    "stay are printed, for the place where they stand. Ids are hexadecimal: 7DF, 100-1FF, "
     "18FEF100 (29 bits: 8 digits), 123:7F0 (with a mask), pgn:F004, sff, eff, all, none; ~7E0 is "
     "all but 7E0; several are joined by +, as in 100-1FF+7DF."
 )
@@ -53,23 +53,23 @@ _WORDS = {"send": "can.send", "receive": "can.receive", "rate": "can.rate"}
 
 def run(options: Mapping[str, str]) -> int:
     """Show or change it. Raises CanwharfError."""
-    if not options["bus"] or not options["container"]:
-        raise UsageError("say the bus and the container: 'canwharf status' lists both")
+    given, dry = _given(options), bool(options["dry-run"])
     which = selection.announced(options)
     if which.conflict:
         raise UsageError(f"{which.conflict}: leave that option out")
-    given = {_WORDS[each]: options[each] for each in _WORDS if options[each] != _AS_IT_IS}
-    dry = bool(options["dry-run"])
-    if dry and not given:
-        raise UsageError("--dry-run needs a change: --send, --receive or --rate")
     words = driver_options.parse_policy(given)
     status = collect(which.instance, Netlink()).only(options["bus"])
     report, member = members.find(status, options["bus"], options["container"])
-    before = _policy(report, member)
+    network = next(each for each in report.networks if each.id == member.network)
+    before = network.policy_of(member.endpoint) or UNKNOWN
     after = words.over(before)
-    if given and not dry:
+    own = network.endpoints.get(member.endpoint, Endpoint())
+    if dry:
+        check_change(own.policy, words)
+    elif given:
         before, after = _changed(which.instance.socket, member, given)
     names = report.interface, status.member(member)
+    pasted = paste.options_of(own, words.over(own.policy or OPEN)) if given else {}
     if options["json"]:
         told = {
             "bus": names[0],
@@ -77,20 +77,29 @@ def run(options: Mapping[str, str]) -> int:
             "before": before._asdict(),
             "after": after._asdict(),
             "kept_back": member.firewall.kept,
+            "options": pasted,
             "dry_run": dry,
         }
         print(json.dumps(told, indent=1))
     elif given:
         _print_change(names, before, after, given, dry=dry)
+        print("so that it stays, write its options where they stand:")
+        print("\n".join(paste.lines(status, member, pasted)))
+        if not dry:
+            _print_back(names, before, given)
     else:
         _print_policy(names, before, member)
     return 0
 
 
-def _policy(report: BusReport, member: Member) -> Policy:
-    """What the container may, as far as it is known."""
-    network = next(each for each in report.networks if each.id == member.network)
-    return network.policy_of(member.endpoint) or UNKNOWN
+def _given(options: Mapping[str, str]) -> dict[str, str]:
+    """The words to change, by their driver options. Raises UsageError."""
+    if not options["bus"] or not options["container"]:
+        raise UsageError("say the bus and the container: 'canwharf status' lists both")
+    given = {_WORDS[each]: options[each] for each in _WORDS if options[each] != _AS_IT_IS}
+    if options["dry-run"] and not given:
+        raise UsageError("--dry-run needs a change: --send, --receive or --rate")
+    return given
 
 
 def _changed(socket: str, member: Member, given: Mapping[str, str]) -> tuple[Policy, Policy]:
@@ -124,17 +133,20 @@ def _print_change(
 ) -> None:
     bus, container = map(sanitize, names)
     print(f"{container} on the bus {bus} {'would' if dry else 'may'}, until it starts again")
-    undo = ""
     for word, option in _WORDS.items():
         if option in given:
-            no_limit = "off" if word == "rate" else "all"
-            old, new = (getattr(each, word) or no_limit for each in (before, after))
+            old, new = _word(before, word), _word(after, word)
             print(f"  {word:<8} {new}  (before: {old})")
-            undo += f" --{word} {shlex.quote(old)}"
-    if not dry:
-        words = " ".join(
-            f"{option}={getattr(after, word)}" for word, option in _WORDS.items() if option in given
-        )
-        print(f"so that it stays, give its network these options in the container: {words}")
-    if not dry and before[:2] != UNKNOWN[:2]:
-        print(f"back: canwharf filter {shlex.quote(bus)} {shlex.quote(container)}{undo}")
+
+
+def _print_back(names: tuple[str, str], before: Policy, given: Mapping[str, str]) -> None:
+    """The command that undoes a change."""
+    if before[:2] != UNKNOWN[:2]:
+        bus, container = map(shlex.quote, map(sanitize, names))
+        changed = (word for word, option in _WORDS.items() if option in given)
+        words = " ".join(f"--{each} {shlex.quote(_word(before, each))}" for each in changed)
+        print(f"back: canwharf filter {bus} {container} {words}")
+
+
+def _word(policy: Policy, word: str) -> str:
+    return getattr(policy, word) or ("off" if word == "rate" else "all")
