@@ -28,7 +28,11 @@ from tests.world.host import LIMIT
 from tests.world.member import Member, raw_socket
 
 N, M = "n" * 64, "m" * 64
-NAMES = Names({N: "bus0", M: "bus1"}, {"e1": "ecu1", "e2": "ecu2", "e3": "ecu3", "f1": "gate"})
+# The container ecu1 has the endpoint e9 when it starts again.
+NAMES = Names(
+    {N: "bus0", M: "bus1"},
+    {"e1": "ecu1", "e2": "ecu2", "e3": "ecu3", "e9": "ecu1", "f1": "gate"},
+)
 EFF, RTR = 0x80000000, 0x40000000
 PACKAGES = [str(each) for each in Path("/repo/.venv/lib").glob("python3*/site-packages")]
 _PROGRAM = f"""

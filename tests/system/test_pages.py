@@ -29,7 +29,7 @@ CONTENT = {
     r"FROM ": "a Dockerfile",
     r"(import can|with can\.Bus\(\) as bus:)$": "Python",
     r"(ok  |canwharf: the daemon|can0  adapter|.*ecu2 is not|add gateway)": "what a command prints",
-    r"bus0  ecu1 ": "what a command prints",
+    r"(bus0  ecu1 |ecu1 on the bus )": "what a command prints",
     r"SUBSYSTEM==": "rules of udev",
     r"(\{$|\{\"type\"|annotations:$)": "a part of a CNI list or of a pod; test_cni.py",
     r"(dtparam|# one MCP2515|# one MCP2517FD|# two of them)": "a line of config.txt",
@@ -94,7 +94,12 @@ BEFORE = {
     "ip -br link show type vxcan": "ip link add vxcan1a2b3c4d type vxcan peer name peer0",
 }
 # What a reader puts in place of what is written.
-READ_AS = {r"…$": "-d my-image", r"… my-image": "-d my-image", r" …": "", r"--for \d+s": "--for 1s"}
+READ_AS = {
+    r"…$": "-d my-image",
+    r"… my-image": "-d my-image",
+    r" …": "",
+    r"--(for|learn) \d+[sm]": r"--\1 1s",
+}
 # What a command's exit status tells that is no failure of the page.
 ANY_STATUS = {
     r"^cangw -L": "its exit status means nothing",

@@ -145,6 +145,16 @@ def parse(option: str, text: str) -> IdSet:
     return ids
 
 
+def of(can_ids: Iterable[int]) -> IdSet:
+    """The set of exactly these ids; those of 29 bits have their flag (linux/can.h)."""
+    blocks: dict[bool, list[Block]] = {extended: [] for extended in _LAST}
+    for can_id in can_ids:
+        extended = bool(can_id & uapi.CAN_EFF_FLAG)
+        id = can_id & _LAST[extended]
+        blocks[extended].append(Block(id, id))
+    return IdSet(*(_space(extended, found, ()) for extended, found in blocks.items()))
+
+
 def _parse(text: str) -> IdSet:
     """The set of a text. Raises ValueError with the reason."""
     bare = text.strip().lower()

@@ -43,6 +43,13 @@ OPTIONS = (
     Option("send", _AS_IT_IS, "the ids that it may send", "IDS"),
     Option("receive", _AS_IT_IS, "the ids that it may receive", "IDS"),
     Option("rate", _AS_IT_IS, "how many frames a second it may send, or off", "FRAMES"),
+    Option(
+        "learn",
+        "",
+        "listen for so long (30s, 10m, 2h; Ctrl-C ends it early), and propose options that let "
+        "pass what it sent and heard",
+        "TIME",
+    ),
     Flag("dry-run", "print what it would do, and change nothing"),
     JSON,
     *selection.WHICH,
@@ -60,6 +67,10 @@ def run(options: Mapping[str, str]) -> int:
     words = driver_options.parse_policy(given)
     status = collect(which.instance, Netlink()).only(options["bus"])
     report, member = members.find(status, options["bus"], options["container"])
+    if options["learn"]:
+        from canwharf.cli.learning import learn  # noqa: PLC0415 (for this only)
+
+        return learn(which.instance, status, report, member, options)
     network = next(each for each in report.networks if each.id == member.network)
     before = network.policy_of(member.endpoint) or UNKNOWN
     after = words.over(before)
@@ -97,6 +108,8 @@ def _given(options: Mapping[str, str]) -> dict[str, str]:
     if not options["bus"] or not options["container"]:
         raise UsageError("say the bus and the container: 'canwharf status' lists both")
     given = {_WORDS[each]: options[each] for each in _WORDS if options[each] != _AS_IT_IS}
+    if options["learn"] and (given or options["dry-run"]):
+        raise UsageError("--learn changes nothing: leave --send, --receive, --rate, --dry-run out")
     if options["dry-run"] and not given:
         raise UsageError("--dry-run needs a change: --send, --receive or --rate")
     return given

@@ -43,6 +43,11 @@ def capture(which: Instance, words: str) -> Capture:
     return Capture(sources, _filters(filters, sources.wanted))
 
 
+def of_bus(which: Instance, interface: str) -> Capture:
+    """All frames of the bus on this host interface. Raises CanwharfError."""
+    return Capture(_sources(which, (interface,)))
+
+
 def interface_of(which: Instance, bus: str) -> str:
     """The host interface of a bus. Raises CanwharfError."""
     sources = _sources(which, (bus,))

@@ -291,6 +291,25 @@ def test_more_than_the_kernel_takes_is_refused_with_the_number() -> None:
         parse("~" + at_the_limit.replace("+", "+~"))
 
 
+@given(
+    st.sets(st.integers(0, 40) | st.integers(0, STANDARD), max_size=60),
+    st.sets(st.integers(0x18FEF100, 0x18FEF130), max_size=20),
+)
+def test_a_set_of_ids_has_these_and_no_others(standard: set[int], extended: set[int]) -> None:
+    """Each spelling that is proposed for a list is of the ids that were seen."""
+    seen = standard | {id | FLAG for id in extended}
+    found = ids.of(seen)
+    assert parse(str(found)) == found
+    looked_at = {*ALL_STANDARD, *(id | FLAG for id in range(0x18FEF0F0, 0x18FEF140)), FLAG}
+    assert {id for id in looked_at if found.passes(id)} == seen
+
+
+def test_only_neighbours_are_a_range() -> None:
+    assert str(ids.of([0x102, 0x100, 0x101, 0x7DF])) == "100-102+7DF"
+    assert str(ids.of([0x18FEF100 | FLAG, 0x100])) == "100+18FEF100"
+    assert str(ids.of([])) == "none"
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_a_set_or_refused_in_words(text: str) -> None:
     with suppress(OptionError):
