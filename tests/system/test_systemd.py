@@ -123,7 +123,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     told = machine.canwharf("install")
     found = FOUND if runtimes(machine) else ()
     assert told == [
-        f"loaded the kernel modules {', '.join(USUAL)}",
+        f"loaded the kernel modules {', '.join((*USUAL, 'em_canid'))}",
         *runtimes(machine),
         "wrote /etc/modules-load.d/canwharf.conf",
         *(f"wrote /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
@@ -151,7 +151,7 @@ def test_a_failed_install_leaves_nothing(installed: Installed) -> None:
     installed.sh("rm /var/lib/canwharf-other")
     assert not [each for each in installed.traces() if "other" in each]
     assert installed.sh("systemctl is-active canwharf.service") == "active"
-    assert installed.sh("cat /etc/modules-load.d/canwharf.conf").endswith("act_police")
+    assert installed.sh("cat /etc/modules-load.d/canwharf.conf").endswith("em_canid")
 
 
 def test_the_service_has_what_it_needs_and_no_more(talking: Installed) -> None:

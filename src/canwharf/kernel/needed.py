@@ -27,8 +27,8 @@ LINEAR = {  # what a linear bus needs beside them (`traffic_control`); of the cl
 POLICIES = {  # what keeps frames from passing needs beside sch_ingress and act_gact (`firewall`)
     "cls_basic": "CONFIG_NET_CLS_BASIC",
     "em_u32": "CONFIG_NET_EMATCH_U32",
-    "em_canid": "CONFIG_NET_EMATCH_CANID",
     "act_police": "CONFIG_NET_ACT_POLICE",
+    "em_canid": "CONFIG_NET_EMATCH_CANID",
 }
 IMPAIRMENT = {  # what a bus with trouble on purpose needs beside them (`impairment`)
     "ifb": "CONFIG_IFB",

@@ -5,7 +5,8 @@ Rules:
 - Those for linear buses and for policies are loaded if this kernel's files have them: without them
   buses work, too.
 - No other is listed for each boot: systemd-modules-load.service fails if a module is missing. The
-  list of a package, which is the same for all kernels, has the usual ones.
+  list of a package, which is the same for all kernels, has the usual ones; not em_canid, which a
+  Raspberry Pi's kernel lacks and for which em_u32 stands in.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from canwharf.kernel.netlink import Netlink
 from canwharf.operator.command import run
 
 FILE = "/etc/modules-load.d/canwharf.conf"
-USUAL = tuple(dict.fromkeys((*NEEDED, *for_linear(dict.fromkeys(LINEAR, LOADED)), *POLICIES)))
+_ALL = (*NEEDED, *for_linear(dict.fromkeys(LINEAR, LOADED)), *POLICIES)
+USUAL = tuple(module for module in dict.fromkeys(_ALL) if module != "em_canid")
 
 
 def text(modules: Iterable[str]) -> str:
