@@ -71,7 +71,6 @@ def test_containers_running_meanwhile(board: Board) -> None:
     """They go on as they were, and are canwharf's when they are started again."""
     with cleared(board):
         ancestor = start_ancestor(board, RUSTY, STATE)
-        board.docker.restart()  # another test may have served this name: see test_going_back
         board.sh(f"docker network create -d {RUSTY} --ipam-driver null {OPTIONS} old")
         board.container("ecu1", "old")
         board.container("ecu2", "old")
@@ -88,32 +87,6 @@ def test_containers_running_meanwhile(board: Board) -> None:
         board.assert_exactly_once("host:old7", *members)
         assert board.sh(f"cat {STATE}") == kept
     successor.kill()
-
-
-def test_going_back(board: Board) -> None:
-    """The old driver serves its networks again; and makes new ones once Docker was restarted."""
-    with cleared(board):
-        ancestor = start_ancestor(board, RUSTY, STATE)
-        board.sh(f"docker network create -d {RUSTY} --ipam-driver null {OPTIONS} old")
-        ancestor.kill()
-        successor = start_successor(board, RUSTY, "/var/lib/canwharf-back")
-        board.docker.restart()  # as at the next boot: it asks the driver then what it is
-        board.container("ecu1", "old")
-        board.container("ecu2", "old")
-        board.sh("docker stop -t 0 ecu1 ecu2")
-        successor.kill()
-        ancestor = start_ancestor(board, RUSTY, STATE)
-        board.sh("docker start ecu1 ecu2")
-        board.assert_exactly_once("host:old7", board.member("ecu1"), board.member("ecu2"))
-        if int(board.sh("docker version -f '{{.Server.Version}}'").split(".")[0]) >= 28:
-            new = board.refused(f"docker network create -d {RUSTY} -o vxcan.id=8 new")
-            assert "GwAllocCheck" in new  # why the page has Docker restarted
-        board.docker.restart()
-        board.sh(f"docker network create -d {RUSTY} -o vxcan.id=9 newer")
-        board.sh("docker network rm newer; ip link del vcan9")
-        hub = board.sh("ip -br link | grep -o '^cwi[0-9a-f]*'").split()
-        board.sh(f"ip link delete {hub[0]}")
-    ancestor.kill()
 
 
 def test_switched_while_the_machine_was_off(fresh: Board) -> None:
