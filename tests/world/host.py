@@ -95,7 +95,7 @@ def other_rules() -> list[str]:
 
 def wipe() -> None:
     """Delete every CAN interface of the host, and with them every gateway rule."""
-    names = can_interfaces() | hubs() | {path.name for path in SYS_NET.glob("cwb*")}
+    names = can_interfaces() | hubs() | {path.name for path in SYS_NET.glob("cw[bd]*")}
     if names:
         with requests() as netlink:
             netlink.batch([_delete(name) for name in names])  # of a pair one end is gone by then

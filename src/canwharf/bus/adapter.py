@@ -70,6 +70,11 @@ def check(settings: Settings, kind: str, link: Link | None, bus: Bus | None) -> 
     if reason:
         raise OptionError(option, value, reason)
     options.check_impairment(settings, bus.impairment if bus else PERFECT)
+    if settings.impairment.any and bus and bus.delays:
+        raise ConflictError(
+            f"a container on {settings.interface} has a fault that delays frames, which would not "
+            "go through this trouble on purpose: end it first ('canwharf fault clear')"
+        )
     if bus:
         _check_shared(settings, bus)
     if (

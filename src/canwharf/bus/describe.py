@@ -118,9 +118,10 @@ def _faulty(step: Inject, _recovering: bool) -> Event:
 
 def _impaired(step: MakeIfb, _recovering: bool) -> Event | None:
     owner = step.port.owner
+    if not isinstance(owner, ImpairmentOwner):
+        return None  # a fault's, which has an event of its own
     told = {option.removeprefix("can."): text for option, text in _impairment(step)}
-    interface = owner.bus if isinstance(owner, ImpairmentOwner) else step.port.name
-    return Event(events.IMPAIRMENT_SET, {"interface": interface, **told})
+    return Event(events.IMPAIRMENT_SET, {"interface": owner.bus, **told})
 
 
 def _impairment(step: MakeIfb) -> Iterable[tuple[str, str]]:

@@ -3,6 +3,7 @@
     --id 123 --set data[2]^=FF+data[3]=00     bytes of the payload change
     --id pgn:F004 --loss 5%                   a part of the frames is lost, by chance
     --id all --drop                           all of them are
+    --id 100-1FF --delay 20ms                 they arrive later
 
 Rules:
 
@@ -14,8 +15,8 @@ from __future__ import annotations
 
 import re
 
-from canwharf.bus import ids
-from canwharf.bus.fault import Fault
+from canwharf.bus import ids, values
+from canwharf.bus.fault import Fault, digests
 from canwharf.errors import OptionError
 from canwharf.kernel import ematch, injection
 from canwharf.kernel.ematch import Lists
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 BYTES = 64  # of the longest payload: CAN FD
-WORDS = ("id", "set", "loss")  # of a fault, as a command has them
+WORDS = ("id", "set", "loss", "delay")  # of a fault, as a command has them
 _EDIT = r"data\[([0-9]{1,3})\]([\^&|]?)=(?:0x)?([0-9a-f]{1,2})"
 _ALL = 0xFF
 _MOST = 100  # percent
@@ -40,18 +41,23 @@ _MAKE: dict[str, Callable[[int], Edit]] = {
 
 def parse(given: Mapping[str, str]) -> Fault:
     """The fault that these words say, without a number yet. Raises OptionError."""
-    words, edits, loss = (given.get(name, "").strip() for name in WORDS)
+    if others := sorted(given.keys() - WORDS):
+        raise OptionError(f"--{others[0]}", given[others[0]], "this version has no such fault")
+    words, edits, loss, delay = (given.get(name, "").strip() for name in WORDS)
     if not words:
         reason = "say which frames are meant: 123, 100-1FF, pgn:F004, or all"
         raise OptionError("--id", words, reason)
     meant = ids.parse("--id", words)
     if not meant.lists.allowed:
         raise OptionError("--id", words, "no frame is meant")
-    if not (edits or loss):
-        raise OptionError("--id", words, "say what becomes of the frames: --set, --drop or --loss")
-    fault = Fault(0, str(meant), _canonical(edits), _percent(loss) if loss else "")
-    if fault.edits and fault.loss == "100%":
-        raise OptionError("--set", edits, "no frame is left to change, as all are lost")
+    if not (edits or loss or delay):
+        reason = "say what becomes of the frames: --set, --drop, --loss or --delay"
+        raise OptionError("--id", words, reason)
+    lost = _percent(loss) if loss else ""
+    fault = Fault(0, str(meant), _canonical(edits), lost, _time(delay) if delay else "")
+    if fault.loss == "100%" and (fault.edits or fault.delay):
+        option, value = ("--set", edits) if fault.edits else ("--delay", delay)
+        raise OptionError(option, value, "no frame is left for that, as all are lost")
     return fault
 
 
@@ -66,7 +72,7 @@ def restored(content: object) -> Fault:
     if not 0 < fault.number <= injection.MOST:
         raise ValueError(f"{fault.number} is no number of a fault")
     if not fault.bus_off:
-        parse(dict(zip(WORDS, fault[1:4], strict=True)))
+        parse(dict(zip(WORDS, fault[1:5], strict=True)))
     return fault
 
 
@@ -92,18 +98,27 @@ def read_edits(text: str) -> dict[int, Edit]:
     return edits
 
 
-def filters(faults: Iterable[Fault], match: str) -> dict[Key, Wanted]:
-    """The filters of these faults; `match` is how the kernel matches ids. Raises OptionError."""
+def filters(faults: Iterable[Fault], match: str, ifbs: Mapping[int, int]) -> dict[Key, Wanted]:
+    """The filters of these faults; `match` is how the kernel matches ids. Raises OptionError.
+
+    `ifbs` are the indexes of the ifbs in which frames wait, by how long (in microseconds).
+    """
+    faults = list(faults)
+    by_key = digests(faults, ifbs)
     return {
-        (part, each.number): _filter(each, part, match) for each in faults for part in each.parts
+        (part, each.number): _filter(each, part, match, ifbs.get(each.microseconds, 0))._replace(
+            digest=by_key[part, each.number]
+        )
+        for each in faults
+        for part in each.parts
     }
 
 
-def _filter(fault: Fault, part: int, match: str) -> Wanted:
+def _filter(fault: Fault, part: int, match: str, ifb: int) -> Wanted:
     if part == injection.OFF_SEND:
-        return Wanted(fault.digest)
+        return Wanted()
     if part == injection.OFF_RECEIVE:
-        return Wanted(fault.digest, ematch.unwanted(Lists(), match, errors=True))
+        return Wanted(tree=ematch.unwanted(Lists(), match, errors=True))
     edits = read_edits(fault.edits) if fault.edits else {}
     last = max(edits, default=-1)
     share = float(fault.loss[:-1]) / 100 if part == injection.LOSS else 1.0
@@ -111,8 +126,10 @@ def _filter(fault: Fault, part: int, match: str) -> Wanted:
     tree = ematch.meant(lists, match, longer_than=last, share=share)
     needed = ["em_cmp"] * bool(edits) + ["em_meta"] * (share < 1)
     if part == injection.LOSS:
-        return Wanted(fault.digest, tree, modules=(*needed,))
-    return Wanted(fault.digest, tree, edits, (*needed, "act_pedit"))
+        return Wanted(tree=tree, modules=(*needed,))
+    if part == injection.DELAY:
+        return Wanted(tree=tree, ifb=ifb, modules=(*needed, "act_mirred"))
+    return Wanted(tree=tree, edits=edits, modules=(*needed, "act_pedit"))
 
 
 def _canonical(text: str) -> str:
@@ -128,6 +145,14 @@ def _texts(mask: int, flip: int) -> list[str]:
     if flip == _ALL & ~mask:
         return [f"|={flip:02X}"] * bool(flip)
     return [f"&={mask:02X}"] * (mask != _ALL) + [f"^={flip:02X}"] * bool(flip)
+
+
+def _time(text: str) -> str:
+    """A delay with its unit, as it is shown. Raises OptionError."""
+    delay = values.number("--delay", text, values.MICROSECONDS)
+    if not delay:
+        raise OptionError("--delay", text, "it must be a time from 1us to 10s, like 20ms or 500us")
+    return f"{delay}us" if delay % 1000 else f"{delay // 1000}ms"
 
 
 def _percent(text: str) -> str:

@@ -4,6 +4,9 @@ Rules:
 
 - All is checked before anything is done; all is done, in the kernel and on disk, or nothing.
 - A fault ends when it is cleared, after its time, with its command, and with its container.
+- Frames that wait when it ends are delivered: their ifb stays. Who ends a fault removes it later
+  (`forget`); else it is removed as any interface that belongs to no network.
+- A frame does not go through two ifbs: where the bus has one, no fault delays frames.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Place(NamedTuple):
@@ -33,6 +36,13 @@ class Place(NamedTuple):
 def begin(service: Service, place: Place, fault: Fault) -> Fault:
     """Inject a fault into what a container sends; returns it numbered. Raises CanwharfError."""
     net, old = _endpoint(service, place)
+    bus = service.state.bus(net.settings.interface)
+    if fault.delay and bus and bus.impairment.any:
+        raise ConflictError(
+            f"the bus {net.settings.interface} has trouble on purpose of its own (can.delay and "
+            "the like), and a frame that is delayed for itself would not go through that: use a "
+            "bus without these options"
+        )
     numbers = {each.number for each in old.injected}
     free = [each for each in range(1, injection.MOST + 1) if each not in numbers]
     if not free:
@@ -63,6 +73,14 @@ def end(
     return counted
 
 
+def forget(service: Service, names: Iterable[str]) -> None:
+    """Remove the ifbs of these names in which no fault lets frames wait. Raises CanwharfError."""
+    state = service.state
+    buses = [bus for interface in state.interfaces() if (bus := state.bus(interface))]
+    unused = {name for name in names if not any(bus.has(name) for bus in buses)}
+    service.change(state, service.observe(), "", Scope(unused))
+
+
 def _endpoint(service: Service, place: Place) -> tuple[Network, Endpoint]:
     net = service.state.networks.get(place.network)
     old = net.endpoints.get(place.endpoint) if net else None
@@ -79,9 +97,9 @@ def _endpoint(service: Service, place: Place) -> tuple[Network, Endpoint]:
 def _change(service: Service, net: Network, place: Place, faults: tuple[Fault, ...]) -> None:
     """Go to these faults of a container. Raises CanwharfError."""
     observed = service.observe()
-    port = service.state.port(net, place.endpoint).name
-    if faults and observed.link(port) is None:
+    if faults and observed.link(service.state.port(net, place.endpoint).name) is None:
         raise ConflictError("the container is not running")
     new = net.endpoints[place.endpoint]._replace(injected=faults)
     state = service.state.with_endpoint(*place, new)
-    service.change(state, observed, net.settings.interface, Scope({port}))
+    names = state.port(state.networks[net.id], place.endpoint).names
+    service.change(state, observed, net.settings.interface, Scope(names))

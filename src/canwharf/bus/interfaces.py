@@ -12,6 +12,7 @@ from __future__ import annotations
 from canwharf.bus.naming import (
     AdapterOwner,
     BusOwner,
+    DelayOwner,
     EndpointOwner,
     HubOwner,
     ImpairmentOwner,
@@ -28,7 +29,7 @@ def is_ours(link: Link, driver: str) -> bool:
         return link.group == group_of(driver)
     owner = owner_of(link)
     return (
-        isinstance(owner, BusOwner | EndpointOwner | HubOwner | ImpairmentOwner)
+        isinstance(owner, BusOwner | EndpointOwner | HubOwner | ImpairmentOwner | DelayOwner)
         and owner.driver == driver
     )
 

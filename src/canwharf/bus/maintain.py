@@ -295,6 +295,7 @@ class Maintenance:
                 # Their names are as long as a name can be, so none is a part of another one.
                 ends = {port.name for port in bus.endpoints} - skipped
                 at_fault = {name for name in ends if name in str(error)}
+                at_fault |= {end for ifb, end in bus.delays.items() if ifb in str(error)} & ends
                 if not at_fault or len(skipped) >= _MOST_SKIPPED:
                     return done
                 skipped |= at_fault

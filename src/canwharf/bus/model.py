@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus import naming
+from canwharf.bus import fault, naming
 from canwharf.bus.fault import Fault
 from canwharf.bus.naming import (
     AdapterOwner,
@@ -170,6 +170,11 @@ class Port(NamedTuple):
     policy: Policy | None = None
     injected: tuple[Fault, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Its own, and those of the ifbs in which faults let frames wait."""
+        return frozenset((self.name, *fault.delays(self.name, self.injected)))
+
 
 class Hub(NamedTuple):
     """The two ends of a pair of ours on the host: what enters at `entry` comes out at `exit`."""
@@ -201,8 +206,14 @@ class Bus(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of all its interfaces on the host, the hub's two and the ifb among them."""
-        return self.shared.union(self.host_ends)
+        """The names of all its interfaces on the host, the hub's two and the ifbs among them."""
+        return self.shared.union(self.host_ends, self.delays)
+
+    @property
+    def delays(self) -> Mapping[str, str]:
+        """The names of host ends, by those of the ifbs in which their faults let frames wait."""
+        faulty = (port for port in self.host_ends.values() if port.injected)
+        return {ifb: port.name for port in faulty for ifb in port.names - {port.name}}
 
     @property
     def shared(self) -> frozenset[str]:
@@ -212,7 +223,8 @@ class Bus(NamedTuple):
 
     def has(self, name: str) -> bool:
         """Whether one of its interfaces on the host has this name."""
-        return name in self.host_ends or name in self.shared
+        delayed = naming.is_delay(name) and name in self.delays
+        return delayed or name in self.host_ends or name in self.shared
 
 
 class State(NamedTuple):

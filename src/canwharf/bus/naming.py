@@ -9,7 +9,8 @@ Rules:
   other end has exactly this name, `… BUS NAME exact`. DRIVER is our name in the
   container engine; an interface with another driver's alias is not ours.
 - `canwharf DRIVER hub BUS in` and `… out` are on the two ends of a bus's hub, `canwharf DRIVER
-  impairment BUS` on the ifb that delays and loses a bus's frames on purpose.
+  impairment BUS` on the ifb that delays and loses a bus's frames on purpose, `canwharf DRIVER delay
+  HOST_END MICROSECONDS` on the one in which frames wait that a fault delays.
 - `canwharf DRIVER adapter` is on an adapter that we set up, `canwharf DRIVER adapter NAME` on one
   that moves into a container and may come back under another name. Neither is ours to delete.
 - A network of an engine that never says when one is removed is implied by its endpoints: its id
@@ -29,10 +30,10 @@ MAX_NAME = IFNAMSIZ - 1
 MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
 MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
-_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hciob][0-9a-f]{12}\b"
+_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hciobd][0-9a-f]{12}\b"
 _HOST_END, _CONTAINER_END, _HUB_IN, _HUB_OUT = "cwh", "cwc", "cwi", "cwo"
-_IFB = "cwb"
-_HOST_NAMES = (_HOST_END, _HUB_IN, _HUB_OUT, _IFB)
+_IFB, _DELAY = "cwb", "cwd"
+_HOST_NAMES = (_HOST_END, _HUB_IN, _HUB_OUT, _IFB, _DELAY)
 _PRIME = (1 << 48) - 59  # the largest prime of 12 hex digits
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _DRIVER_CHARACTERS = _ID_CHARACTERS | frozenset("/:")  # a managed plugin's: somebody/vxcan:latest
@@ -95,7 +96,15 @@ class ImpairmentOwner(NamedTuple):
     bus: str
 
 
-Owner = BusOwner | AdapterOwner | EndpointOwner | HubOwner | ImpairmentOwner
+class DelayOwner(NamedTuple):
+    """The owner of the ifb in which frames wait that faults delay; `delay` is in microseconds."""
+
+    driver: str
+    host_end: str
+    delay: str
+
+
+Owner = BusOwner | AdapterOwner | EndpointOwner | HubOwner | ImpairmentOwner | DelayOwner
 
 
 def format_alias(owner: Owner) -> str:
@@ -109,6 +118,8 @@ def format_alias(owner: Owner) -> str:
             return f"canwharf {driver} hub {bus} {end}"
         case ImpairmentOwner(driver, bus):
             return f"canwharf {driver} impairment {bus}"
+        case DelayOwner(driver, host_end, delay):
+            return f"canwharf {driver} delay {host_end} {delay}"
         case EndpointOwner(driver, network, endpoint, bus, ifname):
             name = f"{ifname.name} exact" if ifname.name else ifname.prefix
             return f"canwharf {driver} endpoint {network} {endpoint} {bus} {name}"
@@ -119,7 +130,7 @@ def owner_of(link: Link) -> Owner | None:
     return parse_alias(link.alias)
 
 
-def parse_alias(alias: str) -> Owner | None:
+def parse_alias(alias: str) -> Owner | None:  # noqa: PLR0911 (one for each owner)
     """The owner in an alias; None if it is no alias of this project."""
     match alias.split(" "):
         case ["canwharf", driver, "bus"]:
@@ -130,6 +141,8 @@ def parse_alias(alias: str) -> Owner | None:
             return HubOwner(driver, bus, end)
         case ["canwharf", driver, "impairment", bus]:
             return ImpairmentOwner(driver, bus)
+        case ["canwharf", driver, "delay", host_end, delay]:
+            return DelayOwner(driver, host_end, delay)
         case ["canwharf", driver, "endpoint", network, endpoint, bus, name, *exact] if exact in (
             [],
             ["exact"],
@@ -159,6 +172,16 @@ def ifb(driver: str, bus: str) -> str:
     return f"{_IFB}{_digits(driver, bus)}"
 
 
+def delay(host_end: str, microseconds: int) -> str:
+    """The name of the ifb in which frames of a host end wait so long: `cwd`, and 12 digits."""
+    return f"{_DELAY}{_digits(host_end, str(microseconds))}"
+
+
+def is_delay(name: str) -> bool:
+    """Whether it is named like such an ifb."""
+    return name.startswith(_DELAY)
+
+
 def renamed_from(link: Link, driver: str) -> str:
     """The name with which a host end, a hub's end or an ifb was made, if it has another one now.
 
@@ -173,6 +196,8 @@ def renamed_from(link: Link, driver: str) -> str:
             return hub_end(driver, bus, end)
         case ImpairmentOwner(of, bus) if of == driver:
             return ifb(driver, bus)
+        case DelayOwner(of, sender, microseconds) if of == driver and microseconds.isdecimal():
+            return delay(sender, int(microseconds))
     return ""
 
 

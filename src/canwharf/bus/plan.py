@@ -13,9 +13,9 @@ Rules:
   for: a vcan in its place would take its name.
 - A bus has a hub from its first network to its last, unless the kernel lacks what it needs. A hub
   of which an end is missing, foreign or elsewhere is made anew.
-- A bus with an impairment has an ifb. One that is not in every point as it should be is made anew,
-  as no part of its qdiscs can be changed without frames in it being lost. A foreign interface of
-  its name is an error.
+- A bus with an impairment has an ifb, and so has a fault that delays frames. One that is not in
+  every point as it should be is made anew, as no part of its qdiscs can be changed without frames
+  in it being lost. A foreign interface of its name is an error.
 - A pair is made only for an endpoint that is joining: without a Join, no engine would take the
   container's end. Endpoints without a pair are left out, and reported.
 - If a foreign interface on the host has the name of a pair that is to be made, the plan is an
@@ -31,10 +31,10 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus import adapter_plan
+from canwharf.bus import adapter_plan, fault, naming
 from canwharf.bus.interfaces import is_host_end, is_ours, is_set_up
 from canwharf.bus.model import Bus, Hub, Port
-from canwharf.bus.naming import EndpointOwner, owner_of
+from canwharf.bus.naming import DelayOwner, EndpointOwner, owner_of
 from canwharf.bus.observed import Observed
 from canwharf.bus.steps import (
     LEFT,
@@ -54,11 +54,12 @@ from canwharf.bus.wiring import HubEnds, Member, Wiring
 from canwharf.errors import ConflictError
 from canwharf.kernel import impairment
 from canwharf.kernel.gateway import FRAMES
+from canwharf.kernel.impairment import Impairment
 from canwharf.kernel.link import Link
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 
 def plan(
@@ -103,13 +104,13 @@ class _Planner:
 
     def rules(self) -> Iterator[Step]:
         """The steps about rules, behind those that make what they need. Raises ConflictError."""
-        bus, targets = self.bus, self.scope.targets
+        bus, targets = self.bus, self._with_senders()
         interface = self._adapter() if bus.physical else self._port(bus.interface)
         linear = bus.hub is not None and self.observed.linear
         hub = self._hub(bus.hub) if bus.hub else None
         if bus.hub and linear and hub is None:
             hub = self._make_hub(bus.hub)
-        ifb = self._ifb(bus.ifb) if bus.ifb else None
+        ifb = self._ifb(bus.ifb, bus.impairment, bus.interface.name) if bus.ifb else None
         made = any(isinstance(step, MakeBus | MakeHub | MakeIfb) for step in self.steps)
         everything = made or not bus.shared.isdisjoint(targets)
         checked: list[Member] = []
@@ -126,8 +127,24 @@ class _Planner:
             self.absent += [bus.host_ends[name] for name in left]
         if bus.interface.name in targets:
             yield from self._left_behind(checked)
-        wiring = Wiring(bus, linear, interface, hub, checked, others, ifb)
+        delays = {each.port.name: self._delays(each.port) for each in checked if each.port.injected}
+        wiring = Wiring(bus, linear, interface, hub, checked, others, ifb, delays)
         yield from wiring.steps(self.observed)
+
+    def _with_senders(self) -> Collection[str]:
+        """The targets and, for each ifb of a fault among them, the host end of its sender."""
+        targets = self.scope.targets
+        ifbs = list(filter(naming.is_delay, targets))
+        senders = {self.bus.delays[name] for name in ifbs if name in self.bus.delays}
+        return senders.union(targets) if senders else targets
+
+    def _delays(self, port: Port) -> Mapping[int, Member]:
+        """The ifbs in which frames of a container wait, by how long. Raises ConflictError."""
+        found = {}
+        for name, time in fault.delays(port.name, port.injected).items():
+            ifb = Port(name, DelayOwner(self.driver, port.name, str(time)))
+            found[time] = self._ifb(ifb, Impairment(delay=time), port.name)
+        return found
 
     def _adapter(self) -> Member | None:
         steps, member = adapter_plan.steps(self.bus, self.observed, self.scope)
@@ -185,8 +202,8 @@ class _Planner:
         self.steps.append(MakeHub(hub))
         return HubEnds(*(Member(port, None) for port in hub))
 
-    def _ifb(self, port: Port) -> Member:
-        """The ifb of the bus; one that is not as it should be is made anew.
+    def _ifb(self, port: Port, wanted: Impairment, sender: str) -> Member:
+        """An ifb that does this to frames; one that is not as it should be is made anew.
 
         Raises ConflictError.
         """
@@ -194,16 +211,16 @@ class _Planner:
         if link and not is_ours(link, self.driver):
             raise ConflictError(
                 f"cannot make the interface {port.name}, through which the frames of "
-                f"{self.bus.interface.name} should go: the host has one of this name that is not "
-                "canwharf's; delete or rename that one"
+                f"{sender} should go: the host has one of this name that is not canwharf's; delete "
+                "or rename that one"
             )
         if link and link.up and owner_of(link) == port.owner:
             there = self.observed.qdiscs(link.ifindex)
-            if there.form == impairment.wanted(self.bus.impairment).form:
+            if there.form == impairment.wanted(wanted).form:
                 return Member(port, link)
         if link:
             self.steps.append(DeleteLink(link))
-        self.steps.append(MakeIfb(port, self.bus.impairment))
+        self.steps.append(MakeIfb(port, wanted))
         return Member(port, None)
 
     def _bring_up(self, port: Port, link: Link) -> None:

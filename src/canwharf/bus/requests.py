@@ -46,16 +46,17 @@ class Composed(NamedTuple):
     """What follows on the links: the requests, and what is different when they were sent.
 
     `then` may be sent only if nothing in `first` was refused. `marked` are the links with new
-    filters, `guarded` those with another policy, `injected` those with other faults, `redirected`
-    those that lead to another interface, `impaired` those with new qdiscs; `witnesses` are those of
-    the added rules that only count frames.
+    filters, `guarded` those with another policy, `injected` those with other faults (beside these
+    the indexes of the ifbs in which frames wait, by how long), `redirected` those that lead to
+    another interface, `impaired` those with new qdiscs; `witnesses` are those of the added rules
+    that only count frames.
     """
 
     first: list[Request]
     then: list[Request]
     marked: list[int]
     guarded: dict[int, Policy]
-    injected: dict[int, tuple[Fault, ...]]
+    injected: dict[int, tuple[tuple[Fault, ...], Mapping[int, int]]]
     added: list[Rule]
     removed: list[Rule]
     witnesses: list[Rule]
@@ -87,8 +88,10 @@ def compose(
                 done.first.extend(firewall.set_up(end, wanted, there, match))
             case Inject(port, found):
                 end = traffic_control.Port(indexes[port.name], port.name)
-                done.injected[end.ifindex] = port.injected
-                done.first.extend(injection.set_up(end, _filters(port, observed), found))
+                delays = fault.delays(port.name, port.injected).items()
+                ifbs = {time: indexes[name] for name, time in delays}
+                done.injected[end.ifindex] = port.injected, ifbs
+                done.first.extend(injection.set_up(end, _filters(port, observed, ifbs), found))
             case Redirect():
                 _redirect(step, indexes, done)
             case AddRule(source, destination, frames, echo, witness):
@@ -112,8 +115,8 @@ def settle(composed: Composed, observed: Observed) -> None:
         observed.put_marks(index, Marks(WHOLE, WHOLE))
     for index, wanted in composed.guarded.items():
         observed.put_firewall(index, policy.firewall_of(wanted))
-    for index, faults in composed.injected.items():
-        digests = fault.digests(faults).items()
+    for index, (faults, ifbs) in composed.injected.items():
+        digests = fault.digests(faults, ifbs).items()
         observed.put_injected(index, {key: injection.Found(each) for key, each in digests})
     for index, target in composed.redirected.items():
         observed.put_redirect(index, target)
@@ -125,15 +128,16 @@ def settle(composed: Composed, observed: Observed) -> None:
         observed.add(rule)
 
 
-def _filters(port: Port, observed: Observed) -> Mapping[injection.Key, injection.Wanted]:
+def _filters(
+    port: Port, observed: Observed, ifbs: Mapping[int, int]
+) -> Mapping[injection.Key, injection.Wanted]:
     """The filters of a port's faults. Raises OptionError."""
     if not port.injected:
         return {}
     from canwharf.bus import fault_options  # noqa: PLC0415 (not everybody has faults)
 
-    return fault_options.filters(
-        port.injected, observed.filtering.match if observed.filtering else ""
-    )
+    match = observed.filtering.match if observed.filtering else ""
+    return fault_options.filters(port.injected, match, ifbs)
 
 
 def _impair(steps: Iterable[Step], indexes: Mapping[str, int], done: Composed) -> None:
@@ -236,6 +240,7 @@ def _indexes(steps: Iterable[Step], observed: Observed) -> dict[str, int]:
     names = [step.port.name for step in steps if isinstance(step, of_ports)]
     names += [step.ifb.name for step in steps if isinstance(step, Redirect) and step.ifb]
     for step in steps:
+        names += step.port.names if isinstance(step, Inject) else ()
         names += (step.source, step.destination) if isinstance(step, AddRule) else ()
     for name in dict.fromkeys(names):
         found = observed.link(name)

@@ -135,7 +135,7 @@ class Service:
         if net is None:
             return
         interface = net.settings.interface
-        ports = {self.state.port(net, endpoint).name for endpoint in net.endpoints}
+        ports = {name for each in net.endpoints for name in self.state.port(net, each).names}
         for endpoint in net.endpoints:
             self._forget(network, endpoint)
         shared = self.state.shared(interface)
@@ -283,7 +283,7 @@ class Service:
         port = self.state.port(net, endpoint)
         new = self.state.without_endpoint(network, endpoint)
         self._forget(network, endpoint)
-        self._remove(new, net.settings.interface, {port.name})
+        self._remove(new, net.settings.interface, port.names)
         interface = net.settings.interface if net.settings.adapter.moved else port.name
         fields = {"network": network, "endpoint": endpoint, "interface": interface}
         self.say(events.ENDPOINT_REMOVED, **fields)

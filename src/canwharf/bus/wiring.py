@@ -72,7 +72,7 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 class Member(NamedTuple):
@@ -103,7 +103,8 @@ class Wiring(NamedTuple):
 
     `interface` is None while an adapter is missing. `hub` is None where there is none; a bus that
     is not `linear` may still have one. `checked` are the endpoints whose rules are compared; of a
-    mesh `others` are the remaining ones. `ifb` is that of a bus with an impairment.
+    mesh `others` are the remaining ones. `ifb` is that of a bus with an impairment, `delays` are
+    those of faults: by host end, and by how long a frame waits (in microseconds).
     """
 
     bus: Bus
@@ -113,6 +114,7 @@ class Wiring(NamedTuple):
     checked: Sequence[Member]
     others: Sequence[Member] = ()
     ifb: Member | None = None
+    delays: Mapping[str, Mapping[int, Member]] = {}
 
     def steps(self, observed: Observed) -> Iterator[Step]:
         """The steps after which the rules of the checked endpoints are as they should be.
@@ -129,7 +131,11 @@ class Wiring(NamedTuple):
                 yield SetPolicy(_restrained(member.port), _firewall(member, observed))
         for member in self.checked:
             there = observed.injected(member.link.ifindex) if member.link else injection.NOTHING
-            if not fault.are_injected(member.port.injected, there):
+            ifbs = {
+                time: each.link.ifindex if each.link else 0
+                for time, each in self.delays.get(member.port.name, {}).items()
+            }
+            if not fault.are_injected(member.port.injected, there, ifbs):
                 yield Inject(member.port, there)
         hub = self.hub if self.linear else None
         deaf = [each for each in unmarked if hub and self._rules(hub.exit, each, observed)]

@@ -27,8 +27,8 @@ from canwharf.operator.render.terminal import sanitize
 from canwharf.operator.status import Status
 
 DESCRIPTION = (
-    "Trouble on purpose, for tests. add: frames that a container sends have wrong bytes (--set) "
-    "or are lost (--drop, --loss), for all receivers alike; others pass as before. "
+    "Trouble on purpose, for tests. add: frames that a container sends have wrong bytes (--set), "
+    "are lost (--drop, --loss) or late (--delay), for all receivers alike; others pass as before. "
     "bus-off: a container neither sends nor receives, and gets the error frame of a bus-off, until "
     "bus-on. A fault ends with this command (Ctrl-C), after --for, with its container, and at a "
     "reboot; with --keep the command returns at once. list shows all faults, clear ends them."
@@ -49,13 +49,14 @@ OPTIONS = (
     ),
     Flag("drop", "add: all of these frames are lost"),
     Option("loss", "", "add: so many of these frames are lost, by chance: 5%%", "PERCENT"),
+    Option("delay", "", "add: these frames arrive so much later: 20ms, 500us, 1s", "TIME"),
     Option("for", "", "end it after this time: 500ms, 30s, 5m", "TIME"),
     Flag("keep", "return at once; the fault lasts until it is cleared"),
     JSON,
     *selection.WHICH,
 )
 _BEGIN, _END = "Canwharf.Fault", "Canwharf.FaultEnd"
-_OF_ADD = ("from", "id", "set", "drop", "loss")
+_OF_ADD = ("from", "id", "set", "drop", "loss", "delay")
 
 
 def run(options: Mapping[str, str]) -> int:
@@ -82,6 +83,7 @@ def _add(options: Mapping[str, str], which: Selection) -> int:
         "id": options["id"],
         "set": options["set"].replace("\n", "+"),
         "loss": "100%" if options["drop"] else options["loss"],
+        "delay": options["delay"],
     }
     words = {name: value for name, value in words.items() if value}
     fault_options.parse(words)

@@ -8,6 +8,7 @@ Rules:
   connection.
 - The faults of a daemon that was killed have nobody who holds them: they end at the next start.
 - A container that goes to bus-off, or comes back, is told by an error frame.
+- The ifb in which frames waited goes as soon as the last of them has gone on.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from __future__ import annotations
 from time import monotonic
 
 from canwharf import jsontext
-from canwharf.bus import events, fault_options, injection
-from canwharf.bus.fault import Fault
+from canwharf.bus import events, fault_options, injection, naming
+from canwharf.bus.fault import Fault, delays
 from canwharf.bus.injection import Place
 from canwharf.bus.service import Service
 from canwharf.errors import CanwharfError, RequestError
 from canwharf.kernel import error_frame
+from canwharf.kernel.impairment import MILLION
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Faults:
         self._service = service
         self._held: dict[Connection, dict[_Key, Mapping[str, int]]] = {}  # with what is counted
         self._ends: dict[_Key, float] = {}  # monotonic seconds
+        self._emptied: dict[str, float] = {}  # ifbs by name, and when no frame waits there any more
         for net in service.state.networks.values():
             for endpoint, each in net.endpoints.items():
                 for fault in each.injected:
@@ -104,7 +107,18 @@ class Faults:
         for connection, keys in list(self._held.items()):
             if there.isdisjoint(keys):
                 self._release(connection)
-        return min(self._ends.values(), default=None)
+        self._forget(now)
+        return min((*self._ends.values(), *self._emptied.values()), default=None)
+
+    def _forget(self, now: float) -> None:
+        """Remove the ifbs in which frames waited; one that is refused goes with a resync."""
+        names = {name for name, at in self._emptied.items() if at <= now}
+        self._emptied = {name: at for name, at in self._emptied.items() if name not in names}
+        if names:
+            try:
+                injection.forget(self._service, names)
+            except CanwharfError as error:
+                self._service.say(events.CALL_REFUSED, call="the end of a delay", error=str(error))
 
     def _release(self, connection: Connection) -> None:
         """End what a connection holds, tell it, and end it."""
@@ -136,6 +150,9 @@ class Faults:
 
     def _note(self, place: Place, counted: Mapping[Fault, Mapping[str, int]]) -> None:
         """Keep the counts for the command, and tell a container that is back on the bus."""
+        host_end = naming.host_end(*place)
+        for name, delay in delays(host_end, counted).items():
+            self._emptied[name] = monotonic() + delay / MILLION
         for fault, frames in counted.items():
             for keys in self._held.values():
                 if (place, fault.number) in keys:

@@ -168,10 +168,7 @@ def set_up(port: Port, impairment: Impairment) -> list[Request]:
 
 def redirect(port: Port, ifb: Port) -> list[Request]:
     """Let all that enters a host end go through an ifb; replaces a redirect to another one."""
-    parameters = traffic_control.then(uapi.TC_ACT_STOLEN)
-    parameters += _MIRRED.pack(uapi.TCA_EGRESS_REDIR, ifb.ifindex)
-    action = attribute(uapi.TCA_ACT_KIND, text("mirred"))
-    action += attribute(uapi.TCA_ACT_OPTIONS, attribute(uapi.TCA_MIRRED_PARMS, parameters))
+    action = into(ifb.ifindex)
     action += attribute(uapi.TCA_ACT_COOKIE, _COOKIE.pack(_NAME, port.ifindex))
     body = _place(port) + attribute(uapi.TCA_KIND, text("basic"))
     body += attribute(uapi.TCA_OPTIONS, attribute(uapi.TCA_BASIC_ACT, attribute(1, action)))
@@ -184,6 +181,14 @@ def redirect(port: Port, ifb: Port) -> list[Request]:
     flags, what = uapi.NLM_F_REQUEST | uapi.NLM_F_CREATE, f"{port.name} to {ifb.name}"
     added = Request(uapi.RTM_NEWTFILTER, flags, body, "redirect", what, hints=hints)
     return [traffic_control.clsact(port), added]
+
+
+def into(ifindex: int) -> bytes:
+    """The action that lets a frame go on through the interface of this index."""
+    parameters = traffic_control.then(uapi.TC_ACT_STOLEN)
+    parameters += _MIRRED.pack(uapi.TCA_EGRESS_REDIR, ifindex)
+    action = attribute(uapi.TCA_ACT_KIND, text("mirred"))
+    return action + attribute(uapi.TCA_ACT_OPTIONS, attribute(uapi.TCA_MIRRED_PARMS, parameters))
 
 
 def straight(port: Port) -> Request:

@@ -8,12 +8,17 @@ get the same.
     priority  ingress                                        egress
     4         lost frames end; in bus-off all frames end     in bus-off all but error frames end
     5         bytes of the frame change
+    6         the frame is delayed: it goes into an ifb
+
+What an ifb lets go on enters at the host end again, and skips the filters there: so it is not
+filtered, counted or delayed twice. It would skip the redirect of a bus with an impairment, too.
 
 Rules:
 
 - A frame that is not meant is matched by no filter, and passes as before.
 - Frames that are lost are lost before any change. A frame that is changed goes on with the next
   filter: so every fault that means it is applied.
+- A frame is delayed by one fault: what comes behind it does not see the frame.
 - The filters of one fault have its number as their handle. The kernel replaces one in one step.
 - The first action of each filter counts the frames, and has a cookie: its part, its fault's number,
   the port's index, and a digest of what it does. One dump of all actions of this kind, which is
@@ -21,7 +26,8 @@ Rules:
 - A change of bytes needs a frame that has all of them: `pedit` would write behind the end of its
   payload. The kernel copies the frame first if somebody else has it, too.
 
-Sources: net/sched/cls_basic.c, act_gact.c, act_pedit.c; linux/tc_act/tc_pedit.h; linux/can.h.
+Sources: net/sched/cls_basic.c, act_gact.c, act_pedit.c, act_mirred.c; drivers/net/ifb.c;
+linux/tc_act/tc_pedit.h; linux/can.h.
 """
 
 from __future__ import annotations
@@ -30,7 +36,7 @@ import errno
 from struct import Struct
 
 from canwharf.errors import no_modules
-from canwharf.kernel import traffic_control, uapi
+from canwharf.kernel import impairment, traffic_control, uapi
 from canwharf.kernel.message import Message, attribute, text
 from canwharf.kernel.request import Request
 from canwharf.kernel.traffic_control import Action, Port
@@ -41,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
-LOSS, CHANGE, OFF_SEND, OFF_RECEIVE = range(4)  # parts of a fault, as in a cookie
+LOSS, CHANGE, OFF_SEND, OFF_RECEIVE, DELAY = range(5)  # parts of a fault, as in a cookie
 MOST = 32  # faults of a container; a handle
 _COOKIE = Struct("=6sBBII")  # ours: our name, part, fault's number, the port's index, a digest
 _NAME = b"cwfalt"
@@ -63,10 +69,11 @@ class _Place(NamedTuple):
 _PLACES = {
     LOSS: _Place(uapi.TC_H_CLSACT_INGRESS, 4, uapi.TC_ACT_STOLEN),
     CHANGE: _Place(uapi.TC_H_CLSACT_INGRESS, 5, uapi.TC_ACT_PIPE),
+    DELAY: _Place(uapi.TC_H_CLSACT_INGRESS, 6, uapi.TC_ACT_PIPE),
     OFF_SEND: _Place(uapi.TC_H_CLSACT_INGRESS, 4, uapi.TC_ACT_STOLEN),
     OFF_RECEIVE: _Place(uapi.TC_H_CLSACT_EGRESS, 4, uapi.TC_ACT_STOLEN),
 }
-MODULES = ("cls_basic", "act_gact", "em_u32", "em_meta", "em_cmp", "act_pedit")
+MODULES = ("cls_basic", "act_gact", "em_u32", "em_meta", "em_cmp", "act_pedit", "act_mirred")
 
 Key: TypeAlias = "tuple[int, int]"
 """A part of a fault, and the fault's number."""
@@ -86,12 +93,14 @@ class Edit(NamedTuple):
 class Wanted(NamedTuple):
     """A filter to make: its digest, the tree of its matches, and the changes by number of byte.
 
-    `modules` are those of the kernel that it needs beside those of a policy.
+    `ifb` is the index of the interface into which the frames go; 0: they go on. `modules` are those
+    of the kernel that it needs beside those of a policy.
     """
 
-    digest: int
+    digest: int = 0
     tree: bytes = b""
     edits: Mapping[int, Edit] = {}
+    ifb: int = 0
     modules: tuple[str, ...] = ()
 
 
@@ -162,6 +171,8 @@ def _new(port: Port, key: Key, wanted: Wanted) -> Request:
     actions = attribute(1, _action("gact", counting, cookie))
     if wanted.edits:
         actions += attribute(2, _action("pedit", _pedit(wanted.edits)))
+    if wanted.ifb:
+        actions += attribute(2, impairment.into(wanted.ifb))
     options = attribute(uapi.TCA_BASIC_EMATCHES, wanted.tree) if wanted.tree else b""
     options += attribute(uapi.TCA_BASIC_ACT, actions)
     body = traffic_control.place(port, place.parent, number, place.priority)

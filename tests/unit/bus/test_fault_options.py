@@ -56,6 +56,9 @@ def test_changes_are_made_in_their_order(changes: list[tuple[int, str, int]], ol
         ({"id": "100-17F", "loss": "100"}, "100-17F: drop"),
         ({"id": "pgn:f004", "loss": "0.50 %"}, "pgn:F004: lose 0.5%"),
         ({"id": "all", "loss": "5", "set": "data[0]=0"}, "all: lose 5%, set data[0]=00"),
+        ({"id": "123", "delay": "20"}, "123: delay 20ms"),
+        ({"id": "123", "delay": "0.5 ms"}, "123: delay 500us"),
+        ({"id": "all", "loss": "5", "delay": "10s"}, "all: lose 5%, delay 10000ms"),
     ],
 )
 def test_a_fault_is_shown_as_it_was_meant(given: dict[str, str], shown: str) -> None:
@@ -79,6 +82,12 @@ def test_a_fault_is_shown_as_it_was_meant(given: dict[str, str], shown: str) -> 
         ({"id": "123", "loss": "nan"}, "percent"),
         ({"id": "123", "loss": "1e-3"}, "percent"),
         ({"id": "123", "loss": "100%", "set": "data[1]=1"}, "no frame is left"),
+        ({"id": "123", "loss": "100%", "delay": "1s"}, "no frame is left"),
+        ({"id": "123", "delay": "0"}, "from 1us to 10s"),
+        ({"id": "123", "delay": "11s"}, "up to 10 s"),
+        ({"id": "123", "delay": "-1ms"}, "up to 10 s"),
+        ({"id": "123", "delay": "0.1us"}, "up to 10 s"),
+        ({"id": "123", "jitter": "5ms"}, "no such fault"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_way_out(
@@ -89,11 +98,19 @@ def test_what_cannot_be_meant_is_refused_with_the_way_out(
 
 
 def test_a_fault_is_read_back_from_disk_and_nothing_else_is() -> None:
-    fault = parse({"id": "123", "loss": "0.000001", "set": "data[1]=1"})._replace(number=3)
+    given = {"id": "123", "loss": "0.000001", "set": "data[1]=1", "delay": "500us"}
+    fault = parse(given)._replace(number=3)
     assert restored(fault._asdict()) == fault
     off = Fault(1, bus_off=True, keep=True, until=5.5)
     assert restored(off._asdict()) == off
-    for damage in ({"number": 0}, {"number": 33}, {"ids": 1}, {"ids": "x"}, {"more": 1}):
+    for damage in (
+        {"number": 0},
+        {"number": 33},
+        {"ids": 1},
+        {"ids": "x"},
+        {"delay": "x"},
+        {"more": 1},
+    ):
         with pytest.raises((TypeError, ValueError, OptionError)):
             restored(fault._asdict() | damage)
     with pytest.raises(TypeError):
@@ -106,7 +123,7 @@ def test_a_fault_needs_the_modules_that_it_uses() -> None:
         parse({"id": "123", "loss": "5%"})._replace(number=1),
         parse({"id": "123", "loss": "100%"})._replace(number=2),
     ]
-    filters = fault_options.filters(faults, "canid")
+    filters = fault_options.filters(faults, "canid", {})
     assert filters[LOSS, 1].modules == ("em_meta",)
     assert filters[LOSS, 2].modules == ()
     assert set(filters[LOSS, 1].modules) < set(MODULES)

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canwharf.bus import naming
-from canwharf.bus.naming import AdapterOwner, BusOwner, EndpointOwner, Ifname, Owner, format_alias
+from canwharf.bus.naming import (
+    AdapterOwner,
+    BusOwner,
+    DelayOwner,
+    EndpointOwner,
+    HubOwner,
+    Ifname,
+    ImpairmentOwner,
+    Owner,
+    format_alias,
+)
+from canwharf.kernel.link import Link
 
 NETWORK = "f0" * 32
 any_id = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", min_size=1)
@@ -87,12 +98,34 @@ def test_an_endpoint_alias_survives_the_round_trip(
         (AdapterOwner("d", "can0"), "canwharf d adapter can0"),
         (EndpointOwner("d", "n", "e", "b", Ifname("p")), "canwharf d endpoint n e b p"),
         (EndpointOwner("d", "n", "e", "b", Ifname(name="x")), "canwharf d endpoint n e b x exact"),
+        (HubOwner("d", "b", "in"), "canwharf d hub b in"),
+        (ImpairmentOwner("d", "b"), "canwharf d impairment b"),
+        (DelayOwner("d", "cwh1", "500"), "canwharf d delay cwh1 500"),
     ],
 )
 def test_an_alias_is_what_earlier_versions_wrote(owner: Owner, alias: str) -> None:
     """An upgrade must know the interfaces of running containers again."""
     assert format_alias(owner) == alias
     assert naming.parse_alias(alias) == owner
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (EndpointOwner("d", "n", "e", "b", Ifname("p")), naming.host_end("n", "e")),
+        (HubOwner("d", "b", "out"), naming.hub_end("d", "b", "out")),
+        (ImpairmentOwner("d", "b"), naming.ifb("d", "b")),
+        (DelayOwner("d", "cwh1", "500"), naming.delay("cwh1", 500)),
+        (DelayOwner("d", "cwh1", "soon"), ""),
+        (BusOwner("d"), ""),
+    ],
+)
+def test_a_renamed_interface_is_known_by_its_alias(owner: Owner, name: str) -> None:
+    """Under no name is it made a second time beside it."""
+    renamed = Link(3, "mine", alias=format_alias(owner))
+    assert naming.renamed_from(renamed, "d") == name
+    assert naming.renamed_from(renamed, "other") == ""
+    assert naming.renamed_from(renamed._replace(name=name), "d") == ""
 
 
 def test_the_longest_alias_fits() -> None:

@@ -167,7 +167,13 @@ def test_help_names_each_option_of_a_fault(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         main(["fault", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    for words in ("--from CONTAINER", "--id IDS", "--set CHANGE", "--drop", "--loss PERCENT"):
+    for words in ("--from CONTAINER", "--id IDS", "--set CHANGE", "--loss PERCENT", "--delay TIME"):
         assert words in shown
-    for words in ("--for TIME", "--keep", "add, list, clear, bus-off or bus-on", "Ctrl-C"):
+    for words in (
+        "--drop",
+        "--for TIME",
+        "--keep",
+        "add, list, clear, bus-off or bus-on",
+        "Ctrl-C",
+    ):
         assert words in shown
