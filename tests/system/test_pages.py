@@ -58,7 +58,7 @@ LEFT_OUT = {
     r"docker compose ": "tests/system/test_examples.py runs this file",
     r"^ln -s /opt": "needs a network before it",
     r"^install -m 755": "needs a zipapp before it",
-    r"canwharf (dump|record|play)": "tests/kernel/test_dump.py, test_record.py, test_play.py",
+    r"canwharf (dump|record|play|watch)": "tests/kernel/test_dump.py and those of the others",
     r"--watch|^candump |candump can0$|docker logs -f": "goes on until it is interrupted",
     r"^curl ": "the guest has no curl; placeholders for ids",
     r"/proc/config.gz": "the guest's kernel has no such file",

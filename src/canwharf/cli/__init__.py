@@ -35,6 +35,7 @@ VERBS = {
     "dump": "show the frames on the buses, and who sent each",
     "record": "record the frames on the buses, with their senders, into a file",
     "play": "send a recording onto a bus, all of it or without some senders",
+    "watch": "show who sends what on the buses, live or as a document",
     "filter": "show or change what a container may send and receive",
     "fault": "trouble on purpose, for tests: wrong bytes, lost frames, bus-off",
     "sync": "repair what differs from the networks' settings",

@@ -9,6 +9,7 @@ from typing import Any
 
 from canwharf.errors import CanwharfError
 from canwharf.frames.frame import Frame
+from canwharf.kernel.uapi import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
 from canwharf.record import NamedTuple
 
 EXTRA = "'pip install \"canwharf[frames]\"', or 'apt install python3-can python3-cantools'"
@@ -57,6 +58,13 @@ class Decoder:
         self.database = loaded
         self._messages = {(each.frame_id, each.is_extended_frame): each for each in loaded.messages}
         self._failures = cantools.Error, ValueError, KeyError
+
+    def name_of(self, can_id: int) -> str:
+        """The name of the message with this id (linux/can.h); empty if the file has none."""
+        extended = bool(can_id & CAN_EFF_FLAG)
+        mask = CAN_EFF_MASK if extended else CAN_SFF_MASK
+        message = self._messages.get((can_id & mask, extended))
+        return message.name if message else ""
 
     def decode(self, frame: Frame) -> Decoded | None:
         """What it says; None for a message that the file does not have, and one without data."""

@@ -10,6 +10,8 @@ Rules:
 - If the clock is set back, the time between these two frames is not counted.
 - An error frame is no message: it counts for its bus, under the adapter or the sender that made it.
 - Two senders of one id are a fault in CAN (see `conflicts`): their rows know of each other.
+- There are at most MOST rows, and as many of error frames, so that a container that sends random
+  ids does not fill the memory. Frames beyond are counted, and not hidden.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from canwharf.frames.bits import Bits, bits_of
 from canwharf.frames.frame import Frame
 from canwharf.kernel import uapi
 
+MOST = 20_000  # rows: some 20 MB
 Key = tuple[str, int, str]  # bus, can_id with its flags, sender
 
 _NO_DATA = uapi.CAN_RTR_FLAG | uapi.CAN_ERR_FLAG
@@ -117,6 +120,7 @@ class Statistics:
     def __init__(self) -> None:
         self.rows: dict[Key, Row] = {}
         self.errors: dict[Key, Row] = {}  # of error frames
+        self.left_out = 0  # frames whose row would be one too many
         self._senders: dict[tuple[str, int], list[str]] = {}
 
     def take(self, frames: Iterable[Frame]) -> None:
@@ -133,13 +137,14 @@ class Statistics:
     def _add(self, frame: Frame) -> None:
         """Count a frame whose id is not among the rows."""
         key = frame.bus, frame.can_id, frame.sender
-        if frame.error:
-            if row := self.errors.get(key):
-                row.take(frame.time, frame.data, frame.fd)
-            else:
-                self.errors[key] = Row(frame)
+        if frame.error and (row := self.errors.get(key)):  # it was looked for among `rows`
+            row.take(frame.time, frame.data, frame.fd)
             return
-        self.rows[key] = Row(frame)
+        rows = self.errors if frame.error else self.rows
+        if len(rows) >= MOST:
+            self.left_out += 1
+            return
+        rows[key] = Row(frame)
         if not frame.can_id & _NO_DATA:
             self._senders.setdefault(key[:2], []).append(frame.sender)
 

@@ -41,7 +41,7 @@ SYSTEMD_SERVICE:${PN} = "canwharf.socket canwharf.service"
 FILES:${PN} += "${PROGRAM} ${nonarch_libdir}/modules-load.d ${systemd_system_unitdir} \
     ${datadir}/bash-completion"
 
-RDEPENDS:${PN} = "python3-core python3-ctypes python3-difflib python3-fcntl python3-html python3-io \
+RDEPENDS:${PN} = "python3-core python3-ctypes python3-datetime python3-difflib python3-fcntl python3-html python3-io \
     python3-json python3-netclient python3-shell python3-sqlite3"
 RRECOMMENDS:${PN} = "kernel-module-can kernel-module-can-raw kernel-module-can-gw \
     kernel-module-vcan kernel-module-vxcan kernel-module-sch-ingress kernel-module-cls-fw \

@@ -1,0 +1,148 @@
+"""`canwharf watch`: who sends what, as a document.
+
+Rules:
+
+- It works while the daemon is stopped; it neither calls nor starts it.
+- A file that exists is not overwritten. That is looked at before anything is read.
+- A signal ends the look as it was meant to end: the document is written, and the status is 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+
+from canwharf.cli import duration, listening, selection
+from canwharf.cli.listening import LOOK, ending, say
+from canwharf.cli.options import Option
+from canwharf.errors import RecordingError, UsageError
+from canwharf.frames.buses import Buses
+from canwharf.frames.dbc import Decoder
+from canwharf.frames.formats import FORMATS, Recording
+from canwharf.frames.frame import Frame
+from canwharf.frames.matrix import Matrix, Node, matrix
+from canwharf.frames.statistics import Statistics
+from canwharf.operator.render import matrix as render
+from canwharf.operator.render.matrix_html import page
+
+DESCRIPTION = (
+    "Write who sends what on the buses: the communication matrix, a line for each id and sender, "
+    "with its receivers, period, length and name, as text, CSV or a page with a picture. It ends "
+    "with Ctrl-C or after --for, or reads a recording. It works while the daemon is stopped. Run "
+    "it as root."
+)
+EXAMPLE = "sudo canwharf watch bus0 --report matrix.html --for 1m"
+_RENDERERS: Mapping[str, Callable[[Matrix], str]] = {
+    ".txt": render.text,
+    ".csv": render.table,
+    ".html": page,
+}
+OPTIONS = (
+    listening.BUS,
+    Option("report", "", f"write this file: {', '.join(_RENDERERS)}", "FILE"),
+    Option("for", "", "end after this time: 500ms, 30s, 5m, 2h", "TIME"),
+    Option("read", "", f"read a recording instead: {', '.join(FORMATS)}", "FILE", short="r"),
+    Option("dbc", "", "show messages by this file (DBC, KCD, SYM, ARXML)", "FILE"),
+    *selection.WHICH,
+)
+_UNKNOWN = "(unknown)"  # a bus or a sender that a recording does not tell
+_LOOK = 1.0  # seconds between two looks at which nodes there are
+
+
+def run(options: Mapping[str, str]) -> int:
+    """Write the document. Raises CanwharfError."""
+    path = options["report"]
+    if not path:
+        raise UsageError("say the file: --report matrix.html")
+    rendered = _renderer(path)
+    decoder = Decoder(options["dbc"]) if options["dbc"] else None
+    name_of = decoder.name_of if decoder else lambda _can_id: ""
+    made = _recorded(options, name_of) if options["read"] else _live(options, name_of)
+    _write(path, rendered(made))
+    print(f"{path}: {render.about(made)}")
+    if made.lost:
+        say(f"{made.lost} frames were lost here: they came too fast")
+    if made.left_out:
+        say(f"{made.left_out} frames are left out: there were too many ids")
+    return 0
+
+
+def _renderer(path: str) -> Callable[[Matrix], str]:
+    """Raises UsageError, RecordingError."""
+    if not (found := _RENDERERS.get(os.path.splitext(path)[1].lower())):
+        raise UsageError(f"--report {path}: its ending must be one of {', '.join(_RENDERERS)}")
+    if os.path.lexists(path):
+        raise RecordingError("write", path, "it exists, and is not overwritten")
+    return found
+
+
+def _live(options: Mapping[str, str], name_of: Callable[[int], str]) -> Matrix:
+    """Of what is sent from now on, until a signal or the end of the time."""
+    which = selection.announced(options).instance
+    length = duration.seconds("--for", options["for"]) if options["for"] else float("inf")
+    statistics = Statistics()
+    nodes: dict[tuple[str, str], Node] = {}
+    with (
+        ending() as ended,
+        listening.capture(which, options["bus"]) as capture,
+        Buses(which.name, which.state_dir) as buses,
+    ):
+        if not capture.sources:
+            say("there is no bus yet; it waits for one")
+        end, look = monotonic() + length, 0.0
+        while not ended and (now := monotonic()) < end:
+            if now >= look:  # a node that has gone by the end was there, too
+                look = now + _LOOK
+                for facts in buses.read(capture.sources).values():
+                    nodes.update({(each.bus, each.name): each for each in facts.nodes})
+            statistics.take(capture.read(min(LOOK, end - now)))
+        statistics.take(capture.rest())
+        lost = sum(capture.losses.values())
+    origin = " and ".join(options["bus"].splitlines()) or "all buses"
+    return matrix(origin, statistics, nodes.values(), name_of)._replace(lost=lost)
+
+
+def _recorded(options: Mapping[str, str], name_of: Callable[[int], str]) -> Matrix:
+    """Of a recording. Raises CanwharfError."""
+    if options["for"]:
+        raise UsageError("--for is for a live bus: leave it out, a recording has its end")
+    wanted = options["bus"].splitlines()
+    if filtered := [each for each in wanted if "," in each]:
+        raise UsageError(f"{filtered[0]}: filters are for a live bus, name only the bus")
+    recording = Recording(options["read"])
+    statistics, found = Statistics(), set[str]()
+
+    def meant() -> Iterator[Frame]:
+        for frame in recording:
+            found.add(frame.bus)
+            if not wanted or frame.bus in wanted:
+                known = frame.bus and frame.sender
+                yield (
+                    frame
+                    if known
+                    else frame._replace(bus=frame.bus or _UNKNOWN, sender=frame.sender or _UNKNOWN)
+                )
+
+    statistics.take(meant())
+    if missing := [each for each in wanted if each not in found]:
+        there = ", ".join(sorted(each or _UNKNOWN for each in found)) or "none"
+        reason = f"nothing was recorded on {missing[0]}; there are: {there}"
+        raise RecordingError("read", recording.path, reason)
+    if recording.cut:
+        say(f"{recording.path}: {recording.cut}")
+    remark = "A recording has only the nodes that sent something: there may have been others."
+    return matrix(recording.path, statistics, (), name_of)._replace(remarks=(remark,))
+
+
+def _write(path: str, content: str) -> None:
+    """Raises RecordingError; what was written of it by then is removed."""
+    made = False
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            made = True
+            file.write(content)
+    except OSError as error:
+        if made:
+            os.unlink(path)
+        raise RecordingError("write", path, error.strerror or str(error)) from error
