@@ -113,6 +113,60 @@ def test_it_goes_on_until_it_is_interrupted(ears: Ears, play: Play, path: Path) 
     assert [data for _id, data in got[:4]] == [b"\x01", b"\x02"] * 2
 
 
+@pytest.fixture(name="foreign")
+def _foreign(tmp_path: Path) -> Path:
+    """What candump has recorded: no senders."""
+    path = tmp_path / "candump.log"
+    ids = "123#01", "18FEF100#", "042##10102", "123#R", "7FF#"
+    path.write_text("".join(f"(1.{number:06}) can0 {id}\n" for number, id in enumerate(ids)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (("--map", "engine=123", "--map", "rest=~123", "--without", "engine"), [1, 2, 3, 4]),
+        (("--map", "engine=123", "--map", "rest=~123", "--from", "engine"), [0]),
+        (("--nodes", "vehicle.dbc", "--map", "x=7FF", "--without", "Engine"), [2, 3, 4]),
+    ],
+)
+def test_a_recording_without_senders(
+    ears: Ears, play: Play, foreign: Path, words: tuple[str, ...], sent: list[int]
+) -> None:
+    """They are mapped by hand, or by the nodes of a DBC file; a remote frame is another's."""
+    dbc = foreign.parent / "vehicle.dbc"
+    dbc.write_text(
+        'VERSION ""\nBO_ 291 A: 1 Engine\nBO_ 2566844672 B: 1 Engine\nBO_ 66 C: 2 Doors\n'
+    )
+    words = tuple(str(dbc) if each == dbc.name else each for each in words)
+    process = play(str(foreign), "--bus", "bus0", *words)
+    assert process.communicate(timeout=LIMIT) == (f"sent {len(sent)} frames on vcan0\n", "")
+    ids = [0x123, 0x18FEF100 | EFF, 0x42, 0x123 | RTR, 0x7FF]
+    assert [id for id, _data in received(ears[0])] == [ids[each] for each in sent]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--without", "ecu1"), "nothing says who sent 042+123+7FF+18FEF100; say it, as in --map"),
+        (("--without", "a", "--map", "b=~999+~~", "--map", "a=123"), "--map b"),
+        (("--without", "a", "--map", "b=042-7FF", "--map", "a=123"), "123 has the senders b, a"),
+        (("--without", "c", "--map", "a=123", "--map", "b=~123"), "c sent nothing in it; there ar"),
+        (("--map", "a=123"), "say whom by --without or --from"),
+        (("--without", "a", "--nodes", "/none.dbc"), "/none.dbc: No such file"),
+    ],
+)
+def test_senders_that_are_not_clear(
+    ears: Ears, play: Play, foreign: Path, words: tuple[str, ...], reason: str
+) -> None:
+    """Nothing is sent: the real container would hear frames that are its own."""
+    process = play(str(foreign), "--bus", "bus0", *words)
+    _out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode in (1, 2)
+    assert reason in err
+    assert received(ears[0]) == []
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -131,11 +131,8 @@ class IdSet(NamedTuple):
 
 
 def parse(option: str, text: str) -> IdSet:
-    """The set that the value of an option says. Raises OptionError."""
-    try:
-        ids = _parse(text)
-    except ValueError as error:
-        raise OptionError(option, text, str(error)) from None
+    """The set that the value of an option says, for the kernel's filter. Raises OptionError."""
+    ids = read(option, text)
     if (size := ids.lists.size) > ematch.MOST:
         reason = (
             f"the kernel's filter would need {size} entries, and takes {ematch.MOST}: name fewer "
@@ -153,6 +150,14 @@ def of(can_ids: Iterable[int]) -> IdSet:
         id = can_id & _LAST[extended]
         blocks[extended].append(Block(id, id))
     return IdSet(*(_space(extended, found, ()) for extended, found in blocks.items()))
+
+
+def read(option: str, text: str) -> IdSet:
+    """The set that the value of an option says, of any size. Raises OptionError."""
+    try:
+        return _parse(text)
+    except ValueError as error:
+        raise OptionError(option, text, str(error)) from None
 
 
 def _parse(text: str) -> IdSet:

@@ -18,18 +18,21 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Self
 
+from canwharf.bus import ids
 from canwharf.cli import listening, selection
 from canwharf.cli.listening import LOOK, ending, say
 from canwharf.cli.options import Argument, Flag, Option
 from canwharf.errors import RecordingError, UsageError
 from canwharf.frames.formats import FORMATS, Recording
 from canwharf.frames.frame import Frame
+from canwharf.frames.senders import Senders
 from canwharf.frames.transmit import Transmitter
 
 DESCRIPTION = (
     "Send a recording onto a bus, as it was recorded: with its times, and in its order. --without "
     "leaves out what one sender sent, so that the real one can take its place (rest-bus "
-    f"simulation). The file's ending says its format: {', '.join(FORMATS)}. Run it as root."
+    "simulation). Of a recording without senders, --nodes and --map say who sends which ids. The "
+    f"file's ending says its format: {', '.join(FORMATS)}. Run it as root."
 )
 EXAMPLE = "sudo canwharf play drive.log --bus bus0 --without ecu2"
 OPTIONS = (
@@ -37,6 +40,14 @@ OPTIONS = (
     Option("bus", "", "the bus: its host interface, or a network's name or id", "BUS"),
     Option("without", "", "leave out this sender; may be given several times", "NAME", many=True),
     Option("from", "", "only this sender; may be given several times", "NAME", many=True),
+    Option("nodes", "", "the senders are those of the messages in this DBC file", "FILE"),
+    Option(
+        "map",
+        "",
+        "the sender of these ids is NAME, as in ecu1=100-1FF+7DF; may be given several times",
+        "NAME=IDS",
+        many=True,
+    ),
     Option("recorded", "", "only what was recorded on this bus, where there are several", "BUS"),
     Option("speed", "1", "so many times as fast as recorded", "FACTOR"),
     Flag("loop", "from the beginning again, until it is interrupted"),
@@ -77,18 +88,35 @@ class _Chosen:
         self._recording = recording
         self._without = frozenset(options["without"].splitlines())
         self._only = frozenset(options["from"].splitlines())
+        self._senders = Senders(options["map"].splitlines(), options["nodes"])
+        if self._senders and not self._without | self._only:
+            raise UsageError("--map and --nodes say who sent what: say whom by --without or --from")
         self._bus = options["recorded"]
         self.left_out = 0  # of the last time through
-        found = {(frame.bus, frame.sender) for frame in recording if not frame.error}
-        buses = {bus for bus, _sender in found}
+        buses = {frame.bus for frame in recording if not frame.error}
         if self._bus and self._bus not in buses:
             self._refuse(f"nothing was recorded on {self._bus}; there are: {_names(buses)}")
         if not self._bus and len(buses) > 1:
             self._refuse(f"it has several buses, say one by --recorded: {_names(buses)}")
-        senders = {sender for bus, sender in found if not self._bus or bus == self._bus}
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Raise if it is not known which frames are those of the senders that were named."""
         named = self._without | self._only
-        if named and "" in senders:
-            self._refuse("it has frames whose sender is not known, so none can be chosen")
+        if not named:
+            return
+        senders: set[str] = set()
+        unknown: set[int] = set()
+        for frame in self._recording:
+            if not self._is_here(frame):
+                continue
+            if sender := self._senders.of(frame):
+                senders.add(sender)
+            elif not (self._senders and frame.remote):  # no id says who sent one
+                unknown.add(frame.can_id)
+        if unknown:
+            text = ids.of(unknown)
+            self._refuse(f"nothing says who sent {text}; say it, as in --map other={text}")
         if missing := named - senders:
             self._refuse(f"{_names(missing)} sent nothing in it; there are: {_names(senders)}")
 
@@ -110,12 +138,13 @@ class _Chosen:
             offset = due + int(_BETWEEN * 1e9)
 
     def _is_meant(self, frame: Frame) -> bool:
-        return (
-            not frame.error
-            and (not self._bus or frame.bus == self._bus)
-            and frame.sender not in self._without
-            and (not self._only or frame.sender in self._only)
-        )
+        if not self._is_here(frame):
+            return False
+        sender = self._senders.of(frame)
+        return sender not in self._without and (not self._only or sender in self._only)
+
+    def _is_here(self, frame: Frame) -> bool:
+        return not frame.error and (not self._bus or frame.bus == self._bus)
 
     def _refuse(self, reason: str) -> None:
         raise RecordingError("play", self._recording.path, reason)

@@ -11,6 +11,7 @@
 - `transmit.Transmitter`: a socket that sends onto a bus.
 - `filters.Filter`, `filters.parse`: candump's filters, which the kernel applies.
 - `conflicts.Conflicts`: ids that two senders use, which is a fault in CAN.
+- `senders.Senders`: who sent a frame by its id, for recordings that do not say it.
 - `statistics.Statistics`: what was sent so far, by bus, id and sender: periods, lengths, bits.
 - `formats`: recordings, with the senders, as log, asc, blf, trc, mf4, csv and db.
 
