@@ -59,6 +59,7 @@ LEFT_OUT = {
     r"^ln -s /opt": "needs a network before it",
     r"^install -m 755": "needs a zipapp before it",
     r"canwharf (dump|record|play|watch)": "tests/kernel/test_dump.py and those of the others",
+    r"doctor --recording": "tests/unit/operator/doctor/test_recording.py",
     r"--watch|^candump |candump can0$|docker logs -f": "goes on until it is interrupted",
     r"^curl ": "the guest has no curl; placeholders for ids",
     r"/proc/config.gz": "the guest's kernel has no such file",

@@ -4,6 +4,8 @@ Rules:
 
 - Each thing that is checked has one line. The exit status is 1 if there is a failure, else 0.
 - --fix prints and runs the commands that can do no harm, and checks again.
+- With --recording it looks at this file and not at the machine. Only then modules are imported that
+  read recordings: what they need may be missing where the doctor is asked why.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ DESCRIPTION = (
     "executables of Podman and CNI, the daemon and its socket, systemd's units and the program "
     "that they start, the state, gateway rules and interfaces, containers that Docker could not "
     "start. Each line is ok, a warning or a failure. A failure names the command that fixes it. "
-    "Exit status: 1 if there is a failure, else 0."
+    "With --recording, check what a recording tells of its buses. Exit status: 1 if there is a "
+    "failure, else 0."
 )
 EXAMPLE = "sudo canwharf doctor --fix"
 OPTIONS = (
@@ -44,6 +47,13 @@ OPTIONS = (
     Option(
         "forget", "", "remove the network with this id, which Docker does not know any more", "ID"
     ),
+    Option(
+        "recording",
+        "",
+        "look at this recording, not at the machine: ids that two senders use, error frames, an "
+        "end that is missing",
+        "FILE",
+    ),
     JSON,
     *selection.WHICH,
 )
@@ -52,6 +62,10 @@ _COLORS = {OK: terminal.GOOD, WARN: terminal.DOUBTFUL, FAILURE: terminal.BAD}
 
 def run(options: Mapping[str, str]) -> int:
     """Check, fix with --fix, and print. Raises CanwharfError."""
+    if options["recording"]:
+        if options["fix"] or options["forget"]:
+            raise UsageError("--recording looks at a file: leave --fix and --forget out")
+        return _tell(_examine_recording(options["recording"]), as_json=bool(options["json"]))
     which = selection.announced(options)
     if options["forget"]:
         if which.conflict:
@@ -65,8 +79,13 @@ def run(options: Mapping[str, str]) -> int:
         for fix in fixes:
             _run(fix)
         findings = _examine(which) if fixes else findings
+    return _tell(findings, as_json=bool(options["json"]))
+
+
+def _tell(findings: Sequence[tuple[str, Finding]], *, as_json: bool) -> int:
+    """Print them; the exit status."""
     failed = any(each.level == FAILURE for _check, each in findings)
-    if options["json"]:
+    if as_json:
         fields = [
             {
                 "check": check,
@@ -91,6 +110,15 @@ def _examine(which: Selection) -> Sequence[tuple[str, Finding]]:
         return examine(told)
     finally:
         requests.close()
+
+
+def _examine_recording(path: str) -> Sequence[tuple[str, Finding]]:
+    from canwharf.frames.formats import Recording  # noqa: PLC0415 (see above)
+    from canwharf.operator.doctor import recording  # noqa: PLC0415 (see above)
+
+    found = Recording(path)
+    facts = recording.Facts(found)  # before `cut`, which is known after the last frame
+    return recording.examine(facts, found.cut)
 
 
 def _print(findings: Sequence[tuple[str, Finding]]) -> None:

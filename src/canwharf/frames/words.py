@@ -21,6 +21,8 @@ _CLASSES = (
     (0x100, "controller restarted"),
     (0x200, "error counters"),
 )
+_CONTROLLER_CLASS = 0x004
+_OVERFLOW = 0x01 | 0x02
 _CONTROLLER = (
     (0x01, "receive buffer overflow"),
     (0x02, "transmit buffer overflow"),
@@ -85,6 +87,16 @@ def error_words(frame: Frame) -> str:
         0x200: [f"sending {data[6]}", f"receiving {data[7]}"],
     }
     return ", ".join(_classes(frame.id, details)) or f"unknown error {frame.id:X}"
+
+
+def error_classes(id: int) -> list[str]:
+    """The classes of an error frame, without details; an asc does not keep them."""
+    return list(_classes(id, {})) or ["unknown error"]
+
+
+def is_overflow(frame: Frame) -> bool:
+    """Whether an adapter reports that it lost frames, having no room for them."""
+    return bool(frame.id & _CONTROLLER_CLASS and frame.data[1:2] and frame.data[1] & _OVERFLOW)
 
 
 def _classes(id: int, details: dict[int, list[str]]) -> Iterator[str]:
