@@ -9,8 +9,10 @@ import pytest
 
 from lab.guest import Guest
 from tests.system.test_adapters import HERE, NAME, WAIT, plugged, pull
+from tests.system.test_firewall import heard
 from tests.world.engines import CNI, Engines
 
+FAULT = "python3 -m canwharf fault add"
 ANNOTATION = "canwharf/buses"
 ALONE = {"cniVersion": "1.1.0", "name": "bus0", "type": "canwharf", "can.interface": "vcan0"}
 MEGABYTES = "head -c 2000000 /dev/zero"  # a command that prints them
@@ -145,6 +147,34 @@ def test_alone_for_multus(node: Engines) -> None:
     node.sh("ip netns del a")  # and its end comes after that
     for _twice in range(2):
         assert direct(node, "DEL", "a", ifname="can3") == ""
+
+
+def test_the_firewall_and_trouble_on_purpose(node: Engines) -> None:
+    """By the node's own object: a pod cannot change it."""
+    node.sh("ip netns add a && ip netns add b")
+    slow = {**ALONE, "name": "slow", "can.interface": "vcan2", "can.send": "100-1FF"}
+    slow |= {"can.rate": "1000", "can.bandwidth": "500000", "can.delay": "1ms"}
+    for name in ("a", "b"):
+        direct(node, "ADD", name, slow)
+    assert heard(node, "a:can0", "host:vcan2", "b:can0") == [["100", "1FF"]] * 2
+    node.sh(f"{FAULT} vcan2 --from a --id 1FF --drop --keep")
+    assert heard(node, "a:can0", "host:vcan2", "b:can0") == [["100"]] * 2
+    said = node.sh("python3 -m canwharf status vcan2")
+    assert "trouble on purpose: bandwidth 500000, delay 1ms" in said
+    assert "may send 100-1FF" in said
+    for name in ("a", "b"):
+        assert direct(node, "DEL", name, slow) == ""
+
+
+def test_the_firewall_and_trouble_on_purpose_with_podman(node: Engines) -> None:
+    """By the options of a network, and of one container; a fault by the container's name."""
+    options = "--opt can.send=100-1FF --opt can.rate=1000 --opt can.bandwidth=500000"
+    node.sh(f"podman network create --driver canwharf --opt can.interface=vcan3 {options} slow")
+    first, second = node.podman("ecu1", "slow"), node.podman("ecu2", "slow:can.receive=100")
+    assert heard(node, first, "host:vcan3", second) == [["100", "1FF"], ["100"]]
+    node.sh(f"{FAULT} vcan3 --from ecu1 --id 1FF --drop --keep")
+    assert heard(node, first, "host:vcan3", second) == [["100"], ["100"]]
+    assert "on purpose: bandwidth 500000" in node.sh("python3 -m canwharf status vcan3")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,13 @@ def test_a_fault_lasts_as_long_as_its_command(board: Board) -> None:
     assert "ended: ecu1: 7DF: drop (2 frames lost)" in board.sh(f"{FAULT} clear bus0")
     assert heard(board, one, "host:vcan0", two) == everything
 
+    board.sh(f"{FAULT} add bus0 --from ecu1 --id 7DF --delay 20ms --keep")
+    assert heard(board, one, "host:vcan0", two) == everything
+    said = board.sh(
+        f'{FAULT} clear bus0; until [ -z "$(ls /sys/class/net | grep cwd)" ]; do :; done'
+    )
+    assert "ended: ecu1: 7DF: delay 20ms (1 frames delayed)" in said
+
     said = board.sh(f"{FAULT} add bus0 --from ecu1 --id all --loss 50% --for 100ms")
     assert "ended: ecu1 (0 frames lost)" in said
     assert listed(board) == []
