@@ -61,15 +61,19 @@ def listen(site: Site, stack: ExitStack) -> Listen:
     return opened
 
 
-def start(site: Site, stack: ExitStack, verb: str, *words: str) -> subprocess.Popen[str]:
-    """The command line's verb, on this site's buses."""
+def start(
+    site: Site, stack: ExitStack, verb: str, *words: str, terminal: int | None = None
+) -> subprocess.Popen[str]:
+    """The command line's verb, on this site's buses; on a terminal, if that is given."""
+    output = subprocess.PIPE if terminal is None else terminal
     process = stack.enter_context(
         subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, verb, "--state-dir", site._directory, *words],
-            env={"PYTHONPATH": ":".join(["/repo/src", *PACKAGES])},
+            env={"PYTHONPATH": ":".join(["/repo/src", *PACKAGES]), "TERM": "xterm-256color"},
             text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=terminal,
+            stdout=output,
+            stderr=output,
         )
     )
     stack.callback(process.kill)

@@ -1,19 +1,27 @@
-"""`canwharf watch --report` on a live bus: who sends, who may read by policy, a full disk."""
+"""`canwharf watch` on a live bus: the screen in a terminal, the document, and where they end."""
 
 from __future__ import annotations
 
 import csv
+import fcntl
+import os
+import pty
+import select
 import signal
+import struct
 import subprocess
+import termios
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
+from canwharf.frames.formats import Recording
 from tests.kernel.seen import N, end, raw_listeners, start
 from tests.kernel.site import Site
 from tests.kernel.test_dump import say
-from tests.world.host import run, wait_until
+from tests.world.host import LIMIT, run, wait_until
 
 
 @pytest.fixture(name="bus")
@@ -27,12 +35,89 @@ def _bus(site: Site) -> Site:
     return site
 
 
-def watch(bus: Site, stack: ExitStack, *words: str) -> subprocess.Popen[str]:
+def watch(
+    bus: Site, stack: ExitStack, *words: str, terminal: int | None = None
+) -> subprocess.Popen[str]:
     """The command, when it listens to all three."""
-    process = start(bus, stack, "watch", *words)
+    process = start(bus, stack, "watch", *words, terminal=terminal)
     there = bus.port(N, "e3")
     wait_until(lambda: raw_listeners(there) > 0 or process.poll() is not None)
     return process
+
+
+class Terminal:
+    """A terminal of 100 columns and 30 lines, and all that was written to it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._user, self.descriptor = pty.openpty()
+        stack.callback(os.close, self._user)
+        stack.callback(os.close, self.descriptor)
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("=HHHH", 30, 100, 0, 0))
+        self._before = termios.tcgetattr(self.descriptor)
+        self._shown = ""
+
+    def shows(self, *words: str) -> None:
+        """Wait until each of these was written, in this order, since the last time."""
+        for word in words:
+            deadline = monotonic() + 6 * LIMIT  # textual's import takes seconds on a slow machine
+            while word not in self._shown:
+                left = deadline - monotonic()
+                assert left > 0, (word, self._shown)
+                if select.select([self._user], [], [], left)[0]:
+                    self._shown += os.read(self._user, 65536).decode(errors="replace")
+            self._shown = self._shown.partition(word)[2]
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self._user, keys.encode())
+
+    def is_as_before(self) -> bool:
+        """Whether its modes are those from before the command."""
+        return termios.tcgetattr(self.descriptor) == self._before
+
+
+@pytest.fixture(name="terminal")
+def _terminal(stack: ExitStack) -> Terminal:
+    return Terminal(stack)
+
+
+def test_the_screen_of_a_live_bus(
+    bus: Site, stack: ExitStack, terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames, a recording from there, and the terminal as it was."""
+    monkeypatch.chdir(tmp_path)
+    process = watch(bus, stack, "bus0", terminal=terminal.descriptor)
+    terminal.shows("sender", "lost")
+    terminal.press("r")
+    terminal.shows("recording ")
+    say(bus.members()[:3])
+    terminal.shows("18FEF100", "41 41")
+    terminal.press("q")
+    terminal.shows("\x1b[?1049l")  # back from the alternate screen
+    assert process.wait(LIMIT) == 0
+    assert terminal.is_as_before()
+    (path,) = tmp_path.glob("canwharf-*.log")
+    assert [each.sender for each in Recording(str(path))] == [
+        *("ecu1", "ecu2", "host", "ecu1", "ecu2", "ecu2"),
+    ]
+
+
+def test_a_signal_ends_the_screen_and_leaves_the_terminal_as_it_was(
+    bus: Site, stack: ExitStack, terminal: Terminal
+) -> None:
+    process = watch(bus, stack, terminal=terminal.descriptor)
+    terminal.shows("lost")
+    process.send_signal(signal.SIGTERM)
+    terminal.shows("\x1b[?1049l")
+    assert process.wait(LIMIT) == 128 + signal.SIGTERM
+    assert terminal.is_as_before()
+
+
+def test_without_a_terminal_there_is_no_screen(bus: Site, stack: ExitStack) -> None:
+    process = start(bus, stack, "watch")
+    _out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert err.startswith("canwharf: the screen needs a terminal: 'canwharf dump' shows frames")
 
 
 def test_the_matrix_of_a_live_bus(bus: Site, stack: ExitStack, tmp_path: Path) -> None:

@@ -1,22 +1,25 @@
-"""`canwharf watch`: who sends what, as a document.
+"""`canwharf watch`: the buses on a live screen; or who sends what, as a document.
 
 Rules:
 
 - It works while the daemon is stopped; it neither calls nor starts it.
+- The screen needs textual and a terminal. The document needs neither.
 - A file that exists is not overwritten. That is looked at before anything is read.
-- A signal ends the look as it was meant to end: the document is written, and the status is 0.
+- A signal ends the look at a bus as it was meant to end: the document is written, and the status
+  is 0. It ends the screen, too, and closes what was recorded there.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 
 from canwharf.cli import duration, listening, selection
 from canwharf.cli.listening import LOOK, ending, say
 from canwharf.cli.options import Option
-from canwharf.errors import RecordingError, UsageError
+from canwharf.errors import CanwharfError, RecordingError, UsageError
 from canwharf.frames.buses import Buses
 from canwharf.frames.dbc import Decoder
 from canwharf.frames.formats import FORMATS, Recording
@@ -25,14 +28,15 @@ from canwharf.frames.matrix import Matrix, Node, matrix
 from canwharf.frames.statistics import Statistics
 from canwharf.operator.render import matrix as render
 from canwharf.operator.render.matrix_html import page
+from canwharf.operator.watch.reading import Reading
 
 DESCRIPTION = (
-    "Write who sends what on the buses: the communication matrix, a line for each id and sender, "
-    "with its receivers, period, length and name, as text, CSV or a page with a picture. It ends "
-    "with Ctrl-C or after --for, or reads a recording. It works while the daemon is stopped. Run "
-    "it as root."
+    "Watch the buses: who is on them, with rates and load, and each id with its sender, period, "
+    "jitter and data. r records from there, q ends it. With --report it writes who sends what, the "
+    "communication matrix, as text, CSV or a page with a picture, from the live bus until Ctrl-C "
+    "or after --for, or from a recording. It works while the daemon is stopped. Run it as root."
 )
-EXAMPLE = "sudo canwharf watch bus0 --report matrix.html --for 1m"
+EXAMPLE = "sudo canwharf watch bus0 --dbc vehicle.dbc"
 _RENDERERS: Mapping[str, Callable[[Matrix], str]] = {
     ".txt": render.text,
     ".csv": render.table,
@@ -40,10 +44,13 @@ _RENDERERS: Mapping[str, Callable[[Matrix], str]] = {
 }
 OPTIONS = (
     listening.BUS,
-    Option("report", "", f"write this file: {', '.join(_RENDERERS)}", "FILE"),
-    Option("for", "", "end after this time: 500ms, 30s, 5m, 2h", "TIME"),
-    Option("read", "", f"read a recording instead: {', '.join(FORMATS)}", "FILE", short="r"),
-    Option("dbc", "", "show messages by this file (DBC, KCD, SYM, ARXML)", "FILE"),
+    Option("report", "", f"write who sends what into this file: {', '.join(_RENDERERS)}", "FILE"),
+    Option("for", "", "with --report, end after this time: 500ms, 30s, 5m, 2h", "TIME"),
+    Option(
+        *("read", "", f"with --report, read a recording: {', '.join(FORMATS)}", "FILE"),
+        short="r",
+    ),
+    Option("dbc", "", "show messages and signals by this file (DBC, KCD, SYM, ARXML)", "FILE"),
     *selection.WHICH,
 )
 _UNKNOWN = "(unknown)"  # a bus or a sender that a recording does not tell
@@ -51,10 +58,59 @@ _LOOK = 1.0  # seconds between two looks at which nodes there are
 
 
 def run(options: Mapping[str, str]) -> int:
-    """Write the document. Raises CanwharfError."""
+    """Show the screen, or write the document. Raises CanwharfError."""
+    if options["report"]:
+        return _report(options)
+    if given := [name for name in ("for", "read") if options[name]]:
+        raise UsageError(f"--{given[0]} is for a document: say its file by --report matrix.html")
+    return _watch(options)
+
+
+def _watch(options: Mapping[str, str]) -> int:
+    """The screen, until its user ends it. Raises CanwharfError."""
+    if not _has_terminal():
+        raise CanwharfError(
+            "the screen needs a terminal: 'canwharf dump' shows frames in a pipe or a file, "
+            "'canwharf watch --report FILE' writes who sends what"
+        )
+    show = _screen()
+    which = selection.announced(options).instance
+    decoder = Decoder(options["dbc"]) if options["dbc"] else None
+    with (
+        ending() as ended,
+        listening.capture(which, options["bus"]) as capture,
+        Buses(which.name, which.state_dir) as buses,
+    ):
+        reading = Reading(capture, lambda: buses.read(capture.sources), decoder)
+        status = show(reading, ended)
+    return 128 + ended[0] if ended else status
+
+
+def _screen() -> Callable[[Reading, Sequence[int]], int]:
+    """The live screen. Raises CanwharfError without textual."""
+    try:
+        from canwharf.operator.watch.screen import show  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
+            raise
+        raise CanwharfError(
+            "the screen needs textual, which is not installed: 'pip install \"canwharf[watch]\"'; "
+            "'canwharf dump' shows frames without it"
+        ) from error
+    return show
+
+
+def _has_terminal() -> bool:
+    """Whether a screen can be shown; a browser's (`--serve`) is no terminal."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return "TEXTUAL_DRIVER" in os.environ or (
+        all(each.isatty() for each in streams) and os.environ.get("TERM") != "dumb"
+    )
+
+
+def _report(options: Mapping[str, str]) -> int:
+    """The document. Raises CanwharfError."""
     path = options["report"]
-    if not path:
-        raise UsageError("say the file: --report matrix.html")
     rendered = _renderer(path)
     decoder = Decoder(options["dbc"]) if options["dbc"] else None
     name_of = decoder.name_of if decoder else lambda _can_id: ""

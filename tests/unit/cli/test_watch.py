@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from canwharf.cli import main
+from canwharf.cli import main, watch
+from canwharf.errors import CanwharfError
 
 LOG = """(1700000000.000000) bus0/ecu1 123#11
 (1700000000.010000) bus1/ecu2 123#11
@@ -58,6 +62,9 @@ def test_a_recording_that_is_cut_off_gives_what_was_complete(
         ("-r none.log --report matrix.csv", 1, "cannot read none.log: No such file"),
         ("bus7 -r drive.log --report matrix.csv", 1, "there are: bus0, bus1"),
         ("bus0,123:7FF -r drive.log --report matrix.csv", 2, "name only the bus"),
+        ("-r drive.log", 2, "--read is for a document"),
+        ("--for 1s", 2, "--for is for a document"),
+        ("", 1, "the screen needs a terminal: 'canwharf dump' shows frames in a pipe or a file"),
         ("-r drive.log --for 1s --report matrix.csv", 2, "--for is for a live bus"),
         ("-r drive.log --report matrix.csv --dbc drive.log", 1, "cannot read drive.log"),
     ],
@@ -70,3 +77,20 @@ def test_what_cannot_be_is_refused_and_leaves_no_file(
     assert reason in capsys.readouterr().err
     assert not (log.parent / "matrix.csv").exists()
     assert (log.parent / "drive.csv").read_text() == "mine"
+
+
+def test_without_textual_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "textual", None)
+    monkeypatch.delitem(sys.modules, "canwharf.operator.watch.screen", raising=False)
+    monkeypatch.delitem(sys.modules, "canwharf.operator.watch.table", raising=False)
+    with pytest.raises(CanwharfError, match=re.escape("'pip install \"canwharf[watch]\"'")):
+        watch._screen()
+
+
+def test_a_document_needs_no_textual(log: Path) -> None:
+    program = "import sys; from canwharf.cli import main; main(); print('textual' in sys.modules)"
+    words = ["watch", "-r", log.name, "--report", "matrix.txt"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
