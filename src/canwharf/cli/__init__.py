@@ -131,25 +131,28 @@ def _parsed(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]]:
         for row in module.OPTIONS:
             _add(one, row)
     parsed, unknown = parser.parse_known_args(words)
-    values = vars(parsed)
-    if unknown:  # argparse's own error has the usage of the whole program, which lists no option
-        verbs.choices[values["verb"]].error(f"unrecognized arguments: {' '.join(unknown)}")
-    run: _Run = import_module(f"canwharf.cli.{values.pop('verb')}").run
-    return run, {name.replace("_", "-"): _line(value) for name, value in values.items()}
+    # argparse's own error has the usage of the whole program, which lists no option
+    refuse = verbs.choices[parsed.verb].error
+    if unknown:
+        refuse(f"unrecognized arguments: {' '.join(unknown)}")
+    module = import_module(f"canwharf.cli.{parsed.verb}")
+    try:
+        return module.run, {row.name: _value(row, vars(parsed)) for row in module.OPTIONS}
+    except UsageError as error:
+        refuse(str(error))
 
 
 def _add(parser: ArgumentParser, row: Row) -> None:
     """Add one row of a verb's table."""
     match row:
-        case Option(name, default, help, metavar, choices, short, many):
+        case Option(name, default, help, metavar, choices, short, _many):
             parser.add_argument(
                 *([f"-{short}"] if short else []),
                 f"--{name}",
-                action="append" if many else "store",
-                default=None if many else default,
+                action="append",
                 metavar=metavar or None,
                 choices=choices or None,
-                help=f"{help} (default: %(default)s)" if default else help,
+                help=f"{help} (default: {default.replace('%', '%%')})" if default else help,
             )
         case Flag(name, help, short):
             parser.add_argument(
@@ -161,11 +164,23 @@ def _add(parser: ArgumentParser, row: Row) -> None:
                 help=help,
             )
         case Argument(name, help, metavar, many):
-            parser.add_argument(
-                name, nargs="*" if many else "?", default="", metavar=metavar, help=help
-            )
+            parser.add_argument(name, nargs="*" if many else "?", metavar=metavar, help=help)
 
 
-def _line(value: str | list[str] | None) -> str:
-    """The value of an option; several are lines."""
-    return value if isinstance(value, str) else "\n".join(value or ())
+def _value(row: Row, values: Mapping[str, str | list[str] | None]) -> str:
+    """What was given for a row of the table; several values are lines.
+
+    Raises UsageError for a value that would have no effect: the last of two would win, and an
+    empty one (of a script's variable that is not set) would be as none.
+    """
+    found = values[row.name.replace("-", "_")]
+    if isinstance(row, Flag):
+        return str(found)
+    given = [found] if isinstance(found, str) else found or []
+    word = row.metavar if isinstance(row, Argument) else f"--{row.name}"
+    if "" in given:
+        raise UsageError(f"{word} is empty: give a value, or leave it out")
+    if len(set(given)) > 1 and not row.many:
+        raise UsageError(f"{word} may be given once, and here it is {' and '.join(given)}")
+    default = "" if isinstance(row, Argument) else row.default
+    return "\n".join(given if row.many else given[:1]) if given else default

@@ -83,10 +83,13 @@ def first_bus(driver: str = "canwharf") -> str:
 
 
 def read_plain(options: Iterable[Option], words: Sequence[str]) -> dict[str, str] | None:
-    """The value of each option; None if the words are not `--name value` pairs of these options."""
+    """The value of each option; None if the words are not `--name value` pairs of these options.
+
+    None, too, for an empty value and an option that is given twice: argparse's caller refuses them.
+    """
     known = {f"--{option.name}": option for option in options}
     values = {option.name: option.default for option in known.values()}
-    if len(words) % 2:
+    if len(words) % 2 or len(set(words[::2])) < len(words[::2]) or "" in words:
         return None
     for word, value in zip(words[::2], words[1::2], strict=True):
         option = known.get(word)

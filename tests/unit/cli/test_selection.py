@@ -221,9 +221,7 @@ def test_a_daemon_that_does_not_say_where_its_state_is(
             "contradict each other, as that is the socket of the driver canwharf: leave one",
         ),
         ("--driver-name canwharf --socket /tmp/other.sock", 2, "socket of the driver other"),
-        ("--driver-name ''", 1, "driver-name"),
         ("--driver-name ../x", 1, "driver-name=../x"),
-        ("--socket ''", 1, "is no driver's name"),
     ],
 )
 def test_what_contradicts_itself_is_refused(
