@@ -150,4 +150,5 @@ def test_what_cannot_be_is_refused(
     _out, err = process.communicate(timeout=LIMIT)
     assert process.returncode in (1, 2)
     assert reason in err
+    assert err.count("\n") == 1
     assert not list(Path().glob("*.log"))

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -22,8 +23,11 @@ from canwharf.errors import RecordingError
 from canwharf.frames.formats import candump, csv, pythoncan, sqlite
 from canwharf.frames.formats.writer import Frames, Writer
 from canwharf.frames.frame import Frame
-from canwharf.kernel.uapi import CAN_ERR_FLAG, CAN_RTR_FLAG
+from canwharf.kernel.uapi import CAN_EFF_MASK, CAN_ERR_FLAG, CAN_RTR_FLAG
 from canwharf.record import NamedTuple
+
+_NO_NUMBER = (ValueError, TypeError, OverflowError, MemoryError)  # or one that is too large
+_CLASSIC, _FD = 8, 64  # the most bytes of a frame
 
 
 class Format(NamedTuple):
@@ -78,17 +82,40 @@ class Recording:
         self.cut = ""  # known after the last frame
         self._format = format_of("read", path)
         try:
-            with open(path, "rb"):
-                pass
+            is_plain = stat.S_ISREG(os.stat(path).st_mode)
+            if is_plain:
+                with open(path, "rb"):
+                    pass
         except OSError as error:
             raise RecordingError("read", path, error.strerror or str(error)) from error
+        if not is_plain:
+            raise RecordingError("read", path, "it is not a plain file")
 
     def __iter__(self) -> Iterator[Frame]:
         """All complete frames. Raises RecordingError."""
         try:
-            self.cut = yield from self._format.read(self.path)
+            self.cut = yield from _checked(self.path, self._format.read(self.path))
         except OSError as error:
             raise RecordingError("read", self.path, error.strerror or str(error)) from error
+        except _NO_NUMBER as error:
+            raise RecordingError("read", self.path, str(error)) from error
+
+
+def _checked(path: str, frames: Frames) -> Frames:
+    """The frames, if each could be on a bus. Raises RecordingError."""
+    number = 0
+    while True:
+        try:
+            frame = next(frames)
+        except StopIteration as end:
+            return str(end.value)
+        number += 1
+        if frame.can_id & CAN_EFF_MASK > frame.id:
+            reason = f"frame {number} has the id {frame.can_id:X}, which has more than 11 bits"
+            raise RecordingError("read", path, reason)
+        if len(frame.data) > (_CLASSIC if frame.fd is None else _FD):
+            raise RecordingError("read", path, f"frame {number} has {len(frame.data)} bytes")
+        yield frame
 
 
 def create(path: str) -> Writer:

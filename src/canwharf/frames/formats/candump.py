@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from canwharf.errors import RecordingError
 from canwharf.frames.formats.writer import Frames, Writer
-from canwharf.frames.frame import Frame
+from canwharf.frames.frame import BRS, ESI, Frame
 from canwharf.frames.lines import log_line
 from canwharf.kernel.uapi import (
     CAN_EFF_FLAG,
@@ -23,7 +23,7 @@ from canwharf.kernel.uapi import (
 )
 
 _LINE = re.compile(
-    r"\((\d+)\.(\d{1,9})\) (\S+) ([0-9A-F]{3}|[0-9A-F]{8})#"
+    r"\((\d+)\.(\d{1,9})\) (\S+) ([0-7][0-9A-F]{2}|[0-3][0-9A-F]{7})#"
     r"(?:(R)([0-8])?|#([0-9A-F])((?:[0-9A-F]{2}){0,64})|((?:[0-9A-F]{2}){0,8}))"
     r"(?:_[9A-F])?(?: [RT])?\s*",
     re.IGNORECASE,
@@ -74,4 +74,4 @@ def _frame(found: re.Match[str]) -> Frame:
     else:
         content = bytes.fromhex(fd_data or data or "")
     time = int(whole) * 1_000_000_000 + int(part.ljust(9, "0"))
-    return Frame(time, bus, sender, id, content, int(flags, 16) if flags else None)
+    return Frame(time, bus, sender, id, content, int(flags, 16) & (BRS | ESI) if flags else None)

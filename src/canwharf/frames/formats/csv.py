@@ -20,7 +20,6 @@ from canwharf.frames.formats.writer import Frames, Writer, can_id, nanoseconds, 
 from canwharf.frames.frame import Frame
 from canwharf.kernel.uapi import (
     CAN_EFF_FLAG,
-    CAN_EFF_MASK,
     CAN_ERR_FLAG,
     CAN_RTR_FLAG,
 )
@@ -50,7 +49,7 @@ class CsvWriter(Writer):
         data = b"" if id & CAN_RTR_FLAG else b64encode(frame.data)
         row = (
             seconds(frame.time),
-            hex(id & CAN_EFF_MASK),
+            hex(frame.id),
             *kinds,
             f"{len(frame.data)}",
             data.decode(),
@@ -100,7 +99,7 @@ def _frame(row: Sequence[str], beside: Sequence[str]) -> Frame:
     )
     content = bytes(int(dlc)) if remote == "1" else b64decode(data, validate=True)
     bus, sender, flags = beside
-    fd = int(flags) if flags else 0 if len(content) > 8 else None
+    fd = int(flags) if flags else 0 if len(content) > 8 and remote == "0" else None
     return Frame(nanoseconds(float(time)), bus, sender, id, content, fd)
 
 

@@ -23,12 +23,13 @@ class Output(io.RawIOBase):
     """The file. Raises FileExistsError and other OSError when it is made, and never later."""
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self.name = path
         self.error: OSError | None = None
+        self._file = -1  # not open: Python closes what was made in part, too
         self._size = 0  # bytes on the disk
         self._waiting = bytearray()
         self._at: int | None = None  # of the next write, where that is not the end
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     @property
     def size(self) -> int:
@@ -92,6 +93,8 @@ class Output(io.RawIOBase):
             return
         self.commit()
         super().close()
+        if self._file < 0:
+            return
         try:
             os.close(self._file)
         except OSError as error:  # NFS tells of a full disk only here

@@ -36,7 +36,6 @@ from canwharf.frames.formats.writer import (
 from canwharf.frames.frame import BRS, ESI, Frame
 from canwharf.kernel.uapi import (
     CAN_EFF_FLAG,
-    CAN_EFF_MASK,
     CAN_ERR_FLAG,
     CAN_RTR_FLAG,
 )
@@ -135,7 +134,7 @@ def _message(frame: Frame, channel: int) -> Any:  # noqa: ANN401 (python-can's, 
     remote = bool(id & CAN_RTR_FLAG)
     return can.Message(
         timestamp=frame.time // MICROSECOND / 1_000_000,
-        arbitration_id=id & CAN_EFF_MASK,
+        arbitration_id=frame.id,
         is_extended_id=bool(id & CAN_EFF_FLAG),
         is_remote_frame=remote,
         is_error_frame=bool(id & CAN_ERR_FLAG),

@@ -23,7 +23,6 @@ from canwharf.frames.formats.writer import (
 from canwharf.frames.frame import Frame
 from canwharf.kernel.uapi import (
     CAN_EFF_FLAG,
-    CAN_EFF_MASK,
     CAN_ERR_FLAG,
     CAN_RTR_FLAG,
 )
@@ -114,7 +113,7 @@ class SqliteWriter(Writer):
         id = frame.can_id
         row = _Row(
             frame.time // MICROSECOND / 1_000_000,
-            id & CAN_EFF_MASK,
+            frame.id,
             int(bool(id & CAN_EFF_FLAG)),
             int(bool(id & CAN_RTR_FLAG)),
             int(bool(id & CAN_ERR_FLAG)),
@@ -149,6 +148,6 @@ def read(path: str) -> Frames:
 def _frame(row: _Row, bus: str, sender: str, fd: int | None) -> Frame:
     id = can_id(row.id, extended=row.extended, remote=row.remote, error=row.error)
     content = bytes(row.dlc) if row.remote else bytes(row.data or b"")
-    if fd is None and len(content) > 8:
+    if fd is None and len(content) > 8 and not row.remote:
         fd = 0
     return Frame(nanoseconds(row.time), bus, sender, id, content, fd)

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from canwharf.errors import RecordingError
 from canwharf.frames.formats.output import BATCH, Output
 from canwharf.frames.frame import Frame
-from canwharf.kernel.uapi import CAN_EFF_FLAG, CAN_ERR_FLAG, CAN_RTR_FLAG
+from canwharf.kernel.uapi import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_ERR_FLAG, CAN_RTR_FLAG
 from canwharf.record import NamedTuple
 
 MICROSECOND = 1000  # nanoseconds
@@ -140,7 +140,9 @@ def nanoseconds(seconds: float) -> int:
 
 
 def can_id(id: int, *, extended: object, remote: object, error: object) -> int:
-    """An id with the flags of linux/can.h."""
+    """An id with the flags of linux/can.h. Raises ValueError."""
+    if not 0 <= id <= CAN_EFF_MASK:
+        raise ValueError(f"{id:X} is no id")
     kinds = ((CAN_EFF_FLAG, extended), (CAN_RTR_FLAG, remote), (CAN_ERR_FLAG, error))
     for flag, is_set in kinds:
         if is_set:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -199,6 +200,49 @@ def test_garbage_is_refused(ending: str, tmp_path: Path) -> None:
     path.write_bytes(b"no recording at all\n" * 50)
     with pytest.raises(RecordingError, match="cannot read"):
         list(formats.Recording(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1.0,0x800,0,0,0,1,ESI=", "has the id 800, which has more than 11 bits"),
+        ("1.0,0x20000123,1,0,0,1,ESI=", "20000123 is no id"),
+        ("1.0,0x123,0,1,0,9,", "has 9 bytes"),
+        ("1.0,0x123,0,1,0,999999999999999,", ""),
+        ("inf,0x123,0,0,0,1,ESI=", "infinity"),
+        ("1.0,0x123,0,0,0,1", "not enough values"),
+    ],
+)
+def test_what_no_bus_can_carry_is_refused(line: str, reason: str, tmp_path: Path) -> None:
+    """A player would send another frame in its place, or end with a traceback."""
+    path = tmp_path / "drive.csv"
+    header = "timestamp,arbitration_id,extended,remote,error,dlc,data"
+    path.write_text(f"{header}\n1.0,0x123,0,0,0,1,ESI=\n{line}\n")
+    with pytest.raises(RecordingError, match=f"cannot read .*{reason}"):
+        list(formats.Recording(str(path)))
+
+
+@pytest.mark.parametrize("line", ["(1.0) can0 FFF#11", "(1.0) can0 80000123#11"])
+def test_an_id_that_does_not_fit_is_no_line(line: str, tmp_path: Path) -> None:
+    """It would be sent as another id."""
+    path = tmp_path / "drive.log"
+    path.write_text(f"{line}\n")
+    with pytest.raises(RecordingError, match="line 1 is not one of candump -L"):
+        list(formats.Recording(str(path)))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe can be read once, and a recording is read twice."""
+    os.mkfifo(tmp_path / "pipe.log")
+    with pytest.raises(RecordingError, match="not a plain file"):
+        formats.Recording(str(tmp_path / "pipe.log"))
+
+
+def test_an_id_with_more_bits_is_recorded_as_it_is_received(tmp_path: Path) -> None:
+    """A program may say 923 without the flag of 29 bits: all receive 123."""
+    for ending in (".log", ".csv", ".db", ".asc", ".blf", ".trc"):
+        write(tmp_path / f"drive{ending}", [DATA._replace(can_id=0x923)])
+        assert [each.id for each in read(tmp_path / f"drive{ending}")] == [0x123], ending
 
 
 def test_files_of_others_have_no_senders(tmp_path: Path) -> None:
