@@ -10,7 +10,6 @@ Rules:
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from canwharf.bus.delivery import Member
 from canwharf.cli import duration, members, selection
 from canwharf.cli.options import JSON, Argument, Flag, Option
 from canwharf.cli.selection import Selection
+from canwharf.cli.signals import end_by
 from canwharf.control.client import Held, call
 from canwharf.errors import CallError, CanwharfError, UsageError
 from canwharf.kernel.netlink import Netlink
@@ -37,7 +37,7 @@ EXAMPLE = "sudo canwharf fault add bus0 --from ecu1 --id 123 --set 'data[2]^=FF'
 OPTIONS = (
     Argument("action", "add, list, clear, bus-off or bus-on", "ACTION"),
     Argument("bus", "the bus: its host interface, or a network's name or id", "BUS"),
-    Argument("container", "for bus-off and bus-on: only this container", "CONTAINER"),
+    Argument("container", "only this container (add: see --from)", "CONTAINER"),
     Option("from", "", "add: the container that sends the frames", "CONTAINER"),
     Option("id", "", "add: the frames that are meant: 123, 100-1FF, pgn:F004, ~7E0, all", "IDS"),
     Option(
@@ -57,6 +57,7 @@ OPTIONS = (
 )
 _BEGIN, _END = "Canwharf.Fault", "Canwharf.FaultEnd"
 _OF_ADD = ("from", "id", "set", "drop", "loss", "delay")
+_OF_BEGINNING = ("for", "keep")  # of add and bus-off
 
 
 def run(options: Mapping[str, str]) -> int:
@@ -69,6 +70,9 @@ def run(options: Mapping[str, str]) -> int:
         raise UsageError(f"{which.conflict}: leave that option out")
     if options["action"] != "add" and (given := [each for each in _OF_ADD if options[each]]):
         raise UsageError(f"--{given[0]} is for 'canwharf fault add'")
+    begins = action in (_add, _bus_off)
+    if not begins and (given := [each for each in _OF_BEGINNING if options[each]]):
+        raise UsageError(f"--{given[0]} is for 'canwharf fault add' and 'canwharf fault bus-off'")
     if options["action"] != "list" and not options["bus"] and options["action"] != "clear":
         raise UsageError("say the bus: 'canwharf status' lists them")
     return action(options, which)
@@ -105,7 +109,7 @@ def _begin(options: Mapping[str, str], which: Selection, words: Mapping[str, str
         "Seconds": seconds,
     }
     names = {(each.network, each.endpoint): status.member(each) for each in chosen}
-    _end_at_signals()
+    end_by(_interrupt)
     last: dict[str, Any] | None = None
     with _explained(which, _BEGIN, lambda: Held(which.instance.socket, _BEGIN, content)) as held:
         try:
@@ -125,20 +129,12 @@ def _begin(options: Mapping[str, str], which: Selection, words: Mapping[str, str
     return 0
 
 
-def _end_at_signals() -> None:
-    """Let a signal end the fault in order; a shell starts a command in the background without one.
-
-    Under nohup, SIGHUP is to be ignored.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+def _interrupt(_number: int) -> None:
+    raise KeyboardInterrupt
 
 
 def _list(options: Mapping[str, str], which: Selection) -> int:
-    status = collect(which.instance, Netlink())
-    if options["bus"]:
-        status = status.only(options["bus"])
+    status, chosen = _chosen(options, which, every=True)
     rows = [
         {
             "bus": report.interface,
@@ -150,6 +146,7 @@ def _list(options: Mapping[str, str], which: Selection) -> int:
         }
         for report in status.reports
         for member in report.members
+        if member in chosen
         for fault in member.faults
     ]
     if options["json"]:

@@ -12,9 +12,9 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
 
 from canwharf.cli.options import Argument
+from canwharf.cli.signals import ENDING, end_by
 from canwharf.daemon.instance import Instance
 from canwharf.docker import names
 from canwharf.errors import UsageError
@@ -33,12 +33,14 @@ BUS = Argument(
 LOOK = 0.1  # seconds until a signal is noticed where no frame comes
 _ANY = "any"  # candump's word for all interfaces
 _NAMES_LIMIT = 1.0  # seconds for the engine to tell names
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def capture(which: Instance, words: str) -> Capture:
     """What these bus words say, a line each; all buses without one. Raises CanwharfError."""
-    filters = dict(map(parse, words.splitlines()))
+    filters: dict[str, Filter] = {}
+    for bus, each in map(parse, words.splitlines()):
+        if filters.setdefault(bus, each) != each:
+            raise UsageError(f"{bus} is there with other filters, too: put all behind one {bus}")
     sources = _sources(which, () if _ANY in filters else filters)
     return Capture(sources, _filters(filters, sources.wanted))
 
@@ -75,25 +77,21 @@ def count(text: str) -> float:
 
 @contextmanager
 def ending() -> Iterator[list[int]]:
-    """A list that gets the number of the signal that ends it; a second one ends it at once.
-
-    As with candump, a signal ends it although a script's shell ignores SIGINT for it. What nohup
-    ignores stays so.
-    """
+    """A list that gets the number of the signal that ends it; a later one ends it at once."""
     ended: list[int] = []
 
-    def end(number: int, _frame: FrameType | None) -> None:
+    def end(number: int) -> None:
+        if ended:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         ended.append(number)
-        restore()
 
     def restore() -> None:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    before = {each: signal.getsignal(each) for each in _SIGNALS}
-    for each, handler in before.items():
-        if each != signal.SIGHUP or handler != signal.SIG_IGN:
-            signal.signal(each, end)
+    before = {each: signal.getsignal(each) for each in ENDING}
+    end_by(end)
     try:
         yield ended
     finally:
