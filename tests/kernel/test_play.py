@@ -175,6 +175,7 @@ def test_senders_that_are_not_clear(
         (("--bus", "bus0", "--without", "ecu9"), "ecu9 sent nothing in it; there are: ecu1, ecu2"),
         (("--bus", "bus0", "--recorded", "bus5"), "nothing was recorded on bus5"),
         (("--bus", "bus0", "--speed", "nan"), "--speed nan: must be a number"),
+        (("--bus", "bus0", "--from", "ecu1", "--without", "ecu1"), "all that it has is left out"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -57,6 +57,8 @@ OPTIONS = (
     *selection.WHICH,
 )
 _TELL = 1.0  # seconds between two messages about losses
+_OF_LINES = ("time", "ascii", "color", "error-words", "flags")
+_WITHOUT = {"log": ("json", "dbc", *_OF_LINES), "json": _OF_LINES}  # what would have no effect
 _COLORS = ("31", "32", "33", "34", "35", "36", "91", "92", "93", "94", "95", "96")  # ECMA-48
 
 _Line = Callable[[Frame, list[str]], str]
@@ -66,8 +68,10 @@ def run(options: Mapping[str, str]) -> int:
     """Show them until interrupted. Raises CanwharfError."""
     which = selection.announced(options).instance
     left = listening.count(options["count"])
-    if options["log"] and options["json"]:
-        raise UsageError("--log and --json contradict each other: leave one of them out")
+    for form, others in _WITHOUT.items():
+        for each in others if options[form] else ():
+            if options[each]:
+                raise UsageError(f"--{form} and --{each} contradict each other: leave one out")
     decoder = Decoder(options["dbc"]) if options["dbc"] else None
     wanted = frozenset(options["from"].splitlines())
     with ending() as ended, listening.capture(which, options["bus"]) as capture:

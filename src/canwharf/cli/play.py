@@ -94,6 +94,8 @@ class _Chosen:
         self._bus = options["recorded"]
         self.left_out = 0  # of the last time through
         buses = {frame.bus for frame in recording if not frame.error}
+        if not buses:
+            self._refuse(f"it has no frame to send{': ' * bool(recording.cut)}{recording.cut}")
         if self._bus and self._bus not in buses:
             self._refuse(f"nothing was recorded on {self._bus}; there are: {_names(buses)}")
         if not self._bus and len(buses) > 1:
@@ -119,23 +121,27 @@ class _Chosen:
             self._refuse(f"nothing says who sent {text}; say it, as in --map other={text}")
         if missing := named - senders:
             self._refuse(f"{_names(missing)} sent nothing in it; there are: {_names(senders)}")
+        if not (self._only or senders) - self._without:
+            self._refuse("all that it has is left out by --without")
 
     def frames(self, *, again: bool) -> Iterator[tuple[int, Frame]]:
         """They, with the nanoseconds since the first; from the beginning again if that is meant."""
         offset = 0
         while True:
-            first = due = None
+            first = None
+            end = offset
             self.left_out = 0
             for frame in self._recording:
                 first = frame.time if first is None else first
                 due = frame.time - first + offset
+                end = max(end, due)  # the times of a file of two recorders may go back
                 if self._is_meant(frame):
                     yield due, frame
                 else:
                     self.left_out += 1
-            if due is None or not again:
+            if first is None or not again:
                 return
-            offset = due + int(_BETWEEN * 1e9)
+            offset = end + int(_BETWEEN * 1e9)
 
     def _is_meant(self, frame: Frame) -> bool:
         if not self._is_here(frame):

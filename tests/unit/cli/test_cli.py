@@ -74,6 +74,47 @@ def test_a_wrong_command_line_exits_with_two(
     assert "usage: canwharf" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("play x.log --bus b0 --bus b1", "--bus may be given once, and here it is b0 and b1"),
+        ("fault add bus0 --from ecu1 --from ecu2", "--from may be given once"),
+        ("serve --socket /a.sock --socket /b.sock", "--socket may be given once"),
+        ("status ", "BUS is empty: give a value, or leave it out"),
+        ("dump --from ", "--from is empty"),
+        ("serve --socket ", "--socket is empty"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    arguments: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recording would go to the last of two buses, and an unset variable would mean all."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments.split(" "))
+    assert caught.value.code == 2
+    assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("dump -L -e", "--log and --error-words contradict each other"),
+        ("dump -L --dbc x.dbc", "--log and --dbc contradict each other"),
+        ("dump --json -t a", "--json and --time contradict each other"),
+        ("dump bus0,123:7FF bus0,124:7FF", "bus0 is there with other filters, too"),
+        ("dump any any,123:7FF", "any is there with other filters, too"),
+        ("fault list bus0 --for 3s", "--for is for 'canwharf fault add' and"),
+        ("fault clear bus0 --keep", "--keep is for 'canwharf fault add' and"),
+    ],
+)
+def test_words_that_do_not_go_together_are_refused(
+    arguments: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them would have no effect, and its user would not know."""
+    assert main([*arguments.split(), "--state-dir", str(tmp_path)]) == 2
+    assert reason in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With its options and their defaults, and an example to copy."""
