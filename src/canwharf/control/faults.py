@@ -149,7 +149,10 @@ class Faults:
         self._note(place, counted)
 
     def _note(self, place: Place, counted: Mapping[Fault, Mapping[str, int]]) -> None:
-        """Keep the counts for the command, and tell a container that is back on the bus."""
+        """Keep the counts for the command, and tell a container that is back on the bus.
+
+        A container with a second bus-off is not.
+        """
         host_end = naming.host_end(*place)
         for name, delay in delays(host_end, counted).items():
             self._emptied[name] = monotonic() + delay / MILLION
@@ -157,6 +160,9 @@ class Faults:
             for keys in self._held.values():
                 if (place, fault.number) in keys:
                     keys[place, fault.number] = frames
+        endpoint = self._service.state.networks[place.network].endpoints[place.endpoint]
+        if any(each.bus_off for each in endpoint.injected):
+            return
         try:
             self._tell([(place, each) for each in counted], error_frame.RESTARTED)
         except CanwharfError as error:
