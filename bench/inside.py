@@ -360,6 +360,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
     from bench.executable import executable  # noqa: PLC0415 (it imports this module)
+    from bench.policies import policies  # noqa: PLC0415 (the same)
     from bench.scale import scale  # noqa: PLC0415 (the same)
 
     install()
@@ -378,6 +379,7 @@ def main() -> None:
         "recovery": recovery(*((5, 3, 1) if quick else (20, 5, 3))),
         "rest": at_rest(5 if quick else 60),
         "scale": scale(quick),
+        "policies": policies(20 if quick else 200),
         "traffic": traffic(2000 if quick else 10000, 1 if quick else 3),
         "versions": {
             "kernel": os.uname().release,

@@ -14,10 +14,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from select import select
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.spread import spread
 from tests.world.member import HOST, Member, raw_socket
+
+if TYPE_CHECKING:
+    from bench.inside import Caller  # which imports this module
 
 _ROUNDS = 9  # of each way in turn, as a machine's speed changes while it works
 _CHUNK = 100  # frames between two turns; what a receiver's buffer holds with ease
@@ -32,9 +35,9 @@ def ip(words: str) -> None:
     subprocess.run(["ip", *words.split()], check=True, capture_output=True)
 
 
-def frame(fd: bool) -> bytes:
+def frame(fd: bool, can_id: int = 0x123) -> bytes:
     """A full classic or FD frame."""
-    return _FD.pack(0x123, 64, 4, bytes(64)) if fd else _CLASSIC.pack(0x123, 8, bytes(8))
+    return _FD.pack(can_id, 64, 4, bytes(64)) if fd else _CLASSIC.pack(can_id, 8, bytes(8))
 
 
 def measure(
@@ -146,21 +149,27 @@ def bus(receivers: int, join: Callable[[str], str]) -> Iterator[list[Member]]:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
+def joining(caller: Caller) -> Callable[[str], str]:
+    """Makes an endpoint and joins it; tells the end that its container is to have."""
+    from bench.inside import NETWORK  # noqa: PLC0415 (it imports this module)
+
+    def join(endpoint: str) -> str:
+        ids = {"NetworkID": NETWORK, "EndpointID": endpoint}
+        caller.call("NetworkDriver.CreateEndpoint", **ids)
+        answer = caller.call("NetworkDriver.Join", **ids)
+        return str(answer["InterfaceName"]["SrcName"])
+
+    return join
+
+
 def traffic(count: int, steady_rounds: int) -> list[dict[str, Any]]:
     """All rows: classic and FD, several numbers of receivers, container to container and host."""
-    from bench.inside import NETWORK, running  # noqa: PLC0415 (it imports this module)
+    from bench.inside import running  # noqa: PLC0415 (it imports this module)
 
     rows = []
     with running("canwharf") as (_driver, caller):
-
-        def join(endpoint: str) -> str:
-            ids = {"NetworkID": NETWORK, "EndpointID": endpoint}
-            caller.call("NetworkDriver.CreateEndpoint", **ids)
-            answer = caller.call("NetworkDriver.Join", **ids)
-            return str(answer["InterfaceName"]["SrcName"])
-
         for receivers in (1, 2, 4, 8):
-            with bus(receivers, join) as members, ExitStack() as stack:
+            with bus(receivers, joining(caller)) as members, ExitStack() as stack:
                 ip("link add plain0 mtu 72 type vcan")
                 stack.callback(ip, "link del plain0")
                 ip("link set plain0 up")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bench.page import HEADLINE, executable_rows, headline, scale_rows, written
+from bench.page import HEADLINE, executable_rows, headline, policy_rows, scale_rows, written
 from tests import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -66,3 +66,9 @@ def test_costs_that_grow_stand_beside_their_limits_and_a_meshs() -> None:
     assert result == "1.10 of the time"
     assert against.endswith("at most 1.3; a mesh 1.05")
     assert found["resident memory, no endpoint"] == ("15.0 MB", "at most 12")
+
+
+def test_a_policy_is_told_by_what_a_frame_takes_without_one() -> None:
+    rows = policy_rows({"0": 40.0, "10": 40.4, "500": 44.0})
+    assert [row[1] for row in rows] == ["1.01 of the time", "1.10 of the time"]
+    assert ["10 ids" in rows[0][0], "500 ids" in rows[1][0]] == [True, True]
