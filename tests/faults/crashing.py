@@ -25,7 +25,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-from tests.faults import attaching, moving
+from tests.faults import attaching, guarded, moving
 from tests.faults.dying import Daemon, Fuse
 from tests.faults.operations import OPERATIONS, A, B, N, Operation, before
 from tests.faults.site import Gone, Site, ip, wipe
@@ -53,6 +53,7 @@ def crash(operation: Operation, steps: int, apart: bool, continuation: str) -> l
         except (Gone, AssertionError):
             assert first.ended() == signal.SIGKILL, first.log
             lived_on(site)
+            operation.dead(site)
             site.client.close()
             site.start_daemon(grace=operation.grace if continuation == "give_up" else None)
             proceed(operation, site, continuation, first)
@@ -138,7 +139,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGALRM, late)
     wipe()
     rows = []
-    for kind in (*OPERATIONS, *attaching.OPERATIONS, *moving.OPERATIONS):
+    for kind in (*OPERATIONS, *guarded.OPERATIONS, *attaching.OPERATIONS, *moving.OPERATIONS):
         if options.operation in kind.name():
             rows.append(campaign(kind, not options.whole, options.every, options.verbose))
             shown = {key: value for key, value in rows[-1].items() if key != "list"}

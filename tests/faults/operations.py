@@ -30,6 +30,9 @@ class Operation:
         """The call; raises Gone when the daemon dies in it."""
         site.call(self.call, N, C)
 
+    def dead(self, site: Site) -> None:
+        """What holds while no daemon runs."""
+
     def again(self, site: Site) -> None:
         """The caller asks again, and goes on to what it wanted."""
 

@@ -90,6 +90,7 @@ class Site:
         self.networks: dict[str, str] = {}
         self.containers: dict[tuple[str, str], Container] = {}
         self.names: dict[str, str] = {}  # of endpoints that have an exact one
+        self.policies: dict[str, dict[str, str]] = {}  # of endpoints that have one
         self.second_names: dict[tuple[str, str], str] = {}  # where such a one has two networks
         self.spaces: dict[str, Container] = {}  # where they are to be: there before they join
         self.at_end = ExitStack()  # what is left, after all else has ended
@@ -137,7 +138,8 @@ class Site:
             body["EndpointID"] = endpoint
         if call == "CreateEndpoint":
             exact = {"can.ifname": self.names[endpoint]} if endpoint in self.names else {}
-            return {**body, "Interface": {}, "Options": exact}
+            options = {**exact, **self.policies.get(endpoint, {})}
+            return {**body, "Interface": {}, "Options": options}
         if call == "Join":
             key = "/var/run/docker/netns/0123456789ab"
             if endpoint in self.names:

@@ -38,7 +38,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 @pytest.mark.short
 def test_a_crash_at_every_fifth_step(bare: Guest) -> None:
     rows = campaign(bare, "--every", "5", "--operation", "Join")
-    assert len(rows) == 6
+    assert len(rows) == 7
 
 
 def test_a_crash_after_every_message_and_disk_step(bare: Guest, keep: Keep) -> None:
