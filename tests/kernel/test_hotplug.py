@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.kernel.site import Daemon, Site, shown
 from tests.kernel.wired import (
     NAME,
     UP,
+    Ear,
     M,
     N,
     Plug,
@@ -49,6 +51,34 @@ def test_it_is_pulled_out_and_plugged_in_again(site: Site, plug: Plug, name: str
         assert error_rules() == 2
         assert_on_the_wire(site, adapter)
     assert not site.daemon.said(events.BUS_NOT_REPAIRED)
+
+
+@never_virtual
+def test_a_policy_holds_when_it_is_plugged_in_again(
+    site: Site, plug: Plug, ears: Callable[[Site], list[Ear]]
+) -> None:
+    """What the container may not send does not reach the wire, nor what it may not hear it."""
+    adapter = plug()
+    make(site)
+    site.service.create_endpoint(N, "e1", {"can.send": "100", "can.receive": "200"})
+    site.join(N, "e1")
+    site.start(N, "e2")
+    for _turn in range(2):
+        guarded, other = ears(site)
+        for id in (0x101, 0x7E0, 0x100):
+            guarded.say(id)
+        assert other.until(0x100) == [0x100]
+        adapter.wait_for("t1000")
+        assert adapter.written() == ["t1000"]
+        adapter.send("t1230")
+        adapter.send("t2000")
+        assert other.until(0x200) == [0x123, 0x200]
+        assert guarded.until(0x200) == [0x200]
+        adapter.unplug()
+        site.daemon.maintenance.repair()
+        adapter = plug()
+        site.daemon.maintenance.repair()
+        assert site.daemon.maintenance.sync().steps == ()
 
 
 def test_down_and_up_by_hand_needs_nothing_and_gets_nothing(
