@@ -68,7 +68,7 @@ def test_it_is_changed_while_it_runs(bus: Board) -> None:
     member = bus.member("infotainment")
     said = bus.sh("python3 -m canwharf filter bus0 infotainment --send 100+7DF")
     assert "before: none" in said
-    assert "canwharf filter vcan0 infotainment --send none" in said
+    assert "back: canwharf filter bus0 infotainment --send none" in said
     assert 'driver_opts: {can.send: "100+7DF"}' in said
     assert heard(bus, member, "host:vcan0") == [["100", "7DF"]]
     shown = json.loads(bus.sh("python3 -m canwharf filter bus0 infotainment --json"))

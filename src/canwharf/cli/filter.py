@@ -70,7 +70,7 @@ def run(options: Mapping[str, str]) -> int:
     if options["learn"]:
         from canwharf.cli.learning import learn  # noqa: PLC0415 (for this only)
 
-        return learn(which.instance, status, report, member, options)
+        return learn(which, status, report, member, options)
     network = next(each for each in report.networks if each.id == member.network)
     before = network.policy_of(member.endpoint) or UNKNOWN
     after = words.over(before)
@@ -97,7 +97,7 @@ def run(options: Mapping[str, str]) -> int:
         print("so that it stays, write its options where they stand:")
         print("\n".join(paste.lines(status, member, pasted)))
         if not dry:
-            _print_back(names, before, given)
+            _print_back(paste.command(which.where, options), before, given)
     else:
         _print_policy(names, before, member)
     return 0
@@ -152,13 +152,12 @@ def _print_change(
             print(f"  {word:<8} {new}  (before: {old})")
 
 
-def _print_back(names: tuple[str, str], before: Policy, given: Mapping[str, str]) -> None:
+def _print_back(command: str, before: Policy, given: Mapping[str, str]) -> None:
     """The command that undoes a change."""
     if before[:2] != UNKNOWN[:2]:
-        bus, container = map(shlex.quote, map(sanitize, names))
         changed = (word for word, option in _WORDS.items() if option in given)
         words = " ".join(f"--{each} {shlex.quote(_word(before, each))}" for each in changed)
-        print(f"back: canwharf filter {bus} {container} {words}")
+        print(f"back: {command} {words}")
 
 
 def _word(policy: Policy, word: str) -> str:

@@ -13,7 +13,6 @@ Rules:
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from time import monotonic
@@ -25,7 +24,7 @@ from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport
 from canwharf.cli import duration, listening, paste
 from canwharf.cli.listening import LOOK, say
-from canwharf.daemon.instance import Instance
+from canwharf.cli.selection import Selection
 from canwharf.errors import CanwharfError
 from canwharf.frames.capture import Capture
 from canwharf.frames.learned import Direction, Learned
@@ -35,24 +34,24 @@ from canwharf.operator.status import Status
 
 _TELL = 1.0  # seconds between two lines of progress
 _ALL = "all"
+_VERBS = {"send": "sent", "receive": "heard"}
 
 
 def learn(
-    which: Instance, status: Status, report: BusReport, member: Member, options: Mapping[str, str]
+    which: Selection, status: Status, report: BusReport, member: Member, options: Mapping[str, str]
 ) -> int:
     """Listen as long as `--learn` says, and print what to paste. Raises CanwharfError."""
     length = duration.seconds("--learn", options["learn"])
     network = next(each for each in report.networks if each.id == member.network)
     policy = network.policy_of(member.endpoint) or UNKNOWN
     learned = Learned(ids.parse("can.receive", _known(policy.receive)))
-    with listening.ending() as ended, listening.of_bus(which, report.interface) as capture:
+    with listening.ending() as ended, listening.of_bus(which.instance, report.interface) as capture:
         told = _Listener(capture, member, learned)
         _warn(status.member(member), policy)
         while not ended and told.seconds < length:
             told.take(min(LOOK, length - told.seconds))
         told.rest()
         lost = sum(capture.losses.values())
-    names = sanitize(report.interface), sanitize(status.member(member))
     found = {"send": learned.sent, "receive": learned.heard}
     words = {word: each.words for word, each in found.items()}
     own = network.endpoints.get(member.endpoint, Endpoint())
@@ -70,9 +69,13 @@ def learn(
         }
         print(json.dumps(shown, indent=1))
     else:
-        _print(names, told.seconds, found, paste.lines(status, member, given) if given else [])
-    if lost:
-        say(f"{lost} frames were lost here, as they came too fast: ids may be missing")
+        container, bus = sanitize(status.member(member)), sanitize(report.interface)
+        print(f"{container} on the bus {bus}, in {told.seconds:.0f} s")
+        _print(found, paste.lines(status, member, given) if given else [])
+        again = " ".join(f"--{word} {each}" for word, each in words.items() if each)
+        if again:
+            print(f"at once: {paste.command(which.where, options)} {again}")
+    _complain(found, lost)
     return 0
 
 
@@ -141,21 +144,23 @@ def _warn(container: str, policy: Policy) -> None:
         )
 
 
-def _print(
-    names: tuple[str, str], seconds: float, found: Mapping[str, Direction], pasted: Sequence[str]
-) -> None:
-    bus, container = names
-    print(f"{container} on the bus {bus}, in {seconds:.0f} s")
+def _complain(found: Mapping[str, Direction], lost: int) -> None:
+    """Say why the options may not be all that is needed."""
     for word, each in found.items():
-        verb = "sent" if word == "send" else "heard"
-        print(f"  {verb:<6} {each.ids} ids, {each.frames} frames")
+        verb = _VERBS[word]
         if not each.words:
             say(
-                f"what it {verb} has too many ids for a list ({each.ids}), as the kernel takes "
-                f"{ematch.MOST} entries: write can.{word} by hand, with ranges or pgn:"
+                f"what it {verb} has too many ids for a list ({each.ids} or more), as the kernel "
+                f"takes {ematch.MOST} entries: write can.{word} by hand, with ranges or pgn:"
             )
+        elif not each.ids:
+            say(f"it {verb} nothing: was it at work?")
+    if lost:
+        say(f"{lost} frames were lost here, as they came too fast: ids may be missing")
+
+
+def _print(found: Mapping[str, Direction], pasted: Sequence[str]) -> None:
+    for word, each in found.items():
+        print(f"  {_VERBS[word]:<6} {each.ids} ids, {each.frames} frames")
     if pasted:
         print("\n".join(["options that let this pass, and no other id:", *pasted]))
-    words = " ".join(f"--{word} {each.words}" for word, each in found.items() if each.words)
-    if words:
-        print(f"at once: canwharf filter {shlex.quote(bus)} {shlex.quote(container)} {words}")

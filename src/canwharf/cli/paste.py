@@ -34,6 +34,15 @@ def options_of(endpoint: Endpoint, policy: Policy) -> dict[str, str]:
     return {option: value for option, value in words.items() if value}
 
 
+def command(where: str, options: Mapping[str, str]) -> str:
+    """The beginning of a command about the same container, called as in these options.
+
+    `where` are those with which it finds the same daemon.
+    """
+    words = (shlex.quote(sanitize(options[each])) for each in ("bus", "container"))
+    return f"canwharf filter{where} {' '.join(words)}"
+
+
 def lines(status: Status, member: Member, given: Mapping[str, str]) -> list[str]:
     """The options of a container in the words of its engine, a line for each place."""
     pairs = [f"{option}={value}" for option, value in given.items()]

@@ -41,6 +41,15 @@ def test_for_docker_and_compose() -> None:
     assert shlex.split(connect) == ["docker", "network", "connect", *options, "drive bus", "ecu1"]
 
 
+def test_a_command_is_about_the_same_container_of_the_same_daemon() -> None:
+    """As the user called it: the interface may be that of several networks of the container."""
+    called = {"bus": "drive bus", "container": "ecu1"}
+    assert (
+        paste.command(" --driver-name other", called)
+        == "canwharf filter --driver-name other 'drive bus' ecu1"
+    )
+
+
 def test_without_docker_there_is_no_command_with_made_up_names() -> None:
     (compose,) = paste.lines(Status("canwharf"), member(), GIVEN)
     assert "driver_opts" in compose
