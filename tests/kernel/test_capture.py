@@ -172,6 +172,15 @@ def test_only_the_buses_that_are_named(site: Site, listen: Listen) -> None:
         listen("bus9")
 
 
+def test_a_word_that_stands_for_two_buses_is_refused(site: Site, listen: Listen) -> None:
+    """A player would send to another bus than its user meant: the interface bus0 is of bus1."""
+    site.network(N, "vcan0")
+    site.network(M, "bus0")
+    with pytest.raises(CanwharfError, match=r"bus0 stands for several buses \(bus0, vcan0\)"):
+        listen("bus0")
+    assert listen(M[:12]).sources[0].interface == "bus0"
+
+
 def test_losses_are_counted_for_their_sender(site: Site, listen: Listen) -> None:
     """Nobody reads; what is there and what was lost is all that was sent."""
     site.network(N)

@@ -200,6 +200,11 @@ def _chosen(
     status = collect(which.instance, Netlink())
     if options["bus"]:
         status = status.only(options["bus"])
+    if len(status.reports) > 1 and options["bus"] and not options["container"]:
+        several = ", ".join(each.interface for each in status.reports)
+        raise CanwharfError(
+            f"{options['bus']} stands for several buses ({several}): give the id of a network"
+        )
     if options["container"]:
         found = members.find(status, options["bus"], options["container"])
         return status, [found[1]]

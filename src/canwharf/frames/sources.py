@@ -173,18 +173,26 @@ class Sources:
 
     def _interface(self, word: str, buses: Mapping[str, frozenset[str]]) -> str:
         """The interface of the bus that a user calls so. Raises CanwharfError."""
-        for interface, networks in buses.items():
-            names = {interface, *networks, *(each[:_SHORT] for each in networks)}
-            if word in names or word in map(self._names.networks.get, networks):
-                bus = self._state().bus(interface)
-                if bus and bus.adapter.moved:
-                    raise CanwharfError(
-                        f"the adapter of {word} is in its container (can.mode=move), and its "
-                        "frames are not seen on the host: run candump in the container"
-                    )
-                return interface
-        there = ", ".join(sorted(self._label(*each) for each in buses.items())) or "none"
-        raise CanwharfError(f"there is no bus {word}; there are: {there}")
+        found = [each for each, networks in buses.items() if word in self._words(each, networks)]
+        if len(found) > 1:  # one's interface is another's network, or Docker has two of one name
+            raise CanwharfError(
+                f"{word} stands for several buses ({', '.join(found)}): give the id of a network"
+            )
+        if not found:
+            there = ", ".join(sorted(self._label(*each) for each in buses.items())) or "none"
+            raise CanwharfError(f"there is no bus {word}; there are: {there}")
+        bus = self._state().bus(found[0])
+        if bus and bus.adapter.moved:
+            raise CanwharfError(
+                f"the adapter of {word} is in its container (can.mode=move), and its frames are "
+                "not seen on the host: run candump in the container"
+            )
+        return found[0]
+
+    def _words(self, interface: str, networks: Iterable[str]) -> set[str]:
+        """What a user may call a bus."""
+        names = (self._names.networks.get(id, id) for id in networks)
+        return {interface, *networks, *(id[:_SHORT] for id in networks), *names}
 
     def _label(self, interface: str, networks: Iterable[str]) -> str:
         """A bus's name for people."""
