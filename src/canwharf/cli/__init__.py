@@ -60,10 +60,16 @@ _Run: TypeAlias = "Callable[[Mapping[str, str]], int]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if sys.stderr is None:  # closed by the caller (2>&-), who wants to read nothing
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the end)
+    if sys.stdout is None and words[:1] != ["serve"]:  # which says nothing there
+        print("canwharf: cannot write its output: it is closed", file=sys.stderr)
+        return 1
     try:
         run, values = _daemon(words) or _parsed(words)
         status = run(values)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except CanwharfError as error:
         denied = isinstance(error.__cause__, PermissionError) and os.geteuid() != 0
         print(f"canwharf: {error}{'; it must run as root' if denied else ''}", file=sys.stderr)

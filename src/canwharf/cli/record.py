@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -178,10 +179,11 @@ class _Recorder:
             return
         rate, self._before = (self._taken - self._before) / _TELL, self._taken
         lost = sum(self._capture.losses.values())
-        print(
-            f"\r{monotonic() - self._begun:.0f} s  {self._taken} frames  {rate:.0f} frames/s  "
-            f"{self._writer.size / 1e6:.1f} MB  {lost} lost ",
-            end="",
-            file=self._terminal,
-            flush=True,
+        line = (
+            f"{monotonic() - self._begun:.0f} s  {self._taken} frames  {rate:.0f} frames/s  "
+            f"{self._writer.size / 1e6:.1f} MB  {lost} lost"
         )
+        # A line that is longer than the terminal would be a new one each second.
+        room = os.get_terminal_size(self._terminal.fileno()).columns - 1
+        shown = line[:room] if room > 0 else line  # a serial line does not know its width
+        print(f"\r{shown.ljust(room)}", end="", file=self._terminal, flush=True)

@@ -238,6 +238,17 @@ def test_an_end_before_all_was_said_is_no_traceback(how: str, status: int, said:
     assert (done.returncode, done.stderr) == (status, said)
 
 
+@pytest.mark.parametrize(
+    ("closed", "status", "said"),
+    [(">&-", 1, "canwharf: cannot write its output: it is closed\n"), ("2>&-", 0, "a bus\n")],
+)
+def test_a_stream_that_is_closed_is_no_traceback(closed: str, status: int, said: str) -> None:
+    """A cron job closes what nobody reads; what was to be shown is not lost without a word."""
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", END, "late"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (status, said)
+
+
 EVENT = Event(
     EventType("skipped", WARNING, "skipped it"),
     {"network": "n-1", "error": "it's \n gone", "empty": ""},

@@ -22,6 +22,7 @@ from canwharf.kernel.uapi import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_ERR_FLAG, CAN_R
 from canwharf.record import NamedTuple
 
 MICROSECOND = 1000  # nanoseconds
+_OFTEN = 64  # frames, some BATCH bytes
 Frames: TypeAlias = Generator[Frame, None, str]
 
 
@@ -45,7 +46,7 @@ class Writer:
 
     def write(self, frames: Iterable[Frame]) -> None:
         """Write these frames. Raises RecordingError, as for a full disk."""
-        for frame in frames:
+        for number, frame in enumerate(frames, 1):
             key = Channel(frame.bus, frame.sender)
             channel = self.channels.get(key)
             if channel is None:
@@ -53,6 +54,8 @@ class Writer:
                 self._name(channel, key)
             if not self._add(frame, channel):
                 self.left_out += 1
+            if number % _OFTEN == 0:  # on a full disk, what fits before is kept
+                self.commit(BATCH)
         self.commit(BATCH)
 
     def commit(self, least: int = 0) -> None:

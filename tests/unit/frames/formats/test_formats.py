@@ -140,6 +140,20 @@ def test_a_full_disk_costs_no_frame_that_was_on_it(ending: str, tmp_path: Path) 
         assert len(list(messages)) == len(found)
 
 
+@pytest.mark.parametrize("ending", [".log", ".csv", ".asc", ".trc"])
+def test_a_full_disk_keeps_what_fitted_of_many_frames(ending: str, tmp_path: Path) -> None:
+    """On a busy bus thousands come at once: not all of them are lost with the last one."""
+    path, sent = tmp_path / f"drive{ending}", frames(5000)
+    writer = formats.create(str(path))
+    with disk_of(60_000), pytest.raises(RecordingError):
+        writer.write(sent)
+    with pytest.raises(RecordingError):
+        writer.close()
+    found = read(path)
+    assert len(found) > 500
+    assert found == sent[: len(found)]
+
+
 @pytest.mark.parametrize("ending", [each for each in HERE if each != ".db"])
 @pytest.mark.parametrize("short", [1, 2, 17])
 def test_what_was_complete_before_a_cut_is_read(ending: str, short: int, tmp_path: Path) -> None:
