@@ -18,7 +18,7 @@ from canwharf.frames import formats
 from canwharf.frames.frame import Frame
 from tests.kernel.seen import EFF, RTR, N, start
 from tests.kernel.site import Site
-from tests.world.host import LIMIT, wait_until
+from tests.world.host import LIMIT, run, wait_until
 from tests.world.member import raw_socket
 
 FRAMES = [
@@ -165,6 +165,18 @@ def test_senders_that_are_not_clear(
     assert process.returncode in (1, 2)
     assert reason in err
     assert received(ears[0]) == []
+
+
+def test_where_it_cannot_go_on_it_says_how_far_it_was(ears: Ears, play: Play, path: Path) -> None:
+    """A bus of classic CAN: what was sent until then is known, and why no more."""
+    for words in ("down", "mtu 16", "up"):
+        run("ip", "link", "set", "vcan0", *words.split())
+    _out, err = play(str(path), "--bus", "vcan0").communicate(timeout=LIMIT)
+    assert err == (
+        "canwharf: sent 2 frames on vcan0, and then no more\n"
+        "canwharf: cannot send a frame on vcan0: Invalid argument; it carries no CAN FD frames\n"
+    )
+    assert [id for id, _data in received(ears[0])] == [0x123, 0x18FEF100 | EFF]
 
 
 @pytest.mark.parametrize(

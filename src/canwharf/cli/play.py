@@ -22,7 +22,7 @@ from canwharf.bus import ids
 from canwharf.cli import listening, selection
 from canwharf.cli.listening import LOOK, ending, say
 from canwharf.cli.options import Argument, Flag, Option
-from canwharf.errors import RecordingError, UsageError
+from canwharf.errors import CanwharfError, RecordingError, UsageError
 from canwharf.frames.formats import FORMATS, Recording
 from canwharf.frames.frame import Frame
 from canwharf.frames.senders import Senders
@@ -68,9 +68,13 @@ def run(options: Mapping[str, str]) -> int:
     chosen = _Chosen(recording, options)
     interface = listening.interface_of(which, options["bus"])
     with ending() as ended, _Player(interface, speed) as player:
-        for frame in chosen.frames(again=bool(options["loop"])):
-            if not player.send(frame, ended):
-                break
+        try:
+            for frame in chosen.frames(again=bool(options["loop"])):
+                if not player.send(frame, ended):
+                    break
+        except CanwharfError:
+            say(f"sent {player.sent} frames on {interface}, and then no more")
+            raise
     if recording.cut:
         say(f"{recording.path}: {recording.cut}")
     told = {"file": recording.path, "interface": interface, "frames": player.sent}

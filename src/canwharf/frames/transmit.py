@@ -44,11 +44,13 @@ class Transmitter:
         except OSError as error:
             if error.errno == errno.ENOBUFS:
                 return False
-            raise self._failed("send a frame on", error) from error
+            too_long = frame.fd is not None and error.errno == errno.EINVAL
+            hint = "it carries no CAN FD frames" * too_long
+            raise self._failed("send a frame on", error, hint) from error
         return True
 
-    def _failed(self, operation: str, error: OSError) -> KernelError:
-        return KernelError(operation, self._interface, error.errno or errno.EIO)
+    def _failed(self, operation: str, error: OSError, hint: str = "") -> KernelError:
+        return KernelError(operation, self._interface, error.errno or errno.EIO, hint=hint)
 
 
 def _packed(frame: Frame) -> bytes:
