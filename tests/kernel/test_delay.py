@@ -19,10 +19,12 @@ from canwharf.bus.fault import Fault
 from canwharf.control.faults import Faults
 from canwharf.errors import CanwharfError, ConflictError
 from canwharf.kernel.injection import MODULES
+from tests.kernel.senders import Sender, heard
 from tests.kernel.site import Site
 from tests.kernel.test_injection import (
     E1,
     MARK,
+    PAUSE,
     SENT,
     Command,
     _edited,
@@ -216,6 +218,34 @@ def test_what_waits_when_the_fault_ends_is_delivered(site: Site) -> None:
         assert faults.run(due) is None
     assert ifbs() == []
     assert_untouched(site)
+
+
+def test_a_daemon_that_was_killed_leaves_nothing(site: Site) -> None:
+    """The command has nobody any more who would end its fault: the next start does."""
+    content = {"Members": [list(E1)], "Fault": {"id": "123", "delay": SHORT}}
+    Faults(site.service).begin(content, Command())
+    site.restart()
+    assert site.daemon.maintenance.recover()
+    faults = Faults(site.service)
+    due = faults.run(0.0)
+    assert due
+    assert faults.run(due) is None
+    assert ifbs() == []
+    assert_untouched(site)
+
+
+def test_it_comes_and_goes_under_traffic(site: Site, stack: ExitStack) -> None:
+    """Each frame arrives once, whether it was meant or not: also those of the moment of an end."""
+    _host, e1, e2, e3 = site.members()
+    sockets = listening(stack, e2, e3)
+    sender = stack.enter_context(Sender(e1, 1, 50, PAUSE))
+    for _ in range(100):
+        begin(site, id="all", delay="1ms")
+        begin(site, id="~101", delay="3ms")
+        end(site)
+    sent = [(1, number) for number in range(sender.stop())]
+    for each in sockets:
+        assert heard(each, sent) == Counter(sent)
 
 
 def test_it_goes_with_its_container(site: Site) -> None:
