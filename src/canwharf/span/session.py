@@ -10,7 +10,7 @@ Rules:
 - A host hears neither itself nor another one under its own name, nor what has no host's name.
 
 Keys: `canwharf/1/SPAN/HOST/frames`, and a token of liveliness, `canwharf/1/SPAN/HOST/alive`. So
-access control can bind a host's certificate to what it sends.
+access control binds a host's certificate to what it sends.
 
 Source: https://zenoh-python.readthedocs.io; zenoh#2587 (what DROP and BLOCK do).
 """
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from canwharf.errors import SpanError
-from canwharf.span.settings import Settings, is_host, zenoh
+from canwharf.span.settings import ROOT, Settings, is_host, zenoh
 
 if TYPE_CHECKING:
     from zenoh import Sample
@@ -31,8 +31,6 @@ EXTRA = "pip install 'canwharf[span]'"
 Send = Callable[[bytes], None]
 Receive = Callable[[str, bytes], None]  # a host, its message
 Tell = Callable[[str, bool], None]  # a host, whether it is there
-
-_ROOT = "canwharf/1"
 
 
 class Session:
@@ -47,6 +45,7 @@ class Session:
             raise SpanError(f"cannot open a session: {reason}") from error
         self._zenoh = library
         self._host = settings.host
+        self._known = {settings.host, *settings.hosts, *settings.refuse}
         self.repeated = 0
         self._declared: list[object] = []  # zenoh takes back what nobody holds
         try:
@@ -61,10 +60,10 @@ class Session:
         """What sends a message to all other hosts of a span. Raises SpanError; so does it."""
         library = self._zenoh
         try:
-            token = self._session.liveliness().declare_token(f"{_ROOT}/{span}/{self._host}/alive")
+            token = self._session.liveliness().declare_token(f"{ROOT}/{span}/{self._host}/alive")
             self._declared.append(token)
             publisher = self._session.declare_publisher(
-                f"{_ROOT}/{span}/{self._host}/frames",
+                f"{ROOT}/{span}/{self._host}/frames",
                 congestion_control=library.CongestionControl.DROP,
                 reliability=library.Reliability.RELIABLE,
                 express=True,
@@ -97,13 +96,21 @@ class Session:
 
         try:
             remote = library.Locality.REMOTE
-            frames, alive = f"{_ROOT}/{span}/*/frames", f"{_ROOT}/{span}/*/alive"
+            frames, alive = f"{ROOT}/{span}/*/frames", f"{ROOT}/{span}/*/alive"
             self._declared += (
                 self._session.declare_subscriber(frames, taken, allowed_origin=remote),
                 self._session.liveliness().declare_subscriber(alive, seen, history=True),
             )
         except library.ZError as error:
             raise _failed(f"subscribe to {span}", error) from error
+
+    def strangers(self) -> frozenset[str]:
+        """Hosts that came with a certificate of the authority, and are not known yet.
+
+        A new session with them among `hosts` hears them, and they it.
+        """
+        names = {each.auth_identifier or "" for each in self._session.info.links()}
+        return frozenset(filter(is_host, names)) - self._known
 
     def close(self) -> None:
         """End it; the other hosts are told."""

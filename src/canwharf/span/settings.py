@@ -8,10 +8,13 @@ Rules:
   signed those of all hosts: each side proves its name. A connection is to the name, or the address,
   that stands in the other host's certificate.
 - `tcp` is neither secret nor certain of the other side: only on loopback, or with `insecure`.
+- Where there are certificates, a host sends under its own name only, which the common name of its
+  certificate proves. Which hosts may send and hear at all is said by `hosts`: zenoh has no rule
+  that would take the name from a certificate, so there is one for each host.
 - UDP is not among the protocols: zenoh's own loses half of the messages of a fast sender.
 - A dead connection is noticed after LEASE, and tried again after RETRY.
 
-Source: zenoh's DEFAULT_CONFIG.json5, 1.10.
+Source: zenoh's DEFAULT_CONFIG.json5, 1.10; https://zenoh.io/docs/manual/access-control.
 """
 
 from __future__ import annotations
@@ -24,19 +27,25 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 PLAIN, SECURE = "tcp", ("tls", "quic")
+ROOT = "canwharf/1"  # of all keys: ROOT/SPAN/HOST/…
 LEASE = 2000  # milliseconds
 RETRY = {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2}
 
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ENDPOINT = re.compile(r"([a-z]+)/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
+_SEND, _HEAR = ("put", "liveliness_token"), ("declare_subscriber", "declare_liveliness_subscriber")
 _EXAMPLE = "tls/192.0.2.1:7447"
 
 
 class Settings(NamedTuple):
-    """A session's: this host's name, its endpoints, and the paths of its certificates (PEM)."""
+    """A session's: this host's name, its endpoints, and the paths of its certificates (PEM).
+
+    Where there are certificates, `hosts` are the others that may send and hear, without those in
+    `refuse`.
+    """
 
     host: str
     listen: tuple[str, ...] = ()
@@ -45,6 +54,8 @@ class Settings(NamedTuple):
     certificate: str = ""
     key: str = ""
     insecure: bool = False
+    hosts: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
 
 
 def is_host(name: str) -> bool:
@@ -105,7 +116,7 @@ def zenoh(settings: Settings) -> dict[str, object]:
         "verify_name_on_connect": True,
         "close_link_on_expiration": True,
     }
-    keys: Mapping[str, object] = {
+    keys: dict[str, object] = {
         "mode": "peer",
         "listen/endpoints": settings.listen,
         "connect/endpoints": settings.connect,
@@ -123,4 +134,48 @@ def zenoh(settings: Settings) -> dict[str, object]:
         "transport/shared_memory/enabled": False,
         "adminspace/enabled": False,
     }
-    return {**keys, "transport/link/tls": tls} if settings.ca else {**keys}
+    if not settings.ca:
+        return keys
+    return {**keys, "transport/link/tls": tls, "access_control": _access(settings)}
+
+
+def _access(settings: Settings) -> dict[str, object]:
+    """Access control: what is not allowed here is neither sent nor heard.
+
+    A host of this one's own name is heard, so that the mistake can be told.
+    """
+    rules = [
+        _allow("hear", ("ingress", "egress"), _HEAR, f"{ROOT}/**"),
+        _allow("send", ("egress",), _SEND, f"{ROOT}/*/{settings.host}/*"),
+    ]
+    subjects: list[dict[str, object]] = []
+    policies: list[dict[str, object]] = []
+    by_certificate = {
+        name: ({"cert_common_names": [name]}, name)
+        for name in dict.fromkeys((settings.host, *settings.hosts))
+        if name not in settings.refuse
+    }
+    plain = any(each.startswith(f"{PLAIN}/") for each in (*settings.listen, *settings.connect))
+    # No host has a name like that; over plain TCP, there is nothing that proves one.
+    others = {PLAIN + "/": ({"link_protocols": [PLAIN]}, "*")} if plain else {}
+    for name, (subject, sender) in {**by_certificate, **others}.items():
+        rules.append(_allow(f"from {name}", ("ingress",), _SEND, f"{ROOT}/*/{sender}/*"))
+        subjects.append({"id": name, **subject})
+        policies.append({"rules": ["hear", "send", f"from {name}"], "subjects": [name]})
+    return {
+        "enabled": True,
+        "default_permission": "deny",
+        "rules": rules,
+        "subjects": subjects,
+        "policies": policies,
+    }
+
+
+def _allow(id: str, flows: Sequence[str], messages: Sequence[str], keys: str) -> dict[str, object]:
+    return {
+        "id": id,
+        "permission": "allow",
+        "flows": flows,
+        "messages": messages,
+        "key_exprs": [keys],
+    }

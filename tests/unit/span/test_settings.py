@@ -59,3 +59,21 @@ def test_the_other_side_must_prove_its_name() -> None:
     tls = keys["transport/link/tls"]
     assert isinstance(tls, dict)
     assert tls["enable_mtls"] is tls["verify_name_on_connect"] is True
+
+
+def test_plain_tcp_on_loopback_beside_certificates_lets_in_who_has_none() -> None:
+    """Its hosts have no certificate that could be asked for; those with one are bound to it."""
+    both = SECURE._replace(
+        listen=("tcp/127.0.0.1:1", "tls/192.0.2.1:1"), hosts=("b", "c"), refuse=("c",)
+    )
+    access = zenoh(both)["access_control"]
+    assert isinstance(access, dict)
+    assert [each["id"] for each in access["subjects"]] == ["a", "b", "tcp/"]
+    senders = {each["id"]: each["key_exprs"] for each in access["rules"]}
+    assert senders["from tcp/"] == ["canwharf/1/*/*/*"]
+    assert senders["from b"] == ["canwharf/1/*/b/*"]
+
+
+def test_without_certificates_there_is_no_access_control() -> None:
+    """It could not tell hosts from each other."""
+    assert "access_control" not in zenoh(PLAIN._replace(listen=("tcp/127.0.0.1:1",)))
