@@ -31,7 +31,7 @@ N, M = "n" * 64, "m" * 64
 # The container ecu1 has the endpoint e9 when it starts again.
 NAMES = Names(
     {N: "bus0", M: "bus1"},
-    {"e1": "ecu1", "e2": "ecu2", "e3": "ecu3", "e9": "ecu1", "f1": "gate"},
+    {"f1": "gate", **{f"e{number}": f"ecu{number}" for number in range(1, 9)}, "e9": "ecu1"},
 )
 EFF, RTR = 0x80000000, 0x40000000
 PACKAGES = [str(each) for each in Path("/repo/.venv/lib").glob("python3*/site-packages")]
@@ -100,10 +100,14 @@ def seen(frame: Frame) -> Seen:
 def send(member: Member, can_id: int, data: bytes = b"", fd: int | None = None) -> None:
     with closing(raw_socket(member)) as opened:
         opened.setblocking(True)
-        if fd is None:
-            opened.send(_CLASSIC.pack(can_id, len(data), data))
-        else:
-            opened.send(_FD.pack(can_id, len(data), fd, data))
+        opened.send(frame_of(can_id, data, fd))
+
+
+def frame_of(can_id: int, data: bytes, fd: int | None) -> bytes:
+    """As the kernel takes it (linux/can.h)."""
+    if fd is None:
+        return _CLASSIC.pack(can_id, len(data), data)
+    return _FD.pack(can_id, len(data), fd, data)
 
 
 def until(capture: Capture, count: int) -> list[Frame]:

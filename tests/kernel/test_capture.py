@@ -61,19 +61,24 @@ def test_the_wire_the_host_and_containers_of_an_adapter(
     assert capture.losses == {}
 
 
+@pytest.mark.parametrize("words", ["any", "any,100:400,300:7FF"])
 @SHAPES
 def test_an_adapter_that_is_pulled_out_and_plugged_in_again(
-    site: Site, listen: Listen, plug: Plug, shape: str
+    site: Site, listen: Listen, plug: Plug, shape: str, words: str
 ) -> None:
+    """A filter is of what comes later, too."""
     adapter = plug()
     make(site)
     site.start(N, "e1", "e2")
     if shape == "mesh":
         make_mesh(site.ports(NAME))
-    capture = listen()
+    capture = listen(**{"": parse(words)[1]})
+    unwanted = [] if words == "any" else [0x400]
     host, one, _two = site.members(NAME)
     for turn in range(3):
         adapter.send("t1231AA")
+        for can_id in unwanted:
+            send(one, can_id)
         send(host, 0x200)
         send(one, 0x300)
         found = sorted((each.sender, each.id) for each in until(capture, 3))
@@ -124,6 +129,36 @@ def test_containers_and_networks_come_and_go_and_the_daemon_starts_again(
     listening(capture, 5)
     send(site.members("vcan1")[1], 0x105)
     assert [seen(each)[:3] for each in until(capture, 1)] == [("bus1", "gate", 0x105)]
+    assert capture.losses == {}
+
+
+@pytest.mark.parametrize("words", ["any", "any,100:700"])
+@SHAPES
+def test_a_container_and_the_daemon_start_again(
+    site: Site, listen: Listen, shape: str, words: str
+) -> None:
+    """On each shape, and behind a filter, which is of what comes later, too."""
+    site.network(N)
+    site.start(N, "e1", "e2")
+    if shape == "mesh":
+        make_mesh(site.ports())
+    capture = listen(**{"": parse(words)[1]})
+    for turn in range(3):
+        site.stop(N, "e1")
+        listening(capture, 2)
+        site.start(N, "e1")
+        site.restart()
+        site.daemon.maintenance.sync()
+        if shape == "mesh":
+            make_mesh(site.ports())
+        listening(capture, 3)
+        host, two, one = site.members()
+        for member in (one, two, host):
+            if words != "any":
+                send(member, 0x201)
+            send(member, 0x101)
+        found = [seen(each)[1:3] for each in until(capture, 3)]
+        assert found == [("ecu1", 0x101), ("ecu2", 0x101), ("host", 0x101)], turn
     assert capture.losses == {}
 
 

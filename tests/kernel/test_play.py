@@ -16,7 +16,7 @@ import pytest
 
 from canwharf.frames import formats
 from canwharf.frames.frame import Frame
-from tests.kernel.seen import EFF, RTR, N, start
+from tests.kernel.seen import EFF, RTR, N, frame_of, start
 from tests.kernel.site import Site
 from tests.world.host import LIMIT, run, wait_until
 from tests.world.member import raw_socket
@@ -74,9 +74,13 @@ def received(member: socket.socket) -> list[tuple[int, bytes]]:
     found = []
     with suppress(BlockingIOError):
         while True:
-            frame = member.recv(72)
-            found.append((int.from_bytes(frame[:4], sys.byteorder), frame[8 : 8 + frame[4]]))
+            found.append(parsed(member.recv(72)))
     return found
+
+
+def parsed(frame: bytes) -> tuple[int, bytes]:
+    """The id and the data."""
+    return int.from_bytes(frame[:4], sys.byteorder), frame[8 : 8 + frame[4]]
 
 
 def test_all_is_sent_again_in_its_time(ears: Ears, play: Play, path: Path) -> None:
@@ -96,6 +100,40 @@ def test_the_rest_of_the_bus_around_a_real_container(ears: Ears, play: Play, pat
     told = json.loads(out)
     assert (told["frames"], told["left_out"]) == (3, 3)
     assert [id for id, _data in received(ears[1])] == [0x123, 0x7FF | RTR, 0x123]
+
+
+def test_the_real_container_answers_in_place_of_the_recorded_one(
+    ears: Ears, play: Play, tmp_path: Path
+) -> None:
+    """A recorded tester asks, ecu2 answers: once to each question, and with its own words."""
+    path = tmp_path / "session.log"
+    writer = formats.create(str(path))
+    for number in range(20):
+        at = number * 5_000_000
+        writer.write([Frame(at, "bus0", "tester", 0x7E0, bytes([number]))])
+        writer.write([Frame(at + 1_000_000, "bus0", "ecu2", 0x7E8, b"recorded")])
+    writer.close()
+    process = play(str(path), "--bus", "bus0", "--without", "ecu2")
+    ears[1].settimeout(LIMIT)
+    for number in range(20):
+        assert parsed(ears[1].recv(72)) == (0x7E0, bytes([number]))
+        ears[1].send(frame_of(0x7E8, bytes([number]), None))
+    assert process.communicate(timeout=LIMIT) == ("sent 20 frames on vcan0\n", "")
+    found = received(ears[0])
+    assert [data for id, data in found if id == 0x7E0] == [bytes([n]) for n in range(20)]
+    assert [data for id, data in found if id == 0x7E8] == [bytes([n]) for n in range(20)]
+    assert len(found) == 40
+
+
+def test_a_recording_that_is_cut_is_played_up_to_there(ears: Ears, play: Play, path: Path) -> None:
+    """And it says so."""
+    path.write_bytes(path.read_bytes()[:-3])
+    said = play(str(path), "--bus", "bus0").communicate(timeout=LIMIT)
+    assert said == (
+        "sent 4 frames on vcan0\n",
+        f"canwharf: {path}: line 6 is not complete\n",
+    )
+    assert [id for id, _data in received(ears[0])] == [each.can_id for each in FRAMES[:4]]
 
 
 def test_it_goes_on_until_it_is_interrupted(ears: Ears, play: Play, path: Path) -> None:
