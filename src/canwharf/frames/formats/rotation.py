@@ -7,7 +7,7 @@ Rules:
 - A file ends as soon as it has the size, or its time since its first frame is over. The next one
   begins with the next frame. So each is whole as soon as it ends, a silent bus makes no empty
   files, and each frame is in one file.
-- Frames that came together are in one file, which may have a little more than the size.
+- The size is looked at after each hundred frames, so a file may have a little more.
 - If there is a file with such a name, nothing is recorded: its turn would come in the middle.
 """
 
@@ -23,6 +23,8 @@ from canwharf.errors import RecordingError
 from canwharf.frames import formats
 from canwharf.frames.formats.writer import Writer
 from canwharf.frames.frame import Frame
+
+_TOGETHER = 100  # frames
 
 
 class RotatingWriter(Writer):
@@ -48,14 +50,13 @@ class RotatingWriter(Writer):
 
     def write(self, frames: Iterable[Frame]) -> None:
         """Write these frames. Raises RecordingError, as for a full disk."""
-        together = list(frames)
-        if not together:
-            return
-        self._file = self._file or self._begin()
-        if self._end == inf:
-            self._end = monotonic() + self._seconds
-        self._file.write(together)
-        self._rotate(self._file)
+        all = list(frames)
+        for start in range(0, len(all), _TOGETHER):
+            self._file = self._file or self._begin()
+            if self._end == inf:
+                self._end = monotonic() + self._seconds
+            self._file.write(all[start : start + _TOGETHER])
+            self._rotate(self._file)
 
     def commit(self, least: int = 0) -> None:
         """Bring to the disk what waits in memory. Raises RecordingError."""

@@ -22,7 +22,8 @@ def test_each_file_is_whole_and_has_its_senders(ending: str, tmp_path: Path) -> 
     """And together they have each frame once, in order."""
     sent = frames(20_000)
     writer = RotatingWriter(str(tmp_path / f"drive{ending}"), size=SIZE)
-    write_in_batches(writer, sent)
+    write_in_batches(writer, sent[:5000])
+    writer.write(sent[5000:])  # as after a while in which the program did not run
     writer.close()
     files = [tmp_path / f"drive-{number + 1:04}{ending}" for number in range(len(writer.files))]
     assert writer.files == [str(each) for each in files]
