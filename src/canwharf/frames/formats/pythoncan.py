@@ -106,7 +106,10 @@ class TextWriter(_LibraryWriter):
 
 
 class BinaryWriter(_LibraryWriter):
-    """blf and mf4: the channels are in a file beside."""
+    """blf and mf4: the channels are in a file beside.
+
+    asammdf collects an mf4 in a temporary file of its own, for which there may be no room.
+    """
 
     def __init__(self, path: str, kind: str) -> None:
         super().__init__(path)
@@ -123,6 +126,22 @@ class BinaryWriter(_LibraryWriter):
     def _name(self, channel: int, of: Channel) -> None:
         self._beside.write(self._rows.line((str(channel), *of)))
         self._beside.commit()
+
+    def _add(self, frame: Frame, channel: int) -> bool:
+        try:
+            return super()._add(frame, channel)
+        except OSError as error:  # no output of ours raises one
+            raise self._failed(error) from error
+
+    def _finish(self) -> None:
+        try:
+            super()._finish()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> RecordingError:
+        reason = f"the library's temporary file: {error.strerror or error}"
+        return RecordingError("write", self.path, reason)
 
 
 _NO_ASAMMDF = "this format needs asammdf: pip install asammdf; blf is as small and needs it not"
@@ -235,6 +254,8 @@ def read_blf(path: str) -> Frames:
 def read_mf4(path: str) -> Frames:
     """The frames of an mf4. Raises RecordingError."""
     can = library("read", path)
+    if not os.path.getsize(path):
+        return "it was not closed, and is empty"
     try:
         reader = can.MF4Reader(path)
     except NotImplementedError as error:

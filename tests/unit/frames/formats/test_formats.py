@@ -22,7 +22,7 @@ from canwharf.frames.frame import Frame
 from canwharf.kernel.uapi import CAN_EFF_FLAG, CAN_ERR_FLAG, CAN_RTR_FLAG
 
 START = 1_700_000_000_123_456_000  # nanoseconds
-HERE = [each for each in formats.FORMATS if each != ".mf4"]  # asammdf is no tool of this project
+HERE = [each for each in formats.FORMATS if each != ".mf4"]  # see test_mf4.py
 DATA = Frame(START, "bus0", "ecu1", 0x123, b"\x11\x22")
 
 
