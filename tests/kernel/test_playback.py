@@ -21,7 +21,7 @@ from tests.kernel.test_shapes import make_mesh
 from tests.world.host import LIMIT, wait_until
 from tests.world.member import Member, raw_socket
 
-EACH = 625  # frames of each container: its socket has room for all, however slow a machine is
+EACH = 250  # frames of each container: its socket has room for all, however slow a machine is
 RATE = 5000  # frames a second, of all together
 sys.path.extend(PACKAGES)  # python-can, which reads a blf
 
