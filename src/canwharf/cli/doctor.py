@@ -63,8 +63,10 @@ _COLORS = {OK: terminal.GOOD, WARN: terminal.DOUBTFUL, FAILURE: terminal.BAD}
 def run(options: Mapping[str, str]) -> int:
     """Check, fix with --fix, and print. Raises CanwharfError."""
     if options["recording"]:
-        if options["fix"] or options["forget"]:
-            raise UsageError("--recording looks at a file: leave --fix and --forget out")
+        daemon = any(options[row.name] != row.default for row in selection.WHICH)
+        if options["fix"] or options["forget"] or daemon:
+            reason = "leave --fix, --forget and the options that say which daemon out"
+            raise UsageError(f"--recording looks at a file: {reason}")
         return _tell(_examine_recording(options["recording"]), as_json=bool(options["json"]))
     which = selection.announced(options)
     if options["forget"]:

@@ -15,9 +15,11 @@ from collections.abc import Iterable, Iterator
 
 from canwharf.frames.frame import Frame
 from canwharf.frames.lines import id_text
-from canwharf.frames.statistics import Statistics
+from canwharf.frames.statistics import MOST, Statistics
 from canwharf.frames.words import error_classes, is_overflow
 from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
+
+_SHOWN = 20  # ids with two senders
 
 
 class Facts:
@@ -87,13 +89,18 @@ def _ids(facts: Facts) -> Iterator[Finding]:
         if row.sender and facts.statistics.others(row):
             by_id[row.bus, row.can_id].append(f"{row.sender} ({_count(row.count)})")
     conflicts = {key: senders for key, senders in by_id.items() if len(senders) > 1}
-    for (bus, can_id), senders in sorted(conflicts.items()):
+    for (bus, can_id), senders in sorted(conflicts.items())[:_SHOWN]:
         yield Finding(
             FAILURE,
             f"{bus}: {' and '.join(senders)} send {id_text(can_id)}: on a real bus each id must "
             "have one sender, as two destroy each other's frames",
         )
-    if not conflicts and facts.senders - {""}:
+    if (more := len(conflicts) - _SHOWN) > 0:
+        yield Finding(FAILURE, f"so it is with {more} other ids")
+    if facts.statistics.left_out:
+        what = f"only the first {MOST} pairs of an id and a sender were compared"
+        yield Finding(WARN, f"{what}: {_count(facts.statistics.left_out)} had others")
+    elif not conflicts and facts.senders - {""}:
         yield Finding(OK, "each id has one sender")
 
 

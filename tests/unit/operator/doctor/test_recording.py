@@ -53,6 +53,19 @@ def test_two_senders_of_an_id() -> None:
     assert found(*GOOD, *others)["ids"] == [("ok", "each id has one sender")]
 
 
+def test_more_ids_than_are_shown_or_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording of random ids fills neither the screen nor the memory."""
+    both = [sent(who, can_id) for can_id in range(30) for who in ("ecu1", "ecu2")]
+    told = found(*both)["ids"]
+    assert len(told) == 21
+    assert told[-1] == ("failure", "so it is with 10 other ids")
+    monkeypatch.setattr("canwharf.frames.statistics.MOST", 3)
+    monkeypatch.setattr(recording, "MOST", 3)
+    few = [sent("ecu1", can_id) for can_id in range(5)]
+    message = "only the first 3 pairs of an id and a sender were compared: 2 frames had others"
+    assert found(*few)["ids"] == [("warning", message)]
+
+
 def test_what_is_missing() -> None:
     """The end, and senders: of a frame without one no conflict is made up."""
     told = found(*GOOD, sent("", 0x123, 3), cut="line 7 is not complete")
@@ -107,7 +120,8 @@ def test_the_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["none.log"], 1, "cannot read none.log: No such file"),
         (["none.xyz"], 1, "no format"),
-        (["none.log", "--fix"], 2, "leave --fix and --forget out"),
+        (["none.log", "--fix"], 2, "leave --fix, --forget and"),
+        (["none.log", "--driver-name", "other"], 2, "the options that say which daemon out"),
     ],
 )
 def test_what_cannot_be_is_refused(
