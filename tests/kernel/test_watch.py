@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import fcntl
 import os
 import pty
 import select
 import signal
+import socket
 import struct
 import subprocess
+import sys
 import termios
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,10 +21,13 @@ from time import monotonic
 import pytest
 
 from canwharf.frames.formats import Recording
-from tests.kernel.seen import N, end, raw_listeners, start
+from tests.kernel.seen import PACKAGES, N, end, raw_listeners, start
 from tests.kernel.site import Site
 from tests.kernel.test_dump import say
 from tests.world.host import LIMIT, run, wait_until
+
+sys.path.extend(PACKAGES)
+from aiohttp import ClientSession, CookieJar
 
 
 @pytest.fixture(name="bus")
@@ -111,6 +117,37 @@ def test_a_signal_ends_the_screen_and_leaves_the_terminal_as_it_was(
     terminal.shows("\x1b[?1049l")
     assert process.wait(LIMIT) == 128 + signal.SIGTERM
     assert terminal.is_as_before()
+
+
+def test_the_screen_in_a_browser(bus: Site, stack: ExitStack) -> None:
+    """The address that is printed shows the frames; it ends with all that its pages started."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = start(bus, stack, "watch", "bus0", "--serve", str(port))
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 6 * LIMIT)[0]
+    address = process.stdout.readline().split()[0]
+    assert address.startswith(f"http://127.0.0.1:{port}/?token=")
+    asyncio.run(_visit(address, bus))
+    status, _out, err = end(process, signal.SIGTERM)
+    assert (status, err) == (0, "")
+    wait_until(lambda: raw_listeners(bus.port(N, "e3")) == 0)
+
+
+async def _visit(address: str, bus: Site) -> None:
+    """Open the page and its screen, and see frames there."""
+    async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+        async with session.get(address) as answer:
+            assert answer.status == 200
+        screen = address.replace("http", "ws", 1).replace("/?", "/ws?")
+        async with session.ws_connect(screen) as opened, asyncio.timeout(6 * LIMIT):
+            shown, said = b"", False
+            while b"18FEF100" not in shown:
+                message = await opened.receive()
+                shown += message.data if isinstance(message.data, bytes) else b""
+                if not said and raw_listeners(bus.port(N, "e3")):
+                    said = True
+                    say(bus.members()[:3])
 
 
 def test_without_a_terminal_there_is_no_screen(bus: Site, stack: ExitStack) -> None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 
 from canwharf.cli import duration, listening, selection
@@ -51,6 +52,7 @@ OPTIONS = (
         short="r",
     ),
     Option("dbc", "", "show messages and signals by this file (DBC, KCD, SYM, ARXML)", "FILE"),
+    Option("serve", "", "show the screen in a browser of this machine: 8000", "PORT"),
     *selection.WHICH,
 )
 _UNKNOWN = "(unknown)"  # a bus or a sender that a recording does not tell
@@ -59,11 +61,37 @@ _LOOK = 1.0  # seconds between two looks at which nodes there are
 
 def run(options: Mapping[str, str]) -> int:
     """Show the screen, or write the document. Raises CanwharfError."""
+    if options["report"] and options["serve"]:
+        raise UsageError("--report and --serve contradict each other: leave one of them out")
     if options["report"]:
         return _report(options)
     if given := [name for name in ("for", "read") if options[name]]:
         raise UsageError(f"--{given[0]} is for a document: say its file by --report matrix.html")
-    return _watch(options)
+    return _serve(options) if options["serve"] else _watch(options)
+
+
+def _serve(options: Mapping[str, str]) -> int:
+    """The screen in a browser, until a signal ends it. Raises CanwharfError."""
+    with _extra("textual-serve"):
+        from canwharf.operator.watch import serving  # noqa: PLC0415 (an extra)
+    address = serving.parse(options["serve"])
+    with listening.capture(selection.of(options).instance, options["bus"]):
+        pass  # what each tab's command could not do is told here
+    serving.serve(
+        _same(options), address, lambda url: print(f"{url}  (Ctrl-C ends it)", flush=True)
+    )
+    return 0
+
+
+def _same(options: Mapping[str, str]) -> list[str]:
+    """This command, without --serve."""
+    program = [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]]
+    words = [
+        f"--{row.name}={options[row.name]}"
+        for row in OPTIONS
+        if isinstance(row, Option) and row.name != "serve" and options[row.name] != row.default
+    ]
+    return [*program, "watch", *words, "--", *options["bus"].splitlines()]
 
 
 def _watch(options: Mapping[str, str]) -> int:
@@ -73,7 +101,8 @@ def _watch(options: Mapping[str, str]) -> int:
             "the screen needs a terminal: 'canwharf dump' shows frames in a pipe or a file, "
             "'canwharf watch --report FILE' writes who sends what"
         )
-    show = _screen()
+    with _extra("textual"):
+        from canwharf.operator.watch.screen import show  # noqa: PLC0415 (an extra)
     which = selection.announced(options).instance
     decoder = Decoder(options["dbc"]) if options["dbc"] else None
     with (
@@ -86,18 +115,18 @@ def _watch(options: Mapping[str, str]) -> int:
     return 128 + ended[0] if ended else status
 
 
-def _screen() -> Callable[[Reading, Sequence[int]], int]:
-    """The live screen. Raises CanwharfError without textual."""
+@contextmanager
+def _extra(library: str) -> Iterator[None]:
+    """What needs this library may be imported within. Raises CanwharfError without it."""
     try:
-        from canwharf.operator.watch.screen import show  # noqa: PLC0415 (an extra)
+        yield
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
+        if (error.name or "").partition(".")[0].startswith("canwharf"):
             raise
         raise CanwharfError(
-            "the screen needs textual, which is not installed: 'pip install \"canwharf[watch]\"'; "
-            "'canwharf dump' shows frames without it"
+            f"the screen needs {library}, which is not installed: "
+            "'pip install \"canwharf[watch]\"'; 'canwharf dump' shows frames without it"
         ) from error
-    return show
 
 
 def _has_terminal() -> bool:

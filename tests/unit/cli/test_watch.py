@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from canwharf.cli import main, watch
-from canwharf.errors import CanwharfError
+from canwharf.cli import listening, main, watch
+from canwharf.operator.watch import serving
 
 LOG = """(1700000000.000000) bus0/ecu1 123#11
 (1700000000.010000) bus1/ecu2 123#11
@@ -62,6 +63,8 @@ def test_a_recording_that_is_cut_off_gives_what_was_complete(
         ("-r none.log --report matrix.csv", 1, "cannot read none.log: No such file"),
         ("bus7 -r drive.log --report matrix.csv", 1, "there are: bus0, bus1"),
         ("bus0,123:7FF -r drive.log --report matrix.csv", 2, "name only the bus"),
+        ("-r drive.log --report x.csv --serve 8000", 2, "--report and --serve contradict"),
+        ("--serve 0.0.0.0:8000", 2, "only this machine may see it"),
         ("-r drive.log", 2, "--read is for a document"),
         ("--for 1s", 2, "--for is for a document"),
         ("", 1, "the screen needs a terminal: 'canwharf dump' shows frames in a pipe or a file"),
@@ -79,12 +82,42 @@ def test_what_cannot_be_is_refused_and_leaves_no_file(
     assert (log.parent / "drive.csv").read_text() == "mine"
 
 
-def test_without_textual_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "textual", None)
-    monkeypatch.delitem(sys.modules, "canwharf.operator.watch.screen", raising=False)
-    monkeypatch.delitem(sys.modules, "canwharf.operator.watch.table", raising=False)
-    with pytest.raises(CanwharfError, match=re.escape("'pip install \"canwharf[watch]\"'")):
-        watch._screen()
+@pytest.mark.parametrize(
+    ("words", "library"), [(["--serve", "8000"], "textual_serve.server"), ([], "textual.app")]
+)
+def test_without_its_library_a_line_says_what_to_install(
+    words: list[str],
+    library: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(watch, "_has_terminal", lambda: True)
+    monkeypatch.setitem(sys.modules, library, None)
+    for name in ("screen", "table", "serving"):
+        monkeypatch.delitem(sys.modules, f"canwharf.operator.watch.{name}", raising=False)
+        monkeypatch.delattr(f"canwharf.operator.watch.{name}", raising=False)
+    assert main(["watch", *words]) == 1
+    assert "'pip install \"canwharf[watch]\"'; 'canwharf dump'" in capsys.readouterr().err
+
+
+def test_each_tab_of_a_browser_starts_the_same_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[str] = []
+
+    def serve(command: list[str], address: serving.Address, tell: Callable[[str], None]) -> None:
+        started.extend(command)
+        tell(f"http://{address}/?token=secret")
+
+    monkeypatch.setattr(serving, "serve", serve)
+    monkeypatch.setattr(listening, "capture", lambda *_any: nullcontext())
+    words = ["watch", "bus0,123:7FF", "bus1", "--serve", "8000", "--dbc", "my vehicle.dbc"]
+    monkeypatch.setattr(sys, "argv", ["canwharf", *words])
+    monkeypatch.setattr(sys, "orig_argv", ["python3", "-I", "/opt/bin/canwharf", *words])
+    assert main(words) == 0
+    program = [sys.executable, "-I", "/opt/bin/canwharf"]
+    assert started == [*program, "watch", "--dbc=my vehicle.dbc", "--", "bus0,123:7FF", "bus1"]
+    assert capsys.readouterr().out == "http://127.0.0.1:8000/?token=secret  (Ctrl-C ends it)\n"
 
 
 def test_a_document_needs_no_textual(log: Path) -> None:
