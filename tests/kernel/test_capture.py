@@ -6,8 +6,9 @@ import pytest
 
 from canwharf.errors import CanwharfError
 from canwharf.frames.filters import parse
+from canwharf.frames.sources import Sources
 from tests.kernel.seen import Listen, M, N, burst, expected, listening, say, seen, send, until
-from tests.kernel.site import Site
+from tests.kernel.site import DRIVER, Site
 from tests.kernel.test_shapes import make_mesh
 from tests.kernel.wired import NAME, Plug, make
 from tests.world.host import run
@@ -205,6 +206,8 @@ def test_only_the_buses_that_are_named(site: Site, listen: Listen) -> None:
         assert [seen(each)[:3] for each in until(capture, 1)] == [("bus1", "gate", 0x101)]
     with pytest.raises(CanwharfError, match="there is no bus bus9; there are: bus0, bus1"):
         listen("bus9")
+    with pytest.raises(CanwharfError, match="Docker does not answer, so its names"):
+        Sources(DRIVER, site._directory, buses=["bus0"])
 
 
 def test_a_word_that_stands_for_two_buses_is_refused(site: Site, listen: Listen) -> None:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 # Network -> its endpoints, as the engine lists them.
 Listed: TypeAlias = "Mapping[str, Collection[str]]"
 NONE_LISTED: Listed = {}
+NAMELESS = "; Docker does not answer, so its names of networks are not known"
 
 
 class Names(NamedTuple):

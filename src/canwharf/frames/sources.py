@@ -23,7 +23,7 @@ from time import monotonic
 from canwharf.bus import naming
 from canwharf.bus.model import State
 from canwharf.bus.naming import BusOwner, EndpointOwner, HubOwner, owner_of
-from canwharf.bus.report import Names
+from canwharf.bus.report import NAMELESS, Names
 from canwharf.bus.store import Store
 from canwharf.errors import CanwharfError, MessageError, NetlinkOverrunError
 from canwharf.frames.frame import HOST, WIRE
@@ -75,6 +75,7 @@ class Sources:
         self._ask = ask
         self._names = Names({}, {})
         self._asked = 0.0  # monotonic seconds
+        self._told = False
         self._netlink = Netlink()
         self.events = LinkEvents()  # first: what changes from here on is announced
         self._links: Mapping[int, tuple[str, str]] = {}  # name and alias of all CAN links
@@ -100,6 +101,7 @@ class Sources:
             return False
         self._asked = now
         if told := self._ask():  # what it told once stays: a container that ended has sent frames
+            self._told = True
             self._names = Names(
                 {**self._names.networks, **told.networks},
                 {**self._names.containers, **told.containers},
@@ -180,7 +182,8 @@ class Sources:
             )
         if not found:
             there = ", ".join(sorted(self._label(*each) for each in buses.items())) or "none"
-            raise CanwharfError(f"there is no bus {word}; there are: {there}")
+            unnamed = "" if self._told else NAMELESS
+            raise CanwharfError(f"there is no bus {word}; there are: {there}{unnamed}")
         bus = self._state().bus(found[0])
         if bus and bus.adapter.moved:
             raise CanwharfError(

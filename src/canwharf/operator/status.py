@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from canwharf.bus import describe, naming
 from canwharf.bus.delivery import Member
 from canwharf.bus.describe import Change
-from canwharf.bus.report import BusReport, Names
+from canwharf.bus.report import NAMELESS, BusReport, Names
 from canwharf.bus.steps import Step
 from canwharf.errors import CanwharfError
 from canwharf.kernel.needed import Parameters
@@ -74,7 +74,8 @@ class Status(NamedTuple):
         reports = tuple(each for each in self.reports if bus in self._names(each))
         if not reports:
             buses = ", ".join(each.interface for each in self.reports) or "none"
-            raise CanwharfError(f"there is no bus {bus}; there are: {buses}")
+            unnamed = "" if self.names else NAMELESS
+            raise CanwharfError(f"there is no bus {bus}; there are: {buses}{unnamed}")
         names = {each.interface for report in reports for each in report.members}
         names.update(name for report in reports for name in report.hub)
         steps = tuple(each for each in self.steps if describe.touched(each) & names)
