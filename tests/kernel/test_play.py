@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -203,6 +204,33 @@ def test_senders_that_are_not_clear(
     assert process.returncode in (1, 2)
     assert reason in err
     assert received(ears[0]) == []
+
+
+def test_it_ends_while_an_adapter_takes_nothing(
+    play: Play, tmp_path: Path, stack: ExitStack
+) -> None:
+    """In bus-off, with a long queue: the queue stands, and Ctrl-C is heard."""
+    path = tmp_path / "long.log"
+    writer = formats.create(str(path))
+    writer.write([FRAMES[0]] * 2000)
+    writer.close()
+    stack.callback(run, "tc", "qdisc", "delete", "dev", "vcan0", "root")
+    slowly = "tbf", "rate", "8bit", "burst", "100", "limit", "1000000"
+    run("tc", "qdisc", "add", "dev", "vcan0", "root", *slowly)
+    process = play(str(path), "--bus", "vcan0", "--json")
+    waiting = [0]
+
+    def stands() -> bool:
+        shown = run("tc", "-s", "qdisc", "show", "dev", "vcan0")
+        waiting.extend(map(int, re.findall(r"backlog \w+ (\d+)p", shown)))
+        return waiting[-1] > 0 and waiting[-3:] == waiting[-1:] * 3
+
+    wait_until(stands)
+    process.send_signal(signal.SIGINT)
+    out, _err = process.communicate(timeout=LIMIT)
+    told = json.loads(out)
+    assert process.returncode == 128 + signal.SIGINT
+    assert told["frames"] < 2000
 
 
 def test_where_it_cannot_go_on_it_says_how_far_it_was(ears: Ears, play: Play, path: Path) -> None:

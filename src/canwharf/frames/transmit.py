@@ -29,6 +29,7 @@ class Transmitter:
             self._socket.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
             self._socket.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, b"")
             self._socket.bind((interface,))
+            self._socket.setblocking(False)  # a send that waits for an adapter has no end
         except OSError as error:
             self._socket.close()
             raise self._failed("open a socket on", error) from error
@@ -41,6 +42,8 @@ class Transmitter:
         """Send it; False where an adapter's queue is full. Raises KernelError."""
         try:
             self._socket.send(_packed(frame))
+        except BlockingIOError:  # the socket's own queue, where the adapter's is a long one
+            return False
         except OSError as error:
             if error.errno == errno.ENOBUFS:
                 return False
