@@ -17,10 +17,12 @@ import pytest
 from canwharf.bus import events, firewall
 from canwharf.bus.model import Policy
 from canwharf.errors import CanwharfError, KernelError
+from canwharf.kernel import firewall as kernel_firewall
+from canwharf.kernel import traffic_control
 from tests.kernel.senders import Sender, heard
 from tests.kernel.site import Site
 from tests.kernel.test_shapes import dying
-from tests.world.host import run
+from tests.world.host import index_of, requests, run
 from tests.world.member import Member, raw_socket
 
 N = "n" * 64
@@ -138,7 +140,7 @@ def test_a_networks_words_are_for_those_without_own(site: Site) -> None:
 
 @pytest.mark.parametrize("rate", [200])
 def test_a_babbling_container_is_stopped(site: Site, rate: int) -> None:
-    """It may send so many frames a second; more do not reach anybody."""
+    """It may send so many frames a second; more do not reach anybody, and are counted."""
     site.network(N)
     start(site, "e1", {"can.rate": str(rate)})
     site.start(N, "e2")
@@ -148,6 +150,9 @@ def test_a_babbling_container_is_stopped(site: Site, rate: int) -> None:
         arrived(host, e1, (), [0x100] * sent)
         got = _until_mark(listening)[0x100]
     assert 0 < got < sent / 2
+    with requests() as netlink:
+        there = kernel_firewall.find(netlink, traffic_control.actions(netlink, "gact"))
+    assert there[index_of(site.port(N, "e1"))].kept == {"send": sent - got, "receive": 0}
     assert _until_mark_is_first(host, e2)
 
 

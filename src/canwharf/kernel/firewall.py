@@ -85,11 +85,15 @@ class Side(NamedTuple):
 
 
 class Firewall(NamedTuple):
-    """What there is on a port: both directions, and the frames a second that may enter (0: all)."""
+    """What there is on a port: both directions, and the frames a second that may enter (0: all).
+
+    `excess` are the frames that ended as they were more than that.
+    """
 
     send: Side = Side()
     receive: Side = Side()
     rate: int = 0
+    excess: int = 0
 
     @property
     def form(self) -> tuple[int, int, int]:
@@ -99,7 +103,8 @@ class Firewall(NamedTuple):
     @property
     def kept(self) -> dict[str, int]:
         """The frames that ended, by direction."""
-        return dict(zip(_WORDS, (self.send.ended, self.receive.ended), strict=True))
+        ended = self.send.ended + self.excess, self.receive.ended
+        return dict(zip(_WORDS, ended, strict=True))
 
     def having(self, direction: int, side: Side) -> Firewall:
         """The same with one direction replaced."""
@@ -156,16 +161,16 @@ def find(netlink: Requests, actions: Iterable[Action]) -> dict[int, Firewall]:
     `actions` are all of the kind gact, from a dump. Raises KernelError.
     """
     found: dict[int, Firewall] = {}
-    for direction, ifindex, digest, frames in _ours(actions):
+    for direction, ifindex, digest, frames, _excess in _ours(actions):
         before = found.get(ifindex, NO_FIREWALL)
         same = before.receive if direction == RECEIVE else before.send
         side = Side(digest if same.digest in (0, digest) else _SEVERAL, frames)
         found[ifindex] = before.having(direction, side)
     # A limit of the rate is never alone.
     limits = _ours(traffic_control.actions(netlink, "police")) if found else ()
-    for _direction, ifindex, rate, _frames in limits:
+    for _direction, ifindex, rate, _frames, excess in limits:
         if ifindex in found:
-            found[ifindex] = found[ifindex]._replace(rate=rate)
+            found[ifindex] = found[ifindex]._replace(rate=rate, excess=excess)
     return found
 
 
@@ -181,7 +186,7 @@ def after(message: Message, before: Callable[[int], Firewall]) -> tuple[int, Fir
     if not parent:
         return ifindex, NO_FIREWALL
     if priority == _RATE:
-        return ifindex, left._replace(rate=0)
+        return ifindex, left._replace(rate=0, excess=0)
     if priority == _IDS:
         return ifindex, left.having(_PARENTS.index(parent), Side())
     return 0, NO_FIREWALL
@@ -215,13 +220,13 @@ def refused(port: Port, filtering: Filtering) -> KernelError:
     return KernelError("set", what, errno.ENOENT, hint=no_modules(*filtering.missing))
 
 
-def _ours(actions: Iterable[Action]) -> Iterator[tuple[int, int, int, int]]:
-    """Direction, port, digest and frames of each action of ours."""
+def _ours(actions: Iterable[Action]) -> Iterator[tuple[int, int, int, int, int]]:
+    """Direction, port, digest, frames and excess of each action of ours."""
     for action in actions:
         if len(action.cookie) == _COOKIE.size:
             name, direction, _priority, ifindex, digest = _COOKIE.unpack(action.cookie)
             if name == _NAME and direction in (SEND, RECEIVE):
-                yield direction, ifindex, digest, action.frames
+                yield direction, ifindex, digest, action.frames, action.excess
 
 
 def _police(rate: int) -> _Filter:

@@ -55,6 +55,7 @@ _TCAMSG = Struct("=Bxxx")  # struct tcamsg: family
 _TC_GEN = Struct("=IIiii")  # index, capabilities, what then, references, bindings
 _BITFIELD = Struct("=II")  # struct nla_bitfield32: value, which of its bits count
 _STATS = Struct("=8xI")  # struct gnet_stats_basic: bytes, frames
+_QUEUE = Struct("=16xI")  # struct gnet_stats_queue: the last of five is what was over a limit
 _COOKIE = Struct("=8sI")  # ours: our name, the port's index
 _NAME = b"canwharf"
 # Of tcm_info, below the priority: the protocol in network byte order.
@@ -136,11 +137,15 @@ def add(port: Port, classifier: str, found: Marks = NOTHING) -> list[Request]:
 
 
 class Action(NamedTuple):
-    """An action with a cookie, from a dump: its options, and the frames that it was applied to."""
+    """An action with a cookie, from a dump: its options, and the frames that it was applied to.
+
+    `excess` are those that were more than the rate of a limit.
+    """
 
     cookie: bytes
     options: bytes
     frames: int
+    excess: int = 0
 
 
 def actions(netlink: Requests, kind: str) -> list[Action]:
@@ -233,7 +238,7 @@ def probe(netlink: Requests, port: Port) -> Ability:
 def _states(found: Iterable[Action], make: Callable[[int], _Filter]) -> dict[int, tuple[str, int]]:
     """Of one of the two filters: the state of its action and its frames, by its port's index."""
     states: dict[int, tuple[str, int]] = {}
-    for cookie, options, frames in found:
+    for cookie, options, frames, _excess in found:
         if len(cookie) != _COOKIE.size:
             continue
         ours, ifindex = _COOKIE.unpack(cookie)
@@ -250,13 +255,15 @@ def _actions(answer: Message) -> Iterator[Action]:
     for each in attributes(listed).values():
         action = attributes(each)
         if cookie := action.get(uapi.TCA_ACT_COOKIE, b""):
-            yield Action(cookie, action.get(uapi.TCA_ACT_OPTIONS, b""), _frames(action))
+            yield Action(cookie, action.get(uapi.TCA_ACT_OPTIONS, b""), *_counts(action))
 
 
-def _frames(action: Mapping[int, bytes]) -> int:
-    """How many frames an action was applied to."""
-    counts = attributes(action.get(uapi.TCA_ACT_STATS, b"")).get(uapi.TCA_STATS_BASIC, b"")
-    return int(_STATS.unpack_from(counts)[0]) if len(counts) >= _STATS.size else 0
+def _counts(action: Mapping[int, bytes]) -> Iterator[int]:
+    """How many frames an action was applied to, and how many were more than its rate."""
+    stats = attributes(action.get(uapi.TCA_ACT_STATS, b""))
+    for kind, layout in ((uapi.TCA_STATS_BASIC, _STATS), (uapi.TCA_STATS_QUEUE, _QUEUE)):
+        counts = stats.get(kind, b"")
+        yield int(layout.unpack_from(counts)[0]) if len(counts) >= layout.size else 0
 
 
 def _form(options: bytes) -> dict[int, bytes]:
