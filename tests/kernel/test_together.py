@@ -15,6 +15,7 @@ from canwharf.bus import fault_options, firewall, injection
 from canwharf.bus.fault import Fault
 from canwharf.bus.injection import Place
 from canwharf.control.faults import Faults
+from canwharf.errors import RequestError
 from canwharf.kernel.injection import MODULES
 from tests.kernel.seen import Listen, until
 from tests.kernel.site import Site
@@ -106,6 +107,19 @@ def test_they_do_not_disturb_each_other(
         site.stop(network, endpoint)
     for network in (N, M):
         site.service.delete_network(network)
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), -1, 1e9])
+def test_a_time_without_end_is_no_time(site: Site, seconds: float) -> None:
+    """As JSON has no word for it, the state could not be read any more."""
+    site.service.create_network(N, GIVEN)
+    site.start(N, "e1")
+    with pytest.raises(RequestError, match="Seconds must be a number from 0 to 604800"):
+        Faults(site.service).begin(
+            {"Members": [list(E1)], "Fault": {}, "Seconds": seconds, "Keep": True}, Command()
+        )
+    site.restart()
+    assert not site.service.state.has_faults
 
 
 def test_of_two_bus_offs_the_last_end_is_the_return(site: Site) -> None:

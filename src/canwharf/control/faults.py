@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 
 _Key: TypeAlias = "tuple[Place, int]"  # a container and its fault's number
+_LONGEST = 7 * 24 * 3600.0  # seconds; as the command line has it
 _RETRY = 5.0  # seconds, until a fault is ended again that the kernel would not end
 
 
@@ -62,6 +63,8 @@ class Faults:
         words, seconds = content.get("Fault"), content.get("Seconds", 0)
         if not isinstance(words, dict) or not isinstance(seconds, int | float):
             raise RequestError("the fields Fault and Seconds must be an object and a number")
+        if not 0 <= seconds <= _LONGEST:  # JSON's 1e400 is infinite, and no state can have that
+            raise RequestError(f"the field Seconds must be a number from 0 to {_LONGEST:.0f}")
         given = {str(name): str(value) for name, value in words.items()}
         fault = fault_options.parse(given) if given else Fault(0, bus_off=True)
         until = monotonic() + seconds if seconds > 0 else 0.0
