@@ -49,7 +49,8 @@ class Decoder:
             reason = f"cantools, which reads it, is not installed: {EXTRA}"
             raise CanwharfError(f"cannot read {path}: {reason}") from error
         try:
-            loaded = cantools.database.load_file(path)
+            # Not strict: one signal that does not fit its message would make all others useless.
+            loaded = cantools.database.load_file(path, strict=False)
         except (OSError, ValueError, cantools.Error) as error:
             reason = (isinstance(error, OSError) and error.strerror) or str(error)
             raise CanwharfError(f"cannot read {path}: {reason}") from error

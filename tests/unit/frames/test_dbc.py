@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
+from random import Random
 
 import cantools
 import pytest
@@ -52,6 +54,33 @@ def test_a_message_in_a_line(path: str, shown: Frame, line: str) -> None:
     assert isinstance(database, cantools.database.can.Database)
     assert decoded is not None
     assert decoded.signals == database.decode_message(shown.id, shown.data, allow_truncated=True)
+
+
+def test_the_file_of_real_vehicles() -> None:
+    """SAE J1939, as canmatrix ships it: 357 messages of trucks, with flaws that cantools refuses.
+
+    Each is decoded as cantools decodes it, and a message that it cannot decode costs no other.
+    """
+    path = str(files("canmatrix") / "j1939.dbc")
+    with pytest.raises(cantools.Error, match="does not fit"):
+        cantools.database.load_file(path)
+    theirs = cantools.database.load_file(path, strict=False)
+    assert isinstance(theirs, cantools.database.can.Database)
+    ours, random, faults = Decoder(path), Random(1), set()
+    for message in theirs.messages:
+        data = random.randbytes(message.length)
+        decoded = ours.decode(frame(message.frame_id | EFF, data))
+        assert decoded is not None
+        wanted: object = {}
+        try:
+            wanted = message.decode(data, allow_truncated=True)
+        except cantools.Error:
+            faults.add(message.name)
+        assert (decoded.name, decoded.signals) == (message.name, wanted)
+        assert bool(decoded.fault) == (message.name in faults)
+    assert len(theirs.messages) > 300
+    assert "DISP1" in faults
+    assert len(faults) < 30
 
 
 def test_data_that_is_not_of_the_messages_form(path: str) -> None:
