@@ -32,8 +32,8 @@ def _bus(site: Site) -> Site:
 def _learn(bus: Site, stack: ExitStack) -> Learn:
     """Starts the command for ecu1, and waits until it listens to both containers."""
 
-    def started(*words: str, container: str = "ecu1") -> subprocess.Popen[str]:
-        process = start(bus, stack, "filter", "bus0", container, "--learn", "1h", *words)
+    def started(*words: str, container: str = "ecu1", time: str = "1h") -> subprocess.Popen[str]:
+        process = start(bus, stack, "filter", "bus0", container, "--learn", time, *words)
         last = bus.port(N, "e2")
         wait_until(lambda: raw_listeners(last) > 0 or process.poll() is not None)
         return process
@@ -115,7 +115,7 @@ def test_two_interfaces_of_one_name_are_refused(bus: Site, learn: Learn) -> None
 
 def test_without_a_frame_nothing_is_needed(learn: Learn) -> None:
     """And after its time it ends by itself."""
-    process = learn("--learn", "10ms")
+    process = learn(time="10ms")
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0
     assert '{can.send: "none", can.receive: "none"}' in out
