@@ -112,7 +112,7 @@ class Reading:
     # What the screen asks.
 
     def rows(self) -> dict[Key, Row]:
-        """All rows, which the thread goes on to change: for `snapshot` and for sorting."""
+        """All rows, which the thread goes on to change: for sorting, and for `copies`."""
         with self._lock:
             return dict(self._statistics.rows)
 

@@ -37,7 +37,7 @@ from canwharf.operator.watch.view import Choice, fit
 WIDE = 80  # columns
 REFRESH = 0.2  # seconds between two drawings of the table
 _SLOW = 5  # of these until rates and order are new
-_ABOUT = "\0"  # the leaf about a bus, in the place of a sender
+_CONDITION, _ERRORS = "\0", "\1"  # leaves about a bus, in the place of a sender
 _BAD, _FAINT = Style(color="red", bold=True), Style(dim=True)
 _CSS = """
 #top { height: 1fr; }
@@ -131,9 +131,9 @@ class Watch(App[None]):
                 self._arrange(rows.values())
             if slow:
                 self._fill_tree()
-                self._plot()
             self._table.refresh()
             self._fill_signals()
+            self._plot()
         self._about.update(self._words())
 
     def _arrange(self, rows: Iterable[Row] | None = None) -> None:
@@ -146,40 +146,37 @@ class Watch(App[None]):
     def _fill_tree(self) -> None:
         rates, buses = self._reading.rates, self._reading.buses
         names = sorted({bus for bus, _sender in rates} | buses.keys())
+        self._tree.root.set_label("all buses" if names else "there is no bus yet")
         wanted: dict[tuple[str, str], Text] = {}
         for bus in names:
-            facts = buses.get(bus, BusFacts(bus))
+            facts = buses.get(bus, BusFacts(bus, condition="gone"))
             senders = {each.name for each in facts.nodes} | {who for at, who in rates if at == bus}
             whole = sum((rate for (at, _who), rate in rates.items() if at == bus), Rate())
             wanted[bus, ""] = Text(f"{sanitize(bus)}  {_amount(whole, facts)}")
-            wanted[bus, _ABOUT] = self._condition(facts)
-            for sender in sorted(senders - {_ABOUT}):
+            wanted[bus, _CONDITION] = _condition(facts)
+            if errors := self._reading.errors(bus):
+                wanted[bus, _ERRORS] = Text(f"{errors} error frames", _BAD)
+            for sender in sorted(senders):
                 rate = rates.get((bus, sender), Rate())
                 wanted[bus, sender] = Text(f"{sanitize(sender)}  {_amount(rate, facts)}")
-        for key in [key for key in self._branches if key not in wanted]:
-            self._branches.pop(key).remove()
+        for key in [key for key in reversed(self._branches) if key not in wanted]:
+            self._branches.pop(key).remove()  # what is on a bus before the bus
         for key, label in wanted.items():
             if known := self._branches.get(key):
                 if str(known.label) != str(label):
                     known.set_label(label)
             elif key[1]:
-                self._branches[key] = self._branches[key[0], ""].add_leaf(label, data=key)
+                before = 1 if key[1] == _ERRORS else None
+                parent = self._branches[key[0], ""]
+                self._branches[key] = parent.add_leaf(label, data=key, before=before)
             else:
                 self._branches[key] = self._tree.root.add(label, data=key, expand=True)
-
-    def _condition(self, facts: BusFacts) -> Text:
-        """How a bus is: `error-active, 500 kbit/s, 2 error frames`."""
-        parts = [Text(facts.condition or "up", _BAD if facts.ill else _FAINT)]
-        if facts.bitrate:
-            parts.append(Text(_bit_rate(facts.bitrate), _FAINT))
-        if errors := self._reading.errors(facts.bus):
-            parts.insert(0, Text(f"{errors} error frames", _BAD))
-        return Text(", ").join(parts)
 
     def on_tree_node_selected(self, event: Tree.NodeSelected[tuple[str, str]]) -> None:
         """Show only this bus, or this sender."""
         bus, sender = event.node.data or ("", "")
-        self._choice = self._choice._replace(bus=bus, sender="" if sender == _ABOUT else sender)
+        sender = "" if sender in (_CONDITION, _ERRORS) else sender
+        self._choice = self._choice._replace(bus=bus, sender=sender)
         self._arrange()
 
     # Signals.
@@ -334,6 +331,12 @@ def _amount(rate: Rate, facts: BusFacts) -> str:
     """`500/s 23 %`; without a bit rate there is no load."""
     load = rate.load(facts.bitrate, facts.dbitrate)
     return f"{rate.frames:.0f}/s" + ("" if load is None else f" {load:.0f} %")
+
+
+def _condition(facts: BusFacts) -> Text:
+    """How a bus is: `error-active, 500 kbit/s`."""
+    shown = Text(facts.condition, _BAD if facts.ill else _FAINT)
+    return shown.append(f", {_bit_rate(facts.bitrate)}", _FAINT) if facts.bitrate else shown
 
 
 def _bit_rate(rate: int) -> str:

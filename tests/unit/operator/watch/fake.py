@@ -121,8 +121,13 @@ def pictures(
     steps: Sequence[tuple[str, ...]],
     size: tuple[int, int] = (100, 30),
     then: Callable[[], None] = lambda: None,
+    *,
+    slow: bool = False,
 ) -> list[str]:
-    """The pictures of one screen, after each of these steps and after what `then` does."""
+    """The pictures of one screen, after each of these steps and after what `then` does.
+
+    `slow`: also what is drawn once a second is drawn anew.
+    """
 
     async def look() -> list[str]:
         app = Watch(of)
@@ -131,6 +136,8 @@ def pictures(
             for keys in steps:
                 await pilot.press(*keys)
                 then()
+                if slow:
+                    app._beats = 0
                 app.beat()
                 await pilot.pause()
                 found.append(app.export_screenshot())

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from canwharf.errors import KernelError
+from canwharf.frames.buses import BusFacts
 from canwharf.frames.frame import Frame
+from canwharf.frames.matrix import Node
 from canwharf.operator.watch.reading import Reading
 from canwharf.operator.watch.screen import Watch
 from tests import REPOSITORY
@@ -54,6 +56,10 @@ def test_what_is_seen_at_once() -> None:
         assert words in shown, shown
 
 
+def test_before_there_is_a_bus() -> None:
+    assert "there is no bus yet" in text(seen(Reading(Fed(), dict), size=(40, 24)))
+
+
 def test_40_columns_are_enough() -> None:
     shown = text(seen(reading(), size=(40, 24)))
     lines = shown.splitlines()
@@ -84,7 +90,7 @@ def test_keys_say_which_rows_are_shown() -> None:
         (("escape",), ALL),
         (("slash", *"zzz"), []),
         (("escape",), ALL),
-        (("shift+tab", "down", "down", "down", "enter"), ["1A0 brakes"]),
+        (("shift+tab", *["down"] * 4, "enter"), ["1A0 brakes"]),
         (("escape",), ALL),
     ]
     found = pictures(reading(), [keys for keys, _expected in steps])
@@ -117,6 +123,22 @@ def test_a_bus_off_and_a_bus_without_a_limit() -> None:
     shown = text(seen(reading(facts=virtual)))
     assert "bus0  275/s\n" in shown.replace(" " * 5, "\n")
     assert "%" not in shown
+
+
+def test_a_bus_that_goes_is_told_or_leaves_the_tree() -> None:
+    """What sent frames stays, with its rows; a bus that had none goes, with its containers."""
+    of = reading()
+    quiet = BusFacts("bus1", (Node("bus1", "ecu9"),), condition="up")
+    told = [{"bus0": BUS0, "bus1": quiet}, {}]
+
+    def then() -> None:
+        of.buses = told.pop(0)
+
+    found = [text(each) for each in pictures(of, [(), ("s",)], then=then, slow=True)]
+    assert ["ecu9  0/s" in each for each in found] == [True, False]
+    assert ["bus1" in each for each in found] == [True, False]
+    assert ["gone" in each for each in found] == [False, True]
+    assert "engine  210/s" in found[1]
 
 
 def test_signals_and_their_plot(tmp_path: Path) -> None:
