@@ -109,7 +109,7 @@ REFUSED = {
     "bus0 nothere": "there is no container nothere",
     "bus0": "say the bus and the container",
     "bus0 infotainment --send 1234": "1234 has 4 digits",
-    "bus0 infotainment --send ''": "must be an id",
+    "bus0 infotainment --send ''": "--send is empty",
     "bus0 infotainment --rate fast": "frames a second",
     "bus0 infotainment --dry-run": "needs a change",
 }
