@@ -261,7 +261,8 @@ def read_mf4(path: str) -> Frames:
     except NotImplementedError as error:
         raise RecordingError("read", path, _NO_ASAMMDF) from error
     except Exception as error:
-        raise RecordingError("read", path, f"python-can: {error}") from error
+        reason = f"it is no mf4, or not complete (asammdf: {error})"
+        raise RecordingError("read", path, reason) from error
     with reader:
         yield from _numbered(path, reader, "")
     return ""

@@ -35,9 +35,10 @@ def test_one_that_was_not_closed_or_is_cut(tmp_path: Path) -> None:
     assert list(killed) == []
     assert killed.cut == "it was not closed, and is empty"
     writer.close()
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(RecordingError, match="cannot read"):
-        list(formats.Recording(str(path)))
+    for content in (path.read_bytes()[:-20], b"garbage"):
+        path.write_bytes(content)
+        with pytest.raises(RecordingError, match="it is no mf4, or not complete"):
+            list(formats.Recording(str(path)))
 
 
 def test_a_full_disk_of_the_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
