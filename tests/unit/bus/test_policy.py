@@ -191,9 +191,10 @@ def test_a_lost_record_leaves_the_rate(busy: Daemon) -> None:
     assert told == (UNKNOWN, Policy("1FF", "1FF", "100"))
 
 
+@pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize("lost", ["all", "ingress", "egress", "pair"])
-def test_an_unknown_policy_without_filters_is_closed(busy: Daemon, lost: str) -> None:
-    """The state is lost, and then what the kernel had of it, or a part of that."""
+def test_an_unknown_policy_without_filters_is_closed(busy: Daemon, lost: str, told: bool) -> None:
+    """The state is lost, and then what the kernel had of it, or a part of that, told or not."""
     busy.end()
     (busy.directory / "state.json").unlink()
     busy = Daemon(busy.directory, busy.kernel)
@@ -201,6 +202,8 @@ def test_an_unknown_policy_without_filters_is_closed(busy: Daemon, lost: str) ->
     busy.maintenance.sync()
     if lost != "pair":
         busy.kernel.delete_filters(busy.port("n1", "e1"), lost)
+        if not told:
+            busy.kernel.overrun()
         busy.maintenance.repair()
     else:
         busy.kernel.kill_namespace("e1")
