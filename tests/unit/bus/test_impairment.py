@@ -129,6 +129,7 @@ def test_an_upgrade_keeps_trouble_on_purpose(tmp_path: Path) -> None:
     faults = (
         Fault(1, "123", "data[2]^=FF", "5%", keep=True, until=12.5),
         Fault(2, bus_off=True),
+        Fault(3, "124", delay="20ms", keep=True),
     )
     endpoints = {"f" * 64: Endpoint(None, Policy(rate="100"), faults)}
     assert state.networks["e" * 64] == Network("e" * 64, settings, endpoints)

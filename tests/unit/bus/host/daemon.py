@@ -31,7 +31,9 @@ class Life(Base):
         """Maintenance meets a fault, whatever it was about to do; it raises nothing."""
         if name in self.kernel.names() and self._is_ours(self.kernel.link(name)):
             self.kernel.delete_link(name)
-        self._call(fault._replace(again=False), self.daemon.maintenance.repair)
+        # Of the daemon that is there then: after a crash it is another one.
+        repair = lambda: self.daemon.maintenance.repair()  # noqa: E731, PLW0108
+        self._call(fault._replace(again=False), repair)
 
     @rule()
     def look(self) -> None:

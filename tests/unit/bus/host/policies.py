@@ -24,9 +24,13 @@ class Policies(Base):
         )
         call = lambda: firewall.set_policy(self.daemon.service, *whose, words)  # noqa: E731
         if self._call(fault, call, blocked):
-            known = self.policies.get(whose) or Policy(rate="unknown")
-            self.policies[whose] = options.parse_policy(words).over(known)
-            self.unrecorded.discard(whose)
+            known = self.policies.get(whose)
+            complete = {"can.send", "can.receive"} <= words.keys()
+            if known or complete:  # else it stays closed, or what it was
+                now = options.parse_policy(words).over(known or Policy(rate="unknown"))
+                self.policies[whose] = now
+            if complete:
+                self.unrecorded.discard(whose)
 
     @precondition(lambda self: self._filtered_ends())
     @rule(data=st.data(), which=st.sampled_from(["ingress", "egress", "all"]), notice=NOTICES)
