@@ -9,6 +9,8 @@ Rules:
 - A time stamp is the kernel's, in nanoseconds of 64 bits on every machine (SO_TIMESTAMPNS_NEW, from
   Linux 5.1 on).
 - The kernel writes into the table what it used of each message, so the table is reset before.
+- Without its types, ctypes would pass an address as an int of 32 bits. User-Mode Linux has all
+  memory below that; other machines do not.
 
 Source: recvmmsg(2), linux/socket.h (struct mmsghdr), linux/can.h, net/socket.c (the time stamp is
 the first control message).
@@ -65,6 +67,10 @@ class Receiver:
 
     def __init__(self) -> None:
         self._call = ctypes.CDLL(None, use_errno=True).recvmmsg
+        self._call.argtypes = (
+            *(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int),
+            ctypes.c_void_p,
+        )
         self._frames = bytearray(_FRAME.size * MOST)
         self._stamps = bytearray(_STAMP.size * MOST)
         self._headers = bytearray(_HEADER.size * MOST)
