@@ -35,7 +35,8 @@ CONTENT = {
     r"(dtparam|# one MCP2515|# one MCP2517FD|# two of them)": "a line of config.txt",
     r"canwharf_\w+( \*| ==|$)": "a query of Prometheus",
     r"(2026-|serving driver=|\{\"time\")": "lines of the log",
-    r"(with two_machines|a\.run|def test_)": "Python",
+    r"(with two_machines|a\.run|def test_|ecu = bus|bus\.|@pytest)": "Python",
+    r"E   AssertionError": "what pytest prints",
     r"(- uses:|tests: +# GitLab)": "a step of GitHub, a job of GitLab",
     r".*(══|──>)": "a part of a drawing",
 }
@@ -44,6 +45,7 @@ LEFT_OUT = {
     r"^(sudo )?(systemctl|journalctl) ": "needs systemd; tests/system/test_systemd.py",
     r"canwharf (un)?install|canwharf\.pyz": "needs systemd; tests/system/test_systemd.py",
     r"^(sudo )?(python3 -m venv|pipx |apt|/opt/canwharf)": "needs a network",
+    r"^pip install \"canwharf.test|^pytest ": "needs a network; test_pytest_plugin.py",
     r"^kubectl |^docker push|docker import": "needs a cluster and a registry",
     r"^canlab |CANLAB|--can-kernel|dist/canlab": "needs canlab's kernel; tests/canlab",
     r"^unshare ": "needs subordinate ids",

@@ -211,8 +211,13 @@ class Sources:
         if naming.is_implied(owner.network):
             name = naming.label_of(owner.endpoint)
         elif not (name := self._names.containers.get(owner.endpoint, "")):
-            return f"endpoint {owner.endpoint[:_SHORT]}", False
+            return unnamed(owner.endpoint), False
         return (f"container/{name}" if name in (HOST, WIRE) else name), True
+
+
+def unnamed(endpoint: str) -> str:
+    """What the sender is called whose container's name is not known."""
+    return f"endpoint {endpoint[:_SHORT]}"
 
 
 def _buses(driver: str, state: State, links: Iterable[Link]) -> dict[str, frozenset[str]]:

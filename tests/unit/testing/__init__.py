@@ -1,0 +1,1 @@
+"""canwharf.testing, without Docker and without CAN."""
