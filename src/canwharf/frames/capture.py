@@ -11,6 +11,9 @@ Rules:
 - An interface that goes is read to its end. A new one is listened to as soon as it is announced:
   before its container's program starts.
 - If the clock is set back, nothing is held back, once.
+- Without grace, two frames that have nothing to do with each other may change places. An answer
+  still comes behind its question: no frame is taken that is newer than the look, and a container
+  receives a frame after the socket of its source.
 """
 
 from __future__ import annotations
@@ -31,15 +34,20 @@ from canwharf.frames.sockets import GONE, Listener
 from canwharf.frames.sources import Source, Sources
 
 GRACE = 0.002  # seconds
-_GRACE = int(GRACE * 1_000_000_000)  # nanoseconds
 _by_time = itemgetter(0)
 
 
 class Capture:
     """All frames of these sources, from `with` on. Not for use by two threads at once."""
 
-    def __init__(self, sources: Sources, filters: Mapping[str, Filter] = {}) -> None:
-        """`filters` are by the bus's interface; that of "" is for every other bus."""
+    def __init__(
+        self, sources: Sources, filters: Mapping[str, Filter] = {}, grace: float = GRACE
+    ) -> None:
+        """`filters` are by the bus's interface; that of "" is for every other bus.
+
+        `grace` is in seconds; without it (0) frames come at once, and a look costs more.
+        """
+        self._grace = grace
         self._sources = sources
         self._filters = filters
         self._listeners: dict[int, Listener] = {}  # by the interface's index
@@ -94,8 +102,15 @@ class Capture:
 
     @property
     def holding(self) -> bool:
-        """Whether frames are held back: `read` has them after GRACE, without a new event."""
+        """Whether frames are held back: `read` has them after the grace, without a new event."""
         return bool(self._held)
+
+    def listener(self, interface: str) -> Listener | None:
+        """That of a bus's interface; None while there is no such interface."""
+        for each in self._listeners.values():
+            if each.source.interface == interface and not each.source.endpoint:
+                return each
+        return None
 
     def read(self, timeout: float | None = None) -> list[Frame]:
         """The next frames, in order by time; none after so many seconds (None: waits for ever).
@@ -105,7 +120,7 @@ class Capture:
         end = None if timeout is None else monotonic() + timeout
         while True:
             left = None if end is None else max(0.0, end - monotonic())
-            if frames := self._look(GRACE if self._held else left):
+            if frames := self._look(self._grace if self._held else left):
                 return frames
             if end is not None and monotonic() >= end:
                 return []
@@ -122,7 +137,7 @@ class Capture:
         return frames
 
     def _look(self, wait: float | None) -> list[Frame]:
-        early = self._looked + GRACE - monotonic()
+        early = self._looked + self._grace - monotonic()
         if early > 0:
             select.select((), (), (), early)
         # Before it: what came until then is in a socket that is ready, or was read. After it, this
@@ -134,7 +149,8 @@ class Capture:
         if not self._held:
             return []
         self._held.sort(key=_by_time)
-        cut = self._now - _GRACE if self._now >= before else self._held[-1].time
+        grace = int(self._grace * 1_000_000_000)
+        cut = self._now - grace if self._now >= before else self._held[-1].time
         place = len(self._held)
         while place and self._held[place - 1].time > cut:
             place -= 1

@@ -30,6 +30,7 @@ from canwharf.frames.filters import Filter
 from canwharf.frames.frame import HOST, Frame
 from canwharf.frames.receive import MOST, Received, Receiver
 from canwharf.frames.sources import Source
+from canwharf.frames.transmit import packed
 from canwharf.kernel import uapi
 
 BUFFER = 8 * 1024 * 1024  # bytes; some 18,000 classic frames
@@ -71,6 +72,21 @@ class Listener:
         """The frames so far for which there was no room, as they were not read in time."""
         told = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _DROPS.size)
         return int(_DROPS.unpack(told)[0])
+
+    def send(self, frame: Frame) -> bool:
+        """Send a frame there, which `read` does not have then; false: there is no room now.
+
+        Raises KernelError.
+        """
+        try:
+            self._socket.send(packed(frame), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno == errno.ENOBUFS:
+                return False
+            raise _refused("send a frame on", self.source.interface, error) from error
+        return True
 
     def read(self, receiver: Receiver) -> list[Frame]:
         """The frames that have come, in order. Raises KernelError."""
@@ -123,6 +139,9 @@ def _raw(source: Source, which: Filter) -> socket.socket:
         if not source.endpoint:
             _attach(opened, _UNMARKED)
         _enlarge(opened)
+        # What is sent waits here, and not in an adapter's queue, where it would take the room of
+        # what containers send. The kernel makes it its least: some six frames.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 0)
         opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS_NEW, 1)
         opened.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
         opened.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, which.packed)

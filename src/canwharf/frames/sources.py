@@ -34,6 +34,7 @@ from canwharf.kernel.traffic_control import NOTHING, WHOLE
 from canwharf.record import NamedTuple
 
 Ask = Callable[[], Names | None]
+Load = Callable[[], State]
 
 _FILTERS = (uapi.RTM_NEWTFILTER, uapi.RTM_DELTFILTER, uapi.RTM_DELQDISC)
 _SHORT = 12  # digits of an id, as Docker shows them
@@ -64,14 +65,22 @@ class Sources:
     """All sources of the buses of a driver, or of some of them."""
 
     def __init__(
-        self, driver: str, state_dir: str, ask: Ask = lambda: None, buses: Iterable[str] = ()
+        self,
+        driver: str,
+        state_dir: str,
+        ask: Ask = lambda: None,
+        buses: Iterable[str] = (),
+        *,
+        load: Load | None = None,
     ) -> None:
         """`buses` are what a user calls them: an interface, a network's name or its id.
+
+        `load` gives the state in the place of its file, which only root can read.
 
         Raises CanwharfError if there is no such bus, or the kernel or the state cannot be read.
         """
         self._driver = driver
-        self._store = Store(state_dir)
+        self._state = load or (lambda: Store(state_dir).load(driver)[0])
         self._ask = ask
         self._names = Names({}, {})
         self._asked = 0.0  # monotonic seconds
@@ -169,9 +178,6 @@ class Sources:
         links = link.links(self._netlink)
         self._links = {each.ifindex: (each.name, each.alias) for each in links if each.can}
         return links
-
-    def _state(self) -> State:
-        return self._store.load(self._driver)[0]
 
     def _interface(self, word: str, buses: Mapping[str, frozenset[str]]) -> str:
         """The interface of the bus that a user calls so. Raises CanwharfError."""

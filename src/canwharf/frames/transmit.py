@@ -41,7 +41,7 @@ class Transmitter:
     def send(self, frame: Frame) -> bool:
         """Send it; False where an adapter's queue is full. Raises KernelError."""
         try:
-            self._socket.send(_packed(frame))
+            self._socket.send(packed(frame))
         except BlockingIOError:  # the socket's own queue, where the adapter's is a long one
             return False
         except OSError as error:
@@ -56,7 +56,8 @@ class Transmitter:
         return KernelError(operation, self._interface, error.errno or errno.EIO, hint=hint)
 
 
-def _packed(frame: Frame) -> bytes:
+def packed(frame: Frame) -> bytes:
+    """As the kernel takes it."""
     if frame.fd is None:
         return _FRAME.pack(frame.can_id, len(frame.data), 0, 0, 0, frame.data)
     return _FD_FRAME.pack(frame.can_id, len(frame.data), frame.fd, 0, 0, frame.data)
