@@ -20,7 +20,7 @@ from canwharf.bus.observed import Observed
 from canwharf.errors import ConflictError, OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
-from canwharf.kernel.impairment import PERFECT
+from canwharf.kernel.impairment import PERFECT, Impairment
 from canwharf.kernel.link import VIRTUAL, Link
 
 TYPE_CHECKING = False  # typing's own would be an import
@@ -69,12 +69,16 @@ def check(settings: Settings, kind: str, link: Link | None, bus: Bus | None) -> 
         reason += f"plug it in, or say can.type=physical to wait for it; {_VIRTUAL}"
     if reason:
         raise OptionError(option, value, reason)
-    options.check_impairment(settings, bus.impairment if bus else PERFECT)
+    _check_impairment(settings, bus.impairment if bus else PERFECT)
     if settings.impairment.any and bus and bus.delays:
         raise ConflictError(
             f"a container on {settings.interface} has a fault that delays frames, which would not "
             "go through this trouble on purpose: end it first ('canwharf fault clear')"
         )
+    if settings.span.name:
+        from canwharf.bus import span  # noqa: PLC0415 (not everybody spans hosts)
+
+        span.check(settings, bus)
     if bus:
         _check_shared(settings, bus)
     if (
@@ -83,6 +87,27 @@ def check(settings: Settings, kind: str, link: Link | None, bus: Bus | None) -> 
         and (bus is None or bus.adapter.options != adapter.options)
     ):
         _check_link(settings, link)
+
+
+def _check_impairment(settings: Settings, other: Impairment) -> None:
+    """Refuse trouble on purpose that the interface or another network rules out."""
+    if settings.impairment == PERFECT:
+        return
+    reason = ""
+    if settings.physical:
+        reason = (
+            f"only a virtual bus does this, and {settings.interface} is an adapter, whose wire has "
+            "its own bit rate and errors: leave it away, or give can.type=virtual for a virtual bus"
+        )
+    elif other not in (PERFECT, settings.impairment):
+        texts = options.impairment_texts(other).items()
+        told = " ".join(f"{each}={text}" for each, text in texts)
+        reason = (
+            f"another network on {settings.interface} asks for {told}; say the same, or nothing"
+        )
+    if reason:
+        own = options.impairment_texts(settings.impairment)
+        raise OptionError(*next(iter(own.items())), reason)
 
 
 def _check_shared(settings: Settings, bus: Bus) -> None:

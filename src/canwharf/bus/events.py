@@ -182,6 +182,9 @@ MIGRATION_NOT_READ = EventType(
 )
 NETWORK_NOT_ADOPTED = EventType("network-not-adopted", ERROR, "could not adopt a network")
 PATHS_NOT_WRITTEN = EventType("paths-not-written", ERROR, "could not write where the state is")
+SPANS_NOT_WRITTEN = EventType(
+    "spans-not-written", ERROR, "could not write which buses have a span, trying again"
+)
 STATE_LOST = EventType("state-lost", ERROR, "the state is lost")
 STATE_NOT_SET_ASIDE = EventType("state-not-set-aside", ERROR, "could not set the state file aside")
 STATE_NOT_WRITTEN = EventType("state-not-written", ERROR, "could not write the state, trying again")

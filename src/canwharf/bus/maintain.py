@@ -227,6 +227,7 @@ class Maintenance:
                 firewall,
                 ids,
                 injection,
+                span,
                 spelling,
             )
 

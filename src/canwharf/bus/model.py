@@ -12,6 +12,7 @@ from __future__ import annotations
 from canwharf.bus import fault, naming
 from canwharf.bus.fault import Fault
 from canwharf.bus.naming import (
+    NO_SPAN,
     AdapterOwner,
     BusOwner,
     EndpointOwner,
@@ -19,6 +20,7 @@ from canwharf.bus.naming import (
     Ifname,
     ImpairmentOwner,
     Owner,
+    Span,
 )
 from canwharf.kernel.can import CanSettings
 from canwharf.kernel.impairment import PERFECT, Impairment
@@ -105,6 +107,7 @@ class Settings(NamedTuple):
     name: str = ""
     policy: Policy | None = OPEN
     impairment: Impairment = PERFECT
+    span: Span = NO_SPAN
 
 
 class Network(NamedTuple):
@@ -198,6 +201,7 @@ class Bus(NamedTuple):
     hub: Hub | None = None
     ifb: Port | None = None
     impairment: Impairment = PERFECT
+    span: Span = NO_SPAN
 
     @property
     def endpoints(self) -> Collection[Port]:
@@ -319,7 +323,8 @@ class State(NamedTuple):
             ports = _host_ends(self.driver, each)
             host_ends = {**host_ends, **ports} if host_ends else ports
         hub = Hub(*(_hub_end(self.driver, interface, end) for end in ("in", "out")))
-        bus = Bus(Port(interface, owner), host_ends, physical, adapter, hub)
+        span = next((each.settings.span for each in sharing if each.settings.span.name), NO_SPAN)
+        bus = Bus(Port(interface, owner), host_ends, physical, adapter, hub, span=span)
         troubled = (each.settings.impairment for each in sharing if each.settings.impairment.any)
         impairment = PERFECT if physical else next(troubled, PERFECT)
         if impairment == PERFECT:

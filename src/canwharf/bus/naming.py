@@ -54,6 +54,16 @@ class Ifname(NamedTuple):
         return self.name or f"{self.prefix}%d"
 
 
+class Span(NamedTuple):
+    """The span of a bus, by its name on all hosts; empty: none. `max_age` is in ms, 0: no limit."""
+
+    name: str = ""
+    max_age: int = 500
+
+
+NO_SPAN = Span()
+
+
 class BusOwner(NamedTuple):
     """The owner of a host interface that we made for a bus."""
 

@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from canwharf.bus import naming, values
 from canwharf.bus.model import OPEN, Adapter, Endpoint, Policy, Settings
-from canwharf.bus.naming import Ifname
+from canwharf.bus.naming import NO_SPAN, Ifname, Span
 from canwharf.bus.values import Unit
 from canwharf.errors import OptionError
 from canwharf.kernel import can
 from canwharf.kernel.can import CanSettings
-from canwharf.kernel.impairment import PERFECT, Impairment
+from canwharf.kernel.impairment import Impairment
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ IMPAIRMENT_OPTIONS = {  # and their units
     "can.loss": values.PROBABILITY,
     "can.duplicate": values.PROBABILITY,
 }
+SPAN_OPTIONS = ("can.span", "can.span.max_age")
 ENDPOINT_OPTIONS = (*_PREFIX_OPTIONS, _EXACT_OPTION, *POLICY_OPTIONS)
 
 _BIT = {
@@ -72,6 +73,7 @@ NETWORK_OPTIONS = (
     *("vxcan.dev", "vxcan.id", "can.interface", "can.type"),
     *ENDPOINT_OPTIONS,
     *IMPAIRMENT_OPTIONS,
+    *SPAN_OPTIONS,
     *_ADAPTER_OPTIONS,
 )
 # An option that needs one of others: can_get_bittiming, can_validate
@@ -117,6 +119,7 @@ def parse_network(options: Mapping[str, object]) -> Settings:
         name=ifname.name,
         policy=policy,
         impairment=_impairment(ours),
+        span=_span(ours),
     )
 
 
@@ -229,23 +232,18 @@ def impairment_texts(impairment: Impairment) -> dict[str, str]:
     return {option: text for option, text, number in named if number}
 
 
-def check_impairment(settings: Settings, other: Impairment) -> None:
-    """Refuse what an adapter, or another network of the bus, rules out. Raises OptionError."""
-    if settings.impairment == PERFECT:
-        return
-    reason = ""
-    if settings.physical:
-        reason = (
-            f"only a virtual bus does this, and {settings.interface} is an adapter, whose wire has "
-            "its own bit rate and errors: leave it away, or give can.type=virtual for a virtual bus"
-        )
-    elif other not in (PERFECT, settings.impairment):
-        texts = " ".join(f"{each}={text}" for each, text in impairment_texts(other).items())
-        reason = (
-            f"another network on {settings.interface} asks for {texts}; say the same, or nothing"
-        )
-    if reason:
-        raise OptionError(*next(iter(impairment_texts(settings.impairment).items())), reason)
+def parse_span(given: Mapping[str, str]) -> Span:
+    """The span of a bus. Raises OptionError."""
+    return _span(_ours(given, SPAN_OPTIONS))
+
+
+def _span(ours: Mapping[str, str]) -> Span:
+    given = {option: ours[option] for option in SPAN_OPTIONS if option in ours}
+    if not given:
+        return NO_SPAN
+    from canwharf.bus import span  # noqa: PLC0415 (not everybody spans hosts)
+
+    return span.parse(given)
 
 
 def _policy(ours: Mapping[str, str]) -> Policy:

@@ -33,7 +33,7 @@ from canwharf.bus.delivery import (
 from canwharf.bus.events import Event
 from canwharf.bus.interfaces import is_host_end, is_ours
 from canwharf.bus.model import UNKNOWN, Bus, Endpoint, Network, State
-from canwharf.bus.naming import EndpointOwner
+from canwharf.bus.naming import NO_SPAN, EndpointOwner, Span
 from canwharf.bus.observed import Observed
 from canwharf.bus.reconcile import Snapshot
 from canwharf.bus.traffic import Count, Traffic
@@ -113,7 +113,8 @@ class BusReport(NamedTuple):
     operator should know of the adapter. `hub` are the names of its hub's two ends, entry and exit,
     if it has one. `linear` says that its containers are, or should be, connected by that; if not,
     `lacking` are the modules that are missing, if they are known. `impairment` is what it does to
-    frames on purpose, `impaired` what the kernel has of that, with its counts.
+    frames on purpose, `impaired` what the kernel has of that, with its counts. `span` is what makes
+    it one with buses of other hosts.
     """
 
     interface: str
@@ -132,6 +133,7 @@ class BusReport(NamedTuple):
     warning: str = ""
     impairment: Impairment = PERFECT
     impaired: Found = NOTHING
+    span: Span = NO_SPAN
 
     @property
     def healthy(self) -> bool:
@@ -196,6 +198,7 @@ def _report(
         _sentence(warning) if warning else "",
         bus.impairment,
         observed.qdiscs(ifb.ifindex) if ifb else NOTHING,
+        bus.span,
     )
 
 

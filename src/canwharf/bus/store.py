@@ -2,7 +2,8 @@
 
     {"version": 1, "driver": "canwharf", "complete": true, "boot": "…", "networks": {ID:
      {"interface": "can0", "physical": true, "prefix": "can", "adapter": {"can.bitrate": "500000"},
-      "name": "", "policy": {}, "impairment": {"can.delay": "20ms"}, "endpoints":
+      "name": "", "policy": {}, "impairment": {"can.delay": "20ms"},
+      "span": {"can.span": "bench7"}, "endpoints":
       {ID: {"prefix": "", "name": "can1", "policy": {"can.send": "100-1FF"},
             "injected": []}}}}}
 
@@ -34,7 +35,7 @@ from canwharf import durable, jsontext
 from canwharf.bus import naming, options
 from canwharf.bus.fault import Fault
 from canwharf.bus.model import OPEN, Adapter, Endpoint, Network, Policy, Settings, State
-from canwharf.bus.naming import Ifname
+from canwharf.bus.naming import NO_SPAN, Ifname, Span
 from canwharf.errors import OptionError, StartError, StateError
 from canwharf.jsontext import dumps, quoted
 from canwharf.kernel.impairment import Impairment
@@ -202,7 +203,9 @@ class Store:
             name = self._name(fields.get("name", ""), naming.MAX_NAME, id, optional=True)
             policy = self._policy(fields, id)
             impairment = self._impairment(fields.get("impairment", {}), id)
-            settings = Settings(interface, prefix, physical, adapter, name, policy, impairment)
+            span = self._span(fields.get("span", {}), id)
+            own = interface, prefix, physical, adapter, name, policy, impairment, span
+            settings = Settings(*own)
             networks[id] = Network(id, settings, endpoints)
         state = State(driver, networks, top.get("complete") is not False)
         return (state._replace(complete=False) if state.forgotten else state), left
@@ -247,6 +250,10 @@ class Store:
     def _impairment(self, content: object, network: str) -> Impairment:
         """What a bus does on purpose; files from before version 0.3 have none."""
         return self._parsed(options.parse_impairment, content, f"impairment of network {network}")
+
+    def _span(self, content: object, network: str) -> Span:
+        """The span of a bus; files from before version 0.3 have none."""
+        return self._parsed(options.parse_span, content, f"span of network {network}")
 
     def _adapter(self, content: object, network: str) -> Adapter:
         """The adapter of a network; files from before version 0.2 have none."""
@@ -300,6 +307,7 @@ def _network(network: Network) -> str:
         "name": settings.name,
         "policy": _options(settings.policy),
         "impairment": options.impairment_texts(settings.impairment),
+        "span": _span(settings.span),
     }
     endpoints = [f"{quoted(id)}: {_endpoint(each)}" for id, each in network.endpoints.items()]
     return f'{dumps(fields)[:-1]}, "endpoints": {{{", ".join(endpoints)}}}}}'
@@ -312,6 +320,15 @@ def _endpoint(endpoint: Endpoint) -> str:
     faults = dumps([each._asdict() for each in endpoint.injected]) if endpoint.injected else "[]"
     policy = dumps(_options(endpoint.policy))
     return f'{{{names}, "policy": {policy}, "injected": {faults}}}'
+
+
+def _span(settings: Span) -> dict[str, str]:
+    """Its options; most networks have none."""
+    if settings == NO_SPAN:
+        return {}
+    from canwharf.bus import span  # noqa: PLC0415 (not everybody spans hosts)
+
+    return span.texts(settings)
 
 
 def _options(policy: Policy | None) -> dict[str, str] | None:

@@ -38,6 +38,7 @@ VERBS = {
     "watch": "show who sends what on the buses, live or as a document",
     "filter": "show or change what a container may send and receive",
     "fault": "trouble on purpose, for tests: wrong bytes, lost frames, bus-off",
+    "span": "connect buses with those of other hosts",
     "sync": "repair what differs from the networks' settings",
     "install": "install a systemd service that starts before Docker",
     "uninstall": "remove the service",

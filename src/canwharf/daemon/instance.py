@@ -37,6 +37,11 @@ class Instance(NamedTuple):
         return lock_path(self.name)
 
     @property
+    def spans(self) -> str:
+        """The file that tells everybody which buses have a span."""
+        return f"{LOCKS}/{self.name.replace('/', '%')}.spans"
+
+    @property
     def for_users(self) -> str:
         """The path of the socket for users without root; empty for a managed plugin."""
         return "" if "/" in self.name else f"{FOR_USERS}/{self.name}.sock"

@@ -17,7 +17,7 @@ import _socket
 import gc
 import os
 
-from canwharf import __version__
+from canwharf import __version__, durable
 from canwharf.bus import adopt, describe, events
 from canwharf.bus.adopt import Known
 from canwharf.bus.events import Event, Report
@@ -31,6 +31,7 @@ from canwharf.daemon.instance import Instance
 from canwharf.daemon.server import Answer, Server
 from canwharf.docker import engine
 from canwharf.errors import CanwharfError, StateError
+from canwharf.jsontext import dumps
 from canwharf.kernel.netlink import LinkEvents, Netlink
 from canwharf.lean import READ, Selector, Socket, suppress
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 # Seconds for the engine where no state was ever kept: at a boot its socket may accept before it
 # runs. Maintenance asks again.
 _FIRST_START = 0.2
+_AGAIN = 60.0  # seconds until a file that could not be written is tried again
 
 
 def run(path: str, directory: str, report: Report, metrics_at: str = "", group: str = "") -> None:
@@ -75,7 +77,8 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "", group: 
         selector.register(announcements, READ)  # taken by maintenance
         front_ends = calls.front_ends(service, maintenance.sync, lambda: store.fault)
         answer: Answer = front_ends.answer
-        rounds: list[loop.Round] = [calls.collecting(service), front_ends.run_faults]
+        quick = _together(front_ends.run_faults, _publishing(service, own.spans, report))
+        rounds: list[loop.Round] = [calls.collecting(service), quick]
         if metrics:
             answer = metrics.timing(answer)
             rounds.append(metrics.begin(selector, service, reconciler, netlink))
@@ -93,6 +96,41 @@ def run(path: str, directory: str, report: Report, metrics_at: str = "", group: 
         for where in listening.keys() - held.keys():
             sockets.forget(where, listening[where])
     report(Event(events.ENDED, {}))
+
+
+def _together(*rounds: loop.Round) -> loop.Round:
+    """Several that take no time of their own: each round of the loop costs a system call."""
+    return lambda now: min((at for each in rounds if (at := each(now)) is not None), default=None)
+
+
+def _publishing(service: Service, path: str, report: Report) -> loop.Round:
+    """What keeps the file of spans as the state is; see `loop.Round`.
+
+    Without a span there is no file, and its module is not loaded.
+    """
+    seen: State | None = None
+    there = os.path.exists(path)
+
+    def run(now: float) -> float | None:
+        nonlocal seen, there
+        state = service.state
+        if state is seen:
+            return None
+        if not there and not any(each.settings.span.name for each in state.networks.values()):
+            seen = state
+            return None
+        from canwharf.bus import span  # noqa: PLC0415 (not everybody spans hosts)
+
+        try:
+            durable.replace(path, dumps(span.published(state)).encode(), 0o644, sync=False)
+        except OSError as error:
+            fields = {"file": path, "error": error.strerror or str(error)}
+            report(Event(events.SPANS_NOT_WRITTEN, fields))
+            return now + _AGAIN
+        seen, there = state, True
+        return None
+
+    return run
 
 
 def _announce(lock: IO[str], own: Instance, report: Report) -> None:

@@ -10,12 +10,14 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 from canwharf.bus import dryrun
 from canwharf.bus.model import State
 from canwharf.bus.naming import EndpointOwner, owner_of
 from canwharf.bus.reconcile import snapshot
 from canwharf.bus.report import BusReport, Kernel, Names, bus_reports, is_virtual
+from canwharf.bus.span import LOCK
 from canwharf.bus.store import Store
 from canwharf.daemon import sockets
 from canwharf.daemon.instance import Instance
@@ -49,6 +51,7 @@ def collect(which: Instance, requests: Requests) -> Status:
         write_fault=store.write_fault(),
         parameters=loaded,
         state_dir=which.state_dir,
+        spanned=_spanned(),
     )
     if not status.stored:
         return status
@@ -67,6 +70,14 @@ def collect(which: Instance, requests: Requests) -> Status:
         steps=outcome.steps,
         faults=outcome.faults,
     )
+
+
+def _spanned() -> frozenset[str]:
+    """The interfaces of buses for which a `canwharf span` has reserved a name."""
+    with suppress(OSError), open("/proc/self/net/unix", encoding="utf-8", errors="replace") as file:
+        names = (line.split()[-1] for line in file if f"@{LOCK}" in line)
+        return frozenset(each.removeprefix(f"@{LOCK}") for each in names)
+    return frozenset()
 
 
 def _elsewhere(

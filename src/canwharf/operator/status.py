@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from canwharf.bus import describe, naming
 from canwharf.bus.delivery import Member
@@ -25,6 +25,7 @@ class Status(NamedTuple):
     - `hardware`: driver and device by adapter; `unused`: the adapters that are on no bus.
     - `adopted`: the endpoints that a resync would adopt; `steps`: what it would do; `faults`: what
       it could not do.
+    - `spanned`: the buses that a `canwharf span` connects to those of other hosts.
     - `parameters`: those of the kernel modules.
     - `where`: the options with which canwharf's commands find the same daemon and state.
     - `state_dir`: the directory of the state; `conflict`: which path contradicts the daemon;
@@ -44,6 +45,7 @@ class Status(NamedTuple):
     write_fault: str = ""
     parameters: Parameters = Parameters()
     state_dir: str = ""
+    spanned: Collection[str] = ()
     where: str = ""
     conflict: str = ""
     unseen: str = ""

@@ -30,6 +30,11 @@ class Sequence:
         self._next = 0
         self._ended: deque[int] = deque(maxlen=_ENDED)
 
+    @property
+    def epoch(self) -> int | None:
+        """The one that is believed; None before the first message."""
+        return self._epoch
+
     def take(self, epoch: int, first: int, count: int) -> tuple[int, int]:
         """A message with so many frames: how many of its first are not new, how many were lost.
 

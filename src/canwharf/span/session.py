@@ -21,11 +21,21 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
+from canwharf.bus.span import is_name
 from canwharf.errors import SpanError
-from canwharf.span.settings import ROOT, Settings, is_host, zenoh
+from canwharf.span.settings import ROOT, Settings, zenoh
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from zenoh import Sample
+
+    class Declared(Protocol):
+        """What a session tells others that it has."""
+
+        def undeclare(self) -> None:
+            """Tell them that it has it no more."""
+
 
 EXTRA = "pip install 'canwharf[span]'"
 Send = Callable[[bytes], None]
@@ -47,7 +57,7 @@ class Session:
         self._host = settings.host
         self._known = {settings.host, *settings.hosts, *settings.refuse}
         self.repeated = 0
-        self._declared: list[object] = []  # zenoh takes back what nobody holds
+        self._declared: dict[str, list[Declared]] = {}  # by span
         try:
             config = library.Config()
             for key, value in zenoh(settings).items():
@@ -61,7 +71,6 @@ class Session:
         library = self._zenoh
         try:
             token = self._session.liveliness().declare_token(f"{ROOT}/{span}/{self._host}/alive")
-            self._declared.append(token)
             publisher = self._session.declare_publisher(
                 f"{ROOT}/{span}/{self._host}/frames",
                 congestion_control=library.CongestionControl.DROP,
@@ -71,6 +80,7 @@ class Session:
             )
         except library.ZError as error:
             raise _failed(f"publish {span}", error) from error
+        self._keep(span, token, publisher)
 
         def send(payload: bytes) -> None:
             try:
@@ -87,17 +97,18 @@ class Session:
         def taken(sample: Sample) -> None:
             if (host := _host(sample)) == self._host:
                 self.repeated += 1
-            elif is_host(host):
+            elif is_name(host):
                 receive(host, sample.payload.to_bytes())
 
         def seen(sample: Sample) -> None:
-            if is_host(host := _host(sample)) and host != self._host:
+            if is_name(host := _host(sample)) and host != self._host:
                 tell(host, sample.kind == library.SampleKind.PUT)
 
         try:
             remote = library.Locality.REMOTE
             frames, alive = f"{ROOT}/{span}/*/frames", f"{ROOT}/{span}/*/alive"
-            self._declared += (
+            self._keep(
+                span,
                 self._session.declare_subscriber(frames, taken, allowed_origin=remote),
                 self._session.liveliness().declare_subscriber(alive, seen, history=True),
             )
@@ -110,7 +121,16 @@ class Session:
         A new session with them among `hosts` hears them, and they it.
         """
         names = {each.auth_identifier or "" for each in self._session.info.links()}
-        return frozenset(filter(is_host, names)) - self._known
+        return frozenset(filter(is_name, names)) - self._known
+
+    def leave(self, span: str) -> None:
+        """Neither send to a span nor hear of it any more; the other hosts are told."""
+        for each in self._declared.pop(span, ()):
+            each.undeclare()
+
+    def _keep(self, span: str, *declared: Declared) -> None:
+        """Hold what zenoh would take back where nobody holds it."""
+        self._declared.setdefault(span, []).extend(declared)
 
     def close(self) -> None:
         """End it; the other hosts are told."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
+from canwharf.bus.span import is_name
 from canwharf.errors import UsageError
 from canwharf.record import NamedTuple
 
@@ -34,7 +35,6 @@ ROOT = "canwharf/1"  # of all keys: ROOT/SPAN/HOST/…
 LEASE = 2000  # milliseconds
 RETRY = {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2}
 
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ENDPOINT = re.compile(r"([a-z]+)/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 _SEND, _HEAR = ("put", "liveliness_token"), ("declare_subscriber", "declare_liveliness_subscriber")
 _EXAMPLE = "tls/192.0.2.1:7447"
@@ -58,14 +58,9 @@ class Settings(NamedTuple):
     refuse: tuple[str, ...] = ()
 
 
-def is_host(name: str) -> bool:
-    """Whether a host can have this name: as a part of a host name (RFC 1123), in lower case."""
-    return bool(_HOST.fullmatch(name))
-
-
 def check(settings: Settings) -> None:
     """Refuse what no session can have, or should not. Raises UsageError."""
-    if not is_host(settings.host):
+    if not is_name(settings.host):
         raise UsageError(
             f"--name {settings.host}: a host's name must be up to 63 lower-case letters, digits "
             "and - between them, like bench-1"
@@ -130,7 +125,8 @@ def zenoh(settings: Settings) -> dict[str, object]:
         # A busy machine may be late to send a burst. Each message waits so long for a frozen host,
         # until LEASE, and meanwhile a bridge gathers more frames for the next one.
         "transport/link/tx/queue/size/data": 16,  # messages; the most that there can be
-        "transport/link/tx/queue/congestion_control/drop/wait_before_drop": 5000,  # microseconds
+        "transport/link/tx/queue/congestion_control/drop/wait_before_drop": 20_000,  # microseconds
+        "transport/link/rx/max_message_size": 1 << 16,  # bytes; a bridge sends less than 2^14
         "transport/shared_memory/enabled": False,
         "adminspace/enabled": False,
     }

@@ -199,6 +199,7 @@ CHECKS: dict[str, Check] = {
     "shape": buses.shape,
     "policies": buses.policies,
     "trouble": buses.trouble,
+    "spans": buses.spans,
     "queue": buses.queue,
     "members": buses.members,
     "differences": buses.differences,

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from glob import glob
+from importlib.util import find_spec
 from time import monotonic
 
 from canwharf import __version__, durable, jsontext
@@ -96,6 +97,7 @@ def gather(
         group=rootless.allowed(which),
         chosen=_chosen_group(which),
         backlog=_backlog(),
+        zenoh=find_spec("zenoh") is not None,
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
 

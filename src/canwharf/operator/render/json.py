@@ -58,6 +58,7 @@ def _bus(status: Status, report: BusReport) -> Value:
         "shape": None if report.moved else "linear" if report.linear else "mesh",
         "hub": dict(zip(("in", "out"), report.hub, strict=True)) if report.hub else None,
         "impairment": _impairment(report) if report.impairment.any else None,
+        "span": _span(status, report) if report.span.name else None,
         "missing_modules": list(report.lacking),
         "directions": [_direction(each) for each in report.directions],
         "healthy": report.healthy,
@@ -76,6 +77,15 @@ def _impairment(report: BusReport) -> Value:
         "duplicate_ppm": wanted.duplicate,
         "frames_lost_on_purpose": found.lost,
         "frames_over_bandwidth": found.overflowed,
+    }
+
+
+def _span(status: Status, report: BusReport) -> Value:
+    name, max_age = report.span
+    return {
+        "name": name,
+        "max_age_ms": max_age or None,
+        "connected": report.interface in status.spanned,
     }
 
 

@@ -80,6 +80,11 @@ def _bus(status: Status, report: BusReport, color: Color, columns: int) -> Itera
         yield f"  {color(words, DOUBTFUL)}"
     if report.impairment.any:
         yield f"  {color(trouble(report), BAD)}"
+    if report.span.name:
+        there = report.interface in status.spanned
+        how = "by 'canwharf span'"
+        how = how if there else "but no 'canwharf span' runs: no other host is heard"
+        yield f"  {color(f'span {report.span.name}, {how}', FAINT if there else DOUBTFUL)}"
     rows = [[*map(sanitize, _member(status, report, each))] for each in report.members]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if (

@@ -1,0 +1,191 @@
+"""The bridge between one bus of this host and those of the other hosts of its span.
+
+Theory of operation. Frames are read where they enter the bus, as for `canwharf dump`: each once,
+with its sender. Frames from other hosts are sent at the bus's interface, by the very socket that
+reads there. The kernel gives a socket nothing of what it sent itself, and gives it to everybody
+else once: so nothing goes round in a circle, without any rule of ours.
+
+Rules:
+
+- Each host's frames are put on the bus in its order, as far as the bus takes them. An adapter that
+  is busy gets them in the order of arbitration.
+- No frame is put on the bus that is older than `max_age`, or twice.
+- Error frames are an adapter's reports, and are not sent to other hosts.
+- What is lost, too old or refused is counted, and said once a second at most.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from canwharf.bus.naming import Span
+from canwharf.errors import KernelError, SpanError
+from canwharf.frames.capture import Capture
+from canwharf.frames.frame import Frame
+from canwharf.span import message
+from canwharf.span.arbitration import Waiting
+from canwharf.span.freshness import Freshness
+from canwharf.span.message import Message
+from canwharf.span.sequence import Sequence as Numbers
+
+HOSTS = 256  # of which a bridge keeps count
+BEAT = 1_000_000_000  # nanoseconds without a frame until the other hosts are told the number
+_TELL = 1_000_000_000  # nanoseconds between two lines about one host
+_MS = 1_000_000
+_FOR_EVER = 1 << 62  # nanoseconds
+
+Say = Callable[[str], None]
+
+
+def uptime() -> int:
+    """Nanoseconds since the boot, suspended or not: the clock of all ages."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class _Host:
+    """What is known of another host."""
+
+    def __init__(self) -> None:
+        self.numbers = Numbers()
+        self.freshness = Freshness()
+        self.heard = 0  # uptime
+        self.silence = 0  # the longest time without a message that is not told yet, nanoseconds
+        self.untold: Counter[str] = Counter()
+        self.told = 0  # uptime
+
+
+class Bridge:
+    """A bus and its span. `counts` are of frames: sent, received, lost, stale, and so on."""
+
+    def __init__(
+        self,
+        interface: str,
+        span: Span,
+        capture: Capture,
+        send: Callable[[bytes], None],
+        say: Say,
+    ) -> None:
+        self.interface, self.span = interface, span
+        self.capture = capture
+        self.counts: Counter[str] = Counter()
+        self.hosts: dict[str, _Host] = {}
+        self.waiting = Waiting()
+        self._send = send
+        self._say = say
+        self._epoch = secrets.randbits(64)
+        self._next = 0  # the number of the next frame
+        self._published = 0  # uptime
+        self._faults: set[str] = set()  # that were said
+
+    def outward(self) -> bool:
+        """Send the other hosts what came to the bus; whether there was something.
+
+        Raises CanwharfError.
+        """
+        frames = [each for each in self.capture.read(0) if not each.error]
+        for first in range(0, len(frames), message.MOST):
+            self._publish(frames[first : first + message.MOST])
+        return bool(frames)
+
+    def inward(self, host: str, payload: bytes, received: int) -> None:
+        """Put on the bus what another host sent; `received` is our uptime when it came."""
+        try:
+            told = message.decode(payload, self.span.name, host)
+        except SpanError as error:
+            self.counts["unreadable"] += 1
+            self._once(f"{host} sends {error}")
+            return
+        if host not in self.hosts and len(self.hosts) >= HOSTS:
+            self.counts["unreadable"] += 1
+            self._once(f"more than {HOSTS} hosts: {host} and others are not heard")
+            return
+        other = self.hosts.setdefault(host, _Host())
+        old, lost = other.numbers.take(told.epoch, told.sequence, len(told.frames))
+        if told.epoch != other.numbers.epoch:
+            self.counts["foreign"] += 1
+            self._once(f"there are two hosts of the name {host}: one of them is not heard")
+            return
+        now = uptime()
+        if lost:
+            other.silence = max(other.silence, now - other.heard)
+        delay = other.freshness.delay(told.epoch, told.uptime, received) + now - received
+        stale = self._take(told, old, now - delay)
+        self._count(other, {"lost": lost, "repeated": old, "stale": stale})
+        other.heard = now
+        self._tell(host, other, now)
+
+    def flush(self) -> None:
+        """Put on the bus what waits for an adapter."""
+        while frame := self.waiting.first(uptime()):
+            if not self._put(frame):
+                break
+            self.waiting.pop()
+
+    def beat(self) -> None:
+        """Tell the other hosts our number if nothing was sent for a while; say what is untold."""
+        now = uptime()
+        if now - self._published >= BEAT:
+            self._publish(())
+        for host, other in self.hosts.items():
+            self._tell(host, other, now)
+
+    def _publish(self, frames: Sequence[Frame]) -> None:
+        self._published = uptime()
+        told = Message(self._epoch, self._next, time.time_ns(), self._published, frames)
+        self._next += len(frames)
+        try:
+            self._send(message.encode(told))
+        except SpanError as error:
+            self.counts["unsent"] += len(frames)
+            self._once(str(error))
+        self.counts["sent"] += len(frames)
+
+    def _take(self, told: Message, old: int, sent: int) -> int:
+        """Put the new frames on the bus; how many are too old. `sent` is when, by our uptime."""
+        limit = self.span.max_age * _MS or _FOR_EVER
+        now = uptime()
+        stale = 0
+        for frame in told.frames[old:]:
+            came = sent - max(0, told.clock - frame.time)
+            if now > came + limit:
+                stale += 1
+            elif self.waiting or not self._put(frame):
+                self.waiting.put(frame, came + limit)
+        return stale
+
+    def _put(self, frame: Frame) -> bool:
+        """Send a frame on the bus; false: it has no room now. What it refuses is done with."""
+        listener = self.capture.listener(self.interface)
+        try:
+            if listener and not listener.send(frame):
+                return False
+        except KernelError as error:
+            self._once(str(error))
+            listener = None
+        self.counts["received" if listener else "refused"] += 1
+        return True
+
+    def _count(self, other: _Host, numbers: dict[str, int]) -> None:
+        self.counts.update(numbers)
+        other.untold.update(numbers)
+
+    def _tell(self, host: str, other: _Host, now: int) -> None:
+        """Say what was lost of a host, at most once a second."""
+        lost, stale = other.untold["lost"], other.untold["stale"]
+        if not (lost or stale) or now - other.told < _TELL:
+            return
+        words = [f"{lost} frames were lost"] if lost else []
+        words += [f"{stale} came too late"] if stale else []
+        gap = f", in a gap of {other.silence / 1e9:.1f} s" if lost else ""
+        self._say(f"of {host}, {' and '.join(words)}{gap}")
+        other.untold.clear()
+        other.silence, other.told = 0, now
+
+    def _once(self, words: str) -> None:
+        """Say it, and not again."""
+        if words not in self._faults and len(self._faults) < HOSTS:
+            self._faults.add(words)
+            self._say(words)

@@ -1,0 +1,225 @@
+"""The service that connects this host's buses to those of other hosts: one process for all spans.
+
+Theory of operation. One thread waits for frames of every bus and for what zenoh's threads received,
+which they leave in a bounded inbox. It needs no rights: anyone may open a raw CAN socket.
+
+Rules:
+
+- It lives apart from the daemon: either may stop, start or be upgraded while the other runs.
+- Once a second it looks which buses have a span now.
+- Under load a look takes what has come in PACE, so that several frames share a message. A frame
+  that comes alone is sent at once.
+- A bus has one bridge. Its name in the kernel (an abstract socket of this network namespace) ends
+  with the process, however that ends.
+- The inbox has room for ROOM messages. One that has none is lost, and counted as such by its
+  numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Self
+
+from canwharf.bus.naming import Span
+from canwharf.bus.span import LOCK
+from canwharf.errors import CanwharfError
+from canwharf.frames.capture import Capture
+from canwharf.frames.sources import Sources
+from canwharf.record import NamedTuple
+from canwharf.span import wanted
+from canwharf.span.bridge import Bridge, Say, uptime
+from canwharf.span.session import Session
+from canwharf.span.settings import Settings
+
+ROOM = 4096  # messages
+PACE = 0.001  # seconds
+_LOOK = 1.0  # seconds
+_WAIT = 0.2  # seconds until a signal is noticed
+_BUSY = 0.001  # seconds until an adapter without room is tried again
+
+
+class _Received(NamedTuple):
+    """A message of a host for a span, and our uptime when it came; or that it came and went."""
+
+    span: str
+    host: str
+    payload: bytes
+    at: int
+    there: bool | None = None
+
+
+class _Inbox:
+    """What zenoh's threads received, for one that waits on `descriptor`."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._items: deque[_Received] = deque()
+
+    def put(self, item: _Received) -> None:
+        if len(self._items) < ROOM:
+            self._items.append(item)
+            os.eventfd_write(self.descriptor, 1)
+
+    def take(self) -> list[_Received]:
+        try:
+            os.eventfd_read(self.descriptor)
+        except BlockingIOError:
+            return []
+        return [self._items.popleft() for _item in range(len(self._items))]
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+class Service:
+    """All bridges of a driver's buses. For `with`: it ends what it began."""
+
+    def __init__(self, settings: Settings, driver: str, path: str, say: Say) -> None:
+        """`path` is the file of spans. Raises SpanError."""
+        self.bridges: dict[str, Bridge] = {}  # by interface
+        self._driver, self._path, self._say = driver, path, say
+        self._name = settings.host
+        self._session = Session(settings)
+        self._inbox = _Inbox()
+        self._epoll = select.epoll()
+        self._epoll.register(self._inbox.descriptor, select.EPOLLIN)
+        self._locks: dict[str, socket.socket] = {}
+        self._said: dict[str, str] = {}  # the last complaint about an interface or the file
+        self._looked = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        for interface in list(self.bridges):
+            self._end(interface)
+        self._session.close()
+        self._epoll.close()
+        self._inbox.close()
+
+    def run(self, ended: Sequence[int]) -> None:
+        """Connect them until there is a number in `ended`."""
+        while not ended:
+            self.step()
+
+    def step(self) -> None:
+        """Wait for something for a moment, and do what is due."""
+        now = monotonic()
+        if now - self._looked >= _LOOK:
+            self._looked = now
+            self._look()
+        ready = {descriptor for descriptor, _events in self._epoll.poll(self._patience())}
+        for item in self._inbox.take():
+            self._received(item)
+        busy = False
+        for interface, bridge in list(self.bridges.items()):
+            try:
+                if bridge.capture.holding or bridge.capture.fileno() in ready:
+                    busy |= bridge.outward()
+                bridge.flush()
+                bridge.beat()
+            except CanwharfError as error:
+                self._complain(interface, str(error))
+                self._end(interface)
+        if busy:
+            select.select((), (), (), PACE)
+
+    def _patience(self) -> float:
+        if any(each.capture.holding for each in self.bridges.values()):
+            return 0.0
+        return _BUSY if any(each.waiting for each in self.bridges.values()) else _WAIT
+
+    def _received(self, item: _Received) -> None:
+        for bridge in self.bridges.values():
+            if bridge.span.name != item.span:
+                continue
+            if item.there is None:
+                bridge.inward(item.host, item.payload, item.at)
+            else:
+                words = "is there" if item.there else "is gone"
+                self._say(f"{bridge.interface}, span {item.span}: {item.host} {words}")
+
+    def _look(self) -> None:
+        """Begin and end bridges as the daemon says now."""
+        try:
+            spans = wanted.read(self._path, self._driver)
+        except CanwharfError as error:
+            self._complain("", str(error))
+            return
+        if self._session.repeated:
+            words = f"another host is called {self._name}, too: neither hears the other"
+            self._complain("", f"{words}; give each a --name of its own")
+            self._session.repeated = 0
+        if not spans:
+            self._complain("", "no bus of this host has a span (can.span): it waits for one")
+        for interface, bridge in list(self.bridges.items()):
+            if spans.get(interface) != bridge.span:
+                self._end(interface)
+        for interface in spans.keys() - self.bridges.keys():
+            try:
+                self._begin(interface, spans[interface])
+            except CanwharfError as error:
+                self._complain(interface, str(error))
+                self._end(interface)
+
+    def _begin(self, interface: str, span: Span) -> None:
+        """Raises CanwharfError."""
+        if any(each.span.name == span.name for each in self.bridges.values()):
+            self._complain(interface, f"another bus of this host is in the span {span.name}")
+            return
+        lock = _reserve(interface)
+        if lock is None:
+            self._complain(interface, "another process connects this bus to other hosts")
+            return
+        self._locks[interface] = lock
+        state = wanted.state_of(self._driver, interface)
+        capture = Capture(
+            Sources(self._driver, "", buses=(interface,), load=lambda: state), grace=0
+        )
+        capture.__enter__()
+        self._epoll.register(capture.fileno(), select.EPOLLIN)
+        send = self._session.publish(span.name)
+        self.bridges[interface] = Bridge(interface, span, capture, send, self._about(interface))
+        self._said.pop(interface, None)
+        self._say(f"{interface} is in the span {span.name}")
+        self._session.subscribe(span.name, self._receiver(span.name), self._teller(span.name))
+
+    def _end(self, interface: str) -> None:
+        if bridge := self.bridges.pop(interface, None):
+            self._session.leave(bridge.span.name)
+            self._epoll.unregister(bridge.capture.fileno())
+            bridge.capture.close()
+            self._say(f"{interface} has left the span {bridge.span.name}")
+        if lock := self._locks.pop(interface, None):
+            lock.close()
+
+    def _receiver(self, span: str) -> Callable[[str, bytes], None]:
+        return lambda host, payload: self._inbox.put(_Received(span, host, payload, uptime()))
+
+    def _teller(self, span: str) -> Callable[[str, bool], None]:
+        return lambda host, there: self._inbox.put(_Received(span, host, b"", uptime(), there))
+
+    def _about(self, interface: str) -> Say:
+        return lambda words: self._say(f"{interface}: {words}")
+
+    def _complain(self, about: str, words: str) -> None:
+        """Say it, unless it was the last thing that was said of it."""
+        if self._said.get(about) != words:
+            self._said[about] = words
+            self._say(f"{about}: {words}" if about else words)
+
+
+def _reserve(interface: str) -> socket.socket | None:
+    """A name for the bridge of a bus; None: another one has it."""
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        lock.bind(f"\0{LOCK}{interface}")
+    except OSError:
+        lock.close()
+        return None
+    return lock

@@ -1,0 +1,195 @@
+"""Two hosts with Docker, and one bus across them: exactly once, over a cut and a killed service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zenoh
+
+from lab.channel import Process
+from lab.machine import REPOSITORY
+from lab.pair import Host, two_machines
+from tests.world.board import UP, Board
+
+# The guest's own Python has no zenoh; the wheel of this machine's runs on each.
+LIBRARY = f"/repo/{Path(zenoh.__file__).parents[1].relative_to(REPOSITORY)}"
+AS_NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all"
+LISTENS = (
+    "timeout 20 sh -c 'until grep -q can0 /proc/$(docker inspect -f {{{{.State.Pid}}}} {0})"
+    "/net/can/rcvlist_all; do :; done'"
+)
+FRAMES = 100
+# A frame may wait for long on a busy machine; tests/kernel/test_span.py has what is too old.
+OPTIONS = "-o can.name=can -o can.span=bench7 -o can.span.max_age=1min"
+LOST = re.compile(r"of a, (\d+) frames were lost")
+
+
+class Side:
+    """A host: its board, two containers, and `canwharf span`."""
+
+    def __init__(self, host: Host, where: str) -> None:
+        self.host = host
+        self.board = Board(host)
+        self.board.start()
+        self.board.network(options=OPTIONS)
+        self.containers = [f"{host.name}{number}" for number in (1, 2)]
+        for name in self.containers:
+            self.board.container(name)
+        self._where = where
+        self.span = self.start_span()
+
+    def start_span(self) -> Process:
+        """Without any right, as its unit does."""
+        self.span = self.host.start(
+            f"exec {AS_NOBODY} python3 -m canwharf span --name {self.host.name} --insecure "
+            f"{self._where}",
+            env={"PYTHONPATH": f"/repo/src:{LIBRARY}"},
+        )
+        self.span.wait_for("vcan0 is in the span bench7", UP)
+        return self.span
+
+    def record(self, container: str) -> Process:
+        """All that a container hears."""
+        recording = self.host.start(f"docker exec {container} candump -L can0")
+        self.board.sh(LISTENS.format(container))
+        return recording
+
+    def send(self, container: str, *words: str) -> None:
+        self.board.sh(f"docker exec {container} {' '.join(words)}")
+
+
+@pytest.fixture(scope="module")
+def sides(suite: str) -> Iterator[tuple[Side, Side]]:
+    """Two hosts that are connected."""
+    with two_machines(suite) as (a, b):
+        one = Side(a, f"--listen tcp/{a.address}:7447")
+        two = Side(b, f"--connect tcp/{a.address}:7447")
+        for side, other in ((one, "b"), (two, "a")):
+            side.span.wait_for(f"{other} is there", UP)
+        settle(one, two)
+        yield one, two
+
+
+def settle(one: Side, two: Side) -> None:
+    """Until frames pass in both directions: each host learns what the other one wants."""
+    for sender, receiver in ((one, two), (two, one)):
+        with_mark = f"docker exec {receiver.containers[0]} candump -n 1 -L can0,7F0:7FF"
+        heard = receiver.host.start(with_mark)
+        receiver.board.sh(LISTENS.format(receiver.containers[0]).replace("_all", "_sff"))
+        while heard.running:
+            sender.send(sender.containers[0], "cansend can0 7F0#")
+            sender.board.sh("sleep 0.1")
+        heard.wait(10)
+
+
+def values(lines: str, can_id: str) -> list[int]:
+    """The numbers that frames of this id bore, in the order in which they came."""
+    found = re.findall(rf" {can_id}#([0-9A-F]+)$", lines, re.MULTILINE)
+    return [int.from_bytes(bytes.fromhex(each), "little") for each in found]
+
+
+def test_containers_of_both_hosts_hear_each_other_exactly_once(sides: tuple[Side, Side]) -> None:
+    """Each of four, and in the order in which each of them sent; classic, extended, FD."""
+    owner = {name: side for side in sides for name in side.containers}
+    recordings = [side.record(name) for name, side in owner.items()]
+    senders = dict(zip(owner, ("100", "101", "102", "103"), strict=True))
+    for name, can_id in senders.items():
+        send = owner[name].send
+        send(name, f"cangen can0 -n {FRAMES} -g 2 -I {can_id} -L 8 -D i")
+        send(name, f"cansend can0 18FEF{can_id}#{can_id}0")
+        send(name, f"cansend can0 2{can_id[1:]}##1{'11' * 48}")
+        send(name, f"cansend can0 7F1#0{can_id}")
+    for recording in recordings:
+        for can_id in senders.values():
+            recording.wait_for(f"7F1#0{can_id}", UP)
+        for can_id in senders.values():
+            assert values(recording.stdout, can_id) == list(range(FRAMES))
+            for once in (f" 18FEF{can_id}#", f" 2{can_id[1:]}##", f" 7F1#0{can_id}"):
+                assert recording.stdout.count(once) == 1
+
+
+class Stream:
+    """A frame each 10 ms from the first container of one host, heard at the first of another."""
+
+    def __init__(self, one: Side, two: Side) -> None:
+        self._one = one
+        self._container = one.containers[0]
+        self._recording = two.record(two.containers[0])
+        command = f"docker exec {self._container} cangen can0 -g 10 -I 123 -L 8 -D i"
+        self._sending = one.host.start(command)
+        self.wait_for_more()
+
+    @property
+    def heard(self) -> list[int]:
+        """The numbers that were heard so far."""
+        return values(self._recording.stdout, "123")
+
+    def wait_for_more(self) -> None:
+        """Until another frame is heard."""
+        before = len(self.heard)
+        until(self._one, lambda: len(self.heard) > before)
+
+    def end(self) -> list[int]:
+        """Stop, and all that was heard: in the order of the sender, and nothing twice."""
+        self._one.board.sh("pkill cangen")
+        self._sending.wait(UP, check=False)
+        self._one.send(self._container, "cansend can0 7F2#")
+        self._recording.wait_for("7F2#", UP)
+        self._recording.kill()
+        heard = self.heard
+        assert heard == sorted(set(heard))
+        return heard
+
+
+def until(side: Side, done: Callable[[], bool]) -> None:
+    """Look again and again, for half a minute."""
+    for _look in range(300):
+        if done():
+            return
+        side.board.sh("sleep 0.1")
+    raise AssertionError(side.span.stderr)
+
+
+def test_a_cut_loses_what_was_sent_in_it_and_each_frame_is_counted(
+    sides: tuple[Side, Side],
+) -> None:
+    """By the host that misses it."""
+    one, two = sides
+    stream = Stream(one, two)
+    before = told(two)
+    one.host.link.cut()
+    one.board.sh("sleep 3")
+    one.host.link.fix()
+    stream.wait_for_more()
+    heard = stream.end()
+    missing = heard[-1] - heard[0] + 1 - len(heard)
+    assert missing
+    until(two, lambda: told(two) - before == missing)
+
+
+def told(side: Side) -> int:
+    """How many frames were lost, as the service has said."""
+    return sum(map(int, LOST.findall(side.span.stderr)))
+
+
+def test_the_service_is_killed_under_load_and_nothing_comes_twice(
+    sides: tuple[Side, Side],
+) -> None:
+    """Containers of one host do not notice; status says what is missing."""
+    one, two = sides
+    stream = Stream(one, two)
+    for _turn in range(3):
+        two.host.run("pkill -KILL -f '[c]anwharf span'")
+        two.span.wait(UP, check=False)
+        assert "no 'canwharf span' runs: no other host is heard" in status(two)
+        assert "span bench7, by 'canwharf span'" in status(one)
+        two.start_span()
+        stream.wait_for_more()
+    assert len(stream.end()) > 10
+
+
+def status(side: Side) -> str:
+    return side.board.sh("python3 -m canwharf status")
