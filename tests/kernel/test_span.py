@@ -297,6 +297,49 @@ def test_two_processes_without_rights_join_two_buses(
     assert first.wait(LIMIT) == 128 + signal.SIGTERM
 
 
+def test_three_hosts_of_which_one_is_frozen(site: Site, stack: ExitStack, directory: Path) -> None:
+    """Each is connected to each. What a frozen one lacks, the others do not wait for."""
+    sites = {"a": "vcan0", "b": "vcan1", "c": "vcan2"}
+    listen = [f"tcp/127.0.0.1:{7447 + place}" for place in range(2)]
+    words = {
+        "a": ["--listen", listen[0]],
+        "b": ["--listen", listen[1], "--connect", listen[0]],
+        "c": ["--connect", listen[0], "--connect", listen[1]],
+    }
+    hosts: dict[str, Started] = {}
+    members: dict[str, list[Member]] = {}
+    for place, (name, interface) in enumerate(sites.items()):
+        network = chr(ord("k") + place) * 64
+        site.network(network, interface)
+        site.start(network, f"e{place}")
+        members[name] = site.members(interface)
+        path = publish(directory, name, interface)
+        hosts[name] = span(stack, path, "--name", name, *words[name])
+        until(hosts[name], f"{interface} is in the span x")
+    meet(members)
+    everybody = [each for those in members.values() for each in those]
+    assert exchange(everybody, frames=4, limit=LIMIT).faults == []
+    hosts["b"].send_signal(signal.SIGSTOP)
+    awake = [*members["a"], *members["c"]]
+    assert exchange(awake, frames=16, limit=LIMIT).faults == []
+    until(hosts["a"], "b is gone")
+    until(hosts["c"], "b is gone")
+    assert exchange(awake, frames=4, limit=LIMIT).faults == []
+    hosts["b"].send_signal(signal.SIGCONT)
+    until(hosts["a"], "b is there")
+    until(hosts["c"], "b is there")
+    meet(members)
+    assert exchange(everybody, frames=4, limit=LIMIT).faults == []
+
+
+def meet(members: dict[str, list[Member]]) -> None:
+    """Until each of these buses hears each other one."""
+    for one, (first, *_more) in members.items():
+        for other, (_first, second) in members.items():
+            if one != other:
+                wait_until(lambda first=first, second=second: heard(first, second))  # type: ignore[misc]
+
+
 def heard(sender: Member, receiver: Member) -> bool:
     """Whether a frame arrives at once: each side learns of the other's subscription."""
     with raw_socket(receiver) as opened:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from canwharf.bus import events
+from canwharf.bus import events, span
 from canwharf.bus.store import Store
 from canwharf.cni import api
 from canwharf.errors import StateError
@@ -86,6 +86,13 @@ def test_alone_the_interface_has_the_runtimes_name(cni: Runtime, kernel: FakeKer
     for container, ifname in (("a", "can7"), ("b", "net1")):
         assert cni.cni("DEL", ALONE, **pod(container, ifname)) == (200, None)
     assert kernel.names() == {"lo", "vcan0", *cni.daemon.hub("vcan0")}
+
+
+def test_a_bus_across_hosts(cni: Runtime) -> None:
+    """As a network of Docker: `canwharf span` learns of it."""
+    add(cni, {**ALONE, "can.span": "bench7"}, **pod("a"))
+    told = span.published(cni.daemon.service.state)
+    assert told["buses"] == {"vcan0": {"name": "bench7", "max_age": 500}}
 
 
 def test_chained_the_plugins_before_keep_their_result(cni: Runtime, kernel: FakeKernel) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from canwharf.bus import attach, events, naming
+from canwharf.bus import attach, events, naming, span
 from canwharf.bus.attach import Collector
 from canwharf.bus.maintain import PATIENCE
 from canwharf.bus.model import Policy
@@ -52,6 +52,13 @@ def test_one_life(podman: Runtime, kernel: FakeKernel) -> None:
     podman.teardown("log")
     podman.teardown("log")
     assert kernel.names() == {"lo", "vcan0", *podman.daemon.hub("vcan0")}
+
+
+def test_a_bus_across_hosts(podman: Runtime) -> None:
+    """As a network of Docker: `canwharf span` learns of it."""
+    podman.setup("web", on("vcan0", **{"can.span": "bench7"}))
+    told = span.published(podman.daemon.service.state)
+    assert told["buses"] == {"vcan0": {"name": "bench7", "max_age": 500}}
 
 
 def test_a_network_is_kept_without_addresses(podman: Runtime) -> None:
