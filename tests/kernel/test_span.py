@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -22,7 +23,9 @@ from canwharf.frames.sources import Sources
 from canwharf.span import bridge, wanted
 from canwharf.span.bridge import Bridge, uptime
 from canwharf.span.message import decode
-from tests.kernel.seen import PACKAGES, M, N, raw_listeners, send
+from canwharf.span.session import Session
+from canwharf.span.settings import Settings
+from tests.kernel.seen import NAMES, PACKAGES, M, N, raw_listeners, send
 from tests.kernel.site import DRIVER, Site
 from tests.kernel.test_shapes import make_mesh
 from tests.kernel.wired import NAME, Plug, make
@@ -240,7 +243,9 @@ def span(stack: ExitStack, path: Path, *words: str) -> Started:
     """`canwharf span` without any right, for the buses of this file."""
     code = (
         "import sys; from canwharf.daemon.instance import Instance; from canwharf.cli import main; "
-        f"Instance.spans = {str(path)!r}; sys.exit(main(['span', *sys.argv[1:]]))"
+        "from canwharf.bus.report import Names; from canwharf.docker import names; "
+        f"names.ask = lambda *_any: {NAMES!r}; Instance.spans = {str(path)!r}; "
+        "sys.exit(main(['span', *sys.argv[1:]]))"
     )
     process = stack.enter_context(
         subprocess.Popen(
@@ -350,6 +355,31 @@ def heard(sender: Member, receiver: Member) -> bool:
         except TimeoutError:
             return False
     return True
+
+
+def test_other_hosts_are_told_a_containers_name(
+    site: Site, stack: ExitStack, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the process may ask Docker, which is asked beside all else."""
+    monkeypatch.setattr(sys, "path", [*sys.path, *PACKAGES])
+    two_buses(site, "linear")
+    where = ("tcp/127.0.0.1:7447",)
+    told: queue.Queue[bytes] = queue.Queue()
+    listener = stack.enter_context(Session(Settings("b", listen=where)))
+    listener.subscribe("x", lambda _host, payload: told.put(payload), lambda _host, _there: None)
+    process = span(stack, publish(directory, "one", "vcan0"), "--name", "a", "--connect", *where)
+    until(process, "vcan0 is in the span x")
+    senders: set[str] = set()
+
+    def named() -> bool:
+        send(site.members()[1], 0x123)
+        with suppress(queue.Empty):
+            message = decode(told.get(timeout=0.2), "x", "a")
+            senders.update(each.sender for each in message.frames)
+        return "a/ecu1" in senders
+
+    wait_until(named)
+    assert senders <= {"a/ecu1", "a/endpoint e1"}
 
 
 def test_a_bus_has_one_bridge_and_a_change_is_followed(

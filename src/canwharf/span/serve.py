@@ -22,11 +22,14 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from threading import Thread
 from time import monotonic
 from typing import Self
 
 from canwharf.bus.naming import Span
+from canwharf.bus.report import Names
 from canwharf.bus.span import LOCK
+from canwharf.docker import names
 from canwharf.errors import CanwharfError
 from canwharf.frames.capture import Capture
 from canwharf.frames.sources import Sources
@@ -76,6 +79,29 @@ class _Inbox:
         os.close(self.descriptor)
 
 
+class _Names:
+    """What Docker calls containers, where this process may ask it, in a thread: Docker may be slow.
+
+    A sender without a name is `endpoint` and the digits of its id.
+    """
+
+    def __init__(self, driver: str) -> None:
+        self._driver = driver
+        self._told: Names | None = None
+        self._asking = False
+
+    def __call__(self) -> Names | None:
+        """What it told the last time; it is asked again for the next time."""
+        if not self._asking:
+            self._asking = True
+            Thread(target=self._ask, daemon=True).start()
+        return self._told
+
+    def _ask(self) -> None:
+        self._told = names.ask(self._driver) or self._told
+        self._asking = False
+
+
 class Service:
     """All bridges of a driver's buses. For `with`: it ends what it began."""
 
@@ -84,6 +110,7 @@ class Service:
         self.bridges: dict[str, Bridge] = {}  # by interface
         self._driver, self._path, self._say = driver, path, say
         self._name = settings.host
+        self._names = _Names(driver)
         self._session = Session(settings)
         self._inbox = _Inbox()
         self._epoll = select.epoll()
@@ -178,9 +205,8 @@ class Service:
             return
         self._locks[interface] = lock
         state = wanted.state_of(self._driver, interface)
-        capture = Capture(
-            Sources(self._driver, "", buses=(interface,), load=lambda: state), grace=0
-        )
+        sources = Sources(self._driver, "", self._names, (interface,), load=lambda: state)
+        capture = Capture(sources, grace=0)
         capture.__enter__()
         self._epoll.register(capture.fileno(), select.EPOLLIN)
         send = self._session.publish(span.name)
