@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from canwharf.cli.listening import ending, say
 from canwharf.cli.options import Flag, Option
 from canwharf.daemon.instance import DEFAULT_NAME, usual
+from canwharf.errors import UsageError
 from canwharf.span import settings
 from canwharf.span.serve import Service
 from canwharf.span.settings import Settings
@@ -26,12 +27,22 @@ DESCRIPTION = (
     "PROTOCOL/HOST:PORT; one of two hosts listens. The protocol is tls or quic, with certificates "
     "on both sides, or tcp, which is only for loopback without --insecure."
 )
-EXAMPLE = "canwharf span --connect tls/192.0.2.1:7447 --ca ca.pem --cert b.pem --key b.key"
+EXAMPLE = (
+    "canwharf span --name b --connect tls/192.0.2.1:7447 --host a --ca ca.pem --cert b.pem "
+    "--key b.key"
+)
 _SHORT_NAME = "the host's own, up to the first dot"
 OPTIONS = (
     Option("name", _SHORT_NAME, "this host's name in every span", "NAME"),
     Option("listen", "", "where hosts may connect; may be given several times", "WHERE", many=True),
     Option("connect", "", "a host to connect to; may be given several times", "WHERE", many=True),
+    Option(
+        "host",
+        "",
+        "another host, by its --name, that may send and hear; with certificates only those may",
+        "NAME",
+        many=True,
+    ),
     Option("ca", "", "the certificate of who signed those of all hosts (PEM)", "FILE"),
     Option("cert", "", "this host's certificate (PEM)", "FILE"),
     Option("key", "", "its private key (PEM)", "FILE"),
@@ -51,8 +62,11 @@ def run(options: Mapping[str, str]) -> int:
         options["cert"],
         options["key"],
         bool(options["insecure"]),
+        hosts=tuple(options["host"].splitlines()),
     )
     settings.check(which)
+    if which.ca and not which.hosts:
+        raise UsageError("say which other hosts may send and hear: --host NAME, once for each")
     driver = usual(options["driver-name"])
     with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
         service.run(ended)

@@ -182,6 +182,8 @@ class Service:
             words = f"another host is called {self._name}, too: neither hears the other"
             self._complain("", f"{words}; give each a --name of its own")
             self._session.repeated = 0
+        if strangers := ", ".join(sorted(self._session.strangers())):
+            self._complain("--host", f"not heard, as they are not among these: {strangers}")
         if not spans:
             self._complain("", "no bus of this host has a span (can.span): it waits for one")
         for interface, bridge in list(self.bridges.items()):
