@@ -60,7 +60,7 @@ LEFT_OUT = {
     r"docker compose ": "tests/system/test_examples.py runs this file",
     r"^ln -s /opt": "needs a network before it",
     r"^install -m 755": "needs a zipapp before it",
-    r"canwharf span |canwharf\[span": "needs other hosts; tests/system/test_span.py",
+    r"canwharf span( |$)|canwharf\[span|\.join": "needs other hosts; tests/system/test_span.py",
     r"canwharf (dump|record|play|watch)": "tests/kernel/test_dump.py and those of the others",
     r"doctor --recording": "tests/unit/operator/doctor/test_recording.py",
     r"--watch|^candump |candump can0$|docker logs -f": "goes on until it is interrupted",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import zenoh
 
+from canwharf.cli import main
 from lab.channel import Process
 from lab.machine import REPOSITORY
 from lab.pair import Host, two_machines
@@ -30,7 +33,7 @@ LOST = re.compile(r"of [ab], (\d+) frames were lost")
 class Side:
     """A host: its board, two containers, and `canwharf span`."""
 
-    def __init__(self, host: Host, where: str) -> None:
+    def __init__(self, host: Host, directory: str) -> None:
         self.host = host
         self.board = Board(host)
         self.board.start()
@@ -38,14 +41,13 @@ class Side:
         self.containers = [f"{host.name}{number}" for number in (1, 2)]
         for name in self.containers:
             self.board.container(name)
-        self._where = where
+        self._directory = directory
         self.span = self.start_span()
 
     def start_span(self) -> Process:
         """Without any right, as its unit does."""
         self.span = self.host.start(
-            f"exec {AS_NOBODY} python3 -m canwharf span --name {self.host.name} --insecure "
-            f"{self._where}",
+            f"exec {AS_NOBODY} python3 -m canwharf span --directory {self._directory}",
             env={"PYTHONPATH": f"/repo/src:{LIBRARY}"},
         )
         self.span.wait_for("vcan0 is in the span bench7", UP)
@@ -63,14 +65,34 @@ class Side:
 
 @pytest.fixture(scope="module")
 def sides(suite: str) -> Iterator[tuple[Side, Side]]:
-    """Two hosts that are connected."""
-    with two_machines(suite) as (a, b):
-        one = Side(a, f"--listen tcp/{a.address}:7447")
-        two = Side(b, f"--connect tcp/{a.address}:7447")
+    """Two hosts that are connected: the second one joins where the first one runs already."""
+    build = REPOSITORY / "build"  # which the guests see, too
+    build.mkdir(exist_ok=True)
+    with (
+        TemporaryDirectory(dir=build) as name,
+        chdir(name),
+        two_machines(suite) as (a, b),
+    ):
+        here = Path(name)
+        here.chmod(0o755)
+        one = Side(a, prepared(here / "a", "init --name a --listen", f"tls/{a.address}:7447"))
+        prepared(here / "a", "invite b --listen", f"tls/{b.address}:7447")
+        two = Side(b, prepared(here / "b", "join b.join"))
+        one.span.wait_for("b joined, with a certificate", UP)
         for side, other in ((one, "b"), (two, "a")):
             side.span.wait_for(f"{other} is there", UP)
         settle(one, two)
         yield one, two
+
+
+def prepared(directory: Path, *words: str) -> str:
+    """Where a guest has what this command made here: its own Python has no library for that.
+
+    A unit would be given the private key, which is for root only.
+    """
+    assert main(["span", *" ".join(words).split(), "--directory", str(directory)]) == 0
+    (directory / "host.pem").chmod(0o644)
+    return f"/repo/{directory.relative_to(REPOSITORY)}"
 
 
 def settle(one: Side, two: Side) -> None:

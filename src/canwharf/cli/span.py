@@ -3,19 +3,22 @@
 Rules:
 
 - It needs no rights, and runs apart from the daemon.
+- Without options, it is as `init` or `join` wrote. These are in span_init.py: they need a library
+  that the service does without.
 - What it says of hosts that come and go, and of frames that are lost, is for standard error.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 
 from canwharf.cli.listening import ending, say
-from canwharf.cli.options import Flag, Option
+from canwharf.cli.options import Argument, Flag, Option
 from canwharf.daemon.instance import DEFAULT_NAME, usual
-from canwharf.errors import UsageError
-from canwharf.span import settings
+from canwharf.errors import SpanError, UsageError
+from canwharf.span import directory, settings
 from canwharf.span.serve import Service
 from canwharf.span.settings import Settings
 
@@ -23,38 +26,81 @@ DESCRIPTION = (
     "Connect each bus with a span (the option can.span=NAME of its network) to the buses of other "
     "hosts with the same span, until it is interrupted. Each host runs one. It needs no rights. A "
     "bus across hosts is no CAN bus: there is no arbitration, no acknowledgement and no common "
-    "order between hosts. Where hosts connect is said by --listen and --connect, as "
+    "order between hosts. init makes certificates on the first host, invite a file for each other "
+    "one, with which it can join. Or --listen and --connect say where hosts connect, as "
     "PROTOCOL/HOST:PORT; one of two hosts listens. The protocol is tls or quic, with certificates "
     "on both sides, or tcp, which is only for loopback without --insecure."
 )
 EXAMPLE = (
-    "canwharf span --name b --connect tls/192.0.2.1:7447 --host a --ca ca.pem --cert b.pem "
-    "--key b.key"
+    "sudo canwharf span init --listen tls/192.0.2.1:7447\n"
+    "  sudo canwharf span invite bench-2 --listen tls/192.0.2.2:7447\n"
+    "  sudo canwharf span join bench-2.join   # on bench-2\n"
+    "  sudo canwharf span                     # on both"
 )
 _SHORT_NAME = "the host's own, up to the first dot"
 OPTIONS = (
+    Argument("action", "init, invite or join; nothing: connect", "ACTION"),
+    Argument("what", "invite: the name of the host; join: the file", "WHAT"),
     Option("name", _SHORT_NAME, "this host's name in every span", "NAME"),
     Option("listen", "", "where hosts may connect; may be given several times", "WHERE", many=True),
     Option("connect", "", "a host to connect to; may be given several times", "WHERE", many=True),
     Option(
         "host",
         "",
-        "another host, by its --name, that may send and hear; with certificates only those may",
+        "another host, by its --name, that may send and hear; without this option, each that has "
+        "a certificate of the authority may",
         "NAME",
         many=True,
     ),
     Option("ca", "", "the certificate of who signed those of all hosts (PEM)", "FILE"),
     Option("cert", "", "this host's certificate (PEM)", "FILE"),
     Option("key", "", "its private key (PEM)", "FILE"),
+    Option("directory", directory.DEFAULT, "what init and join make", "DIR"),
     Flag("insecure", "allow tcp to other hosts: everybody on the way can read and send frames"),
     Option("driver-name", DEFAULT_NAME, "the name by which Docker knows the driver", "NAME"),
 )
 
 
+_ACTIONS = ("init", "invite", "join")
+_OF_SESSION = ("listen", "connect", "host", "ca", "cert", "key", "insecure")
+
+
 def run(options: Mapping[str, str]) -> int:
-    """Connect them until it is interrupted. Raises CanwharfError."""
+    """Connect them until it is interrupted, or prepare it. Raises CanwharfError."""
+    action = options["action"]
+    if action and action not in _ACTIONS:
+        raise UsageError(f"{action} is not {', '.join(_ACTIONS)}, or nothing")
+    if action:
+        return _prepare(options)
+    which = _settings(options)
+    settings.check(which)
+    driver = usual(options["driver-name"])
+    with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
+        service.run(ended)
+    return 128 + ended[0] if ended else 0
+
+
+def _prepare(options: Mapping[str, str]) -> int:
+    try:
+        from canwharf.cli import span_init  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        words = "cryptography, which makes certificates, is not installed"
+        raise SpanError(f"{words}: pip install 'canwharf[span]'") from error
+    return span_init.ACTIONS[options["action"]](options, _given(options))
+
+
+def _settings(options: Mapping[str, str]) -> Settings:
+    """What the options say; without any, what the directory says. Raises StateError."""
+    where = options["directory"]
+    given = options["name"] != _SHORT_NAME or any(options[each] for each in _OF_SESSION)
+    if given or not os.path.lexists(where):
+        return _given(options)
+    return directory.settings(where)
+
+
+def _given(options: Mapping[str, str]) -> Settings:
     name = options["name"]
-    which = Settings(
+    return Settings(
         socket.gethostname().partition(".")[0].lower() if name == _SHORT_NAME else name,
         tuple(options["listen"].splitlines()),
         tuple(options["connect"].splitlines()),
@@ -63,11 +109,5 @@ def run(options: Mapping[str, str]) -> int:
         options["key"],
         bool(options["insecure"]),
         hosts=tuple(options["host"].splitlines()),
+        strict=bool(options["host"]),
     )
-    settings.check(which)
-    if which.ca and not which.hosts:
-        raise UsageError("say which other hosts may send and hear: --host NAME, once for each")
-    driver = usual(options["driver-name"])
-    with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
-        service.run(ended)
-    return 128 + ended[0] if ended else 0

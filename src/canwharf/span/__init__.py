@@ -5,6 +5,7 @@
 - `freshness`: how old a frame is, without a common clock.
 - `arbitration`: the queue in front of an adapter.
 - `settings`, `session`: the connection to the other hosts, by zenoh.
+- `authority`, `directory`, `invitation`: certificates, where they are, and how a host gets its own.
 - `bridge`: between one bus and its span; `wanted`: which buses have one; `serve`: the process.
 
 The daemon imports none of it.

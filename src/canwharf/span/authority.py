@@ -99,7 +99,7 @@ def check(ca: bytes, own: Signed, host: str, addresses: Iterable[str], now: date
         for each in (host, *addresses):
             where = f"at {each}"
             builder.build_server_verifier(_subject(each)).verify(leaf, between)
-    except verification.VerificationError as error:
+    except (verification.VerificationError, ValueError) as error:
         words = str(error).partition(" (encountered")[0].removeprefix("validation failed: ")
         if words.startswith("candidates exhausted"):
             words = "it is not signed by this authority"

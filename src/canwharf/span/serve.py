@@ -6,7 +6,9 @@ which they leave in a bounded inbox. It needs no rights: anyone may open a raw C
 Rules:
 
 - It lives apart from the daemon: either may stop, start or be upgraded while the other runs.
-- Once a second it looks which buses have a span now.
+- Once a second it looks which buses have a span now, and who came with a certificate of the
+  authority for the first time: for this one the session is opened anew, as access control is fixed
+  when it is opened. So a host that joins is no work for the others.
 - Under load a look takes what has come in PACE, so that several frames share a message. A frame
   that comes alone is sent at once.
 - A bus has one bridge. Its name in the kernel (an abstract socket of this network namespace) ends
@@ -109,7 +111,7 @@ class Service:
         """`path` is the file of spans. Raises SpanError."""
         self.bridges: dict[str, Bridge] = {}  # by interface
         self._driver, self._path, self._say = driver, path, say
-        self._name = settings.host
+        self._settings = settings
         self._names = _Names(driver)
         self._session = Session(settings)
         self._inbox = _Inbox()
@@ -128,6 +130,11 @@ class Service:
         self._session.close()
         self._epoll.close()
         self._inbox.close()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that access control lets in, beside this one."""
+        return self._settings.hosts
 
     def run(self, ended: Sequence[int]) -> None:
         """Connect them until there is a number in `ended`."""
@@ -179,11 +186,11 @@ class Service:
             self._complain("", str(error))
             return
         if self._session.repeated:
-            words = f"another host is called {self._name}, too: neither hears the other"
+            words = f"another host is called {self._settings.host}, too: neither hears the other"
             self._complain("", f"{words}; give each a --name of its own")
             self._session.repeated = 0
-        if strangers := ", ".join(sorted(self._session.strangers())):
-            self._complain("--host", f"not heard, as they are not among these: {strangers}")
+        if strangers := sorted(self._session.strangers()):
+            self._meet(strangers)
         if not spans:
             self._complain("", "no bus of this host has a span (can.span): it waits for one")
         for interface, bridge in list(self.bridges.items()):
@@ -195,6 +202,19 @@ class Service:
             except CanwharfError as error:
                 self._complain(interface, str(error))
                 self._end(interface)
+
+    def _meet(self, hosts: Sequence[str]) -> None:
+        """Open the session anew, with these hosts in it, if others may join. Raises SpanError."""
+        names = ", ".join(hosts)
+        if self._settings.strict:
+            self._complain("--host", f"not heard, as they are not among these: {names}")
+            return
+        self._say(f"{names} joined, with a certificate of the authority")
+        for interface in list(self.bridges):
+            self._end(interface)
+        self._session.close()
+        self._settings = self._settings._replace(hosts=(*self._settings.hosts, *hosts))
+        self._session = Session(self._settings)
 
     def _begin(self, interface: str, span: Span) -> None:
         """Raises CanwharfError."""

@@ -28,7 +28,7 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 PLAIN, SECURE = "tcp", ("tls", "quic")
 ROOT = "canwharf/1"  # of all keys: ROOT/SPAN/HOST/…
@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     """A session's: this host's name, its endpoints, and the paths of its certificates (PEM).
 
     Where there are certificates, `hosts` are the others that may send and hear, without those in
-    `refuse`.
+    `refuse`. Unless it is `strict`, another one with a certificate of the authority may join them.
     """
 
     host: str
@@ -56,6 +56,7 @@ class Settings(NamedTuple):
     insecure: bool = False
     hosts: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
+    strict: bool = False
 
 
 def check(settings: Settings) -> None:
@@ -68,7 +69,7 @@ def check(settings: Settings) -> None:
     if not (settings.listen or settings.connect):
         raise UsageError(
             f"say where other hosts are: --connect {_EXAMPLE}, or --listen {_EXAMPLE} to let them "
-            "connect"
+            "connect; once for all, 'canwharf span init' or 'join' does it"
         )
     files = {"--ca": settings.ca, "--cert": settings.certificate, "--key": settings.key}
     missing = ", ".join(option for option, path in files.items() if not path)
@@ -97,6 +98,22 @@ def _read(option: str, endpoint: str) -> tuple[str, bool]:
         return protocol, ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return protocol, host == "localhost"
+
+
+def addresses(listen: Iterable[str]) -> tuple[str, ...]:
+    """Where others reach a host, as it has to stand in its certificate. Raises UsageError."""
+    found = []
+    for endpoint in listen:
+        protocol, _loopback = _read("--listen", endpoint)
+        host = endpoint.partition("/")[2].rpartition(":")[0].strip("[]")
+        if protocol not in SECURE:
+            raise UsageError(f"--listen {endpoint}: a certificate is for tls/ or quic/")
+        if not host.strip("0.:"):
+            raise UsageError(
+                f"--listen {endpoint}: say the address at which other hosts reach this one"
+            )
+        found.append(host)
+    return tuple(found)
 
 
 def zenoh(settings: Settings) -> dict[str, object]:

@@ -43,6 +43,7 @@ def test_clocks_may_be_wrong_by_hours() -> None:
         ("192.0.2.1", (), NOW, "common name in the host's certificate is bench-1, and not 192"),
         ("bench-1", ("192.0.2.2",), NOW, "at 192.0.2.2: .* no matching subjectAltName"),
         ("bench-1", ("bench-1.other",), NOW, "at bench-1.other: .* no matching"),
+        ("bench-1", ("a..b",), NOW, "at a..b: invalid domain name"),
         ("bench-1", (), NOW + timedelta(days=HOST_DAYS, seconds=1), "not valid at"),
         ("bench-1", (), NOW - timedelta(days=2), "not valid at"),
     ],

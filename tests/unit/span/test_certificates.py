@@ -16,6 +16,7 @@ import pytest
 import zenoh
 
 from canwharf.span import authority, settings
+from canwharf.span.serve import Service
 from canwharf.span.session import Session
 from canwharf.span.settings import Settings, check
 from tests.unit.span.test_session import LIMIT, Heard, free_port
@@ -127,6 +128,28 @@ def test_a_host_that_is_not_let_in_neither_hears_nor_is_heard(host: Opened) -> N
             heard_late.probe(send)
             assert heard.message(lambda: send_late(b"from it")) == ("bench-2", b"from it")
             assert heard_late.message(lambda: send(b"for it")) == ("bench-1", b"for it")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_service_lets_in_a_host_that_joins_unless_its_list_is_closed(
+    host: Opened, tmp_path: Path, strict: bool
+) -> None:
+    """Without a command on the hosts that are there already. One that is refused stays out."""
+    said: list[str] = []
+    first = host("bench-1")._replace(refuse=("bench-3",), strict=strict)
+    with (
+        Service(first, "canwharf", str(tmp_path / "spans"), said.append) as service,
+        Session(host("bench-3", "bench-1")) as refused,
+        Session(host("bench-2", "bench-1")),
+    ):
+        end = monotonic() + LIMIT
+        while not (any("bench-2" in each for each in said) and refused._session.info.links()):
+            assert monotonic() < end
+            service.step()
+        assert service.hosts == (() if strict else ("bench-2",))
+    words = "--host: not heard" if strict else "bench-2 joined, with a certificate"
+    assert any(each.startswith(words) for each in said)
+    assert not any("bench-3" in each for each in said)
 
 
 def test_a_second_host_of_the_same_name_is_told(host: Opened) -> None:
