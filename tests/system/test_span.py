@@ -68,11 +68,7 @@ def sides(suite: str) -> Iterator[tuple[Side, Side]]:
     """Two hosts that are connected: the second one joins where the first one runs already."""
     build = REPOSITORY / "build"  # which the guests see, too
     build.mkdir(exist_ok=True)
-    with (
-        TemporaryDirectory(dir=build) as name,
-        chdir(name),
-        two_machines(suite) as (a, b),
-    ):
+    with TemporaryDirectory(dir=build) as name, two_machines(suite) as (a, b):
         here = Path(name)
         here.chmod(0o755)
         one = Side(a, prepared(here / "a", "init --name a --listen", f"tls/{a.address}:7447"))
@@ -90,7 +86,8 @@ def prepared(directory: Path, *words: str) -> str:
 
     A unit would be given the private key, which is for root only.
     """
-    assert main(["span", *" ".join(words).split(), "--directory", str(directory)]) == 0
+    with chdir(directory.parent):
+        assert main(["span", *" ".join(words).split(), "--directory", str(directory)]) == 0
     (directory / "host.pem").chmod(0o644)
     return f"/repo/{directory.relative_to(REPOSITORY)}"
 

@@ -14,6 +14,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from canwharf import durable
@@ -172,8 +173,10 @@ def _write_new(path: str, content: bytes) -> None:
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
-                if os.geteuid() == 0 and (user := os.environ.get("SUDO_UID", "")).isdecimal():
-                    os.fchown(descriptor, int(user), -1)
+                user = os.environ.get("SUDO_UID", "")
+                if os.geteuid() == 0 and user.isdecimal():
+                    with suppress(OSError):  # it stays root's, who can carry it, too
+                        os.fchown(descriptor, int(user), -1)
         except BaseException:
             os.unlink(path)
             raise
