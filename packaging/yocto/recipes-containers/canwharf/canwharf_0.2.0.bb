@@ -42,7 +42,7 @@ FILES:${PN} += "${PROGRAM} ${nonarch_libdir}/modules-load.d ${systemd_system_uni
     ${datadir}/bash-completion"
 
 RDEPENDS:${PN} = "python3-core python3-ctypes python3-datetime python3-difflib python3-fcntl python3-html python3-io \
-    python3-json python3-netclient python3-shell python3-sqlite3"
+    python3-json python3-netclient python3-shell python3-sqlite3 python3-tomllib"
 RRECOMMENDS:${PN} = "kernel-module-can kernel-module-can-raw kernel-module-can-gw \
     kernel-module-vcan kernel-module-vxcan kernel-module-sch-ingress kernel-module-cls-fw \
     kernel-module-cls-matchall kernel-module-act-gact kernel-module-act-skbedit \
