@@ -13,6 +13,8 @@ Rules:
   link has that name: its alias has its endpoint.
 - It knows the filters of ours (`traffic_control`) by the index of their link, and what this kernel
   can do of them.
+- A dump may still list a filter whose deletion was announced, and lack one whose deletion was not:
+  what either of both says is gone is gone.
 - Rules that do not have exactly a form of ours are foreign, and are not in here.
 """
 
@@ -20,12 +22,12 @@ from __future__ import annotations
 
 from canwharf.bus import naming
 from canwharf.kernel import injection
-from canwharf.kernel.firewall import NO_FIREWALL, Filtering, Firewall
+from canwharf.kernel.firewall import NO_FIREWALL, Filtering, Firewall, Side
 from canwharf.kernel.gateway import Rule
 from canwharf.kernel.impairment import NOTHING as NO_QDISCS
 from canwharf.kernel.impairment import UNIMPAIRED, Found, Impaired
 from canwharf.kernel.link import Link
-from canwharf.kernel.traffic_control import NOTHING, Ability, Marks
+from canwharf.kernel.traffic_control import DAMAGED, MISSING, NOTHING, WHOLE, Ability, Marks
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -101,8 +103,17 @@ class Observed:
             if firewalls.get(index, NO_FIREWALL).form != known.form
         }
         self._links, self._names, self._made_as = {}, {}, {}
-        self._rules, self._sources, self._marks = {}, {}, {**marks, **self._unmarked}
-        self._firewalls = {**firewalls, **self._opened}
+        self._rules, self._sources = {}, {}
+        told = {
+            index: _marked(marks.get(index, NOTHING), each)
+            for index, each in self._unmarked.items()
+        }
+        self._marks = {**marks, **told}
+        kept = {
+            index: _guarded(firewalls.get(index, NO_FIREWALL), each)
+            for index, each in self._opened.items()
+        }
+        self._firewalls = {**firewalls, **kept}
         self._injected = {
             index: {key: there[key] for key in there.keys() - self._ended.get(index, ())}
             for index, there in injected.items()
@@ -288,3 +299,19 @@ class Observed:
         left = list(self._rules[rule.source][rule.destination])
         left.remove(rule)
         self._rules[rule.source][rule.destination] = tuple(left)
+
+
+def _marked(dumped: Marks, announced: Marks) -> Marks:
+    """The marks of a link, of which the dump and announcements tell."""
+    worst = (MISSING, DAMAGED, WHOLE).index
+    mark = min(dumped.mark, announced.mark, key=worst)
+    return dumped._replace(mark=mark, drop=min(dumped.drop, announced.drop, key=worst))
+
+
+def _guarded(dumped: Firewall, announced: Firewall) -> Firewall:
+    """What a link lets pass, of which the dump and announcements tell."""
+    if not announced.send.digest:
+        dumped = dumped._replace(send=Side())
+    if not announced.receive.digest:
+        dumped = dumped._replace(receive=Side())
+    return dumped if announced.rate else dumped._replace(rate=0)

@@ -49,6 +49,18 @@ def test_filters_that_somebody_deleted_come_back(
     assert (event.level, event.fields) == ("warning", {"interface": port})
 
 
+@pytest.mark.parametrize("order", [("ingress", "egress"), ("egress", "ingress")])
+def test_of_two_deletions_one_is_told_and_one_is_not(
+    busy: Daemon, kernel: FakeKernel, order: tuple[str, str]
+) -> None:
+    """What was told before the notices got lost among too many is not all that is gone."""
+    for which in order:
+        kernel.delete_filters(busy.port("n1", "e1"), which)
+    kernel.overrun(keep=1)
+    assert busy.maintenance.repair()
+    busy.assert_exactly_once("vcan0")
+
+
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
 def test_filters_that_somebody_changed_are_made_anew(
     busy: Daemon, kernel: FakeKernel, direction: str

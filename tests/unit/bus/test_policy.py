@@ -325,3 +325,12 @@ def test_a_dump_that_still_lists_deleted_filters_is_not_believed(busy: Daemon, w
     busy.reconciler.invalidate()
     assert busy.maintenance.repair()
     assert leaks(busy) == []
+
+
+@pytest.mark.parametrize("order", [("ingress", "egress"), ("egress", "ingress")])
+def test_of_two_deletions_one_is_told_and_one_is_not(busy: Daemon, order: tuple[str, str]) -> None:
+    for which in order:
+        busy.kernel.delete_filters(busy.port("n1", "e1"), which)
+    busy.kernel.overrun(keep=1)
+    assert busy.maintenance.repair()
+    assert leaks(busy) == []
