@@ -98,6 +98,7 @@ def join(options: Mapping[str, str], _which: Settings) -> int:
     try:
         invited = invitation.decode(_read(file))
         which = Settings(invited.host, invited.listen, invited.connect, CA, HOST, HOST)
+        which = which._replace(hosts=invited.hosts)
         settings.check(which)
         ca, host = invited.ca.encode(), Signed(invited.certificate.encode(), invited.key.encode())
         addresses = settings.addresses(invited.listen)
@@ -110,8 +111,7 @@ def join(options: Mapping[str, str], _which: Settings) -> int:
         print(f"renewed the certificate of {invited.host}: it ends on {end:%Y-%m-%d}")
         print("Restart canwharf span for it.")
         return 0
-    files = {CA: ca, HOST: _joined(host)}
-    files[SETTINGS] = directory.written(which._replace(hosts=invited.hosts))
+    files = {CA: ca, HOST: _joined(host), SETTINGS: directory.written(which)}
     directory.create(where, files)
     _print_made(where, invited.host, end)
     return 0

@@ -53,7 +53,7 @@ def decode(content: bytes) -> Invitation:
 def _fits(field: tuple[str, object]) -> bool:
     name, value = field
     if name not in _LISTS:
-        return isinstance(value, str)
+        return isinstance(value, str) and value.isascii()
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 

@@ -66,6 +66,9 @@ def check(settings: Settings) -> None:
             f"--name {settings.host}: a host's name must be up to 63 lower-case letters, digits "
             "and - between them, like bench-1"
         )
+    for each in (*settings.hosts, *settings.refuse):
+        if not is_name(each):  # it would let in, or shut out, none
+            raise UsageError(f"{each!r} can be no host's name: see hosts, refuse or --host")
     if not (settings.listen or settings.connect):
         raise UsageError(
             f"say where other hosts are: --connect {_EXAMPLE}, or --listen {_EXAMPLE} to let them "
@@ -96,7 +99,9 @@ def _read(option: str, endpoint: str) -> tuple[str, bool]:
         raise UsageError(f"{option} {endpoint}: the protocol must be tls, quic or tcp")
     try:
         return protocol, ip_address(host.strip("[]")).is_loopback
-    except ValueError:
+    except ValueError as error:
+        if host.startswith("[") or host.rpartition(".")[2].isdecimal():  # no name ends so
+            raise UsageError(f"{option} {endpoint}: {host} is no address") from error
         return protocol, host == "localhost"
 
 
