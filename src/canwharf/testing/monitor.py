@@ -68,7 +68,9 @@ class Monitor:
             raise self._error
 
     def sync(self) -> None:
-        """Return when all that has come until now has been read."""
+        """Return when all that has come until now has been read; at once after the end."""
+        if self._ended:  # its wake-up is closed, and may be another file now
+            return
         with self._changed:
             self._asked += 1
             asked = self._asked

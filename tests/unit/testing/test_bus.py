@@ -294,6 +294,19 @@ def test_a_recording_that_fails_fails_the_test(
     assert docker.network_gone
 
 
+def test_frames_can_be_looked_at_when_the_bus_is_gone(
+    docker: FakeDocker, capture: FakeCapture
+) -> None:
+    """A test that does so neither waits for ever nor writes into a file of another."""
+    with Bus() as bus:
+        capture.give(frame("host", 0x1))
+        assert bus.expect(id=0x1)
+    assert docker.network_gone
+    assert [each.id for each in bus.frames] == [0x1]
+    with pytest.raises(AssertionError, match="no frame 002"):
+        bus.expect(id=0x2, within=0)
+
+
 def test_old_frames_are_forgotten_and_counted(
     made_bus: Bus, capture: FakeCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
