@@ -65,6 +65,8 @@ def invite(options: Mapping[str, str], which: Settings) -> int:
             words = f"{where} has no authority: invite hosts where 'canwharf span init' was run"
             raise SpanError(words) from error
         raise
+    if name in directory.settings(where).refuse:
+        raise SpanError(f"{name} is shut out, by refuse in {where}/{SETTINGS}: take another name")
     known = directory.hosts(where)
     listen = which.listen or known.get(name, ())
     connect = tuple(each for host, ends in known.items() if host != name for each in ends)

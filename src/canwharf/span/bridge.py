@@ -96,7 +96,7 @@ class Bridge:
             told = message.decode(payload, self.span.name, host)
         except SpanError as error:
             self.counts["unreadable"] += 1
-            self._once(f"{host} sends {error}")
+            self._once(f"{host} sends {error}", f"what {host} sends")
             return
         if host not in self.hosts and len(self.hosts) >= HOSTS:
             self.counts["unreadable"] += 1
@@ -184,8 +184,9 @@ class Bridge:
         other.untold.clear()
         other.silence, other.told = 0, now
 
-    def _once(self, words: str) -> None:
-        """Say it, and not again."""
-        if words not in self._faults and len(self._faults) < HOSTS:
-            self._faults.add(words)
+    def _once(self, words: str, about: str = "") -> None:
+        """Say it, and not again; nor anything else `about` the same, where others choose words."""
+        about = about or words
+        if about not in self._faults and len(self._faults) < HOSTS:
+            self._faults.add(about)
             self._say(words)

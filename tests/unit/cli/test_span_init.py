@@ -192,6 +192,15 @@ def test_a_second_invitation_renews_the_certificate_and_keeps_the_settings(bench
     assert directory.settings(str(path)).refuse == ("bench-9",)
 
 
+def test_a_host_that_is_shut_out_is_not_invited_again(bench: Bench) -> None:
+    """It would join, and hear nothing."""
+    bench.init()
+    path = Path(bench.path("bench-1"), "settings.toml")
+    path.write_text(path.read_text().replace("refuse = []", 'refuse = ["bench-2"]'))
+    assert "bench-2 is shut out" in bench("bench-1", "invite", "bench-2", status=1)
+    assert not Path("bench-2.join").exists()
+
+
 def test_the_first_host_renews_its_own_the_same_way(bench: Bench) -> None:
     bench.init()
     bench("bench-1", "invite", "bench-1")
