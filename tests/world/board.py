@@ -82,7 +82,8 @@ class Board:
 
     def container(self, name: str, network: str = "bus0", more: str = "") -> str:
         """Start a container that sleeps; its id."""
-        return self.sh(f"docker run -d --network {network} --name {name} {more} ecu sleep 100000")
+        run = "docker run -d --stop-timeout 1"  # what sleeps as process 1 takes no SIGTERM
+        return self.sh(f"{run} --network {network} --name {name} {more} ecu sleep 100000")
 
     def member(self, container: str, interface: str = "can0") -> str:
         """A container's interface in the words of tests.world.frames."""
