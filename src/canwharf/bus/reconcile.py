@@ -155,11 +155,14 @@ class Reconciler:
             try:
                 done = done.plus(self._send_steps(planned.steps, observed))
             except KernelError as error:
+                # A container ended between the dump and the send, or a module that a hub needs has
+                # gone since it was tried: dump and try again.
+                tried = bool(observed.ability and observed.ability.classifier)
+                again = error.errno == errno.ENODEV or (error.errno == errno.ENOENT and tried)
                 self.invalidate()
                 observed.trust_dump()
-                # A container ended between the dump and the send: dump again.
                 failures += 1
-                if error.errno != errno.ENODEV or failures == _ATTEMPTS:
+                if not again or failures == _ATTEMPTS:
                     raise
             except BaseException:
                 self.invalidate()

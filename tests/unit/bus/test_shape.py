@@ -142,3 +142,20 @@ def hub_of(daemon: Daemon) -> Hub | None:
     bus = daemon.service.state.bus("vcan0")
     assert bus is not None
     return bus.hub
+
+
+@pytest.mark.parametrize("module", ["cls_fw", "act_skbedit", "act_gact"])
+def test_a_module_that_went_while_no_container_ran_costs_no_start(
+    daemon: Daemon, module: str
+) -> None:
+    """It was there at the last start, and is believed to be until then."""
+    daemon.service.create_network("n1", {"can.interface": "vcan0", "can.name": "can"})
+    daemon.run_container("n1", "e1")
+    daemon.service.delete_endpoint("n1", "e1")
+    daemon.kernel.remove_module(module)
+    for endpoint in ("e1", "e2", "e3"):
+        daemon.run_container("n1", endpoint)
+    daemon.assert_exactly_once("vcan0")
+    assert daemon.maintenance.repair()
+    daemon.assert_exactly_once("vcan0")
+    assert not daemon.kernel.names() & set(daemon.hub("vcan0"))
