@@ -12,10 +12,10 @@ from canwharf.cli import selection
 from tests.fake.daemon import Daemon
 from tests.fake.kernel import FakeKernel
 
-# Examples that hypothesis tries for a test (the machine of bus/test_machine.py twice as many):
-# few after each edit; more where CI=true, which `make test` sets; thousands on request, which
-# takes half an hour: `HYPOTHESIS_PROFILE=large make unit`. CI tries the same ones each time (the
-# Makefile sets PYTHONHASHSEED for it): a change is judged by what it changed. Others try new ones.
+# Examples that hypothesis tries for a test: few after each edit; more where CI=true, which
+# `make test` sets; thousands on request, which takes a quarter of an hour:
+# `HYPOTHESIS_PROFILE=large make unit`. CI tries the same ones each time (the Makefile sets
+# PYTHONHASHSEED for it): a change is judged by what it changed. Others try new ones.
 EXAMPLES = {"small": 50, "ci": 150, "large": 5000}
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(

@@ -66,7 +66,7 @@ class Host(Engine, Life, Others, Policies, Truth):
 
 TestHost = Host.TestCase
 TestHost.settings = settings(
-    max_examples=2 * settings().max_examples,
+    max_examples=settings().max_examples,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
