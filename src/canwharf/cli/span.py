@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from canwharf.cli.listening import ending, say
 from canwharf.cli.options import Argument, Flag, Option
@@ -75,9 +76,19 @@ def run(options: Mapping[str, str]) -> int:
     which = _settings(options)
     settings.check(which)
     driver = usual(options["driver-name"])
+    if which.ca:
+        _warn(which)
     with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
         service.run(ended)
     return 128 + ended[0] if ended else 0
+
+
+def _warn(which: Settings) -> None:
+    """Say of this host's certificate what other hosts would say in their logs only."""
+    from canwharf.span import certificate  # noqa: PLC0415 (OpenSSL: without certificates, no need)
+
+    if fault := certificate.fault(which, datetime.now(UTC)):
+        say(fault)
 
 
 def _prepare(options: Mapping[str, str]) -> int:

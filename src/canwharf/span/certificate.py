@@ -1,0 +1,51 @@
+"""Whether other hosts take this host's certificate: what they refuse, they say in their logs only.
+
+Theory of operation. Both sides of a handshake are made here, in memory. The one has this host's
+certificate, and the other one only the authority's, as each other host.
+
+Rules:
+
+- It is a warning: a host whose clock is set later connects then.
+- What cannot be read here is left to the session, which says why.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from canwharf.span.settings import Settings
+
+SOON = timedelta(days=30)
+_HOW = "'canwharf span invite' and 'join' renew it"
+
+
+def fault(settings: Settings, now: datetime) -> str:
+    """What is wrong with it, or that it ends soon; nothing where neither is known."""
+    try:
+        end = _end(settings)
+    except ssl.SSLCertVerificationError as error:
+        return f"no other host takes this host's certificate: {error.verify_message}; {_HOW}"
+    except OSError:  # with all that OpenSSL refuses
+        return ""
+    if end > now + SOON:
+        return ""
+    return f"this host's certificate ends at {end:%Y-%m-%d %H:%M} UTC; {_HOW}"
+
+
+def _end(settings: Settings) -> datetime:
+    """When it ends. Raises OSError, SSLCertVerificationError."""
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(settings.certificate, settings.key, password="")  # asks nobody for one
+    other = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    other.check_hostname = False  # it depends on who connects
+    other.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as zenoh: an authority need be no root
+    other.load_verify_locations(settings.ca)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = other.wrap_bio(back, there), ours.wrap_bio(there, back, server_side=True)
+    for side in sides * 3:  # TLS 1.2 needs so many, 1.3 less
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    told = sides[0].getpeercert() or {}
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(told["notAfter"])), UTC)

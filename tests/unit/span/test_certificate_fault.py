@@ -1,0 +1,57 @@
+"""What a host is told of its own certificate at the start of `canwharf span`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from canwharf.span import authority, certificate
+from canwharf.span.authority import Signed
+from canwharf.span.settings import Settings
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    ca, host = str(tmp_path / "ca.pem"), str(tmp_path / "host.pem")
+    return Settings("bench-1", ("tls/192.0.2.1:7447",), (), ca, host, host)
+
+
+def write(settings: Settings, ca: Signed, host: Signed) -> None:
+    Path(settings.ca).write_bytes(ca.certificate)
+    Path(settings.certificate).write_bytes(host.certificate + host.key)
+
+
+def of_age(settings: Settings, days: int) -> str:
+    """What is said of a certificate that was made so many days ago."""
+    made = NOW - timedelta(days=days)
+    ca = authority.new(made)
+    write(settings, ca, authority.issue(ca, "bench-1", ["192.0.2.1"], made))
+    return certificate.fault(settings, NOW)
+
+
+def test_one_that_ended_or_ends_soon_is_told(settings: Settings) -> None:
+    assert of_age(settings, 0) == ""
+    assert of_age(settings, authority.HOST_DAYS - 31) == ""
+    soon = of_age(settings, authority.HOST_DAYS - 29)
+    assert soon.startswith(f"this host's certificate ends at {NOW + timedelta(days=29):%Y-%m-%d}")
+    assert "certificate has expired; 'canwharf span invite'" in of_age(settings, 740)
+
+
+def test_a_clock_that_was_set_back_is_told(settings: Settings) -> None:
+    assert "not yet valid" in of_age(settings, -2)
+
+
+def test_one_of_another_authority_is_told(settings: Settings) -> None:
+    ca = authority.new(NOW)
+    write(settings, authority.new(NOW), authority.issue(ca, "bench-1", [], NOW))
+    assert "no other host takes this host's certificate" in certificate.fault(settings, NOW)
+
+
+def test_what_cannot_be_read_is_left_to_the_session(settings: Settings) -> None:
+    assert certificate.fault(settings, NOW) == ""
+    write(settings, Signed(b"", b""), Signed(b"x", b"y"))
+    assert certificate.fault(settings, NOW) == ""
