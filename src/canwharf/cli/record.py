@@ -33,6 +33,7 @@ from canwharf.frames.capture import Capture
 from canwharf.frames.formats.rotation import RotatingWriter
 from canwharf.frames.formats.writer import Writer
 from canwharf.frames.frame import Frame
+from canwharf.operator.render.terminal import sanitize
 
 DESCRIPTION = (
     "Record what is sent on the buses, and who sent each frame, into a file whose ending says the "
@@ -159,7 +160,7 @@ class _Recorder:
         if len(writer.files) > 1:
             files += f" to {writer.files[-1]}"
         print(
-            f"{files}: {self._taken - writer.left_out} frames of {len(senders)} senders, "
+            f"{sanitize(files)}: {self._taken - writer.left_out} frames of {len(senders)} senders, "
             f"{writer.size} bytes"
         )
         if writer.left_out:

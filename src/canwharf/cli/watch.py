@@ -29,6 +29,7 @@ from canwharf.frames.matrix import Matrix, Node, matrix
 from canwharf.frames.statistics import Statistics
 from canwharf.operator.render import matrix as render
 from canwharf.operator.render.matrix_html import page
+from canwharf.operator.render.terminal import sanitize
 from canwharf.operator.watch.reading import Reading
 
 DESCRIPTION = (
@@ -145,7 +146,7 @@ def _report(options: Mapping[str, str]) -> int:
     name_of = decoder.name_of if decoder else lambda _can_id: ""
     made = _recorded(options, name_of) if options["read"] else _live(options, name_of)
     _write(path, rendered(made))
-    print(f"{path}: {render.about(made)}")
+    print(f"{sanitize(path)}: {render.about(made)}")
     if made.lost:
         say(f"{made.lost} frames were lost here: they came too fast")
     if made.left_out:
@@ -159,6 +160,8 @@ def _renderer(path: str) -> Callable[[Matrix], str]:
         raise UsageError(f"--report {path}: its ending must be one of {', '.join(_RENDERERS)}")
     if os.path.lexists(path):
         raise RecordingError("write", path, "it exists, and is not overwritten")
+    _write(path, "")  # what cannot be written is told now, and not after an hour on the bus
+    os.unlink(path)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,6 +81,30 @@ def test_what_cannot_be_is_refused_and_leaves_no_file(
     assert reason in capsys.readouterr().err
     assert not (log.parent / "matrix.csv").exists()
     assert (log.parent / "drive.csv").read_text() == "mine"
+
+
+def test_a_file_that_cannot_be_made_is_told_before_anybody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that was seen until Ctrl-C would be lost."""
+    monkeypatch.setattr(listening, "capture", lambda *_any: pytest.fail("it listened"))
+    path = tmp_path / "none" / "matrix.csv"
+    assert main(["watch", "--report", str(path), "--for", "1h"]) == 1
+    assert f"cannot write {path}: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_is_no_traceback(log: Path) -> None:
+    """An older tool, or a stick of another system, may have made it."""
+    program = "from canwharf.cli import main; raise SystemExit(main())"
+    words = ["watch", "-r", log.name, "--report", "\udcfe.txt"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"?.txt: made from drive.log, ")
 
 
 @pytest.mark.parametrize(

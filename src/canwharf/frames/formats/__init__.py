@@ -28,6 +28,7 @@ from canwharf.record import NamedTuple
 
 _NO_NUMBER = (ValueError, TypeError, OverflowError, MemoryError)  # or one that is too large
 _CLASSIC, _FD = 8, 64  # the most bytes of a frame
+_LATEST = 1 << 63  # nanoseconds: the kernel's time stamps have 64 bits, with a sign
 
 
 class Format(NamedTuple):
@@ -115,6 +116,8 @@ def _checked(path: str, frames: Frames) -> Frames:
             raise RecordingError("read", path, reason)
         if len(frame.data) > (_CLASSIC if frame.fd is None else _FD):
             raise RecordingError("read", path, f"frame {number} has {len(frame.data)} bytes")
+        if abs(frame.time) >= _LATEST:
+            raise RecordingError("read", path, f"frame {number} has a time that no clock shows")
         yield frame
 
 

@@ -225,6 +225,8 @@ def test_garbage_is_refused(ending: str, tmp_path: Path) -> None:
         ("1.0,0x123,0,1,0,999999999999999,", ""),
         ("inf,0x123,0,0,0,1,ESI=", "infinity"),
         ("1.0,0x123,0,0,0,1", "not enough values"),
+        ("1e13,0x123,0,0,0,1,ESI=", "frame 2 has a time that no clock shows"),
+        ("-1e150,0x123,0,0,0,1,ESI=", "frame 2 has a time that no clock shows"),
     ],
 )
 def test_what_no_bus_can_carry_is_refused(line: str, reason: str, tmp_path: Path) -> None:
