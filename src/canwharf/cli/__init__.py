@@ -72,8 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except CanwharfError as error:
+        from canwharf.operator.render.terminal import sanitize  # noqa: PLC0415 (a daemon has none)
+
         denied = isinstance(error.__cause__, PermissionError) and os.geteuid() != 0
-        print(f"canwharf: {error}{'; it must run as root' if denied else ''}", file=sys.stderr)
+        told = f"canwharf: {error}{'; it must run as root' if denied else ''}"
+        # It may have a name from outside, as that of a sender in somebody's recording.
+        print("\n".join(map(sanitize, told.split("\n"))), file=sys.stderr)
         return _USAGE if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return _INTERRUPTED

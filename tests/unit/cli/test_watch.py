@@ -93,6 +93,15 @@ def test_a_file_that_cannot_be_made_is_told_before_anybody_waits(
     assert f"cannot write {path}: No such file or directory" in capsys.readouterr().err
 
 
+def test_a_name_in_a_recording_does_not_reach_the_terminal_as_it_is(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recording of somebody else's could hide text, or write a title or the clipboard."""
+    log.write_text("(1700000000.000000) \x1b]52;c;eA==\x07/e 123#11\n")
+    assert main(["watch", "bus7", "-r", log.name, "--report", "matrix.csv"]) == 1
+    assert "there are: ?]52;c;eA==?\n" in capsys.readouterr().err
+
+
 def test_a_name_that_is_no_text_is_no_traceback(log: Path) -> None:
     """An older tool, or a stick of another system, may have made it."""
     program = "from canwharf.cli import main; raise SystemExit(main())"
@@ -132,7 +141,7 @@ def test_each_tab_of_a_browser_starts_the_same_command(
 
     def serve(command: list[str], address: serving.Address, tell: Callable[[str], None]) -> None:
         started.extend(command)
-        tell(f"http://{address}/?token=secret")
+        tell(f"http://{address}/secret/")
 
     monkeypatch.setattr(serving, "serve", serve)
     monkeypatch.setattr(listening, "capture", lambda *_any: nullcontext())
@@ -142,7 +151,7 @@ def test_each_tab_of_a_browser_starts_the_same_command(
     assert main(words) == 0
     program = [sys.executable, "-I", "/opt/bin/canwharf"]
     assert started == [*program, "watch", "--dbc=my vehicle.dbc", "--", "bus0,123:7FF", "bus1"]
-    assert capsys.readouterr().out == "http://127.0.0.1:8000/?token=secret  (Ctrl-C ends it)\n"
+    assert capsys.readouterr().out == "http://127.0.0.1:8000/secret/  (Ctrl-C ends it)\n"
 
 
 def test_a_document_needs_no_textual(log: Path) -> None:
