@@ -7,8 +7,9 @@ Rules:
 
 - Only loopback addresses are listened to: each viewer sees all frames, and can record as the user
   that serves. From another machine there is `ssh -L`.
-- The address that is told has a secret, which becomes a cookie. So other users of this machine see
-  nothing, and neither does another site's page in the same browser: its requests lack the cookie.
+- The path of all that is served begins with a secret. So other users of this machine see nothing,
+  and neither does another site's page in the same browser. A cookie would not do: a browser sends
+  it to every port of this machine, and another user can listen on one.
 - A name of another site that leads here (DNS rebinding) is refused: the Host header must be the
   address itself, as must a WebSocket's Origin.
 - The page loads nothing from another site.
@@ -101,18 +102,16 @@ class Serving(Server):
         self.host, self.port = address
         self._authority = str(address)
         self.public_url = f"http://{address}"
-        # Cookies are of all ports of a host: two servers would take each other's.
-        self._cookie = f"canwharf-watch-{address.port}"
 
     @property
     def url(self) -> str:
         """The page's address, with the secret."""
-        return f"{self.public_url}/?token={self._secret}"
+        return f"{self.public_url}/{self._secret}/"
 
     async def application(self) -> web.Application:
         """What aiohttp runs."""
-        made = await self._make_app()
-        made.middlewares.append(self._guard)
+        made = web.Application(middlewares=[self._guard])
+        made.add_subapp(f"/{self._secret}", await self._make_app())
         return made
 
     async def on_startup(self, app: web.Application) -> None:
@@ -125,7 +124,7 @@ class Serving(Server):
             raise web.HTTPForbidden(text=f"this is {self._authority}, call it so\n")
         if request.headers.get("Origin", self.public_url) != self.public_url:
             raise web.HTTPForbidden(text="another site's page may not see this\n")
-        given = request.query.get("token") or request.cookies.get(self._cookie, "")
+        given = request.path.removeprefix("/").partition("/")[0]
         if not secrets.compare_digest(given.encode("utf-8", "replace"), self._secret.encode()):
             raise web.HTTPForbidden(
                 text="open the address that canwharf printed: it has a secret\n"
@@ -133,5 +132,4 @@ class Serving(Server):
         response = await handler(request)
         if not response.prepared:  # a WebSocket is, by now
             response.headers.update(_HEADERS)
-            response.set_cookie(self._cookie, self._secret, httponly=True, samesite="Strict")
         return response
