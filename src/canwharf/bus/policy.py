@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from canwharf.bus.model import CLOSED, Policy
+from canwharf.bus.model import Policy
 from canwharf.errors import ConflictError
 from canwharf.kernel.firewall import Firewall, Ids, Side, Wanted
 
@@ -34,16 +34,6 @@ def check_change(own: Policy | None, words: Policy) -> None:
 def is_in_force(policy: Policy, found: Firewall) -> bool:
     """Whether these are the filters of this policy."""
     return firewall_of(policy).form == found.form
-
-
-def may_be_whole(found: Firewall) -> bool:
-    """Whether these may be all filters of a policy that is not known.
-
-    A container is closed by one filter for each direction: one alone may be what there was before
-    a crash, or what somebody left.
-    """
-    send, receive, _rate = firewall_of(CLOSED).form
-    return found.form[:2] not in ((0, 0), (send, 0), (0, receive))
 
 
 def firewall_of(policy: Policy) -> Firewall:

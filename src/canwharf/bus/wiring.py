@@ -300,7 +300,7 @@ def is_guarded(member: Member, observed: Observed) -> bool:
     if wanted is not None:
         return policy.is_in_force(wanted, there)
     reduced = member.link is not None and observed.is_reduced(member.link.ifindex)
-    return policy.may_be_whole(there) and not reduced
+    return there != NO_FIREWALL and not reduced
 
 
 def _restrained(port: Port) -> Port:
