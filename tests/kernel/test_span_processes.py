@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from canwharf.errors import SpanError
+from canwharf.span import local
 from canwharf.span.message import decode
 from canwharf.span.session import Session
 from canwharf.span.settings import Settings
@@ -209,3 +211,31 @@ def test_two_hosts_of_one_name_are_told(site: Site, stack: ExitStack, directory:
     until(first, "vcan0 is in the span x")
     span(stack, two, "--name", "a", "--connect", where)
     until(first, "another host is called a, too")
+
+
+def test_a_local_program_is_told_what_a_bridge_knows(
+    site: Site, stack: ExitStack, directory: Path
+) -> None:
+    """Without any right; for as long as the process lives."""
+    members = two_buses(site, "linear")
+    where = "tcp/127.0.0.1:7447"
+    one, two = (publish(directory, *each) for each in (("one", "vcan0"), ("two", "vcan1")))
+    first = span(stack, one, "--name", "a", "--listen", where)
+    until(first, "vcan0 is in the span x")
+    assert local.ask("vcan0").hosts == {}
+    second = span(stack, two, "--name", "b", "--connect", where)
+    until(first, "b is there")
+    wait_until(lambda: heard(members[3], members[0]))
+    state = local.ask("vcan0")
+    assert (state.host, state.span, state.interface) == ("a", "x", "vcan0")
+    other = state.hosts["b"]
+    assert (other.there, other.lost, other.stale) == (True, 0, 0)
+    assert other.received == state.counts["received"] >= 1
+    assert other.age is not None
+    second.kill()
+    until(first, "b is gone")
+    assert not local.ask("vcan0").hosts["b"].there
+    first.kill()
+    first.wait()
+    with pytest.raises(SpanError, match="no 'canwharf span' answers"):
+        local.ask("vcan0")

@@ -30,8 +30,8 @@ from canwharf.span.arbitration import Waiting
 from canwharf.span.freshness import Freshness
 from canwharf.span.message import Message
 from canwharf.span.sequence import Sequence as Numbers
+from canwharf.span.state import HOSTS, Host
 
-HOSTS = 256  # of which a bridge keeps count
 BEAT = 1_000_000_000  # nanoseconds without a frame until the other hosts are told the number
 _TELL = 1_000_000_000  # nanoseconds between two lines about one host
 _MS = 1_000_000
@@ -52,6 +52,8 @@ class _Host:
         self.numbers = Numbers()
         self.freshness = Freshness()
         self.heard = 0  # uptime
+        self.framed: int | None = None  # uptime when its last frame came
+        self.stale = 0  # frames
         self.silence = 0  # the longest time without a message that is not told yet, nanoseconds
         self.untold: Counter[str] = Counter()
         self.told = 0  # uptime
@@ -72,6 +74,7 @@ class Bridge:
         self.capture = capture
         self.counts: Counter[str] = Counter()
         self.hosts: dict[str, _Host] = {}
+        self.present: set[str] = set()  # the hosts whose token is seen
         self.waiting = Waiting()
         self._send = send
         self._say = say
@@ -115,6 +118,8 @@ class Bridge:
         stale = self._take(told, old, now - delay)
         self._count(other, {"lost": lost, "repeated": old, "stale": stale})
         other.heard = now
+        if told.frames:
+            other.framed = now
         self._tell(host, other, now)
 
     def flush(self) -> None:
@@ -131,6 +136,28 @@ class Bridge:
             self._publish(())
         for host, other in self.hosts.items():
             self._tell(host, other, now)
+
+    def appear(self, host: str, there: bool) -> None:
+        """Its token of presence came, or went."""
+        if not there:
+            self.present.discard(host)
+        elif len(self.present) < HOSTS:
+            self.present.add(host)
+
+    def known(self) -> dict[str, Host]:
+        """What is known of the other hosts, HOSTS of them at most."""
+        names = [*self.hosts, *sorted(self.present - self.hosts.keys())][:HOSTS]
+        now = uptime()
+        return {name: self._known(name, now) for name in names}
+
+    def _known(self, name: str, now: int) -> Host:
+        there = name in self.present
+        if (other := self.hosts.get(name)) is None:
+            return Host(there)
+        numbers = other.numbers
+        age = None if other.framed is None else now - other.framed
+        silence = now - other.heard if other.heard else None
+        return Host(there, numbers.taken, numbers.lost, numbers.repeated, other.stale, age, silence)
 
     def _publish(self, frames: Sequence[Frame]) -> None:
         self._published = uptime()
@@ -171,6 +198,7 @@ class Bridge:
     def _count(self, other: _Host, numbers: dict[str, int]) -> None:
         self.counts.update(numbers)
         other.untold.update(numbers)
+        other.stale += numbers["stale"]
 
     def _tell(self, host: str, other: _Host, now: int) -> None:
         """Say what was lost of a host, at most once a second."""

@@ -11,8 +11,8 @@ Rules:
   when it is opened. So a host that joins is no work for the others.
 - Under load a look takes what has come in PACE, so that several frames share a message. A frame
   that comes alone is sent at once.
-- A bus has one bridge. Its name in the kernel (an abstract socket of this network namespace) ends
-  with the process, however that ends.
+- A bus has one bridge: the name of its local socket, where programs of this host ask for its state,
+  ends with the process, however that ends.
 - The inbox has room for ROOM messages. One that has none is lost, and counted as such by its
   numbers.
 """
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Thread
@@ -30,7 +29,6 @@ from typing import Self
 
 from canwharf.bus.naming import Span
 from canwharf.bus.report import Names
-from canwharf.bus.span import LOCK
 from canwharf.docker import names
 from canwharf.errors import CanwharfError
 from canwharf.frames.capture import Capture
@@ -38,8 +36,10 @@ from canwharf.frames.sources import Sources
 from canwharf.record import NamedTuple
 from canwharf.span import wanted
 from canwharf.span.bridge import Bridge, Say, uptime
+from canwharf.span.local import Local
 from canwharf.span.session import Session
 from canwharf.span.settings import Settings
+from canwharf.span.state import State
 
 ROOM = 4096  # messages
 PACE = 0.001  # seconds
@@ -117,7 +117,7 @@ class Service:
         self._inbox = _Inbox()
         self._epoll = select.epoll()
         self._epoll.register(self._inbox.descriptor, select.EPOLLIN)
-        self._locks: dict[str, socket.socket] = {}
+        self._locals: dict[str, Local] = {}  # by interface
         self._said: dict[str, str] = {}  # the last complaint about an interface or the file
         self._looked = float("-inf")
 
@@ -150,6 +150,9 @@ class Service:
         ready = {descriptor for descriptor, _events in self._epoll.poll(self._patience())}
         for item in self._inbox.take():
             self._received(item)
+        for local in self._locals.values():
+            if local.fileno() in ready:
+                local.work()
         busy = False
         for interface, bridge in list(self.bridges.items()):
             try:
@@ -175,6 +178,7 @@ class Service:
             if item.there is None:
                 bridge.inward(item.host, item.payload, item.at)
             else:
+                bridge.appear(item.host, item.there)
                 words = "is there" if item.there else "is gone"
                 self._say(f"{bridge.interface}, span {item.span}: {item.host} {words}")
 
@@ -221,16 +225,13 @@ class Service:
         if any(each.span.name == span.name for each in self.bridges.values()):
             self._complain(interface, f"another bus of this host is in the span {span.name}")
             return
-        lock = _reserve(interface)
-        if lock is None:
-            self._complain(interface, "another process connects this bus to other hosts")
-            return
-        self._locks[interface] = lock
+        local = self._locals[interface] = Local(interface, lambda: self._state(interface))
         state = wanted.state_of(self._driver, interface)
         sources = Sources(self._driver, "", self._names, (interface,), load=lambda: state)
         capture = Capture(sources, grace=0)
         capture.__enter__()
         self._epoll.register(capture.fileno(), select.EPOLLIN)
+        self._epoll.register(local.fileno(), select.EPOLLIN)
         send = self._session.publish(span.name)
         self.bridges[interface] = Bridge(interface, span, capture, send, self._about(interface))
         self._said.pop(interface, None)
@@ -243,8 +244,14 @@ class Service:
             self._epoll.unregister(bridge.capture.fileno())
             bridge.capture.close()
             self._say(f"{interface} has left the span {bridge.span.name}")
-        if lock := self._locks.pop(interface, None):
-            lock.close()
+        if local := self._locals.pop(interface, None):
+            local.close()  # closed, it leaves the epoll
+
+    def _state(self, interface: str) -> State:
+        """What a local program is told of a bus."""
+        bridge = self.bridges[interface]
+        name = bridge.span.name
+        return State(self._settings.host, name, interface, dict(bridge.counts), bridge.known())
 
     def _receiver(self, span: str) -> Callable[[str, bytes], None]:
         return lambda host, payload: self._inbox.put(_Received(span, host, payload, uptime()))
@@ -260,14 +267,3 @@ class Service:
         if self._said.get(about) != words:
             self._said[about] = words
             self._say(f"{about}: {words}" if about else words)
-
-
-def _reserve(interface: str) -> socket.socket | None:
-    """A name for the bridge of a bus; None: another one has it."""
-    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        lock.bind(f"\0{LOCK}{interface}")
-    except OSError:
-        lock.close()
-        return None
-    return lock

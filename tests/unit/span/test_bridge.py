@@ -6,7 +6,8 @@ from contextlib import closing
 from struct import pack
 
 from canwharf.bus.naming import Span
-from canwharf.span.bridge import HOSTS, Bridge
+from canwharf.span.bridge import Bridge
+from canwharf.span.state import HOSTS
 from tests.unit.testing.fakes import FakeCapture
 
 

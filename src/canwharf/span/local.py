@@ -1,0 +1,204 @@
+"""What a bridge tells the programs of its own host: one socket for each bus.
+
+Theory of operation. The socket is abstract, in the network namespace of the bus, and named after
+its interface. It ends with the process, however that ends: so it is also what makes a bridge the
+only one of its bus. A program sends one line of JSON, like `{"ask": "state"}`, and gets what it
+asked for and the end of the stream; or `{"error": "…"}`.
+
+Rules:
+
+- The service never waits for a program. There are at most CLIENTS of them at once, and a question
+  has QUESTION bytes at most. What a program does not read is held back, and no more is.
+- A program that neither asks nor reads for PATIENCE has to make room for another one.
+- A program checks what it gets as if it came from a stranger: any process of the host may have
+  taken the name. It waits for DEADLINE at most.
+- The daemon asks nothing here: a slow bridge costs it nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EADDRINUSE
+from time import monotonic
+
+from canwharf import jsontext
+from canwharf.bus.span import LOCK
+from canwharf.errors import SpanError
+from canwharf.span import state
+from canwharf.span.state import State
+
+CLIENTS = 8
+PATIENCE = 5.0  # seconds
+DEADLINE = 2.0  # seconds
+QUESTION = 256  # bytes
+
+_SHARE = 1 << 16  # bytes that are read at once
+
+
+def address(interface: str) -> str:
+    """The name of a bus's socket."""
+    return f"\0{LOCK}{interface}"
+
+
+class Local:
+    """The socket of a bus's bridge: for an epoll, `work` is due when it is readable."""
+
+    def __init__(self, interface: str, told: Callable[[], State]) -> None:
+        """Take the name. Raises SpanError: another process has it."""
+        self._told = told
+        self._clients: dict[int, _Client] = {}  # by descriptor, the oldest first
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._listening.bind(address(interface))
+        except OSError as error:
+            self._listening.close()
+            if error.errno == EADDRINUSE:
+                raise SpanError("another process connects this bus to other hosts") from error
+            raise SpanError(f"cannot reserve {interface}: {error.strerror}") from error
+        self._listening.listen(CLIENTS)
+        self._epoll = select.epoll()
+        self._epoll.register(self._listening, select.EPOLLIN)
+
+    def fileno(self) -> int:
+        """The descriptor: readable when there is something to do."""
+        return self._epoll.fileno()
+
+    def work(self) -> None:
+        """Take questions, and send what is asked for, as far as it goes without waiting."""
+        for descriptor, _events in self._epoll.poll(0):
+            if client := self._clients.get(descriptor):
+                self._serve(client)
+            else:
+                self._accept()
+
+    def close(self) -> None:
+        """Give the name back, and end all clients."""
+        for each in list(self._clients.values()):
+            self._end(each)
+        self._epoll.close()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        try:
+            accepted, _address = self._listening.accept()
+        except OSError:  # it has gone; or no descriptor is free, and it is tried again
+            return
+        if len(self._clients) >= CLIENTS:
+            self._make_room()
+        if len(self._clients) >= CLIENTS:
+            with suppress(OSError), accepted:
+                accepted.setblocking(False)
+                accepted.send(_error(f"{CLIENTS} programs ask already"))
+            return
+        client = _Client(accepted)
+        self._clients[client.fileno()] = client
+        self._epoll.register(client, select.EPOLLIN)
+
+    def _make_room(self) -> None:
+        limit = monotonic() - PATIENCE
+        for each in list(self._clients.values()):
+            if each.active < limit:
+                self._end(each)
+
+    def _serve(self, client: _Client) -> None:
+        try:
+            if not client.unsent:
+                if not client.read():
+                    return
+                client.unsent = self._answer(client.asked)
+                self._epoll.modify(client, select.EPOLLOUT)
+            client.write()
+        except BlockingIOError:
+            return
+        except OSError:  # it has gone
+            client.unsent = b""
+        if not client.unsent:
+            self._end(client)
+
+    def _answer(self, line: bytes) -> bytes:
+        try:
+            asked = jsontext.loads_object(line.partition(b"\n")[0], "a question").get("ask")
+        except (ValueError, RecursionError):
+            return _error("a question must be a line of JSON")
+        if asked != "state":
+            return _error("this canwharf does not know what is asked for")
+        return state.encode(self._told())
+
+    def _end(self, client: _Client) -> None:
+        del self._clients[client.fileno()]
+        self._epoll.unregister(client)
+        client.close()
+
+
+class _Client:
+    """A program that asks."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.asked = b""
+        self.unsent = b""
+        self.active = monotonic()
+        self._socket = connected
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read(self) -> bool:
+        """Read of the question what came; whether it is whole. Raises OSError."""
+        received = self._socket.recv(QUESTION)
+        if not received:
+            raise ConnectionResetError
+        self.active = monotonic()
+        self.asked += received
+        return b"\n" in self.asked or len(self.asked) > QUESTION
+
+    def write(self) -> None:
+        """Send what it takes now. Raises OSError."""
+        sent = self._socket.send(self.unsent)
+        self.active = monotonic()
+        self.unsent = self.unsent[sent:]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _error(words: str) -> bytes:
+    return json.dumps({"error": words}).encode()
+
+
+def ask(interface: str) -> State:
+    """The state of the bridge of this bus. Raises SpanError, where none answers in time, too."""
+    try:
+        told = state.decode(_asked(interface, {"ask": "state"}))
+    except TimeoutError as error:
+        raise SpanError(f"'canwharf span' does not answer within {DEADLINE:g} s") from error
+    except ConnectionRefusedError as error:  # one that does not listen has the name only
+        raise SpanError("no 'canwharf span' answers, or one that is older than this") from error
+    except OSError as error:
+        raise SpanError(f"cannot ask 'canwharf span': {error.strerror}") from error
+    if told.interface != interface:
+        raise SpanError(f"what answers for {interface} is of {told.interface}")
+    return told
+
+
+def _asked(interface: str, question: object) -> bytes:
+    """Raises OSError, SpanError."""
+    end = monotonic() + DEADLINE
+    received = bytearray()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(DEADLINE)
+        asking.connect(address(interface))
+        # One that refuses does not read the question, and ends: what it said is there all the same.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            asking.sendall(json.dumps(question).encode() + b"\n")
+        with suppress(ConnectionResetError):
+            while share := asking.recv(_SHARE):
+                received += share
+                if len(received) > state.LARGEST:
+                    raise SpanError("what came is too much for the state of a bridge")
+                asking.settimeout(max(0.001, end - monotonic()))
+    return bytes(received)
