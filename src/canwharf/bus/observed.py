@@ -69,7 +69,6 @@ class Observed:
         self._marks: dict[int, Marks] = {}
         self._unmarked: dict[int, Marks] = {}  # as announced: a dump may still have the old ones
         self._opened: dict[int, Firewall] = {}  # in the same way
-        self._reduced: set[int] = set()  # without an announcement that came
         # source -> destination -> the rules from one to the other, each as often as it exists
         self._rules: dict[int, dict[int, tuple[Rule, ...]]] = {}
         self._sources: dict[int, set[int]] = {}  # destination -> the sources of rules to it
@@ -97,11 +96,6 @@ class Observed:
     ) -> None:
         """Replace all links, rules and filters by those of a new dump."""
         before = self._links
-        self._reduced |= {
-            index
-            for index, known in self._firewalls.items()
-            if firewalls.get(index, NO_FIREWALL).form != known.form
-        }
         self._links, self._names, self._made_as = {}, {}, {}
         self._rules, self._sources = {}, {}
         told = {
@@ -124,7 +118,7 @@ class Observed:
             self._remember(before.get(link.ifindex), link)
         for rule in rules:
             self.add(rule)
-        for indexes in (self.seen_up, self.moved, self._reduced, *self.former.values()):
+        for indexes in (self.seen_up, self.moved, *self.former.values()):
             indexes.intersection_update(self._links)
 
     def link(self, name: str) -> Link | None:
@@ -239,15 +233,10 @@ class Observed:
         """What this link lets a container send and receive."""
         return self._firewalls.get(index, NO_FIREWALL)
 
-    def is_reduced(self, index: int) -> bool:
-        """Whether somebody deleted a part of what this link kept from passing."""
-        return index in self._opened or index in self._reduced
-
     def put_firewall(self, index: int, firewall: Firewall, *, announced: bool = False) -> None:
         """Remember what this link lets pass now; `announced`: by an announcement of a deletion."""
         self._firewalls[index] = firewall
         self._opened.pop(index, None)
-        self._reduced.discard(index)
         if announced:
             self._opened[index] = firewall
 

@@ -6,6 +6,9 @@ Rules:
   not given lets everything pass.
 - The filters in the kernel bear a digest of the text from which they were made: so a dump tells
   whether they are those of a policy, a thousand in a few milliseconds.
+- A digest also has which filters its policy has. The policy of a container whose record is lost is
+  not known; that a part of its filters is missing can be told all the same: a crash came between
+  two, or somebody deleted one. Then it is closed.
 - To read a text, which takes longer, is only for making filters.
 """
 
@@ -15,7 +18,9 @@ from canwharf.bus.model import Policy
 from canwharf.errors import ConflictError
 from canwharf.kernel.firewall import Firewall, Ids, Side, Wanted
 
-_PRIME = 4294967291  # the greatest of 32 bits
+_PRIME = 536870909  # the greatest of 29 bits
+_SEND, _RECEIVE, _RATE = 1, 2, 4  # the filters of a policy: the last three bits of a digest
+_FILTERS = 8
 _EVERYTHING, NO_LIMIT = "all", "off"
 
 
@@ -36,16 +41,29 @@ def is_in_force(policy: Policy, found: Firewall) -> bool:
     return firewall_of(policy).form == found.form
 
 
+def is_whole(found: Firewall) -> bool:
+    """Whether these are all filters of a policy, of whichever."""
+    there = _filters(found.send.digest, found.receive.digest, found.rate)
+    digests = [side.digest for side in (found.send, found.receive) if side.digest]
+    return bool(digests) and all(each % _FILTERS == there for each in digests)
+
+
 def firewall_of(policy: Policy) -> Firewall:
     """The filters of a policy, as a dump shows them."""
     rate = _rate(policy)
-    return Firewall(Side(_digest(policy.send, rate)), Side(_digest(policy.receive)), rate)
+    send, receive = _words(policy.send, rate), _words(policy.receive)
+    filters = _filters(send, receive, rate)
+    return Firewall(Side(_digest(send, filters)), Side(_digest(receive, filters)), rate)
 
 
 def wanted(policy: Policy) -> Wanted:
     """What the filters of a policy are made from. Raises OptionError."""
-    rate = _rate(policy)
-    return Wanted(_ids("can.send", policy.send, rate), _ids("can.receive", policy.receive), rate)
+    send, receive, rate, _excess = firewall_of(policy)
+    return Wanted(
+        _ids("can.send", policy.send, send.digest),
+        _ids("can.receive", policy.receive, receive.digest),
+        rate,
+    )
 
 
 def _rate(policy: Policy) -> int:
@@ -53,19 +71,27 @@ def _rate(policy: Policy) -> int:
     return int(policy.rate) if policy.rate not in ("", NO_LIMIT) else 0
 
 
-def _digest(words: str, rate: int = 0) -> int:
-    """What stands for the filter of one direction; 0: there is none.
+def _words(words: str, rate: int = 0) -> str:
+    """The text of which there is a filter; empty: there is none.
 
     With a limit of the rate there is one in any case: by it a dump tells that there is a limit.
     """
-    words = words or _EVERYTHING
-    if words == _EVERYTHING and not rate:
-        return 0
-    return int.from_bytes(words.encode()) % _PRIME or 1
+    if words in ("", _EVERYTHING):
+        return _EVERYTHING if rate else ""
+    return words
 
 
-def _ids(option: str, words: str, rate: int = 0) -> Ids | None:
-    digest = _digest(words, rate)
+def _filters(send: str | int, receive: str | int, rate: int) -> int:
+    """Those that there are, as bits."""
+    return bool(send) * _SEND | bool(receive) * _RECEIVE | bool(rate) * _RATE
+
+
+def _digest(words: str, filters: int) -> int:
+    """What stands for the filter of one direction; 0: there is none."""
+    return int.from_bytes(words.encode()) % _PRIME * _FILTERS | filters if words else 0
+
+
+def _ids(option: str, words: str, digest: int) -> Ids | None:
     if not digest:
         return None
     from canwharf.bus import ids  # noqa: PLC0415 (not everybody filters)

@@ -297,14 +297,11 @@ def _firewall(member: Member, observed: Observed) -> Firewall:
 def is_guarded(member: Member, observed: Observed) -> bool:
     """Whether the host end lets pass what the container's policy says, and no other frame."""
     wanted, there = member.port.policy, _firewall(member, observed)
-    if wanted is not None:
-        return policy.is_in_force(wanted, there)
-    reduced = member.link is not None and observed.is_reduced(member.link.ifindex)
-    return there != NO_FIREWALL and not reduced
+    return policy.is_whole(there) if wanted is None else policy.is_in_force(wanted, there)
 
 
 def _restrained(port: Port) -> Port:
-    """The same with a policy: of an unknown one the filters are gone, and nothing may pass."""
+    """The same with a policy: of an unknown one filters are missing, and nothing may pass."""
     return port._replace(policy=CLOSED) if port.policy is None else port
 
 

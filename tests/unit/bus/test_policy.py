@@ -6,6 +6,7 @@ A closed container's policy is `none` in both directions: nothing of it may arri
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 
@@ -72,6 +73,16 @@ def watched(busy: Daemon, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, st
 
     monkeypatch.setattr(busy.kernel, "_handle", handled)
     return found
+
+
+def without_record(busy: Daemon) -> Daemon:
+    """The next daemon, which has only what the kernel has."""
+    busy.end()
+    (busy.directory / "state.json").unlink()
+    busy = Daemon(busy.directory, busy.kernel)
+    busy.service.adopt_pairs(lost=True)
+    busy.service.save()
+    return busy
 
 
 def assert_open_beside(daemon: Daemon) -> None:
@@ -183,42 +194,71 @@ def test_a_daemon_that_cannot_set_a_filter_at_its_start_closes(
 def test_a_lost_record_leaves_the_rate(busy: Daemon) -> None:
     """The kernel tells it, so a change of the ids alone keeps it."""
     start(busy, "e3", {"can.rate": "100"})
-    busy.end()
-    (busy.directory / "state.json").unlink()
-    busy = Daemon(busy.directory, busy.kernel)
-    busy.service.adopt_pairs(lost=True)
+    busy = without_record(busy)
     told = firewall.set_policy(busy.service, "n1", "e3", {"can.send": "1FF", "can.receive": "1FF"})
     assert told == (UNKNOWN, Policy("1FF", "1FF", "100"))
 
 
-@pytest.mark.parametrize("told", [True, False])
-@pytest.mark.parametrize("lost", ["all", "ingress", "egress", "pair"])
-def test_an_unknown_policy_without_filters_is_closed(busy: Daemon, lost: str, told: bool) -> None:
-    """The state is lost, and then what the kernel had of it, or a part of that, told or not."""
-    busy.end()
-    (busy.directory / "state.json").unlink()
-    busy = Daemon(busy.directory, busy.kernel)
-    busy.service.adopt_pairs(lost=True)
-    busy.maintenance.sync()
-    if lost != "pair":
+# Where all are gone and no daemon was there, nothing tells that there was a policy.
+@pytest.mark.parametrize(
+    ("daemon_is", "lost"),
+    [
+        *product(["told", "not told"], ["all", "ingress", "egress"]),
+        *product(["away"], ["ingress", "egress"]),
+        ("told", "pair"),
+    ],
+)
+@pytest.mark.parametrize("own", [NOTHING, {"can.send": "100", "can.receive": "200"}])
+def test_an_unknown_policy_without_filters_is_closed(
+    busy: Daemon, own: dict[str, str], lost: str, daemon_is: str
+) -> None:
+    """The state is lost, and then what the kernel had of it, or a part of that."""
+    firewall.set_policy(busy.service, "n1", "e1", own)
+    if daemon_is == "away":
         busy.kernel.delete_filters(busy.port("n1", "e1"), lost)
-        if not told:
-            busy.kernel.overrun()
-        busy.maintenance.repair()
-    else:
+    busy = without_record(busy)
+    busy.maintenance.sync()
+    if lost == "pair":
         busy.kernel.kill_namespace("e1")
         busy.start_container("n1", "e1")
+    elif daemon_is != "away":
+        busy.kernel.delete_filters(busy.port("n1", "e1"), lost)
+        if daemon_is == "not told":
+            busy.kernel.overrun()
+        busy.maintenance.repair()
     assert busy.service.state.networks["n1"].endpoints["e1"].policy is None
     assert leaks(busy) == []
     assert busy.maintenance.sync().steps == ()
 
 
+@pytest.mark.parametrize("failing", range(1, 9))
+def test_a_container_that_was_closed_by_half_is_closed(busy: Daemon, failing: int) -> None:
+    """The kernel refused one message of those that close it, and the daemon ended."""
+    busy = without_record(busy)
+    start(busy, "e3", NOTHING)  # it knows what the kernel has for filters
+    busy.kernel.delete_filters(busy.port("n1", "e1"), "all")
+    busy.kernel.refuse(failing)
+    busy.maintenance.repair()
+    busy.kernel.stop_faults()
+    busy = busy.restarted()
+    busy.maintenance.sync()
+    assert busy.service.state.networks["n1"].endpoints["e1"].policy is None
+    assert leaks(busy) == []
+
+
+def test_a_filter_that_was_always_alone_is_believed(busy: Daemon) -> None:
+    """A logger may not send. That its record is lost does not make it deaf."""
+    firewall.set_policy(busy.service, "n1", "e1", {"can.receive": "all"})
+    busy = without_record(busy)
+    assert busy.maintenance.sync().steps == ()
+    assert busy.service.state.networks["n1"].endpoints["e1"].policy is None
+    e1, e2 = (busy.port("n1", each) for each in ("e1", "e2"))
+    assert leaks(busy) == [("vcan0", e1), (e2, e1)]
+
+
 def test_a_lost_state_leaves_the_kernels_filters(busy: Daemon) -> None:
     """Their words were on the disk alone. A change has to give all of them."""
-    busy.end()
-    (busy.directory / "state.json").unlink()
-    busy = Daemon(busy.directory, busy.kernel)
-    busy.service.adopt_pairs(lost=True)
+    busy = without_record(busy)
     busy.maintenance.sync()
     assert leaks(busy) == []
     endpoints = busy.service.state.networks["n1"].endpoints
