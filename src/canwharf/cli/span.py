@@ -5,6 +5,7 @@ Rules:
 - It needs no rights, and runs apart from the daemon.
 - Without options, it is as `init` or `join` wrote. These are in span_init.py: they need a library
   that the service does without.
+- Systemd is told that it is ready, and then that it is alive (WatchdogSec=).
 - What it says of hosts that come and go, and of frames that are lost, is for standard error.
 """
 
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from canwharf.cli.listening import ending, say
 from canwharf.cli.options import Argument, Flag, Option
 from canwharf.daemon.instance import DEFAULT_NAME, usual
+from canwharf.daemon.sockets import notify
 from canwharf.errors import SpanError, UsageError
 from canwharf.span import directory, settings
 from canwharf.span.serve import Service
@@ -79,7 +81,8 @@ def run(options: Mapping[str, str]) -> int:
     if which.ca:
         _warn(which)
     with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
-        service.run(ended)
+        notify("READY=1")
+        service.run(ended, lambda: notify("WATCHDOG=1"))
     return 128 + ended[0] if ended else 0
 
 

@@ -13,7 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-import _socket
 import gc
 import os
 
@@ -33,7 +32,7 @@ from canwharf.docker import engine
 from canwharf.errors import CanwharfError, StateError
 from canwharf.jsontext import dumps
 from canwharf.kernel.netlink import LinkEvents, Netlink
-from canwharf.lean import READ, Selector, Socket, suppress
+from canwharf.lean import READ, Selector
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def _tell_start(state: State, report: Report) -> None:
         "version": __version__,
     }
     report(Event(events.SERVING, fields))
-    _notify("READY=1")
+    sockets.notify("READY=1")
 
 
 def _load(store: Store, driver: str, report: Report) -> State:
@@ -214,15 +213,6 @@ def _rebuild(service: Service, patience: float, inherited: Known) -> None:
         service.adopt_pairs(lost=True)
     except CanwharfError as error:
         service.say(events.KERNEL_NOT_ADOPTED, error=str(error))
-
-
-def _notify(text: str) -> None:
-    """Notify systemd, if it started us with a socket for that (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
-        with suppress(OSError), Socket(_socket.AF_UNIX, _socket.SOCK_DGRAM) as notify:
-            notify.connect("\0" + address[1:] if address.startswith("@") else address)
-            notify.send(text.encode())
 
 
 def _metrics(where: str, report: Report) -> Metrics | None:

@@ -212,3 +212,12 @@ def holders(paths: Iterable[str]) -> dict[str, int]:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+
+def notify(text: str) -> None:
+    """Notify systemd, if it started us with a socket for that (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with suppress(OSError), Socket(_socket.AF_UNIX, _socket.SOCK_DGRAM) as notify:
+            notify.connect("\0" + address[1:] if address.startswith("@") else address)
+            notify.send(text.encode())

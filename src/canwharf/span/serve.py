@@ -136,15 +136,16 @@ class Service:
         """The hosts that access control lets in, beside this one."""
         return self._settings.hosts
 
-    def run(self, ended: Sequence[int]) -> None:
-        """Connect them until there is a number in `ended`."""
+    def run(self, ended: Sequence[int], alive: Callable[[], None]) -> None:
+        """Connect them until there is a number in `ended`; say in each look that it is alive."""
         while not ended:
-            self.step()
+            if self.step():
+                alive()
 
-    def step(self) -> None:
-        """Wait for something for a moment, and do what is due."""
+    def step(self) -> bool:
+        """Wait for something for a moment, and do what is due; whether it looked at all buses."""
         now = monotonic()
-        if now - self._looked >= _LOOK:
+        if due := now - self._looked >= _LOOK:
             self._looked = now
             self._look()
         ready = {descriptor for descriptor, _events in self._epoll.poll(self._patience())}
@@ -165,6 +166,7 @@ class Service:
                 self._end(interface)
         if busy:
             select.select((), (), (), PACE)
+        return due
 
     def _patience(self) -> float:
         if any(each.capture.holding for each in self.bridges.values()):
