@@ -83,7 +83,10 @@ def run(options: Mapping[str, str]) -> int:
     with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
         notify("READY=1")
         service.run(ended, lambda: notify("WATCHDOG=1"))
-    return 128 + ended[0] if ended else 0
+    status = 128 + ended[0] if ended else 0
+    if not service.closed:
+        os._exit(status)  # Python would end zenoh's thread inside a call, which aborts the process
+    return status
 
 
 def _warn(which: Settings) -> None:

@@ -85,7 +85,9 @@ class Listener:
         except OSError as error:
             if error.errno == errno.ENOBUFS:
                 return False
-            raise _refused("send a frame on", self.source.interface, error) from error
+            too_long = frame.fd is not None and error.errno == errno.EINVAL
+            hint = "it carries no CAN FD frames" * too_long
+            raise _refused("send a frame on", self.source.interface, error, hint) from error
         return True
 
     def read(self, receiver: Receiver) -> list[Frame]:
@@ -172,5 +174,5 @@ def _attach(opened: socket.socket, program: tuple[tuple[int, int, int, int], ...
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, given)
 
 
-def _refused(operation: str, what: str, error: OSError) -> KernelError:
-    return KernelError(operation, what, error.errno or errno.EIO)
+def _refused(operation: str, what: str, error: OSError, hint: str = "") -> KernelError:
+    return KernelError(operation, what, error.errno or errno.EIO, hint=hint)

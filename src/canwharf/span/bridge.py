@@ -11,7 +11,9 @@ Rules:
   is busy gets them in the order of arbitration.
 - No frame is put on the bus that is older than `max_age`, or twice.
 - Error frames are an adapter's reports, and are not sent to other hosts.
-- What is lost, too old or refused is counted, and said once a second at most.
+- What is lost, too old or refused is counted, and said once a second at most; if there is much to
+  say, once a minute.
+- What this process did not read in time has no number, so only this host can count it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from canwharf.span import message
 from canwharf.span.arbitration import Waiting
 from canwharf.span.freshness import Freshness
 from canwharf.span.message import Message
+from canwharf.span.pace import Pace
 from canwharf.span.sequence import Sequence as Numbers
 from canwharf.span.state import HOSTS, Host
 
@@ -36,6 +39,11 @@ BEAT = 1_000_000_000  # nanoseconds without a frame until the other hosts are to
 _TELL = 1_000_000_000  # nanoseconds between two lines about one host
 _MS = 1_000_000
 _FOR_EVER = 1 << 62  # nanoseconds
+_SLOW = (
+    "{overrun} frames were not read in time, and may be missing at other hosts: a larger "
+    "net.core.rmem_max gives {interface} more room"
+)
+_FULL = "of frames from other hosts, {expired} waited too long for {interface}, {shed} had no room"
 
 Say = Callable[[str], None]
 
@@ -57,6 +65,7 @@ class _Host:
         self.silence = 0  # the longest time without a message that is not told yet, nanoseconds
         self.untold: Counter[str] = Counter()
         self.told = 0  # uptime
+        self.pace = Pace()
 
 
 class Bridge:
@@ -82,6 +91,9 @@ class Bridge:
         self._next = 0  # the number of the next frame
         self._published = 0  # uptime
         self._faults: set[str] = set()  # that were said
+        self._looked = 0  # uptime
+        self._paces = {_SLOW: Pace(), _FULL: Pace()}
+        self._said: dict[str, tuple[int, ...]] = {}
 
     def outward(self) -> bool:
         """Send the other hosts what came to the bus; whether there was something.
@@ -134,6 +146,9 @@ class Bridge:
         now = uptime()
         if now - self._published >= BEAT:
             self._publish(())
+        if now - self._looked >= _TELL:
+            self._looked = now
+            self._look(now)
         for host, other in self.hosts.items():
             self._tell(host, other, now)
 
@@ -158,6 +173,27 @@ class Bridge:
         age = None if other.framed is None else now - other.framed
         silence = now - other.heard if other.heard else None
         return Host(there, numbers.taken, numbers.lost, numbers.repeated, other.stale, age, silence)
+
+    def crowded(self, host: str, messages: int) -> None:
+        """So many messages of this host found no room in this process."""
+        self.counts["crowded"] += messages
+        self._once(f"{host} sends more than this host can take: some of it is lost")
+
+    def _look(self, now: int) -> None:
+        """Count what the kernel lost here, and what did not get onto the bus; say it."""
+        counts = self.counts
+        counts["overrun"] = sum(self.capture.losses.values())
+        counts["expired"], counts["shed"] = self.waiting.stale, self.waiting.shed
+        for words, names in ((_SLOW, ("overrun",)), (_FULL, ("expired", "shed"))):
+            before = self._said.get(words, (0,) * len(names))
+            numbers = tuple(counts[each] for each in names)
+            if numbers == before or not self._paces[words].allows(now):
+                continue
+            self._paces[words].spend(now)
+            self._said[words] = numbers
+            more = [number - old for number, old in zip(numbers, before, strict=True)]
+            told = dict(zip(names, more, strict=True))
+            self._say(words.format(interface=self.interface, **told))
 
     def _publish(self, frames: Sequence[Frame]) -> None:
         self._published = uptime()
@@ -186,6 +222,8 @@ class Bridge:
     def _put(self, frame: Frame) -> bool:
         """Send a frame on the bus; false: it has no room now. What it refuses is done with."""
         listener = self.capture.listener(self.interface)
+        if listener is None:
+            self._once(f"there is no {self.interface} now: frames from other hosts are left out")
         try:
             if listener and not listener.send(frame):
                 return False
@@ -203,8 +241,9 @@ class Bridge:
     def _tell(self, host: str, other: _Host, now: int) -> None:
         """Say what was lost of a host, at most once a second."""
         lost, stale = other.untold["lost"], other.untold["stale"]
-        if not (lost or stale) or now - other.told < _TELL:
+        if not (lost or stale) or now - other.told < _TELL or not other.pace.allows(now):
             return
+        other.pace.spend(now)
         words = [f"{lost} frames were lost"] if lost else []
         words += [f"{stale} came too late"] if stale else []
         gap = f", in a gap of {other.silence / 1e9:.1f} s" if lost else ""

@@ -13,15 +13,15 @@ Rules:
   that comes alone is sent at once.
 - A bus has one bridge: the name of its local socket, where programs of this host ask for its state,
   ends with the process, however that ends.
-- The inbox has room for ROOM messages. One that has none is lost, and counted as such by its
-  numbers.
+- A session that cannot be opened anew (its port is busy, a certificate is being replaced) is tried
+  again in each look, and the reason said once. Until then no other host is heard.
+- At the end, buses are left first: nothing is put on one after that. Then the session is closed,
+  which another host can hold up: what does not end in time is left to the end of the process.
 """
 
 from __future__ import annotations
 
-import os
 import select
-from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Thread
 from time import monotonic
@@ -30,55 +30,22 @@ from typing import Self
 from canwharf.bus.naming import Span
 from canwharf.bus.report import Names
 from canwharf.docker import names
-from canwharf.errors import CanwharfError
+from canwharf.errors import CanwharfError, SpanError
 from canwharf.frames.capture import Capture
 from canwharf.frames.sources import Sources
-from canwharf.record import NamedTuple
 from canwharf.span import wanted
 from canwharf.span.bridge import Bridge, Say, uptime
+from canwharf.span.inbox import Inbox, Received
 from canwharf.span.local import Local
+from canwharf.span.pace import Presence
 from canwharf.span.session import Session
 from canwharf.span.settings import Settings
-from canwharf.span.state import State
+from canwharf.span.state import HOSTS, State
 
-ROOM = 4096  # messages
 PACE = 0.001  # seconds
 _LOOK = 1.0  # seconds
 _WAIT = 0.2  # seconds until a signal is noticed
 _BUSY = 0.001  # seconds until an adapter without room is tried again
-
-
-class _Received(NamedTuple):
-    """A message of a host for a span, and our uptime when it came; or that it came and went."""
-
-    span: str
-    host: str
-    payload: bytes
-    at: int
-    there: bool | None = None
-
-
-class _Inbox:
-    """What zenoh's threads received, for one that waits on `descriptor`."""
-
-    def __init__(self) -> None:
-        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._items: deque[_Received] = deque()
-
-    def put(self, item: _Received) -> None:
-        if len(self._items) < ROOM:
-            self._items.append(item)
-            os.eventfd_write(self.descriptor, 1)
-
-    def take(self) -> list[_Received]:
-        try:
-            os.eventfd_read(self.descriptor)
-        except BlockingIOError:
-            return []
-        return [self._items.popleft() for _item in range(len(self._items))]
-
-    def close(self) -> None:
-        os.close(self.descriptor)
 
 
 class _Names:
@@ -105,7 +72,10 @@ class _Names:
 
 
 class Service:
-    """All bridges of a driver's buses. For `with`: it ends what it began."""
+    """All bridges of a driver's buses. For `with`: it ends what it began.
+
+    `closed` says afterwards whether the session has ended, too. If not, a thread of it still runs.
+    """
 
     def __init__(self, settings: Settings, driver: str, path: str, say: Say) -> None:
         """`path` is the file of spans. Raises SpanError."""
@@ -113,11 +83,13 @@ class Service:
         self._driver, self._path, self._say = driver, path, say
         self._settings = settings
         self._names = _Names(driver)
-        self._session = Session(settings)
-        self._inbox = _Inbox()
+        self._session: Session | None = Session(settings)
+        self._inbox = Inbox()
         self._epoll = select.epoll()
         self._epoll.register(self._inbox.descriptor, select.EPOLLIN)
         self._locals: dict[str, Local] = {}  # by interface
+        self._presence: dict[str, Presence] = {}  # by interface
+        self.closed = False
         self._said: dict[str, str] = {}  # the last complaint about an interface or the file
         self._looked = float("-inf")
 
@@ -125,9 +97,7 @@ class Service:
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        for interface in list(self.bridges):
-            self._end(interface)
-        self._session.close()
+        self._leave()
         self._epoll.close()
         self._inbox.close()
 
@@ -151,6 +121,7 @@ class Service:
         ready = {descriptor for descriptor, _events in self._epoll.poll(self._patience())}
         for item in self._inbox.take():
             self._received(item)
+        self._tell_presence()
         for local in self._locals.values():
             if local.fileno() in ready:
                 local.work()
@@ -173,16 +144,22 @@ class Service:
             return 0.0
         return _BUSY if any(each.waiting for each in self.bridges.values()) else _WAIT
 
-    def _received(self, item: _Received) -> None:
-        for bridge in self.bridges.values():
+    def _received(self, item: Received) -> None:
+        for interface, bridge in self.bridges.items():
             if bridge.span.name != item.span:
                 continue
             if item.there is None:
                 bridge.inward(item.host, item.payload, item.at)
             else:
                 bridge.appear(item.host, item.there)
-                words = "is there" if item.there else "is gone"
-                self._say(f"{bridge.interface}, span {item.span}: {item.host} {words}")
+                self._presence[interface].put(item.host, item.there)
+
+    def _tell_presence(self) -> None:
+        for interface, presence in self._presence.items():
+            for host, there in presence.news(uptime()):
+                words = "is there" if there else "is gone"
+                span = self.bridges[interface].span.name
+                self._say(f"{interface}, span {span}: {host} {words}")
 
     def _look(self) -> None:
         """Begin and end bridges as the daemon says now."""
@@ -191,12 +168,10 @@ class Service:
         except CanwharfError as error:
             self._complain("", str(error))
             return
-        if self._session.repeated:
-            words = f"another host is called {self._settings.host}, too: neither hears the other"
-            self._complain("", f"{words}; give each a --name of its own")
-            self._session.repeated = 0
-        if strangers := sorted(self._session.strangers()):
-            self._meet(strangers)
+        session = self._opened()
+        if session is None:
+            return
+        self._tell_crowded()
         if not spans:
             self._complain("", "no bus of this host has a span (can.span): it waits for one")
         for interface, bridge in list(self.bridges.items()):
@@ -204,25 +179,55 @@ class Service:
                 self._end(interface)
         for interface in spans.keys() - self.bridges.keys():
             try:
-                self._begin(interface, spans[interface])
+                self._begin(session, interface, spans[interface])
             except CanwharfError as error:
                 self._complain(interface, str(error))
                 self._end(interface)
 
-    def _meet(self, hosts: Sequence[str]) -> None:
-        """Open the session anew, with these hosts in it, if others may join. Raises SpanError."""
-        names = ", ".join(hosts)
+    def _opened(self) -> Session | None:
+        """The session with all that may be in it; None where it cannot be opened now."""
+        session = self._session
+        if session is None:
+            return self._open()
+        if session.repeated:
+            words = f"another host is called {self._settings.host}, too: neither hears the other"
+            self._complain("", f"{words}; give each a --name of its own")
+            session.repeated = 0
+        if not (strangers := sorted(session.strangers())):
+            return session
+        names = ", ".join(strangers)
         if self._settings.strict:
             self._complain("--host", f"not heard, as they are not among these: {names}")
-            return
+            return session
         self._say(f"{names} joined, with a certificate of the authority")
+        self._leave()
+        self._settings = self._settings._replace(hosts=(*self._settings.hosts, *strangers))
+        return self._open()
+
+    def _open(self) -> Session | None:
+        try:
+            self._session = Session(self._settings)
+        except SpanError as error:
+            self._complain("session", f"{error}; it is tried again")
+            return None
+        self._said.pop("session", None)
+        return self._session
+
+    def _tell_crowded(self) -> None:
+        for (span, host), number in self._inbox.left_out().items():
+            for bridge in self.bridges.values():
+                if bridge.span.name == span:
+                    bridge.crowded(host, number)
+
+    def _leave(self) -> None:
+        """End all bridges and the session."""
         for interface in list(self.bridges):
             self._end(interface)
-        self._session.close()
-        self._settings = self._settings._replace(hosts=(*self._settings.hosts, *hosts))
-        self._session = Session(self._settings)
+        if self._session:
+            self.closed = self._session.close()
+        self._session = None
 
-    def _begin(self, interface: str, span: Span) -> None:
+    def _begin(self, session: Session, interface: str, span: Span) -> None:
         """Raises CanwharfError."""
         if any(each.span.name == span.name for each in self.bridges.values()):
             self._complain(interface, f"another bus of this host is in the span {span.name}")
@@ -234,15 +239,18 @@ class Service:
         capture.__enter__()
         self._epoll.register(capture.fileno(), select.EPOLLIN)
         self._epoll.register(local.fileno(), select.EPOLLIN)
-        send = self._session.publish(span.name)
+        send = session.publish(span.name)
         self.bridges[interface] = Bridge(interface, span, capture, send, self._about(interface))
         self._said.pop(interface, None)
         self._say(f"{interface} is in the span {span.name}")
-        self._session.subscribe(span.name, self._receiver(span.name), self._teller(span.name))
+        self._presence[interface] = Presence(HOSTS)
+        session.subscribe(span.name, self._receiver(span.name), self._teller(span.name))
 
     def _end(self, interface: str) -> None:
         if bridge := self.bridges.pop(interface, None):
-            self._session.leave(bridge.span.name)
+            self._presence.pop(interface, None)
+            if self._session:
+                self._session.leave(bridge.span.name)
             self._epoll.unregister(bridge.capture.fileno())
             bridge.capture.close()
             self._say(f"{interface} has left the span {bridge.span.name}")
@@ -256,10 +264,10 @@ class Service:
         return State(self._settings.host, name, interface, dict(bridge.counts), bridge.known())
 
     def _receiver(self, span: str) -> Callable[[str, bytes], None]:
-        return lambda host, payload: self._inbox.put(_Received(span, host, payload, uptime()))
+        return lambda host, payload: self._inbox.put(Received(span, host, payload, uptime()))
 
     def _teller(self, span: str) -> Callable[[str, bool], None]:
-        return lambda host, there: self._inbox.put(_Received(span, host, b"", uptime(), there))
+        return lambda host, there: self._inbox.put(Received(span, host, b"", uptime(), there))
 
     def _about(self, interface: str) -> Say:
         return lambda words: self._say(f"{interface}: {words}")

@@ -7,6 +7,8 @@ Rules:
   is missing in the sequence, and counted by the receiver.
 - A message is sent at once, not gathered (express): a bridge puts several frames into one.
 - Received messages are handed over in a thread of zenoh's: `receive` must not wait.
+- To close takes as long as a frozen host holds it up, up to ten seconds. CLOSING is enough for one
+  that is not: then the thread that closes is left alone.
 - A host hears neither itself nor another one under its own name, nor what has no host's name.
 
 Keys: `canwharf/1/SPAN/HOST/frames`, and a token of liveliness, `canwharf/1/SPAN/HOST/alive`. So
@@ -19,6 +21,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from canwharf.bus.span import is_name
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
             """Tell them that it has it no more."""
 
 
+CLOSING = 2.0  # seconds
 EXTRA = "pip install 'canwharf[span]'"
 Send = Callable[[bytes], None]
 Receive = Callable[[str, bytes], None]  # a host, its message
@@ -132,9 +137,16 @@ class Session:
         """Hold what zenoh would take back where nobody holds it."""
         self._declared.setdefault(span, []).extend(declared)
 
-    def close(self) -> None:
-        """End it; the other hosts are told."""
-        self._session.close()  # type: ignore[no-untyped-call]
+    def close(self) -> bool:
+        """End it, and tell the other hosts; false: it has not ended in time."""
+        closing = Thread(target=self._close, daemon=True)
+        closing.start()
+        closing.join(CLOSING)
+        return not closing.is_alive()
+
+    def _close(self) -> None:
+        with suppress(self._zenoh.ZError):  # other hosts notice it all the same, after LEASE
+            self._session.close()  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         return self

@@ -23,3 +23,26 @@ def test_garbage_of_one_host_does_not_hide_what_another_one_does() -> None:
     assert said[0].startswith("bench-2 sends a message with flags 1")
     assert said[1].startswith("bench-3 sends a message of version 2")
     assert bridge.counts["unreadable"] == HOSTS + 2
+
+
+def test_what_this_host_did_not_read_in_time_is_said_with_what_helps() -> None:
+    """It has no number, so no other host can miss it."""
+    said: list[str] = []
+    with closing(FakeCapture()) as capture:
+        bridge = Bridge("can0", Span("x"), capture, lambda _payload: None, said.append)
+        capture.lost = {("can0", "ecu1"): 5, ("can0", "wire"): 2}
+        bridge.beat()
+    assert bridge.counts["overrun"] == 7
+    (words,) = said
+    assert words.startswith("7 frames were not read in time, and may be missing at other hosts: ")
+    assert "net.core.rmem_max" in words
+
+
+def test_a_host_that_has_no_room_is_named_once() -> None:
+    said: list[str] = []
+    with closing(FakeCapture()) as capture:
+        bridge = Bridge("can0", Span("x"), capture, lambda _payload: None, said.append)
+        bridge.crowded("bench-2", 3)
+        bridge.crowded("bench-2", 4)
+    assert bridge.counts["crowded"] == 7
+    assert said == ["bench-2 sends more than this host can take: some of it is lost"]

@@ -152,6 +152,33 @@ def test_a_service_lets_in_a_host_that_joins_unless_its_list_is_closed(
     assert not any("bench-3" in each for each in said)
 
 
+def test_a_session_that_cannot_be_opened_anew_is_tried_again(host: Opened, tmp_path: Path) -> None:
+    """A host joins while the certificate is being replaced: the file is half there."""
+    said: list[str] = []
+    first = host("bench-1")
+    own, whole = Path(first.certificate), Path(first.certificate).read_bytes()
+    with (
+        Service(first, "canwharf", str(tmp_path / "spans"), said.append) as service,
+        Session(host("bench-2", "bench-1")) as second,
+    ):
+        own.write_bytes(whole[: len(whole) // 2])
+        step_until(service, lambda: any("it is tried again" in each for each in said))
+        for _step in range(10):
+            service._looked = float("-inf")
+            service.step()
+        own.write_bytes(whole)
+        step_until(service, lambda: bool(second._session.info.links()))
+    (told,) = (each for each in said if "tried again" in each)
+    assert told.startswith("session: cannot open a session: ")
+
+
+def step_until(service: Service, done: Callable[[], bool]) -> None:
+    end = monotonic() + LIMIT
+    while not done():
+        assert monotonic() < end
+        service.step()
+
+
 def test_a_second_host_of_the_same_name_is_told(host: Opened) -> None:
     """Somebody carried the same certificate to two hosts."""
     which = host("bench-1")
