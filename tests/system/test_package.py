@@ -7,20 +7,34 @@ network. The oldest Debian and release upgrades are in tests/faults/test_package
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zenoh
 
 from canwharf import __version__
+from canwharf.cli import main
 from canwharf.operator.service.modules import USUAL
+from canwharf.span.extra import FOLDER
 from lab.guest import Guest
+from lab.machine import REPOSITORY
 from tests.system.stream import Stream
 from tests.world.board import SOCKET, wait_running
 from tests.world.installed import OLD, PROGRAM
 from tests.world.packaged import NAMES, Packaged, build, talk
 
 UNITS = "canwharf.socket canwharf.service"
+# The guest's own Python has no zenoh; this machine's runs on each.
+LIBRARY = f"/repo/{Path(zenoh.__file__).parents[1].relative_to(REPOSITORY)}"
+# What `canwharf span`, which talks to other hosts and to buses, cannot do without.
+EXPOSED = {
+    *("PrivateNetwork=", "IPAddressDeny=", "RootDirectory=/RootImage=", "DeviceAllow="),
+    *(f"RestrictAddressFamilies=~{each}" for each in ("AF_UNIX", "AF_NETLINK")),
+    "RestrictAddressFamilies=~AF_(INET|INET6)",
+    "RestrictAddressFamilies=~…",  # AF_CAN's row
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +47,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def machine(packages: Path) -> Iterator[Packaged]:
     """A machine with Docker, and nothing of ours."""
     with Guest(os.environ.get("CANWHARF_SYSTEMD_SUITE", "sid"), systemd=True) as guest:
-        yield Packaged(guest, packages)
+        board = Packaged(guest, packages)
+        directory = guest.share / "span"
+        init = ("span", "init", "--name", "a", "--listen", "tls/127.0.0.1:7447")
+        assert main([*init, "--directory", str(directory)]) == 0
+        yield board
 
 
 @pytest.fixture
@@ -145,6 +163,46 @@ def test_neither_pip_nor_the_caller_can_break_it(installed: Packaged) -> None:
     told = installed.sh(f"PYTHONPATH={local} canwharf --version")
     assert told == f"canwharf {__version__}"
     installed.sh(f"rm -r {local}/canwharf {local}/broken.pth")
+
+
+def test_a_bus_across_hosts_as_a_service(installed: Packaged) -> None:
+    """It says what is missing; then without a right, with a key that root alone can read.
+
+    Killed it is back, and after a power cut. `tests/system/test_span.py` has two hosts.
+    """
+    unit, where = "canwharf-span.service", "/etc/canwharf/span"
+    assert installed.sh(f"systemctl is-enabled {unit}", check=False) == "disabled"
+    installed.network(options="-o can.name=can -o can.span=bench7")
+    installed.container("ecu1", more="--restart always --stop-signal KILL")
+    installed.sh(f"mkdir -p /etc/canwharf && cp -r /share/span {where}")
+    installed.sh(f"systemctl start {unit}", check=False)
+    said = f"timeout 60 sh -c 'until journalctl -u {unit} | grep -q \"{{}}\"; do :; done'"
+    installed.sh(said.format("zenoh, which connects hosts, is not installed: pip install --target"))
+    installed.sh(f"mkdir -p {FOLDER} && cp -r {LIBRARY}/zenoh {FOLDER}")
+    installed.sh(f"systemctl enable --now {unit}")
+    installed.sh(said.format("vcan0 is in the span bench7"))
+    process = installed.property(unit, "MainPID")
+    facts = installed.sh(f"cat /proc/{process}/status")
+    assert re.search(r"^CapBnd:\t0+$", facts, re.MULTILINE)
+    assert not re.search(r"^Uid:\t0\t", facts, re.MULTILINE)
+    told = installed.sh(f"systemd-analyze security --no-pager {unit}")
+    exposed = {line.split()[1] for line in told.splitlines() if line.startswith("✗")}
+    assert exposed <= EXPOSED, told
+    assert any("canwharf span' connects vcan0" in line for line in installed.canwharf("doctor"))
+    installed.sh(f"systemctl kill --signal KILL {unit}")
+    changed = f"until [ $(systemctl show -P MainPID {unit}) -gt 0 ] && "
+    changed += f"[ $(systemctl show -P MainPID {unit}) != {process} ]; do :; done"
+    installed.sh(f"timeout 60 sh -c '{changed}'")
+    installed.boot_after_power_cut()
+    installed.sh(said.format("vcan0 is in the span bench7"))
+    wait_running(installed, "ecu1")
+    installed.assert_exactly_once("host:vcan0", installed.member("ecu1"))
+    installed.apt("remove canwharf")
+    assert installed.property(unit, "ActiveState") == "inactive"
+    installed.sh(f"rm -r {where} {FOLDER}")
+    installed.install()
+    assert installed.sh(f"systemctl is-enabled {unit}", check=False) == "enabled"
+    installed.sh(f"systemctl disable {unit}")
 
 
 def test_a_power_cut(installed: Packaged) -> None:

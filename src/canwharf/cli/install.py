@@ -230,6 +230,7 @@ def _install(
     ):
         # The links that enabled the old ones lead to their old paths.
         chosen = [unit for unit in (instance.service, instance.socket_unit) if unit not in fresh]
+        chosen += [unit for unit in (instance.span_unit,) if _is_enabled(unit)]
         command("systemctl", "reenable", "--quiet", *(chosen or [instance.service]))
     undo.callback(_undo, "systemctl", "stop", *instance.helpers)
     new_sockets = changed & {units.path(instance.socket_unit), rootless.unit_path(instance)}
@@ -258,6 +259,10 @@ def _install(
         else "started"
     )
     print(f"{done} {instance.service}, on {instance.socket_unit}")
+    if is_active(instance.span_unit):  # by the operator's choice, and with the old program
+        again = succeeds("systemctl", "restart", instance.span_unit)
+        words = "restarted {}" if again else "{0} does not start: systemctl status {0}"
+        print(words.format(instance.span_unit))
 
 
 def _is_socket(path: str) -> bool:

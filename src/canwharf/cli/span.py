@@ -21,7 +21,7 @@ from canwharf.cli.options import Argument, Flag, Option
 from canwharf.daemon.instance import DEFAULT_NAME, usual
 from canwharf.daemon.sockets import notify
 from canwharf.errors import SpanError, UsageError
-from canwharf.span import directory, settings
+from canwharf.span import directory, extra, settings
 from canwharf.span.serve import Service
 from canwharf.span.settings import Settings
 
@@ -102,7 +102,7 @@ def _prepare(options: Mapping[str, str]) -> int:
         from canwharf.cli import span_init  # noqa: PLC0415 (an extra)
     except ImportError as error:
         words = "cryptography, which makes certificates, is not installed"
-        raise SpanError(f"{words}: pip install 'canwharf[span]'") from error
+        raise SpanError(f"{words}: {extra.command()}") from error
     return span_init.ACTIONS[options["action"]](options, _given(options))
 
 

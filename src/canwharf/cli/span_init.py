@@ -18,7 +18,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from canwharf import durable
+from canwharf.daemon.instance import DEFAULT_NAME, usual
 from canwharf.errors import SpanError, StateError, UsageError
+from canwharf.operator.service import package, units
 from canwharf.span import authority, directory, invitation, settings
 from canwharf.span.authority import Signed
 from canwharf.span.directory import CA, CA_KEY, HOST, HOSTS, SETTINGS
@@ -111,7 +113,8 @@ def join(options: Mapping[str, str], _which: Settings) -> int:
         _check_renewal(where, invited.host, ca)
         directory.replace(where, HOST, _joined(host))
         print(f"renewed the certificate of {invited.host}: it ends on {end:%Y-%m-%d}")
-        print("Restart canwharf span for it.")
+        unit = _unit(where)
+        print("Restart canwharf span for it" + (f": systemctl restart {unit}" if unit else "."))
         return 0
     files = {CA: ca, HOST: _joined(host), SETTINGS: directory.written(which)}
     directory.create(where, files)
@@ -141,7 +144,17 @@ def _unheard(name: str, listen: Iterable[str], other: str) -> str:
 def _print_made(where: str, host: str, end: datetime) -> None:
     print(f"made {where} for {host}, whose certificate ends on {end:%Y-%m-%d}.")
     print("To connect the buses of this host:")
-    print(f"  canwharf span{_option(where)}")
+    if unit := _unit(where):
+        print(f"  systemctl enable --now {unit}")
+    else:
+        print(f"  canwharf span{_option(where)}")
+
+
+def _unit(where: str) -> str:
+    """The unit that is installed for this directory; empty if there is none."""
+    unit = usual(DEFAULT_NAME).span_unit
+    there = os.path.exists(units.path(unit)) or package.unit_file(unit)
+    return unit.removesuffix(".service") if where == directory.DEFAULT and there else ""
 
 
 def _option(where: str) -> str:

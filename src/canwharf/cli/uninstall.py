@@ -111,7 +111,8 @@ def _print_or_do(act: Act, *, dry: bool) -> bool:
 
 def _stop(instance: Instance) -> Iterator[Act]:
     both = (instance.service, instance.socket_unit)
-    installed = [unit for unit in (*both, instance.users_unit) if os.path.exists(units.path(unit))]
+    more = (instance.users_unit, instance.span_unit)
+    installed = [unit for unit in (*both, *more) if os.path.exists(units.path(unit))]
     helpers = [unit for unit in instance.helpers if os.path.exists(units.path(unit))]
     if helpers:  # first, as they would start it again
         names = ", ".join(helpers)
@@ -207,8 +208,9 @@ def _without_unused(reconciler: Reconciler) -> Plan:
 
 
 def _remove_state(instance: Instance) -> Iterator[Act]:
-    changes = f"{units.path(instance.service)}.d"  # by systemctl edit
-    for directory in (instance.state_dir, changes):
+    both = (instance.service, instance.span_unit)
+    changes = (f"{units.path(unit)}.d" for unit in both)  # by systemctl edit
+    for directory in (instance.state_dir, *changes):
         if os.path.isdir(directory):
             remove = partial(shutil.rmtree, directory)
             yield Act(f"remove {directory} and all in it", f"removed {directory}", remove)

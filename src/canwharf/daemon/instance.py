@@ -77,6 +77,11 @@ class Instance(NamedTuple):
         return f"{self.unit}-refuse"
 
     @property
+    def span_unit(self) -> str:
+        """The unit that connects its buses to those of other hosts."""
+        return f"{self.unit}-span.service"
+
+    @property
     def units(self) -> tuple[str, ...]:
         """Every unit, in the order in which they are installed."""
         return (
@@ -86,6 +91,7 @@ class Instance(NamedTuple):
             f"{self.rescue}.timer",
             f"{self.refuse}.socket",
             f"{self.refuse}@.service",
+            self.span_unit,
         )
 
     @property

@@ -6,6 +6,7 @@
 - `arbitration`: the queue in front of an adapter.
 - `settings`, `session`: the connection to the other hosts, by zenoh.
 - `authority`, `directory`, `invitation`: certificates, where they are, and how a host gets its own.
+- `extra`: how to install what it needs.
 - `bridge`: between one bus and its span; `wanted`: which buses have one; `serve`: the process.
 
 The daemon imports none of it.

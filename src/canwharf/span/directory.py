@@ -13,6 +13,8 @@ Rules:
 - Nothing in it is overwritten but a host's certificate, by another one of the same host, and where
   that host listens. A certificate and its key are one file, so that no crash parts them.
 - Modes do not depend on the umask.
+- A service that is not root's gets HOST, which only root can read, as a credential of systemd's
+  (systemd.exec(5), "Credentials"): it takes that instead.
 """
 
 from __future__ import annotations
@@ -120,10 +122,16 @@ def settings(path: str) -> Settings:
         name, lists = _parsed(read(path, SETTINGS).decode())
     except ValueError as error:
         raise StateError("read", f"{path}/{SETTINGS}", str(error)) from error
-    ca, host = f"{path}/{CA}", f"{path}/{HOST}"
+    ca, host = f"{path}/{CA}", _host(path)
     listen, connect, others, refuse = lists
     others = tuple(each for each in dict.fromkeys((*others, *hosts(path))) if each != name)
     return Settings(name, listen, connect, ca, host, host, hosts=others, refuse=refuse)
+
+
+def _host(path: str) -> str:
+    """Where the certificate and key are that this process can read."""
+    credential = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY") or path, HOST)
+    return credential if os.path.exists(credential) else f"{path}/{HOST}"
 
 
 def _parsed(text: str) -> tuple[str, list[tuple[str, ...]]]:

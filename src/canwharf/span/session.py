@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Self
 
 from canwharf.bus.span import is_name
 from canwharf.errors import SpanError
+from canwharf.span import extra
 from canwharf.span.settings import ROOT, Settings, zenoh
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 
 CLOSING = 2.0  # seconds
-EXTRA = "pip install 'canwharf[span]'"
 Send = Callable[[bytes], None]
 Receive = Callable[[str, bytes], None]  # a host, its message
 Tell = Callable[[str, bool], None]  # a host, whether it is there
@@ -56,7 +56,7 @@ class Session:
         try:
             import zenoh as library  # noqa: PLC0415 (an extra)
         except ImportError as error:
-            reason = f"zenoh, which connects hosts, is not installed: {EXTRA}"
+            reason = f"zenoh, which connects hosts, is not installed: {extra.command()}"
             raise SpanError(f"cannot open a session: {reason}") from error
         self._zenoh = library
         self._host = settings.host

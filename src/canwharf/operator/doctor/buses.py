@@ -19,10 +19,10 @@ from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
 from canwharf.operator.render.layout import error_problem, member_problem
+from canwharf.span import extra
 
 _AT_ONCE = 10  # frames: an adapter delivers as many, and cyclic messages may be due together
 _ROOM = 100  # frames of a queue that is set: it costs memory only while it is used
-_ZENOH = "pip install 'canwharf[span]'"
 _SYSCTL = "/etc/sysctl.d/90-can.conf"
 
 
@@ -139,7 +139,7 @@ def spans(facts: Facts) -> Iterator[Finding]:
         if facts.zenoh:
             yield Finding(WARN, what, "canwharf span --help")
         else:
-            yield Finding(WARN, f"{what}; zenoh, which it needs, is not installed", _ZENOH)
+            yield Finding(WARN, f"{what}; zenoh, which it needs, is not installed", extra.command())
 
 
 def queue(facts: Facts) -> Iterator[Finding]:

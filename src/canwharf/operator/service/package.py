@@ -17,7 +17,12 @@ _DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
 def service_file(instance: Instance) -> str:
     """The path of a package's unit for the service; empty if there is none."""
-    paths = (os.path.join(directory, instance.service) for directory in _DIRECTORIES)
+    return unit_file(instance.service)
+
+
+def unit_file(unit: str) -> str:
+    """The path of a package's unit; empty if there is none."""
+    paths = (os.path.join(directory, unit) for directory in _DIRECTORIES)
     return next(filter(os.path.exists, paths), "")
 
 

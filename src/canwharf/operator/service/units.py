@@ -37,8 +37,9 @@ import shlex
 from collections.abc import Sequence
 
 from canwharf.bus import naming
-from canwharf.daemon.instance import Instance, usual
+from canwharf.daemon.instance import DEFAULT_NAME, Instance, usual
 from canwharf.errors import OptionError
+from canwharf.operator.service import spanning
 
 _DIRECTORY = "/etc/systemd/system"
 
@@ -229,12 +230,12 @@ def checked(name: str) -> Instance:
             name,
             f"must be up to {naming.MAX_ID} letters and digits, like rustyvxcan",
         )
-    if re.search(r"(^|[-/:])(rescue|refuse|rootless)$", name):
+    if re.search(r"(^|[-/:])(rescue|refuse|rootless|span)$", name):
         raise OptionError(
             "driver-name",
             name,
             "its units would have the names of another driver's own helpers, which end in "
-            "-rescue, -refuse and -rootless: choose a name that does not end so",
+            "-rescue, -refuse, -rootless and -span: choose a name that does not end so",
         )
     return usual(name)
 
@@ -251,6 +252,8 @@ def listening(instance: Instance) -> str:
 
 def files(instance: Instance, program: Sequence[str], home: bool = False) -> dict[str, str]:
     """All units' files and texts; `home` says that the program is in a home directory."""
+    usual_name = instance.name == DEFAULT_NAME
+    of_driver = "" if usual_name else f" --driver-name {quoted(instance.name)}"
     words = {
         "driver": instance.name,
         "name": instance.unit,
@@ -258,6 +261,9 @@ def files(instance: Instance, program: Sequence[str], home: bool = False) -> dic
         "socket": instance.socket_unit,
         "rescue": instance.rescue,
         "refuse": instance.refuse,
+        "span": instance.span_unit,
+        "span_name": instance.span_unit.removesuffix(".service"),
+        "of_driver": of_driver,
         "path": instance.socket,
         "state": instance.state_dir,
         "listening": listening(instance),
@@ -272,7 +278,7 @@ def files(instance: Instance, program: Sequence[str], home: bool = False) -> dic
     words["starting"] = shlex.quote(_STARTING.format_map(words))
     words["preparing"] = quoted(_PREPARING.format_map(words))
     words["rescuing"] = quoted(_RESCUING.format_map(words))
-    texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL)
+    texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL, spanning.TEXT)
     return {
         path(unit): text.format_map(words) for unit, text in zip(instance.units, texts, strict=True)
     }
