@@ -119,14 +119,14 @@ def test_containerd_is_killed(node: Engines) -> None:
     node.cri(f"remove {id}")
 
 
-def test_eight_pods_at_once_and_up_and_down(node: Engines) -> None:
+def test_four_pods_at_once_and_up_and_down(node: Engines) -> None:
     """Containerd calls for several at the same time; nothing is left of any."""
     before = set(node.sh("ls /run/netns", check=False).split())
     run = f"python3 -m tests.world.cri run many$0 {ANNOTATION}=can0=vcan0 >/tmp/pod$0; echo"
-    node.sh(f"cd /repo && seq 8 | xargs -P 8 -n 1 sh -c '{run}'", timeout=300)
-    sandboxes = [node.sh(f"cat /tmp/pod{number}") for number in range(1, 9)]
+    node.sh(f"cd /repo && seq 4 | xargs -P 4 -n 1 sh -c '{run}'", timeout=300)
+    sandboxes = [node.sh(f"cat /tmp/pod{number}") for number in range(1, 5)]
     pods = set(node.sh("ls /run/netns").split()) - before
-    assert len(pods) == 8
+    assert len(pods) == 4
     node.assert_exactly_once("host:vcan0", *(f"{pod}:can0" for pod in sorted(pods)))
     for sandbox in sandboxes:
         node.cri(f"stop {sandbox}")

@@ -1,7 +1,7 @@
 """What a user has from the Debian package: a bus after one command, and all that apt can do.
 
 One board for all, in the order of a machine's life; each test leaves the package installed, and no
-network. The oldest Debian and release upgrades are in tests/faults/test_package.py.
+network. What is seldom done is in tests/faults/test_package.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lab.guest import Guest
 from lab.machine import REPOSITORY
 from tests.system.stream import Stream
 from tests.world.board import SOCKET, wait_running
-from tests.world.installed import OLD, PROGRAM
+from tests.world.installed import OLD
 from tests.world.packaged import NAMES, Packaged, build, talk
 
 UNITS = "canwharf.socket canwharf.service"
@@ -112,43 +112,6 @@ def test_what_starts_at_a_boot_stays_as_it_was_chosen(installed: Packaged) -> No
     said = installed.sh(f"systemctl is-enabled {UNITS}", check=False)
     assert said.split() == ["enabled", "disabled"]
     installed.sh("systemctl enable canwharf.service")
-
-
-def test_the_package_takes_over_from_an_earlier_install(installed: Packaged) -> None:
-    """Of a zipapp, with its networks; from then on only the package's program serves."""
-    talk(installed)
-    installed.apt("remove canwharf")
-    installed.sh(f"/repo/packaging/zipapp.sh python3 {PROGRAM}")
-    installed.sh(f"env -u PYTHONPATH {PROGRAM} install")
-    said = installed.install()
-    assert "'/usr/bin/canwharf install' changes that" in said
-    told = installed.sh("env -u PYTHONPATH /usr/bin/canwharf doctor", check=False)
-    assert "/etc/systemd/system override the package's" in told
-    assert "upgrade the package" in installed.refused(f"env -u PYTHONPATH {PROGRAM} install")
-    told = installed.sh("env -u PYTHONPATH /usr/bin/canwharf install")
-    unit = "/etc/systemd/system/canwharf.service"
-    assert f"moved {unit} to {unit}.old: the package's unit takes its place" in told
-    installed.sh(f"rm {PROGRAM} /etc/systemd/system/*.old /etc/modules-load.d/*.old; hash -r")
-    assert installed.sh(f"systemctl is-enabled {UNITS}").split() == ["enabled", "enabled"]
-    links = installed.sh("readlink /etc/systemd/system/*.target.wants/canwharf.*").split()
-    assert links == [f"/usr/lib/systemd/system/canwharf.{kind}" for kind in ("service", "socket")]
-    doctor = installed.canwharf("doctor")
-    assert any(line.endswith("(a package's)") for line in doctor)
-    assert "apt remove canwharf" in installed.refusal("uninstall")
-    installed.container("ecu3")
-    assert_talking(installed, *NAMES, "ecu3")
-
-
-def test_a_second_name_goes_with_the_package(installed: Packaged) -> None:
-    """Its units run the package's program: without it, Docker would wait for ever."""
-    installed.canwharf("install --driver-name other")
-    installed.sh("docker network create -d other --ipam-driver null -o can.interface=vcan7 b7")
-    installed.apt("remove canwharf")
-    assert "canwharf-other" not in installed.sh("ls /etc/systemd/system")
-    installed.install()
-    installed.canwharf("install --driver-name other")
-    installed.sh("docker network rm b7")
-    installed.canwharf("uninstall --driver-name other --purge")
 
 
 def test_neither_pip_nor_the_caller_can_break_it(installed: Packaged) -> None:

@@ -110,16 +110,16 @@ def test_beside_a_bridge(podman: Engines) -> None:
 
 
 def test_eight_containers_started_at_once(podman: Engines) -> None:
-    """By Podman and by Docker."""
+    """Four by Podman and four by Docker."""
     podman.network()
-    names = [f"ecu{number}" for number in range(8)]
+    names = [f"ecu{number}" for number in range(4)]
     for name in names:
         podman.sh(f"podman create --network drive --name {name} ecu sleep 100000")
         podman.sh(f"docker create --network bus0 --name {name} ecu sleep 100000")
     words = [f"{engine} {name}" for name in names for engine in ("podman", "docker")]
     podman.sh(
         f"printf '%s\\n' {' '.join(repr(each) for each in words)} | "
-        "xargs -P 16 -n 2 sh -c '$0 start $1'",
+        "xargs -P 8 -n 2 sh -c '$0 start $1'",
         timeout=300,
     )
     members = [*map(podman.of_podman, names), *map(podman.member, names)]
