@@ -2,9 +2,9 @@
 
 Theory of operation. The daemon's values are named tuples. typing, where they come from, imports
 a good part of the standard library, and compiles source for each class: together that was a quarter
-of the time from the daemon's start to its first answer. Here a class is made of what C has already,
-and its `__new__` is compiled when there is a first value: most classes have none at a start. For a
-type checker it is typing's own.
+of the time from the daemon's start to its first answer. Here a class is made of what C has already.
+Its `__new__` is compiled with this module: those of two classes with as many fields differ in their
+names alone, so a class gets a copy that has its own. For a type checker it is typing's own.
 
 Rules:
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own would be what this module is without
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import Any, NamedTuple
 else:
     from _collections import _tuplegetter
@@ -32,58 +32,79 @@ else:
         ) -> type:
             fields = tuple(namespace.get("__annotations__", ()))
             defaults = {field: namespace[field] for field in fields if field in namespace}
-            getters = {field: _tuplegetter(place, "") for place, field in enumerate(fields)}
-            methods = {"__new__": _constructor(fields, defaults), "__repr__": _shown}
             made = {
                 "__slots__": (),
                 "__match_args__": fields,
                 "_fields": fields,
                 "_field_defaults": defaults,
-                "__getnewargs__": _values,
-                "_make": classmethod(tuple.__new__),
-                "_replace": _replaced,
-                "_asdict": _as_dict,
             }
-            return type(name, (tuple,), {**methods, **namespace, **made, **getters})
+            getters = {field: _tuplegetter(place, "") for place, field in enumerate(fields)}
+            new = {"__new__": _constructor(fields, tuple(defaults.values()))}
+            return type(name, (_Record,), {**new, **namespace, **made, **getters})
 
     NamedTuple = type.__new__(_Maker, "NamedTuple", (), {})
 
 
-def _constructor(fields: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[..., Any]:
-    """A `__new__` that is compiled at its first call, and takes the place of this one then."""
-
-    def __new__(cls: type[Any], /, *values: Any, **named: Any) -> Any:  # noqa: ANN401, N807
-        names = "".join(f"{field}, " for field in fields)
-        code = f"lambda _cls, {names}: _new(_cls, ({names}))"  # no field begins with _
-        compiled: Any = eval(code, {"_new": tuple.__new__})  # noqa: S307 (as collections does)
-        compiled.__defaults__ = tuple(defaults.values())
-        cls.__new__ = compiled
-        return compiled(cls, *values, **named)
-
-    return __new__
-
-
-def _replaced(self: Any, /, **named: Any) -> Any:  # noqa: ANN401 (any named tuple)
-    """A copy with other values in these fields."""
-    values: Iterable[Any] = tuple(map(named.pop, self._fields, self))
-    if named:
-        raise ValueError(f"{type(self).__name__} has no {', '.join(named)}")
-    return tuple.__new__(type(self), values)
+_new: Any = tuple.__new__
+_values: Any = tuple
+_locals: Any = locals
+_NEW: tuple[Any, ...] = (  # by the number of fields, of which none begins with _ as these names do
+    lambda _cls: _new(_cls, ()),
+    lambda _cls, a: _new(_cls, (a,)),
+    lambda _cls, a, b: _new(_cls, (a, b)),
+    lambda _cls, a, b, c: _new(_cls, (a, b, c)),
+    lambda _cls, a, b, c, d: _new(_cls, (a, b, c, d)),
+    lambda _cls, a, b, c, d, e: _new(_cls, (a, b, c, d, e)),
+    lambda _cls, a, b, c, d, e, f: _new(_cls, (a, b, c, d, e, f)),
+    lambda _cls, a, b, c, d, e, f, g: _new(_cls, (a, b, c, d, e, f, g)),
+    lambda _cls, a, b, c, d, e, f, g, h: _new(_cls, (a, b, c, d, e, f, g, h)),
+)
+# For any number; a value takes three times as long.
+_NEW_OF_MANY: Any = lambda _cls: _new(_cls, _values(_locals().values())[1:])  # noqa: E731 (as above)
+_Function: Any = type(_NEW_OF_MANY)
 
 
-def _as_dict(self: Any, /) -> dict[str, Any]:  # noqa: ANN401 (any named tuple)
-    """The values by their fields."""
-    return dict(zip(self._fields, self, strict=True))
+def _constructor(fields: tuple[str, ...], defaults: tuple[object, ...]) -> Callable[..., Any]:
+    """A class's `__new__`; `defaults` are those of its last fields."""
+    function = _NEW[len(fields)] if len(fields) < len(_NEW) else _NEW_OF_MANY
+    names = ("_cls", *fields)
+    code = function.__code__.replace(
+        co_name="__new__",
+        co_qualname="__new__",
+        co_varnames=names,
+        co_argcount=len(names),
+        co_nlocals=len(names),
+    )
+    made: Callable[..., Any] = _Function(code, globals(), "__new__", defaults)
+    return made
 
 
-def _values(self: Any, /) -> tuple[Any, ...]:  # noqa: ANN401 (any named tuple)
-    """To copy one, and to pickle it."""
-    return tuple(self)
+class _Record(tuple):  # type: ignore[type-arg]  # there is no Any here
+    """What all classes have."""
 
+    __slots__ = ()
+    _fields: tuple[str, ...]
 
-def _shown(self: Any, /) -> str:  # noqa: ANN401 (any named tuple)
-    values = ", ".join(f"{field}={value!r}" for field, value in self._asdict().items())
-    return f"{type(self).__name__}({values})"
+    _make: Any = classmethod(_new)
+
+    def _replace(self, /, **named: Any) -> Any:  # noqa: ANN401 (any named tuple)
+        """A copy with other values in these fields."""
+        values: Iterable[Any] = tuple(map(named.pop, self._fields, self))
+        if named:
+            raise ValueError(f"{type(self).__name__} has no {', '.join(named)}")
+        return _new(type(self), values)
+
+    def _asdict(self, /) -> dict[str, Any]:
+        """The values by their fields."""
+        return dict(zip(self._fields, self, strict=True))
+
+    def __getnewargs__(self, /) -> tuple[Any, ...]:
+        """To copy one, and to pickle it."""
+        return tuple(self)
+
+    def __repr__(self, /) -> str:
+        values = ", ".join(f"{field}={value!r}" for field, value in self._asdict().items())
+        return f"{type(self).__name__}({values})"
 
 
 __all__ = ["NamedTuple"]

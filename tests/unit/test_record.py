@@ -49,6 +49,20 @@ Maker = type[Ours] | type[Theirs]
 BOTH: tuple[Maker, Maker] = (Ours, Theirs)
 
 
+class Many(NamedTuple):
+    """More fields than most have: their `__new__` is made in another way."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+    e: int
+    f: int
+    g: int
+    locals: int
+    tuple: int = 9
+
+
 @pytest.mark.parametrize("made", BOTH)
 def test_it_is_made_by_place_by_name_and_by_default(made: Maker) -> None:
     for one in (
@@ -105,6 +119,16 @@ def test_a_field_may_have_any_name() -> None:
     one = Awkward(new=1, cls=2)
     assert (one.new, one.cls, one.self) == one == Awkward(1, 2, 3)
     assert one._replace(new=4, cls=5) == (4, 5, 3)
+
+
+def test_it_may_have_many_fields() -> None:
+    made: Any = Many
+    values = tuple(range(1, 9))
+    assert made(*values) == made(*values[:7], locals=8) == (*values, 9)
+    assert made(*values)._replace(a=2, tuple=3) == (2, *values[1:], 3)
+    for wrong in (values[:7], (*values, 9, 10)):
+        with pytest.raises(TypeError, match="__new__"):
+            made(*wrong)
 
 
 def test_it_imports_no_typing() -> None:
