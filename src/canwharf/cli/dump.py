@@ -29,7 +29,8 @@ from canwharf.operator.render.terminal import colored, plain, sanitize
 
 DESCRIPTION = (
     "Show the frames on the buses, and who sent each: a container by its name, 'host' for a "
-    "program on the host, 'wire' for what comes from a real adapter's bus. Options and filters are "
+    "program on the host, 'wire' for what comes from a real adapter's bus; HOST/NAME is a sender "
+    "on another host of a span. Options and filters are "
     "candump's: BUS,id:mask shows only some ids, BUS,id~mask all others, BUS,#mask error frames, "
     "in hexadecimal digits; the BUS any is every bus. It works while the daemon is stopped. Run it "
     "as root."
@@ -128,6 +129,7 @@ class _Told:
         """Say what was lost in all."""
         for (bus, sender), lost in capture.losses.items():
             say(f"{lost} frames of {sender} on {bus} were lost here: they came too fast to show")
+        listening.say_hosts(capture)
 
 
 class _Loud(Conflicts):
@@ -234,6 +236,7 @@ def _note(capture: Capture, wanted: frozenset[str]) -> None:
     if any(not each.named for each in there):
         say("Docker tells no name for some containers: they are shown by their endpoint's id")
     senders = {each.sender for each in there} | {HOST, WIRE}
-    for missing in sorted(wanted - senders):
+    elsewhere = {each for each in wanted if "/" in each and each.partition("/")[0] != "container"}
+    for missing in sorted(wanted - senders - elsewhere):
         on_it = ", ".join(sorted(each.sender for each in there if each.endpoint)) or "none"
         say(f"no container {missing} is there now; there are: {on_it}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from canwharf.cli.options import Argument
@@ -22,6 +22,7 @@ from canwharf.frames.capture import Capture
 from canwharf.frames.filters import Filter, parse
 from canwharf.frames.sources import Sources
 from canwharf.operator.render.terminal import sanitize
+from canwharf.span.follow import OtherHosts
 
 BUS = Argument(
     "bus",
@@ -35,14 +36,18 @@ _ANY = "any"  # candump's word for all interfaces
 _NAMES_LIMIT = 1.0  # seconds for the engine to tell names
 
 
-def capture(which: Instance, words: str) -> Capture:
-    """What these bus words say, a line each; all buses without one. Raises CanwharfError."""
+def capture(which: Instance, words: str, tell: Callable[[str], None] | None = None) -> Capture:
+    """What these bus words say, a line each; all buses without one. Raises CanwharfError.
+
+    `tell` is for what changes how frames of other hosts are shown; else it is said.
+    """
     filters: dict[str, Filter] = {}
     for bus, each in map(parse, words.splitlines()):
         if filters.setdefault(bus, each) != each:
             raise UsageError(f"{bus} is there with other filters, too: put all behind one {bus}")
     sources = _sources(which, () if _ANY in filters else filters)
-    return Capture(sources, _filters(filters, sources.wanted))
+    others = OtherHosts(which.spans, which.name, tell or say)
+    return Capture(sources, _filters(filters, sources.wanted), feed=others)
 
 
 def of_bus(which: Instance, interface: str) -> Capture:
@@ -59,6 +64,18 @@ def interface_of(which: Instance, bus: str) -> str:
 
 def _sources(which: Instance, buses: Iterable[str]) -> Sources:
     return Sources(which.name, which.state_dir, lambda: names.ask(which.name, _NAMES_LIMIT), buses)
+
+
+def say_hosts(capture: Capture) -> None:
+    """Say of each other host how its clock differs, and which of its frames are late or lost."""
+    for (bus, host), facts in sorted(capture.hosts.items()):
+        way = "ahead of" if facts.ahead >= 0 else "behind"
+        differs = f"is {abs(facts.ahead) / 1e9:.3f} s {way} this host's"
+        say(f"{bus}: the clock of {host} {differs}; times are by this host's")
+        if facts.late:
+            say(f"{bus}: {facts.late} frames of {host} came too late to be on this host's bus")
+        if facts.lost:
+            say(f"{bus}: {facts.lost} frames of {host} were lost between the hosts")
 
 
 def say(words: str) -> None:

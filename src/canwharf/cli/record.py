@@ -30,6 +30,7 @@ from canwharf.cli.options import Flag, Option
 from canwharf.errors import OptionError, UsageError
 from canwharf.frames import formats
 from canwharf.frames.capture import Capture
+from canwharf.frames.elsewhere import HostFacts
 from canwharf.frames.formats.rotation import RotatingWriter
 from canwharf.frames.formats.writer import Writer
 from canwharf.frames.frame import Frame
@@ -37,8 +38,9 @@ from canwharf.operator.render.terminal import sanitize
 
 DESCRIPTION = (
     "Record what is sent on the buses, and who sent each frame, into a file whose ending says the "
-    f"format: {', '.join(formats.FORMATS)}. Each sender is a channel. It ends with Ctrl-C, after "
-    "--for or after --count frames. It works while the daemon is stopped. Run it as root."
+    f"format: {', '.join(formats.FORMATS)}. Each sender is a channel; one on "
+    "another host of a span is HOST/NAME. It ends with Ctrl-C, after --for or after --count "
+    "frames. It works while the daemon is stopped. Run it as root."
 )
 EXAMPLE = "sudo canwharf record bus0 -o drive.log --for 10m"
 OPTIONS = (
@@ -107,6 +109,15 @@ def _size(text: str) -> float:
     return found
 
 
+def _host(facts: HostFacts) -> dict[str, object]:
+    """What is known of another host."""
+    return {
+        "clock_ahead_seconds": facts.ahead / 1e9,
+        "late": facts.late,
+        "lost": facts.lost,
+    }
+
+
 class _Recorder:
     """A file, and how far it has come."""
 
@@ -153,6 +164,10 @@ class _Recorder:
                 "lost": [
                     {"bus": bus, "sender": who, "frames": n} for (bus, who), n in lost.items()
                 ],
+                "hosts": [
+                    {"bus": bus, "host": host, **_host(facts)}
+                    for (bus, host), facts in self._capture.hosts.items()
+                ],
             }
             print(json.dumps(told))
             return
@@ -167,6 +182,7 @@ class _Recorder:
             say(f"{writer.left_out} frames are not in the file: its format has no room for them")
         for (bus, sender), frames in lost.items():
             say(f"{frames} frames of {sender} on {bus} were lost here: they came too fast")
+        listening.say_hosts(self._capture)
 
     def _write(self, frames: list[Frame]) -> None:
         if len(frames) > self.left:

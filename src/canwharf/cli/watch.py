@@ -76,7 +76,7 @@ def _serve(options: Mapping[str, str]) -> int:
     with _extra("textual-serve"):
         from canwharf.operator.watch import serving  # noqa: PLC0415 (an extra)
     address = serving.parse(options["serve"])
-    with listening.capture(selection.of(options).instance, options["bus"]):
+    with listening.capture(selection.of(options).instance, options["bus"], _unsaid):
         pass  # what each tab's command could not do is told here
     serving.serve(
         _same(options), address, lambda url: print(f"{url}  (Ctrl-C ends it)", flush=True)
@@ -108,12 +108,16 @@ def _watch(options: Mapping[str, str]) -> int:
     decoder = Decoder(options["dbc"]) if options["dbc"] else None
     with (
         ending() as ended,
-        listening.capture(which, options["bus"]) as capture,
+        listening.capture(which, options["bus"], _unsaid) as capture,
         Buses(which.name, which.state_dir) as buses,
     ):
         reading = Reading(capture, lambda: buses.read(capture.sources), decoder)
         status = show(reading, ended)
     return 128 + ended[0] if ended else status
+
+
+def _unsaid(_words: str) -> None:
+    """A line on standard error would be on the screen: its rows show whose frames there are."""
 
 
 @contextmanager
@@ -187,6 +191,7 @@ def _live(options: Mapping[str, str], name_of: Callable[[int], str]) -> Matrix:
             statistics.take(capture.read(min(LOOK, end - now)))
         statistics.take(capture.rest())
         lost = sum(capture.losses.values())
+        listening.say_hosts(capture)
     origin = " and ".join(options["bus"].splitlines()) or "all buses"
     return matrix(origin, statistics, nodes.values(), name_of)._replace(lost=lost)
 

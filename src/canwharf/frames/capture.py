@@ -11,6 +11,8 @@ Rules:
 - An interface that goes is read to its end. A new one is listened to as soon as it is announced:
   before its container's program starts.
 - If the clock is set back, nothing is held back, once.
+- Of a bus that other hosts have, too, frames come by a longer way (see `elsewhere`): all frames are
+  held back for FAR then. What comes later than that is given when it comes.
 - Without grace, two frames that have nothing to do with each other may change places. An answer
   still comes behind its question: no frame is taken that is newer than the look, and a container
   receives a frame after the socket of its source.
@@ -27,13 +29,20 @@ from typing import Self
 
 from canwharf.errors import KernelError
 from canwharf.frames.echoes import Echoes
+from canwharf.frames.elsewhere import OTHERS, HostFacts
 from canwharf.frames.filters import EVERYTHING, Filter
 from canwharf.frames.frame import Frame
 from canwharf.frames.receive import Receiver
 from canwharf.frames.sockets import GONE, Listener
 from canwharf.frames.sources import Source, Sources
 
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from canwharf.frames.elsewhere import Feed
+
 GRACE = 0.002  # seconds
+FAR = 0.1  # seconds, where frames come from other hosts, too
+_FAR_PACE = 0.01  # seconds between two looks then
 _by_time = itemgetter(0)
 
 
@@ -41,13 +50,21 @@ class Capture:
     """All frames of these sources, from `with` on. Not for use by two threads at once."""
 
     def __init__(
-        self, sources: Sources, filters: Mapping[str, Filter] = {}, grace: float = GRACE
+        self,
+        sources: Sources,
+        filters: Mapping[str, Filter] = {},
+        grace: float = GRACE,
+        feed: Feed | None = None,
     ) -> None:
         """`filters` are by the bus's interface; that of "" is for every other bus.
 
-        `grace` is in seconds; without it (0) frames come at once, and a look costs more.
+        `grace` is in seconds; without it (0) frames come at once, and a look costs more. `feed` has
+        the frames of other hosts, and is closed with the capture.
         """
+        self.feed = feed
         self._grace = grace
+        self._since: dict[str, int] = {}  # the feed's, as listeners have it
+        self._labels: dict[str, str] = {}  # of buses by interface, also of one that has gone
         self._sources = sources
         self._filters = filters
         self._listeners: dict[int, Listener] = {}  # by the interface's index
@@ -65,6 +82,9 @@ class Capture:
         try:
             self._epoll.register(self._sources.events, select.EPOLLIN)
             self._refresh()
+            if self.feed:
+                self._epoll.register(self.feed.fileno(), select.EPOLLIN)
+                self._held += self._fed(self.feed.begin(self._interfaces))
         except BaseException:
             self.close()
             raise
@@ -79,6 +99,8 @@ class Capture:
             self._end(listener)
         self._epoll.close()
         self._sources.close()
+        if self.feed:
+            self.feed.close()
 
     def fileno(self) -> int:
         """The descriptor for a selector: readable when frames came, or sources changed."""
@@ -93,12 +115,21 @@ class Capture:
     def losses(self) -> dict[tuple[str, str], int]:
         """The frames so far that were lost here, by bus and sender; empty if none was.
 
+        With OTHERS for the sender, those of a feed, which may be this host's programs', too.
         Those of an adapter's bus interface are the wire's, though some may be the host's.
         """
         lost = self._lost.copy()
         for each in self._listeners.values():
             lost[each.source.bus, each.source.sender] += each.lost
+        for interface, number in self.feed.dropped.items() if self.feed else ():
+            lost[self._label(interface), OTHERS] += number
         return {key: number for key, number in lost.items() if number}
+
+    @property
+    def hosts(self) -> dict[tuple[str, str], HostFacts]:
+        """What is known of other hosts, by bus and host."""
+        told = self.feed.hosts if self.feed else {}
+        return {(self._label(interface), host): facts for (interface, host), facts in told.items()}
 
     @property
     def holding(self) -> bool:
@@ -120,7 +151,7 @@ class Capture:
         end = None if timeout is None else monotonic() + timeout
         while True:
             left = None if end is None else max(0.0, end - monotonic())
-            if frames := self._look(self._grace if self._held else left):
+            if frames := self._look(self._pace() if self._held else left):
                 return frames
             if end is not None and monotonic() >= end:
                 return []
@@ -128,6 +159,8 @@ class Capture:
     def rest(self) -> list[Frame]:
         """All that has come until now, also what `read` holds back: at the end of a capture."""
         now, seen = time_ns(), 0
+        if self.feed:
+            self._held += self._fed(self.feed.rest())
         while True:  # of each socket, only so many are read at once
             self._take(self._epoll.poll(0))
             if all(each.time > now for each in self._held[seen:]):
@@ -137,9 +170,12 @@ class Capture:
         return frames
 
     def _look(self, wait: float | None) -> list[Frame]:
-        early = self._looked + self._grace - monotonic()
+        early = self._looked + self._pace() - monotonic()
         if early > 0:
             select.select((), (), (), early)
+        if self.feed:
+            self.feed.look(self._interfaces)
+            self._narrow()
         # Before it: what came until then is in a socket that is ready, or was read. After it, this
         # process may wait for a processor while frames come to sockets that were not ready.
         before, self._now = self._now, time_ns()
@@ -149,7 +185,7 @@ class Capture:
         if not self._held:
             return []
         self._held.sort(key=_by_time)
-        grace = int(self._grace * 1_000_000_000)
+        grace = int((FAR if self._since else self._grace) * 1_000_000_000)
         cut = self._now - grace if self._now >= before else self._held[-1].time
         place = len(self._held)
         while place and self._held[place - 1].time > cut:
@@ -162,6 +198,9 @@ class Capture:
         changed = False
         for descriptor, _events in ready:
             listener = self._by_descriptor.get(descriptor)
+            if self.feed and descriptor == self.feed.fileno():
+                self._held += self._fed(self.feed.read())
+                continue
             if listener is None:
                 changed |= self._sources.changed()
                 continue
@@ -187,6 +226,42 @@ class Capture:
         self._held += frames
         if listener.gone:
             self._end(listener)
+
+    def _pace(self) -> float:
+        """Seconds between two looks."""
+        return _FAR_PACE if self._since else self._grace
+
+    def _interfaces(self) -> set[str]:
+        return {each.interface for each in self.sources}
+
+    def _fed(self, frames: list[Frame]) -> list[Frame]:
+        """Of these, which the feed has, those that pass, with their bus's name."""
+        self._narrow()
+        buses: dict[str, str] = {}
+        found = []
+        for frame in frames:
+            which = self._filters.get(frame.bus) or self._filters.get("", EVERYTHING)
+            if which.passes(frame.can_id):
+                if frame.bus not in buses:
+                    buses[frame.bus] = self._label(frame.bus)
+                found.append(frame._replace(bus=buses[frame.bus]))
+        return found
+
+    def _label(self, interface: str) -> str:
+        """The name of the bus there."""
+        for each in self.sources:
+            if each.interface == interface:
+                self._labels[interface] = each.bus
+        return self._labels.get(interface, interface)
+
+    def _narrow(self) -> None:
+        """Take from the sockets at bus interfaces only what the feed does not have."""
+        if self.feed is None or self._since == self.feed.since:
+            return
+        self._since = dict(self.feed.since)
+        for listener in self._listeners.values():
+            if not listener.source.endpoint:
+                listener.narrow(self._since.get(listener.source.interface))
 
     def _rename(self) -> None:
         """Names that the engine tells now."""
@@ -216,6 +291,8 @@ class Capture:
             if error.errno in GONE:  # gone again, which is announced
                 return
             raise
+        if not source.endpoint:
+            listener.narrow(self._since.get(source.interface))
         self._listeners[source.ifindex] = listener
         self._by_descriptor[listener.fileno()] = listener
         self._epoll.register(listener.fileno(), select.EPOLLIN)

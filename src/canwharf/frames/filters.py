@@ -45,8 +45,23 @@ class Filter(NamedTuple):
         """For CAN_RAW_FILTER."""
         return b"".join(_RULE.pack(*each) for each in self.rules)
 
+    def passes(self, can_id: int) -> bool:
+        """Whether a frame with this id passes, as the kernel decides it; no error frame."""
+        if self.rules == ((0, 0),):
+            return True
+        fits = (_fits(can_id, *each) for each in self.rules)
+        return bool(self.rules) and (all(fits) if self.join else any(fits))
+
 
 EVERYTHING = Filter()
+
+
+def _fits(can_id: int, id: int, mask: int) -> bool:
+    """One rule (net/can/af_can.c, can_rcv_list_find)."""
+    inverted = bool(id & uapi.CAN_INV_FILTER)
+    if mask & uapi.CAN_EFF_FLAG and not id & uapi.CAN_EFF_FLAG:
+        mask &= uapi.CAN_SFF_MASK | uapi.CAN_EFF_FLAG | uapi.CAN_RTR_FLAG
+    return (can_id & mask == id & mask & ~uapi.CAN_INV_FILTER) != inverted
 
 
 def parse(word: str) -> tuple[str, Filter]:

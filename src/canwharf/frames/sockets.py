@@ -60,6 +60,8 @@ class Listener:
         """Raises KernelError; its errno is one of GONE where the interface has just gone."""
         self.source = source
         self.gone = False
+        self._which = which
+        self._until: int | None = None
         self._socket = _raw(source, which)
         self.fileno = self._socket.fileno
 
@@ -72,6 +74,21 @@ class Listener:
         """The frames so far for which there was no room, as they were not read in time."""
         told = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _DROPS.size)
         return int(_DROPS.unpack(told)[0])
+
+    def narrow(self, until: int | None) -> None:
+        """Of frames that are no error frames, take only those before this time; None: all again.
+
+        Raises KernelError.
+        """
+        if until == self._until:
+            return
+        self._until = until
+        packed = self._which.packed if until is None else b""
+        try:
+            self._socket.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, packed)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise _refused("filter frames of", self.source.bus, error) from error
 
     def send(self, frame: Frame) -> bool:
         """Send a frame there, which `read` does not have then; false: there is no room now.
@@ -104,6 +121,8 @@ class Listener:
                 continue  # behind the error there may be frames
             if len(received) - before < MOST:
                 break
+        if (until := self._until) is not None:
+            received = [each for each in received if each[0] < until or each[1] & uapi.CAN_ERR_FLAG]
         return self._entered(received) if received else []
 
     def _failed(self, error: OSError) -> None:

@@ -29,6 +29,7 @@ from canwharf.frames.capture import Capture
 from canwharf.frames.frame import Frame
 from canwharf.span import message
 from canwharf.span.arbitration import Waiting
+from canwharf.span.followers import Followers
 from canwharf.span.freshness import Freshness
 from canwharf.span.message import Message
 from canwharf.span.pace import Pace
@@ -85,6 +86,7 @@ class Bridge:
         self.hosts: dict[str, _Host] = {}
         self.present: set[str] = set()  # the hosts whose token is seen
         self.waiting = Waiting()
+        self.followers: Followers | None = None  # programs of this host that are told the frames
         self._send = send
         self._say = say
         self._epoch = secrets.randbits(64)
@@ -103,6 +105,8 @@ class Bridge:
         frames = [each for each in self.capture.read(0) if not each.error]
         for first in range(0, len(frames), message.MOST):
             self._publish(frames[first : first + message.MOST])
+        if self.followers:
+            self.followers.own(frames)
         return bool(frames)
 
     def inward(self, host: str, payload: bytes, received: int) -> None:
@@ -128,6 +132,11 @@ class Bridge:
             other.silence = max(other.silence, now - other.heard)
         delay = other.freshness.delay(told.epoch, told.uptime, received) + now - received
         stale = self._take(told, old, now - delay)
+        if self.followers:
+            if lost:
+                self.followers.lost(host, lost)
+            behind = told.uptime + other.freshness.least - told.clock
+            self.followers.other(host, behind, told.frames[old:], stale)
         self._count(other, {"lost": lost, "repeated": old, "stale": stale})
         other.heard = now
         if told.frames:
@@ -146,6 +155,8 @@ class Bridge:
         now = uptime()
         if now - self._published >= BEAT:
             self._publish(())
+        if self.followers:
+            self.followers.beat()
         if now - self._looked >= _TELL:
             self._looked = now
             self._look(now)

@@ -26,6 +26,11 @@ class Freshness:
         self._least = 0
         self._at = 0  # the receiver's uptime when that was
 
+    @property
+    def least(self) -> int:
+        """The receiver's uptime less the sender's, with the time on the way of the fastest."""
+        return self._least
+
     def delay(self, epoch: int, sent: int, received: int) -> int:
         """How long a message waited on the way: the uptimes of the sender and of the receiver."""
         difference = received - sent

@@ -29,6 +29,7 @@ from canwharf import jsontext
 from canwharf.bus.span import LOCK
 from canwharf.errors import SpanError
 from canwharf.span import state
+from canwharf.span.followers import Followers
 from canwharf.span.state import State
 
 CLIENTS = 8
@@ -49,6 +50,7 @@ class Local:
 
     def __init__(self, interface: str, told: Callable[[], State]) -> None:
         """Take the name. Raises SpanError: another process has it."""
+        self.followers = Followers()
         self._told = told
         self._clients: dict[int, _Client] = {}  # by descriptor, the oldest first
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -62,6 +64,7 @@ class Local:
         self._listening.listen(CLIENTS)
         self._epoll = select.epoll()
         self._epoll.register(self._listening, select.EPOLLIN)
+        self._epoll.register(self.followers.fileno(), select.EPOLLIN)
 
     def fileno(self) -> int:
         """The descriptor: readable when there is something to do."""
@@ -72,6 +75,8 @@ class Local:
         for descriptor, _events in self._epoll.poll(0):
             if client := self._clients.get(descriptor):
                 self._serve(client)
+            elif descriptor == self.followers.fileno():
+                self.followers.work()
             else:
                 self._accept()
 
@@ -79,6 +84,7 @@ class Local:
         """Give the name back, and end all clients."""
         for each in list(self._clients.values()):
             self._end(each)
+        self.followers.close()
         self._epoll.close()
         self._listening.close()
 
@@ -110,6 +116,8 @@ class Local:
                 if not client.read():
                     return
                 client.unsent = self._answer(client.asked)
+                if not client.unsent and self._follow(client):
+                    return
                 self._epoll.modify(client, select.EPOLLOUT)
             client.write()
         except BlockingIOError:
@@ -119,11 +127,24 @@ class Local:
         if not client.unsent:
             self._end(client)
 
+    def _follow(self, client: _Client) -> bool:
+        """Let it follow the frames; false: there are too many, which it will be told."""
+        self._epoll.unregister(client)
+        if self.followers.add(client.socket):
+            del self._clients[client.fileno()]
+            return True
+        self._epoll.register(client, select.EPOLLOUT)
+        client.unsent = _error("other programs read the frames already")
+        return False
+
     def _answer(self, line: bytes) -> bytes:
+        """The answer; empty for one that is to follow."""
         try:
             asked = jsontext.loads_object(line.partition(b"\n")[0], "a question").get("ask")
         except (ValueError, RecursionError):
             return _error("a question must be a line of JSON")
+        if asked == "frames":
+            return b""
         if asked != "state":
             return _error("this canwharf does not know what is asked for")
         return state.encode(self._told())
@@ -141,15 +162,15 @@ class _Client:
         self.asked = b""
         self.unsent = b""
         self.active = monotonic()
-        self._socket = connected
-        self._socket.setblocking(False)
+        self.socket = connected
+        self.socket.setblocking(False)
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return self.socket.fileno()
 
     def read(self) -> bool:
         """Read of the question what came; whether it is whole. Raises OSError."""
-        received = self._socket.recv(QUESTION)
+        received = self.socket.recv(QUESTION)
         if not received:
             raise ConnectionResetError
         self.active = monotonic()
@@ -158,12 +179,12 @@ class _Client:
 
     def write(self) -> None:
         """Send what it takes now. Raises OSError."""
-        sent = self._socket.send(self.unsent)
+        sent = self.socket.send(self.unsent)
         self.active = monotonic()
         self.unsent = self.unsent[sent:]
 
     def close(self) -> None:
-        self._socket.close()
+        self.socket.close()
 
 
 def _error(words: str) -> bytes:

@@ -122,9 +122,6 @@ class Service:
         for item in self._inbox.take():
             self._received(item)
         self._tell_presence()
-        for local in self._locals.values():
-            if local.fileno() in ready:
-                local.work()
         busy = False
         for interface, bridge in list(self.bridges.items()):
             try:
@@ -135,6 +132,9 @@ class Service:
             except CanwharfError as error:
                 self._complain(interface, str(error))
                 self._end(interface)
+        for local in self._locals.values():  # last: one that leaves is told what came before
+            if local.fileno() in ready:
+                local.work()
         if busy:
             select.select((), (), (), PACE)
         return due
@@ -240,7 +240,9 @@ class Service:
         self._epoll.register(capture.fileno(), select.EPOLLIN)
         self._epoll.register(local.fileno(), select.EPOLLIN)
         send = session.publish(span.name)
-        self.bridges[interface] = Bridge(interface, span, capture, send, self._about(interface))
+        bridge = Bridge(interface, span, capture, send, self._about(interface))
+        bridge.followers = local.followers
+        self.bridges[interface] = bridge
         self._said.pop(interface, None)
         self._say(f"{interface} is in the span {span.name}")
         self._presence[interface] = Presence(HOSTS)

@@ -8,6 +8,8 @@ from canwharf.errors import UsageError
 from canwharf.frames.filters import EVERYTHING, Filter, parse
 from canwharf.kernel import uapi
 
+EXTENDED, REMOTE = 0x123 | uapi.CAN_EFF_FLAG, 0x123 | uapi.CAN_RTR_FLAG
+
 
 @pytest.mark.parametrize(
     ("word", "wanted"),
@@ -39,3 +41,23 @@ def test_no_more_than_the_kernel_takes() -> None:
     parse("bus0" + ",1:1" * 512)
     with pytest.raises(UsageError, match="513 filters, and the kernel takes 512"):
         parse("bus0" + ",1:1" * 513)
+
+
+@pytest.mark.parametrize(
+    ("word", "passing"),
+    [
+        ("bus0", {0x123, 0x124, EXTENDED, REMOTE}),
+        ("bus0,123:7FF", {0x123, EXTENDED, REMOTE}),
+        ("bus0,123:C00007FF", {0x123}),
+        ("bus0,00000123:9FFFFFFF", {EXTENDED}),
+        ("bus0,123~7FF", {0x124}),
+        ("bus0,123~7FF,124~7FF", {0x123, 0x124, EXTENDED, REMOTE}),
+        ("bus0,123~7FF,124~7FF,j", set[int]()),
+        ("bus0,#FFFFFFFF", set[int]()),
+    ],
+)
+def test_what_comes_from_another_host_is_filtered_as_the_kernel_filters(
+    word: str, passing: set[int]
+) -> None:
+    which = parse(word)[1]
+    assert {each for each in (0x123, 0x124, EXTENDED, REMOTE) if which.passes(each)} == passing

@@ -1,0 +1,188 @@
+"""The programs of this host that are told a bus's frames as its bridge knows them: see `feed`.
+
+Rules:
+
+- The bridge waits for none of them. For one that does not read, ROOM bytes wait; what is more is
+  left out, and it is told how many frames that were. One that reads nothing for PATIENCE has ended.
+- One that says that it has enough, by closing its side, gets what came until then, and the end.
+- Times of other hosts' frames are by this host's clock, and go on as those of the sender do. The
+  difference of the clocks is measured by uptimes, as for their age (see `freshness`): so a frame is
+  never told to be later than it came, and an answer never to be earlier than its question.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Sequence
+from time import monotonic
+
+from canwharf.frames.frame import HOST, WIRE, Frame
+from canwharf.span import feed
+
+MOST = 8
+ROOM = 1 << 20  # bytes
+PATIENCE = 10.0  # seconds
+
+_BEAT = 1.0  # seconds
+_JUMP = 1_000_000_000  # nanoseconds; more than that, a clock was set
+
+
+class Followers:
+    """Those of a bridge: for an epoll, `work` is due when it is readable."""
+
+    def __init__(self) -> None:
+        self._each: dict[int, _Follower] = {}  # by descriptor
+        self._last: dict[str, int] = {}  # the time of each host's last frame
+        self._beaten = 0.0  # monotonic seconds
+        self._epoll = select.epoll()
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._each)
+
+    def fileno(self) -> int:
+        """The descriptor: readable when there is something to do."""
+        return self._epoll.fileno()
+
+    def add(self, connected: socket.socket) -> bool:
+        """One more from now on, which is closed here; false: there are MOST already."""
+        if len(self._each) >= MOST:
+            return False
+        follower = _Follower(connected)
+        self._each[connected.fileno()] = follower
+        self._epoll.register(connected.fileno(), select.EPOLLIN)
+        self._tell(follower, feed.encode(feed.BEGIN, time.time_ns()), 0)
+        return True
+
+    def work(self) -> None:
+        """Send what waits, and notice which of them have ended."""
+        for descriptor, _events in self._epoll.poll(0):
+            if follower := self._each.get(descriptor):
+                if not follower.ended:
+                    follower.listen()
+                self._flush(follower)
+
+    def close(self) -> None:
+        """End them all."""
+        for each in list(self._each.values()):
+            self._end(each)
+        self._epoll.close()
+
+    def own(self, frames: Sequence[Frame]) -> None:
+        """These came to the bus; those of its interface are told."""
+        if entered := [each for each in frames if each.sender in (HOST, WIRE) and not each.error]:
+            self._tell_all(feed.encode(feed.OWN, 0, "", entered), len(entered))
+
+    def other(self, host: str, uptime: int, frames: Sequence[Frame], late: int) -> None:
+        """These came from a host, the first of them too late for the bus.
+
+        `uptime` is to be added to their times, so that they are by this host's uptime; nanoseconds.
+        """
+        ahead = uptime + time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        own = [self._own(host, ahead, each) for each in frames]
+        for kind, part in ((feed.LATE, own[:late]), (feed.OTHER, own[late:])):
+            if part:
+                self._tell_all(feed.encode(kind, ahead, host, part), len(part))
+
+    def lost(self, host: str, number: int) -> None:
+        """So many frames of a host were lost on the way."""
+        self._tell_all(feed.encode(feed.LOST, number, host), 0)
+
+    def beat(self) -> None:
+        """Once a second, tell them that the bridge is there."""
+        now = monotonic()
+        if now - self._beaten < _BEAT:
+            return
+        self._beaten = now
+        for each in list(self._each.values()):
+            if each.unsent and now - each.active > PATIENCE:
+                self._end(each)
+        self._tell_all(feed.encode(feed.OWN, 0), 0)
+
+    def _own(self, host: str, ahead: int, frame: Frame) -> Frame:
+        """A frame with its time here, and its sender without the host."""
+        last = self._last.get(host, 0)
+        at = frame.time + ahead
+        if 0 < last - at < _JUMP:
+            at = last
+        self._last[host] = at
+        return frame._replace(time=at, sender=frame.sender[len(host) + 1 :])
+
+    def _tell_all(self, record: bytes, frames: int) -> None:
+        for each in list(self._each.values()):
+            self._tell(each, record, frames)
+
+    def _tell(self, follower: _Follower, record: bytes, frames: int) -> None:
+        if follower.ended:
+            return
+        follower.put(record, frames)
+        self._flush(follower)
+
+    def _flush(self, follower: _Follower) -> None:
+        try:
+            waits = follower.send()
+        except OSError:  # it has gone
+            self._end(follower)
+            return
+        if follower.ended and not waits:
+            self._end(follower)
+            return
+        events = (select.EPOLLOUT if waits else 0) | (0 if follower.ended else select.EPOLLIN)
+        if events != follower.events:
+            follower.events = events
+            self._epoll.modify(follower.fileno(), events)
+
+    def _end(self, follower: _Follower) -> None:
+        if self._each.pop(follower.fileno(), None):
+            self._epoll.unregister(follower.fileno())
+            follower.close()
+
+
+class _Follower:
+    """A program. `ended`: it has enough."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.unsent = bytearray()
+        self.ended = False
+        self.active = monotonic()
+        self.events: int = select.EPOLLIN
+        self._dropped = 0  # frames
+        self._socket = connected
+        self._socket.setblocking(False)
+        self.fileno = self._socket.fileno
+
+    def put(self, record: bytes, frames: int) -> None:
+        """Have it sent, if there is room."""
+        if len(self.unsent) + len(record) > ROOM:
+            self._dropped += frames
+            return
+        if self._dropped:
+            self.unsent += feed.encode(feed.DROPPED, self._dropped)
+            self._dropped = 0
+        self.unsent += record
+
+    def listen(self) -> None:
+        """Notice its end; it has nothing to say else."""
+        try:
+            self.ended = not self._socket.recv(1 << 10)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.ended = True
+
+    def send(self) -> bool:
+        """Send what it takes now; whether something is left. Raises OSError: it has gone."""
+        if not self.unsent:
+            return False
+        try:
+            sent = self._socket.send(self.unsent, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return True
+        self.active = monotonic()
+        del self.unsent[:sent]
+        return bool(self.unsent)
+
+    def close(self) -> None:
+        self._socket.close()

@@ -1,0 +1,149 @@
+"""Programs that are told the frames of a bus hold up neither the bridge nor each other."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from canwharf.frames.frame import HOST, WIRE, Frame
+from canwharf.span import feed, followers
+from canwharf.span.feed import Reader, Told
+from canwharf.span.followers import MOST, ROOM, Followers
+
+HOUR = 3600 * 10**9
+OWN = Frame(7, "vcan0", HOST, 0x123, b"\x01")
+
+
+@pytest.fixture(name="told")
+def _told() -> Iterator[Followers]:
+    opened = Followers()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+def follow(told: Followers, stack: ExitStack) -> socket.socket:
+    """A program that follows."""
+    near, far = socket.socketpair()
+    assert told.add(far)
+    near.setblocking(False)
+    return stack.enter_context(near)
+
+
+def read(near: socket.socket) -> tuple[list[Told], bool]:
+    """What has come, and whether that is all."""
+    received = b""
+    with suppress(BlockingIOError):
+        while share := near.recv(1 << 20):
+            received += share
+        return list(Reader("vcan0").read(received)), True
+    return list(Reader("vcan0").read(received)), False
+
+
+def of(sender: str, at: int) -> Frame:
+    return Frame(at, "vcan0", sender, 0x200, b"")
+
+
+def test_it_is_told_what_enters_at_the_interface_and_not_what_containers_send(
+    told: Followers, stack: ExitStack
+) -> None:
+    near = follow(told, stack)
+    report = OWN._replace(can_id=0x20000004)
+    told.own([OWN, of("ecu1", 8), of(WIRE, 9), report])
+    (begin, own), ended = read(near)
+    assert (begin.kind, ended) == (feed.BEGIN, False)
+    assert 0 <= time.time_ns() - begin.number < HOUR
+    assert own.frames == [OWN, of(WIRE, 9)]
+
+
+def test_times_of_another_host_are_by_this_clock_and_do_not_go_back(
+    told: Followers, stack: ExitStack
+) -> None:
+    """Its clock is an hour behind. The measure of the difference changes by a little."""
+    near = follow(told, stack)
+    at = time.time_ns() - HOUR
+    told.other("b", HOUR, [of("b/ecu1", at), of("b/ecu1", at + 10**6)], 1)
+    told.other("b", HOUR - 10**8, [of("b/ecu2", at + 2 * 10**6)], 0)
+    (_begin, late, first, second), _ended = read(near)
+    assert (late.kind, first.kind, second.kind) == (feed.LATE, feed.OTHER, feed.OTHER)
+    frames = [each for part in (late, first, second) for each in part.frames]
+    assert [each.sender for each in frames] == ["b/ecu1", "b/ecu1", "b/ecu2"]
+    times = [each.time for each in frames]
+    expected = at + HOUR + time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    assert abs(times[0] - expected) < 10**9
+    assert times == sorted(times)
+
+
+def test_one_that_does_not_read_is_told_how_much_it_missed(
+    told: Followers, stack: ExitStack
+) -> None:
+    """And the one beside it misses nothing."""
+    slow, quick = follow(told, stack), follow(told, stack)
+    number = 3 * ROOM // len(feed.encode(feed.OWN, 0, "", [OWN] * 64))
+    taken = 0
+    for _turn in range(number):
+        told.own([OWN] * 64)
+        taken += sum(len(each.frames) for each in read(quick)[0])
+    assert taken == number * 64
+    reader = Reader("vcan0")
+    records = drained(told, slow, reader)
+    told.own([OWN])
+    *_more, dropped, last = [*records, *drained(told, slow, reader)]
+    assert dropped.kind == feed.DROPPED
+    assert last.frames == [OWN]
+    received = sum(len(each.frames) for each in records)
+    assert 0 < received < number * 64 == received + dropped.number
+
+
+def drained(told: Followers, near: socket.socket, reader: Reader) -> list[Told]:
+    """All that waits for it."""
+    found: list[Told] = []
+    with suppress(BlockingIOError):
+        while True:
+            told.work()
+            found += reader.read(near.recv(1 << 16))
+    return found
+
+
+def test_one_that_has_enough_gets_what_came_before_and_the_end(
+    told: Followers, stack: ExitStack
+) -> None:
+    near = follow(told, stack)
+    told.own([OWN])
+    near.shutdown(socket.SHUT_WR)
+    told.work()
+    (_begin, own), ended = read(near)
+    assert (own.frames, ended, bool(told)) == ([OWN], True, False)
+
+
+def test_one_that_went_or_reads_nothing_is_forgotten(
+    told: Followers, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(told, stack).close()
+    told.own([OWN])
+    assert not told
+    stuck = follow(told, stack)
+    while not any(each.unsent for each in told._each.values()):
+        told.own([OWN] * 64)
+    monkeypatch.setattr(followers, "PATIENCE", -1.0)
+    told.beat()
+    assert not told
+    assert stuck.recv(1)
+
+
+def test_there_are_so_many_and_no_more(told: Followers, stack: ExitStack) -> None:
+    for _each in range(MOST):
+        follow(told, stack)
+    near, far = socket.socketpair()
+    stack.enter_context(near)
+    stack.enter_context(far)
+    assert not told.add(far)
