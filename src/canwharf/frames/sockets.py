@@ -134,7 +134,8 @@ class Listener:
 
     def _entered(self, received: list[Received]) -> list[Frame]:
         """Of these, the frames that enter the bus here, with their senders."""
-        source, make, own = self.source, Frame._make, socket.MSG_DONTROUTE
+        source, make = self.source, Frame._make
+        own = int(socket.MSG_DONTROUTE)  # an enumeration would compute in Python
         bus, sender = source.bus, source.sender
         if source.endpoint:  # a program on the host that sends here sends to the container alone
             return [
