@@ -27,6 +27,7 @@ from canwharf.bus.naming import Span
 from canwharf.errors import KernelError, SpanError
 from canwharf.frames.capture import Capture
 from canwharf.frames.frame import Frame
+from canwharf.frames.sockets import Listener
 from canwharf.span import message
 from canwharf.span.arbitration import Waiting
 from canwharf.span.followers import Followers
@@ -117,11 +118,13 @@ class Bridge:
             self.counts["unreadable"] += 1
             self._once(f"{host} sends {error}", f"what {host} sends")
             return
-        if host not in self.hosts and len(self.hosts) >= HOSTS:
-            self.counts["unreadable"] += 1
-            self._once(f"more than {HOSTS} hosts: {host} and others are not heard")
-            return
-        other = self.hosts.setdefault(host, _Host())
+        other = self.hosts.get(host)
+        if other is None:
+            if len(self.hosts) >= HOSTS:
+                self.counts["unreadable"] += 1
+                self._once(f"more than {HOSTS} hosts: {host} and others are not heard")
+                return
+            other = self.hosts[host] = _Host()
         old, lost = other.numbers.take(told.epoch, told.sequence, len(told.frames))
         if told.epoch != other.numbers.epoch:
             self.counts["foreign"] += 1
@@ -146,7 +149,7 @@ class Bridge:
     def flush(self) -> None:
         """Put on the bus what waits for an adapter."""
         while frame := self.waiting.first(uptime()):
-            if not self._put(frame):
+            if not self._put(frame, self.capture.listener(self.interface)):
                 break
             self.waiting.pop()
 
@@ -222,17 +225,17 @@ class Bridge:
         limit = self.span.max_age * _MS or _FOR_EVER
         now = uptime()
         stale = 0
+        listener = self.capture.listener(self.interface)
         for frame in told.frames[old:]:
             came = sent - max(0, told.clock - frame.time)
             if now > came + limit:
                 stale += 1
-            elif self.waiting or not self._put(frame):
+            elif self.waiting or not self._put(frame, listener):
                 self.waiting.put(frame, came + limit)
         return stale
 
-    def _put(self, frame: Frame) -> bool:
+    def _put(self, frame: Frame, listener: Listener | None) -> bool:
         """Send a frame on the bus; false: it has no room now. What it refuses is done with."""
-        listener = self.capture.listener(self.interface)
         if listener is None:
             self._once(f"there is no {self.interface} now: frames from other hosts are left out")
         try:
@@ -245,14 +248,18 @@ class Bridge:
         return True
 
     def _count(self, other: _Host, numbers: dict[str, int]) -> None:
-        self.counts.update(numbers)
-        other.untold.update(numbers)
         other.stale += numbers["stale"]
+        for name, number in numbers.items():
+            if number:  # which it seldom is, and a message is small
+                self.counts[name] += number
+                other.untold[name] += number
 
     def _tell(self, host: str, other: _Host, now: int) -> None:
         """Say what was lost of a host, at most once a second."""
+        if not other.untold or now - other.told < _TELL:
+            return
         lost, stale = other.untold["lost"], other.untold["stale"]
-        if not (lost or stale) or now - other.told < _TELL or not other.pace.allows(now):
+        if not (lost or stale) or not other.pace.allows(now):
             return
         other.pace.spend(now)
         words = [f"{lost} frames were lost"] if lost else []

@@ -43,7 +43,7 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 VERSION = 1
 MOST = 64  # frames in a message
@@ -100,25 +100,27 @@ def _decode(payload: bytes, bus: str, host: str) -> Message:
         end = place + 1 + payload[place]
         senders.append(f"{host}/{payload[place + 1 : end].decode()}")
         place = end
-    frames = []
-    for time, can_id, index, data, fd in _frames(payload, place, count):
-        frames.append(Frame(time, bus, senders[index], can_id, data, fd))
+    frames = _frames(payload, place, count, bus, senders)
     return Message(epoch, sequence, clock, uptime, frames)
 
 
 def _frames(
-    payload: bytes, place: int, count: int
-) -> Iterator[tuple[int, int, int, bytes, int | None]]:
+    payload: bytes, place: int, count: int, bus: str, senders: Sequence[str]
+) -> list[Frame]:
     """The frames from this place on, to the end."""
+    frames = []
+    unpack, size, make = _FRAME.unpack_from, _FRAME.size, Frame._make  # looked up once
     for _frame in range(count):
-        time, can_id, index, flags, length = _FRAME.unpack_from(payload, place)
-        place += _FRAME.size
-        data = payload[place : place + length]
-        place += length
-        _check(can_id, flags, length)
-        yield time, can_id, index, data, flags & ~_FDF if flags else None
+        time, can_id, index, flags, length = unpack(payload, place)
+        place += size + length
+        data = payload[place - length : place]
+        if flags or length > 8 or can_id > uapi.CAN_SFF_MASK:  # most are simple
+            _check(can_id, flags, length)
+        fd = flags & ~_FDF if flags else None
+        frames.append(make((time, bus, senders[index], can_id, data, fd)))
     if place != len(payload):
         raise SpanError(f"a message of {len(payload)} bytes that should have {place}")
+    return frames
 
 
 def _check(can_id: int, flags: int, length: int) -> None:
