@@ -126,17 +126,32 @@ def test_what_a_person_changes_is_put_right_at_the_next_look(slow: Site) -> None
     assert_slow(slow)
 
 
-def test_a_part_of_the_arbitration_comes_back(site: Site) -> None:
-    """One qdisc of seventeen."""
+@pytest.mark.parametrize("qdisc", ["3:", "1f:"])
+@pytest.mark.parametrize("part", ["qdisc", "filter"])
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_part_of_the_arbitration_comes_back(
+    site: Site, part: str, qdisc: str, seen: bool
+) -> None:
+    """One qdisc of seventeen, or its filter; also where no daemon was there to see it go."""
     site.service.create_network(N, {**GIVEN, "can.bandwidth": "500000"})
     site.start(N, "e1", "e2")
     goal = impairment.wanted(impairment.Impairment(500_000))
     assert found(site).qdiscs[index_of(IFB)].form == goal.form
     listed = run("tc", "qdisc", "show", "dev", IFB)
-    handle = re.findall(r"qdisc prio (\S+) parent 3:5", listed)
-    assert handle
-    run("tc", "qdisc", "delete", "dev", IFB, "parent", "3:5", "handle", handle[0])
-    assert site.daemon.maintenance.repair()
+    (parent,) = re.findall(rf"qdisc prio {qdisc} parent (\S+)", listed)
+
+    def delete() -> None:
+        if part == "qdisc":
+            run("tc", "qdisc", "delete", "dev", IFB, "parent", parent, "handle", qdisc)
+        else:
+            run("tc", "filter", "delete", "dev", IFB, "parent", qdisc)
+
+    if seen:
+        delete()
+        assert site.daemon.maintenance.repair()
+    else:
+        site.restart(delete)
+        assert site.daemon.maintenance.recover()
     assert found(site).qdiscs[index_of(IFB)].form == goal.form
     assert site.daemon.said(events.IMPAIRMENT_SET)
 

@@ -156,11 +156,9 @@ class Reconciler:
                 done = done.plus(self._send_steps(planned.steps, observed))
             except KernelError as error:
                 # A container ended between the dump and the send, or a module that marks need has
-                # gone since it was tried: dump and try again. Not so for an ifb's modules.
+                # gone since it was tried: dump and try again.
                 tried = bool(observed.ability and observed.ability.classifier)
-                made = {type(step) for step in planned.steps}
-                went = error.errno == errno.ENOENT and tried and AddMarks in made
-                again = error.errno == errno.ENODEV or (went and MakeIfb not in made)
+                again = error.errno == errno.ENODEV or (error.errno == errno.ENOENT and tried)
                 self.invalidate()
                 observed.trust_dump()
                 failures += 1

@@ -96,6 +96,7 @@ PERFECT = Impairment()
 class Found(NamedTuple):
     """What there is of the qdiscs of an ifb, in the kernel's numbers, and what they counted.
 
+    `arbiters` are those prio qdiscs that have their filter.
     `lost` are frames that were lost on purpose, `overflowed` those for which the bit rate left no
     time.
     """
@@ -246,6 +247,7 @@ def straightened(message: Message) -> int:
 def qdiscs(netlink: Requests) -> dict[int, Found]:
     """What there is of qdiscs with our handles, by the index of their link. Raises KernelError."""
     found: dict[int, Found] = {}
+    arbiters: list[tuple[int, int]] = []
     for answer in netlink.dump(_listing()):
         _family, ifindex, handle, parent, _info = _TCMSG.unpack_from(answer.body)
         attrs = attributes(answer.body, _TCMSG.size)
@@ -265,12 +267,32 @@ def qdiscs(netlink: Requests) -> dict[int, Found]:
                 rate=rate, overflowed=dropped, lost=known.lost - dropped
             )
         elif kind == "prio" and _is_arbiter(handle):
+            arbiters.append((ifindex, handle))
+    for ifindex, handle in arbiters:
+        if ifindex in found and _has_program(netlink, ifindex, handle):
+            known = found[ifindex]
             found[ifindex] = known._replace(arbiters=known.arbiters + 1)
     return found
 
 
 def _is_arbiter(handle: int) -> bool:
     return handle == _PRIO_HANDLE or 0 <= (handle - _BANDS_HANDLE) >> 16 < _BANDS
+
+
+def _has_program(netlink: Requests, ifindex: int, handle: int) -> bool:
+    """Whether what gives each frame its band is there; without it all have the same one.
+
+    The kernel lists the filters of one qdisc at a time. Raises KernelError.
+    """
+    body = _TCMSG.pack(0, ifindex, 0, handle, 0)
+    what = "the filters of an arbitration"
+    listing = Request(uapi.RTM_GETTFILTER, uapi.NLM_F_REQUEST, body, "list", what)
+    program = _program(_SHIFTS[handle != _PRIO_HANDLE])
+    options = (
+        attributes(attributes(answer.body, _TCMSG.size).get(uapi.TCA_OPTIONS, b""))
+        for answer in netlink.dump(listing)
+    )
+    return any(each.get(uapi.TCA_BPF_OPS) == program for each in options)
 
 
 def _arbiter(port: Port, parent: int, handle: int, shift: int) -> Iterator[Request]:
