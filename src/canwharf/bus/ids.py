@@ -14,6 +14,7 @@ Rules:
 - Items are separated by `+` or `,`. An item with `~` or `!` before it is left out of the set. Of
   both, the first needs no quotes: Docker's `--network name=bus0,driver-opt=...` ends a value at a
   comma, an interactive shell takes `!` for its history, YAML takes it for a tag.
+- `none` stands alone: beside other items it is refused, as that has two readings.
 - If all items are left out, everything else passes. If there are others, nothing else passes. An
   item that is left out is so wherever it stands.
 - Equal sets have equal texts: the shortest of a few forms. Only where masks are that are no range,
@@ -169,9 +170,14 @@ def _parse(text: str) -> IdSet:
     blocks: dict[tuple[bool, bool], list[Block]] = {}  # by whether extended, and whether denied
     words = [each.strip() for each in re.split("[+,]", bare)]
     denials = [word.startswith(("~", "!")) for word in words]
-    for word, denied in zip(words, denials, strict=True):
-        for extended, block in _item(word[denied:].strip()):
+    items = [word[denied:].strip() for word, denied in zip(words, denials, strict=True)]
+    for item, denied in zip(items, denials, strict=True):
+        for extended, block in _item(item):
             blocks.setdefault((extended, denied), []).append(block)
+    if "none" in items and {*words} != {"none"}:
+        rest = [word for word, item in zip(words, items, strict=True) if item != "none"]
+        ways = {str(_parse("+".join(rest))) if rest else "all": None, "none": None}
+        raise ValueError(f"none stands alone, as no id passes then: write {' or '.join(ways)}")
     if all(denials):
         for extended, last in _LAST.items():
             blocks[extended, False] = [Block(0, last)]
