@@ -70,7 +70,7 @@ class Life(Base):
         self.daemon.service.adopt_networks(known)
         self.daemon.service.adopt_pairs(lost=True)
         self.daemon.service.save()
-        self.unrecorded |= set(self._running())
+        self.unrecorded |= self.policies.keys()
         self.physical.clear()
         if self._adapters():
             self.physical = {id for id, each in self.networks.items() if each == "can0"}

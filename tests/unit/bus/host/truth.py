@@ -73,7 +73,8 @@ class Truth(Base):
         if self.tampered:
             return
         members = {name: self.kernel.link(name) for name in self.daemon.present(interface)}
-        whose = {naming.host_end(*each): each for each in self.endpoints}
+        # Of one that the engine forgot, the pair may still be there, and its policy counts.
+        whose = {naming.host_end(*each): each for each in (*self.policies, *self.endpoints)}
         policies = {
             name: self.policies.get(whose[name]) if name in whose else OPEN for name in members
         }
