@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from canwharf import __version__
 from canwharf.errors import SpanError
 from canwharf.span import local
 from canwharf.span.message import decode
@@ -232,6 +233,12 @@ def test_a_local_program_is_told_what_a_bridge_knows(
     assert (other.there, other.lost, other.stale) == (True, 0, 0)
     assert other.received == state.counts["received"] >= 1
     assert other.age is not None
+    wait_until(lambda: hears("vcan0", "b") and hears("vcan1", "a"))
+    told = local.ask("vcan0").hosts["b"].told
+    assert told
+    assert abs(told.difference) <= told.round_trip  # it is the same clock
+    assert (told.report.kind, told.report.fd) == ("virtual", True)
+    assert told.report.canwharf == state.own.canwharf == __version__
     second.kill()
     until(first, "b is gone")
     assert not local.ask("vcan0").hosts["b"].there
@@ -239,3 +246,10 @@ def test_a_local_program_is_told_what_a_bridge_knows(
     first.wait()
     with pytest.raises(SpanError, match="no 'canwharf span' answers"):
         local.ask("vcan0")
+
+
+def hears(interface: str, host: str) -> bool:
+    """Whether the bridge of this bus knows that the other host hears it."""
+    state = local.ask(interface)
+    other = state.hosts.get(host)
+    return bool(other and other.told and other.told.heard(state.host))

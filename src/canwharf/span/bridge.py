@@ -34,8 +34,9 @@ from canwharf.span.followers import Followers
 from canwharf.span.freshness import Freshness
 from canwharf.span.message import Message
 from canwharf.span.pace import Pace
+from canwharf.span.report import HOSTS
 from canwharf.span.sequence import Sequence as Numbers
-from canwharf.span.state import HOSTS, Host
+from canwharf.span.state import Host
 
 BEAT = 1_000_000_000  # nanoseconds without a frame until the other hosts are told the number
 _TELL = 1_000_000_000  # nanoseconds between two lines about one host
@@ -184,9 +185,16 @@ class Bridge:
         if (other := self.hosts.get(name)) is None:
             return Host(there)
         numbers = other.numbers
-        age = None if other.framed is None else now - other.framed
-        silence = now - other.heard if other.heard else None
-        return Host(there, numbers.taken, numbers.lost, numbers.repeated, other.stale, age, silence)
+        return Host(
+            there,
+            received=numbers.taken,
+            lost=numbers.lost,
+            repeated=numbers.repeated,
+            stale=other.stale,
+            foreign=numbers.foreign,
+            age=None if other.framed is None else now - other.framed,
+            silence=now - other.heard if other.heard else None,
+        )
 
     def crowded(self, host: str, messages: int) -> None:
         """So many messages of this host found no room in this process."""

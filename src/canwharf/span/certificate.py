@@ -34,6 +34,13 @@ def fault(settings: Settings, now: datetime) -> str:
     return f"this host's certificate ends at {end:%Y-%m-%d %H:%M} UTC; {_HOW}"
 
 
+def end(settings: Settings) -> int | None:
+    """When it ends, in seconds since 1970, unless that is not known or no other host takes it."""
+    with suppress(OSError):
+        return int(_end(settings).timestamp())
+    return None
+
+
 def _end(settings: Settings) -> datetime:
     """When it ends. Raises OSError, SSLCertVerificationError."""
     ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -22,53 +22,31 @@ Rules:
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Sequence
-from threading import Thread
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Self
 
 from canwharf.bus.naming import Span
-from canwharf.bus.report import Names
-from canwharf.docker import names
 from canwharf.errors import CanwharfError, SpanError
 from canwharf.frames.capture import Capture
 from canwharf.frames.sources import Sources
+from canwharf.kernel.netlink import Netlink
 from canwharf.span import wanted
 from canwharf.span.bridge import Bridge, Say, uptime
+from canwharf.span.engine_names import EngineNames
 from canwharf.span.inbox import Inbox, Received
 from canwharf.span.local import Local
+from canwharf.span.outlook import Outlook
 from canwharf.span.pace import Presence
+from canwharf.span.report import HOSTS
 from canwharf.span.session import Session
 from canwharf.span.settings import Settings
-from canwharf.span.state import HOSTS, State
+from canwharf.span.state import State
 
 PACE = 0.001  # seconds
 _LOOK = 1.0  # seconds
 _WAIT = 0.2  # seconds until a signal is noticed
 _BUSY = 0.001  # seconds until an adapter without room is tried again
-
-
-class _Names:
-    """What Docker calls containers, where this process may ask it, in a thread: Docker may be slow.
-
-    A sender without a name is `endpoint` and the digits of its id.
-    """
-
-    def __init__(self, driver: str) -> None:
-        self._driver = driver
-        self._told: Names | None = None
-        self._asking = False
-
-    def __call__(self) -> Names | None:
-        """What it told the last time; it is asked again for the next time."""
-        if not self._asking:
-            self._asking = True
-            Thread(target=self._ask, daemon=True).start()
-        return self._told
-
-    def _ask(self) -> None:
-        self._told = names.ask(self._driver) or self._told
-        self._asking = False
 
 
 class Service:
@@ -82,13 +60,17 @@ class Service:
         self.bridges: dict[str, Bridge] = {}  # by interface
         self._driver, self._path, self._say = driver, path, say
         self._settings = settings
-        self._names = _Names(driver)
+        self._names = EngineNames(driver)
         self._session: Session | None = Session(settings)
+        self._requests = Netlink()
+        self._certificate = _end_of(settings)
         self._inbox = Inbox()
         self._epoll = select.epoll()
         self._epoll.register(self._inbox.descriptor, select.EPOLLIN)
         self._locals: dict[str, Local] = {}  # by interface
         self._presence: dict[str, Presence] = {}  # by interface
+        self._outlooks: dict[str, Outlook] = {}  # by interface
+        self._twin: int | None = None  # our uptime when another host had our name
         self.closed = False
         self._said: dict[str, str] = {}  # the last complaint about an interface or the file
         self._looked = float("-inf")
@@ -98,6 +80,7 @@ class Service:
 
     def __exit__(self, *_raised: object) -> None:
         self._leave()
+        self._requests.close()
         self._epoll.close()
         self._inbox.close()
 
@@ -122,6 +105,8 @@ class Service:
         for item in self._inbox.take():
             self._received(item)
         self._tell_presence()
+        for outlook in self._outlooks.values():
+            outlook.read()
         busy = False
         for interface, bridge in list(self.bridges.items()):
             try:
@@ -153,6 +138,7 @@ class Service:
             else:
                 bridge.appear(item.host, item.there)
                 self._presence[interface].put(item.host, item.there)
+                self._outlooks[interface].appeared()
 
     def _tell_presence(self) -> None:
         for interface, presence in self._presence.items():
@@ -162,7 +148,7 @@ class Service:
                 self._say(f"{interface}, span {span}: {host} {words}")
 
     def _look(self) -> None:
-        """Begin and end bridges as the daemon says now."""
+        """Do what is due once a second."""
         try:
             spans = wanted.read(self._path, self._driver)
         except CanwharfError as error:
@@ -174,6 +160,16 @@ class Service:
         self._tell_crowded()
         if not spans:
             self._complain("", "no bus of this host has a span (can.span): it waits for one")
+        self._follow(session, spans)
+        linked = session.linked()
+        for interface, outlook in self._outlooks.items():
+            try:
+                outlook.look(linked, self._twin)
+            except CanwharfError as error:
+                self._complain(interface, str(error))
+
+    def _follow(self, session: Session, spans: Mapping[str, Span]) -> None:
+        """Begin and end bridges, until they are those of these buses."""
         for interface, bridge in list(self.bridges.items()):
             if spans.get(interface) != bridge.span:
                 self._end(interface)
@@ -193,6 +189,7 @@ class Service:
             words = f"another host is called {self._settings.host}, too: neither hears the other"
             self._complain("", f"{words}; give each a --name of its own")
             session.repeated = 0
+            self._twin = uptime()
         if not (strangers := sorted(session.strangers())):
             return session
         names = ", ".join(strangers)
@@ -243,6 +240,9 @@ class Service:
         bridge = Bridge(interface, span, capture, send, self._about(interface))
         bridge.followers = local.followers
         self.bridges[interface] = bridge
+        self._outlooks[interface] = Outlook(
+            session, bridge, self._requests, self._settings.host, self._certificate
+        )
         self._said.pop(interface, None)
         self._say(f"{interface} is in the span {span.name}")
         self._presence[interface] = Presence(HOSTS)
@@ -251,6 +251,7 @@ class Service:
     def _end(self, interface: str) -> None:
         if bridge := self.bridges.pop(interface, None):
             self._presence.pop(interface, None)
+            self._outlooks.pop(interface, None)
             if self._session:
                 self._session.leave(bridge.span.name)
             self._epoll.unregister(bridge.capture.fileno())
@@ -261,9 +262,7 @@ class Service:
 
     def _state(self, interface: str) -> State:
         """What a local program is told of a bus."""
-        bridge = self.bridges[interface]
-        name = bridge.span.name
-        return State(self._settings.host, name, interface, dict(bridge.counts), bridge.known())
+        return self._outlooks[interface].state()
 
     def _receiver(self, span: str) -> Callable[[str, bytes], None]:
         return lambda host, payload: self._inbox.put(Received(span, host, payload, uptime()))
@@ -279,3 +278,12 @@ class Service:
         if self._said.get(about) != words:
             self._said[about] = words
             self._say(f"{about}: {words}" if about else words)
+
+
+def _end_of(settings: Settings) -> int | None:
+    """When this host's certificate ends."""
+    if not settings.ca:
+        return None
+    from canwharf.span import certificate  # noqa: PLC0415 (OpenSSL: without certificates, no need)
+
+    return certificate.end(settings)

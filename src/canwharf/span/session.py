@@ -11,8 +11,9 @@ Rules:
   that is not: then the thread that closes is left alone.
 - A host hears neither itself nor another one under its own name, nor what has no host's name.
 
-Keys: `canwharf/1/SPAN/HOST/frames`, and a token of liveliness, `canwharf/1/SPAN/HOST/alive`. So
-access control binds a host's certificate to what it sends.
+Keys: `canwharf/1/SPAN/HOST/frames`, a token of liveliness, `canwharf/1/SPAN/HOST/alive`, and
+`canwharf/1/SPAN/HOST/state`, which answers queries. So access control binds a host's certificate to
+what it sends.
 
 Source: https://zenoh-python.readthedocs.io; zenoh#2587 (what DROP and BLOCK do).
 """
@@ -33,7 +34,7 @@ from canwharf.span.settings import ROOT, Settings, zenoh
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from zenoh import Sample
+    from zenoh import Query, Reply, Sample
 
     class Declared(Protocol):
         """What a session tells others that it has."""
@@ -46,6 +47,7 @@ CLOSING = 2.0  # seconds
 Send = Callable[[bytes], None]
 Receive = Callable[[str, bytes], None]  # a host, its message
 Tell = Callable[[str, bool], None]  # a host, whether it is there
+PATIENCE = 2.0  # seconds in which hosts answer
 
 
 class Session:
@@ -120,13 +122,62 @@ class Session:
         except library.ZError as error:
             raise _failed(f"subscribe to {span}", error) from error
 
+    def answer(self, span: str, told: Callable[[], bytes | None]) -> None:
+        """Answer each host of a span that asks; None: not yet. Raises SpanError.
+
+        `told` is called in a thread of zenoh's.
+        """
+        library = self._zenoh
+        key = f"{ROOT}/{span}/{self._host}/state"
+
+        def asked(query: Query) -> None:
+            with query, suppress(library.ZError):  # the one that asks has gone
+                if (answer := told()) is not None:
+                    query.reply(key, answer)
+
+        try:
+            origin = library.Locality.REMOTE
+            queryable = self._session.declare_queryable(key, asked, allowed_origin=origin)
+        except library.ZError as error:
+            raise _failed(f"answer in {span}", error) from error
+        self._keep(span, queryable)
+
+    def ask(self, span: str, take: Receive) -> None:
+        """Ask all other hosts of a span; their answers are handed over. Raises SpanError."""
+        library = self._zenoh
+
+        def answered(reply: Reply) -> None:
+            if sample := reply.ok:
+                host = _host(sample)
+                if is_name(host) and host != self._host:
+                    take(host, sample.payload.to_bytes())
+
+        try:
+            self._session.get(
+                f"{ROOT}/{span}/*/state",
+                answered,
+                target=library.QueryTarget.ALL,
+                consolidation=library.ConsolidationMode.NONE,
+                timeout=PATIENCE,
+                congestion_control=library.CongestionControl.DROP,
+                express=True,
+                allowed_destination=library.Locality.REMOTE,
+            )
+        except library.ZError as error:
+            raise _failed(f"ask {span}", error) from error
+
+    def linked(self) -> frozenset[str]:
+        """Hosts that are connected with a certificate of the authority, whether or not let in."""
+        return frozenset(
+            filter(is_name, (each.auth_identifier or "" for each in self._session.info.links()))
+        )
+
     def strangers(self) -> frozenset[str]:
         """Hosts that came with a certificate of the authority, and are not known yet.
 
         A new session with them among `hosts` hears them, and they it.
         """
-        names = {each.auth_identifier or "" for each in self._session.info.links()}
-        return frozenset(filter(is_name, names)) - self._known
+        return self.linked() - self._known
 
     def leave(self, span: str) -> None:
         """Neither send to a span nor hear of it any more; the other hosts are told."""

@@ -37,6 +37,7 @@ RETRY = {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor":
 
 _ENDPOINT = re.compile(r"([a-z]+)/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 _SEND, _HEAR = ("put", "liveliness_token"), ("declare_subscriber", "declare_liveliness_subscriber")
+_ASK, _ANSWER = ("query",), ("declare_queryable", "reply")
 _EXAMPLE = "tls/192.0.2.1:7447"
 
 
@@ -165,6 +166,8 @@ def _access(settings: Settings) -> dict[str, object]:
     rules = [
         _allow("hear", ("ingress", "egress"), _HEAR, f"{ROOT}/**"),
         _allow("send", ("egress",), _SEND, f"{ROOT}/*/{settings.host}/*"),
+        _allow("ask", ("ingress", "egress"), _ASK, f"{ROOT}/*/*/state"),
+        _allow("answer", ("egress",), _ANSWER, f"{ROOT}/*/{settings.host}/state"),
     ]
     subjects: list[dict[str, object]] = []
     policies: list[dict[str, object]] = []
@@ -178,8 +181,10 @@ def _access(settings: Settings) -> dict[str, object]:
     others = {PLAIN + "/": ({"link_protocols": [PLAIN]}, "*")} if plain else {}
     for name, (subject, sender) in {**by_certificate, **others}.items():
         rules.append(_allow(f"from {name}", ("ingress",), _SEND, f"{ROOT}/*/{sender}/*"))
+        rules.append(_allow(f"told by {name}", ("ingress",), _ANSWER, f"{ROOT}/*/{sender}/state"))
         subjects.append({"id": name, **subject})
-        policies.append({"rules": ["hear", "send", f"from {name}"], "subjects": [name]})
+        allowed = ["hear", "send", "ask", "answer", f"from {name}", f"told by {name}"]
+        policies.append({"rules": allowed, "subjects": [name]})
     return {
         "enabled": True,
         "default_permission": "deny",

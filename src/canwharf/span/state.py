@@ -12,55 +12,87 @@ from __future__ import annotations
 import json
 
 from canwharf import jsontext
-from canwharf.bus.naming import name_fault
-from canwharf.bus.span import is_name
 from canwharf.errors import SpanError
 from canwharf.record import NamedTuple
+from canwharf.span import form, report
+from canwharf.span.report import HOSTS, Heard, Report
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VERSION = 1
-HOSTS = 256  # of which a bridge keeps count
-LARGEST = 1 << 18  # bytes of a state
+LARGEST = 1 << 19  # bytes of a state
 
-_BEYOND = 1 << 64  # no number is so large
-_COUNTS = 32  # kinds of them
+_KINDS = 32  # of counts
+_MEMBERS = 32  # of a host
 _WORDS = 200  # of an error, characters
 _KIND = frozenset("abcdefghijklmnopqrstuvwxyz_")
+
+
+class Told(NamedTuple):
+    """What a host answered `age` ago: how far its clock is before ours, and its report.
+
+    Of what it hears, there is only what it hears of this host; nothing, if it does not.
+    """
+
+    round_trip: int
+    difference: int
+    age: int
+    report: Report
+
+    def heard(self, host: str) -> Heard | None:
+        """What it hears of this host."""
+        return self.report.hears.get(host)
 
 
 class Host(NamedTuple):
     """Another host: the frames of it that came, and how many were lost, repeated or too old.
 
-    `there`: its token of presence is seen. `age` is of its last frame, `silence` since its last
-    message, which comes without frames, too; None: there was none.
+    `there`: its token of presence is seen. `linked`: it is connected with a certificate of the
+    authority, whether or not it is let in. `age` is of its last frame, `silence` since its last
+    message, which comes without frames, too; None: there was none. `foreign` counts messages of
+    another host of its name. `told`: None if it did not answer lately.
     """
 
     there: bool = False
+    linked: bool = False
     received: int = 0
     lost: int = 0
     repeated: int = 0
     stale: int = 0
+    foreign: int = 0
     age: int | None = None
     silence: int | None = None
+    told: Told | None = None
 
 
 class State(NamedTuple):
-    """A bridge: this host's name, the span, the bus's interface; its counts in sum, and hosts."""
+    """A bridge: this host's name, the span, the bus's interface; its counts in sum, and hosts.
+
+    `own` is what it tells the other hosts, but for what it hears of them.
+    """
 
     host: str
     span: str
     interface: str
+    own: Report
     counts: Mapping[str, int]
     hosts: Mapping[str, Host]
 
 
 def encode(state: State) -> bytes:
     """Its JSON."""
-    hosts = {name: host._asdict() for name, host in state.hosts.items()}
-    return json.dumps({"version": VERSION, **state._asdict(), "hosts": hosts}).encode()
+    hosts = {name: _fields(host) for name, host in state.hosts.items()}
+    own = report.fields(state.own)
+    return json.dumps({"version": VERSION, **state._asdict(), "own": own, "hosts": hosts}).encode()
+
+
+def _fields(host: Host) -> dict[str, object]:
+    fields = host._asdict()
+    if told := host.told:
+        fields["told"] = {**told._asdict(), "report": report.fields(told.report)}
+    return fields
 
 
 def decode(text: bytes) -> State:
@@ -78,50 +110,40 @@ def _state(fields: Mapping[str, object]) -> State:
     """Raises ValueError, KeyError."""
     if fields["version"] != VERSION:
         raise ValueError("it is of another version")
-    counts = _object(fields["counts"], _COUNTS)
-    hosts = _object(fields["hosts"], HOSTS)
+    counts = form.members(fields["counts"], _KINDS)
+    hosts = form.members(fields["hosts"], HOSTS)
     if not _KIND.issuperset("".join(counts)):
         raise ValueError("a name of a count")
     return State(
-        _name(fields["host"]),
-        _name(fields["span"]),
-        _interface(fields["interface"]),
-        {kind: _number(value) for kind, value in counts.items()},
-        {_name(name): _host(_object(value)) for name, value in hosts.items()},
+        form.name(fields["host"]),
+        form.name(fields["span"]),
+        form.interface(fields["interface"]),
+        report.parse(form.members(fields["own"], _MEMBERS)),
+        {kind: form.number(value) for kind, value in counts.items()},
+        {form.name(name): _host(form.members(value, _MEMBERS)) for name, value in hosts.items()},
     )
 
 
 def _host(fields: Mapping[str, object]) -> Host:
+    told = fields["told"]
     return Host(
-        fields["there"] is True,
-        *(_number(fields[each]) for each in ("received", "lost", "repeated", "stale")),
-        *(_time(fields[each]) for each in ("age", "silence")),
+        there=fields["there"] is True,
+        linked=fields["linked"] is True,
+        received=form.number(fields["received"]),
+        lost=form.number(fields["lost"]),
+        repeated=form.number(fields["repeated"]),
+        stale=form.number(fields["stale"]),
+        foreign=form.number(fields["foreign"]),
+        age=form.number_or_none(fields["age"]),
+        silence=form.number_or_none(fields["silence"]),
+        told=None if told is None else _told(form.members(told, _MEMBERS)),
     )
 
 
-def _object(value: object, most: int = _COUNTS) -> Mapping[str, object]:
-    if not isinstance(value, dict) or len(value) > most:
-        raise ValueError(f"no object of at most {most} members")
-    return value
-
-
-def _name(value: object) -> str:
-    if not (isinstance(value, str) and is_name(value)):
-        raise ValueError(f"{value!r} can be no name")
-    return value
-
-
-def _interface(value: object) -> str:
-    if not isinstance(value, str) or name_fault(value):
-        raise ValueError(f"{value!r} can be no interface")
-    return value
-
-
-def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value < _BEYOND:
-        raise ValueError(f"{value!r} is no count")
-    return value
-
-
-def _time(value: object) -> int | None:
-    return None if value is None else _number(value)
+def _told(fields: Mapping[str, object]) -> Told:
+    return Told(
+        form.number(fields["round_trip"]),
+        form.difference(fields["difference"]),
+        form.number(fields["age"]),
+        report.parse(form.members(fields["report"], _MEMBERS)),
+    )

@@ -7,7 +7,7 @@ from struct import pack
 
 from canwharf.bus.naming import Span
 from canwharf.span.bridge import Bridge
-from canwharf.span.state import HOSTS
+from canwharf.span.report import HOSTS
 from tests.unit.testing.fakes import FakeCapture
 
 

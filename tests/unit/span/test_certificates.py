@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import queue
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -286,3 +287,43 @@ def test_a_new_certificate_needs_one_restart_of_its_host_only(host: Opened) -> N
                 heard.probe(send)
                 assert heard.message(lambda: send(message)) == ("bench-2", message)  # noqa: B023
             assert heard.news() == ("bench-2", False)
+
+
+def test_a_host_answers_under_its_own_name_only(host: Opened) -> None:
+    """The impostor has a certificate of its own, and a zenoh that does not hold it back."""
+    with Session(host("bench-1", "bench-2", "bench-3")) as first, impostor(host("bench-3")) as bad:
+        answers: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        declared = [
+            bad.declare_queryable(
+                f"canwharf/1/x/{name}/state",
+                lambda query, name=name: query.reply(  # type: ignore[misc]
+                    f"canwharf/1/x/{name}/state", b"of bench-3"
+                ),
+            )
+            for name in ("bench-2", "bench-3")
+        ]
+        told: list[tuple[str, bytes]] = []
+        end = monotonic() + LIMIT
+        while not told:
+            assert monotonic() < end
+            first.ask("x", lambda name, payload: answers.put((name, payload)))
+            with suppress(queue.Empty):
+                told.append(answers.get(timeout=0.5))
+        with suppress(queue.Empty):
+            while True:
+                told.append(answers.get(timeout=0.5))
+        assert set(told) == {("bench-3", b"of bench-3")}
+        del declared
+
+
+def test_a_host_that_is_not_let_in_is_told_nothing(host: Opened) -> None:
+    """It learns that it is connected, and has no answer."""
+    with Session(host("bench-1")) as first, Session(host("bench-2", "bench-1")) as second:
+        first.answer("x", lambda: b"secret")
+        linked(first, "bench-2")
+        answers: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        for _question in range(3):
+            second.ask("x", lambda name, payload: answers.put((name, payload)))
+            with pytest.raises(queue.Empty):
+                answers.get(timeout=0.5)
+        assert second.linked() == {"bench-1"}

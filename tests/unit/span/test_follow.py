@@ -18,6 +18,7 @@ from canwharf.frames.frame import HOST, Frame
 from canwharf.span import feed, follow
 from canwharf.span.follow import OtherHosts
 from canwharf.span.local import Local, address
+from canwharf.span.report import Report
 from canwharf.span.state import State
 
 LIMIT = 10.0  # seconds
@@ -73,7 +74,8 @@ def bridge(interface: str, stack: ExitStack) -> Local:
 
 
 def served(interface: str, stack: ExitStack) -> Local:
-    opened, ended = Local(interface, lambda: State("a", "x", interface, {}, {})), Event()
+    state = State("a", "x", interface, Report("0.5", 1), {}, {})
+    opened, ended = Local(interface, lambda: state), Event()
 
     def serve() -> None:
         while not ended.wait(0.001):

@@ -13,6 +13,7 @@ import pytest
 from canwharf.errors import SpanError
 from canwharf.span import local, state
 from canwharf.span.local import CLIENTS, Local, address, ask
+from canwharf.span.report import HOSTS, Report
 from canwharf.span.state import Host, State
 
 LIMIT = 10.0  # seconds
@@ -25,8 +26,8 @@ def interface() -> str:
 
 
 def told(interface: str) -> State:
-    hosts = {f"{number:03}{'h' * 60}": Host() for number in range(state.HOSTS)}
-    return State("a", "x", interface, {"sent": 1}, hosts)
+    hosts = {f"{number:03}{'h' * 60}": Host() for number in range(HOSTS)}
+    return State("a", "x", interface, Report("0.5", 1), {"sent": 1}, hosts)
 
 
 @pytest.fixture

@@ -175,3 +175,20 @@ def test_without_zenoh_the_error_says_how_to_install_it(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "zenoh", None)
     with pytest.raises(SpanError, match=r"not installed: pip install 'canwharf\[span\]'"):
         Session(Settings("a"))
+
+
+def test_each_host_of_a_span_answers(endpoint: tuple[str, ...]) -> None:
+    """Not the one that asks, and not those of another span."""
+    with opened("a", listen=endpoint) as a, opened("b", connect=endpoint) as b:
+        for name, session in (("a", a), ("b", b)):
+            session.answer("x", lambda name=name: f"of {name}".encode())  # type: ignore[misc]
+            session.answer("y", lambda: b"of another span")
+        answers: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        first: list[tuple[str, bytes]] = []
+        end = monotonic() + LIMIT
+        while not first:
+            assert monotonic() < end
+            a.ask("x", lambda host, payload: answers.put((host, payload)))
+            with suppress(queue.Empty):
+                first.append(answers.get(timeout=0.5))
+        assert {*first, *answers.queue} == {("b", b"of b")}

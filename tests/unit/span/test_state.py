@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 
 from canwharf.errors import SpanError
 from canwharf.span import state
-from canwharf.span.state import HOSTS, Host, State
+from canwharf.span.report import HOSTS, Heard, Report
+from canwharf.span.state import Host, State, Told
 
-WHOLE = State("a", "x", "vcan0", {"sent": 5}, {"b": Host(there=True, lost=3, age=7), "c": Host()})
+MOST = (1 << 64) - 1
+OTHER = Report("0.5", 1, "adapter", 500_000, 2_000_000, True, 5, True, {"a": Heard(1, 2, 3, None)})
+TOLD = Told(5, -7, 9, OTHER._replace(clock=7, uptime=8))
+OWN = Report("0.5", 1, "virtual", fd=True)
+HOST = Host(there=True, lost=3, age=7, told=TOLD)
+WHOLE = State("a", "x", "vcan0", OWN, {"sent": 5}, {"b": HOST, "c": Host()})
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -23,10 +29,12 @@ def test_what_was_told_is_read() -> None:
 
 
 def test_the_most_that_a_bridge_tells_is_read() -> None:
-    most = (1 << 64) - 1
     names = [f"{number:03}{'h' * 60}" for number in range(HOSTS)]
-    hosts = dict.fromkeys(names, Host(True, most, most, most, most, most, most))
-    text = state.encode(WHOLE._replace(hosts=hosts))
+    heard = {"n" * 63: Heard(*[MOST] * 4)}
+    report = Report("v" * 32, MOST, "k" * 32, MOST, MOST, False, MOST, False, heard, MOST, MOST)
+    told = Told(MOST, -MOST, MOST, report)
+    most = Host(True, True, MOST, MOST, MOST, MOST, MOST, MOST, MOST, told)
+    text = state.encode(WHOLE._replace(hosts=dict.fromkeys(names, most)))
     assert len(text) < state.LARGEST
     assert len(state.decode(text).hosts) == HOSTS
 
@@ -45,6 +53,10 @@ def test_the_most_that_a_bridge_tells_is_read() -> None:
         lambda told: told["hosts"]["b"].update(age=1 << 64),
         lambda told: told["counts"].update({"\x1b": 1}),
         lambda told: told["counts"].update(sent="5"),
+        lambda told: told["own"].update(canwharf="\x1b[2J"),
+        lambda told: told["own"].pop("hears"),
+        lambda told: told["hosts"]["b"]["told"].update(difference=1 << 64),
+        lambda told: told["hosts"]["b"]["told"]["report"].update(hears={"a": [1, 2, 3]}),
         lambda told: told["counts"].update({"s" * number: 1 for number in range(1, 40)}),
     ],
 )
