@@ -30,7 +30,12 @@ MAX_NAME = IFNAMSIZ - 1
 MAX_PREFIX = MAX_NAME - 1  # the engine appends an index of one digit at least
 MAX_ID = 64  # Docker's ids are 64 hex digits, Swarm's 25 letters and digits
 
-_INTERNAL = r"(?:(?:the )?interface (?:pair )?)?\bcw[hciobd][0-9a-f]{12}\b"
+# Names of ours in a sentence for a user, and what stands there in their place.
+_INTERNAL = {
+    r"(?:(?:the )?interface (?:pair )?)?\bcw[hc][0-9a-f]{12}\b": "a container's interface",
+    r"(?:(?:the )?(?:interface pair|interface|hub) )?\bcw[io][0-9a-f]{12}\b": "the hub of a bus",
+    r"(?:(?:the )?interface )?\bcw[bd][0-9a-f]{12}\b": "the ifb of a bus",
+}
 _HOST_END, _CONTAINER_END, _HUB_IN, _HUB_OUT = "cwh", "cwc", "cwi", "cwo"
 _IFB, _DELAY = "cwb", "cwd"
 _HOST_NAMES = (_HOST_END, _HUB_IN, _HUB_OUT, _IFB, _DELAY)
@@ -217,10 +222,12 @@ def container_end(network: str, endpoint: str) -> str:
 
 
 def without_internal(text: str) -> str:
-    """A text for a user, without the names of a pair's ends."""
+    """A text for a user, without the names of interfaces of ours."""
     import re  # noqa: PLC0415 (for an error only)
 
-    return re.sub(_INTERNAL, "a container's interface", text)
+    for pattern, words in _INTERNAL.items():
+        text = re.sub(pattern, words, text)
+    return text
 
 
 def is_hardware_like(name: str) -> bool:

@@ -144,6 +144,8 @@ def test_nor_in_the_kernels_errors(daemon: Daemon, place: int) -> None:
         ("cannot create interface pair cwh0123456789ab: No", "cannot create X: No"),
         ("cannot add gateway rule cwh0123456789ab -> vcan0: No", "cannot add gateway rule X -> va"),
         ("cannot find interface cwc0123456789ab: No", "cannot find X: No"),
+        ("cannot create hub cwi0123456789ab: No", "cannot create the hub of a bus: No"),
+        ("cannot set netem of cwb0123456789ab: No", "cannot set netem of the ifb of a bus: No"),
         ("interface cwharf is mine, cwc0 too", "interface cwharf is mine, cwc0 too"),
     ],
 )
