@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
+from threading import Event, Thread
+from typing import NamedTuple, Self
 
 import pytest
 
 from canwharf.daemon.instance import Instance
 from canwharf.frames.formats import Recording
+from canwharf.span.follow import OtherHosts
 from tests.kernel.seen import N, end, raw_listeners, send, start
 from tests.kernel.site import DRIVER, Site
 from tests.kernel.test_span import two_buses
@@ -26,8 +30,55 @@ from tests.kernel.test_span_processes import (  # noqa: F401 (a fixture)
     span,
     until,
 )
-from tests.world.host import wait_until
-from tests.world.member import Member
+from tests.world.host import LIMIT, wait_until
+from tests.world.member import Member, raw_socket
+
+
+class Cable:
+    """A way to this port that can be cut: then what is sent stays where it is."""
+
+    def __init__(self, port: int) -> None:
+        self._whole = Event()
+        self._whole.set()
+        self._to = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._opened: list[socket.socket] = [self._listening]
+
+    def __enter__(self) -> Self:
+        Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._whole.set()
+        for each in self._opened:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def cut(self) -> None:
+        self._whole.clear()
+
+    def mend(self) -> None:
+        self._whole.set()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the end of the test
+            while True:
+                near = self._listening.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._opened += [near, far]
+                for pair in ((near, far), (far, near)):
+                    Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, one: socket.socket, two: socket.socket) -> None:
+        with suppress(OSError):
+            while share := one.recv(1 << 16):
+                self._whole.wait()
+                two.sendall(share)
+            self._whole.wait()
+            two.shutdown(socket.SHUT_WR)
+
 
 WHERE = "tcp/127.0.0.1:7447"
 
@@ -136,6 +187,62 @@ def test_one_file_has_what_both_hosts_sent(
 def arrived(pair: Pair) -> bool:
     """Whether the last of the other host has: a frame that it sends now does."""
     return heard(pair.far[1], pair.near[1])
+
+
+def test_what_a_cut_lost_is_in_the_file_and_never_on_the_bus(
+    site: Site,
+    stack: ExitStack,
+    directory: Path,  # noqa: F811
+    own: Path,
+    tmp_path: Path,
+) -> None:
+    """In order by time: the recording waits for it. A container hears nothing old."""
+    members = two_buses(site, "linear")
+    cable = stack.enter_context(Cable(7447))
+    first = bridge(stack, own)
+    other = publish(directory, "other", "vcan1")
+    second = span(stack, other, "--name", "b", "--connect", f"tcp/127.0.0.1:{cable.port}")
+    until(second, "a is there")
+    until(first, "b is there")
+    wait_until(lambda: heard(members[0], members[3]) and heard(members[3], members[0]))
+    path = tmp_path / "drive.log"
+    process = verb(site, stack, "record", "bus0", "-o", str(path), "--json", "--recover", "1m")
+    told: list[str] = []
+    others = OtherHosts(str(own), DRIVER, told.append, recover=True)
+    stack.callback(others.close)
+    others.begin(lambda: {"vcan0"})
+    container = stack.enter_context(raw_socket(members[1]))
+    container.settimeout(LIMIT)
+    sent = iter(range(0x100, 0x200))
+    numbers = [next(sent) for _each in range(8)]
+    for number in numbers:
+        send(members[4], number)
+    while int.from_bytes(container.recv(72)[:4], sys.byteorder) != numbers[-1]:
+        pass
+    cable.cut()
+    until(first, "b is gone")
+    lost = [next(sent) for _each in range(64)]
+    for number in lost:
+        send(members[4], number)
+    cable.mend()
+    until(first, "b is there")
+    wait_until(lambda: others.read() is not None and recovered(others) >= len(lost))
+    assert heard(members[4], members[1])
+    status, out, _err = end(process)
+    assert status == 0
+    (host,) = json.loads(out)["hosts"]
+    assert (host["lost"], host["recovered"]) == (len(lost), len(lost))
+    frames = [each for each in Recording(str(path)) if each.sender == "b/gate"]
+    assert [each.id for each in frames if each.id < 0x200] == numbers + lost
+    container.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            assert int.from_bytes(container.recv(72)[:4], sys.byteorder) not in lost
+    assert told == []
+
+
+def recovered(others: OtherHosts) -> int:
+    return sum(each.recovered for each in others.hosts.values())
 
 
 def test_without_the_service_its_own_frames_go_on(

@@ -18,7 +18,7 @@ from canwharf.cli.signals import ENDING, end_by
 from canwharf.daemon.instance import Instance
 from canwharf.docker import names
 from canwharf.errors import UsageError
-from canwharf.frames.capture import Capture
+from canwharf.frames.capture import FAR, Capture
 from canwharf.frames.filters import Filter, parse
 from canwharf.frames.sources import Sources
 from canwharf.operator.render.terminal import sanitize
@@ -36,18 +36,22 @@ _ANY = "any"  # candump's word for all interfaces
 _NAMES_LIMIT = 1.0  # seconds for the engine to tell names
 
 
-def capture(which: Instance, words: str, tell: Callable[[str], None] | None = None) -> Capture:
+def capture(
+    which: Instance, words: str, tell: Callable[[str], None] | None = None, recover: float = 0
+) -> Capture:
     """What these bus words say, a line each; all buses without one. Raises CanwharfError.
 
-    `tell` is for what changes how frames of other hosts are shown; else it is said.
+    `tell` is for what changes how frames of other hosts are shown; else it is said. With `recover`,
+    frames are held back for so many seconds, and those that a cut lost between hosts come, too.
     """
     filters: dict[str, Filter] = {}
     for bus, each in map(parse, words.splitlines()):
         if filters.setdefault(bus, each) != each:
             raise UsageError(f"{bus} is there with other filters, too: put all behind one {bus}")
     sources = _sources(which, () if _ANY in filters else filters)
-    others = OtherHosts(which.spans, which.name, tell or say)
-    return Capture(sources, _filters(filters, sources.wanted), feed=others)
+    others = OtherHosts(which.spans, which.name, tell or say, recover=recover > 0)
+    far = recover or FAR
+    return Capture(sources, _filters(filters, sources.wanted), feed=others, far=far)
 
 
 def of_bus(which: Instance, interface: str) -> Capture:
@@ -75,7 +79,8 @@ def say_hosts(capture: Capture) -> None:
         if facts.late:
             say(f"{bus}: {facts.late} frames of {host} came too late to be on this host's bus")
         if facts.lost:
-            say(f"{bus}: {facts.lost} frames of {host} were lost between the hosts")
+            got = f"; {facts.recovered} of them came afterwards" if facts.recovered else ""
+            say(f"{bus}: {facts.lost} frames of {host} were lost between the hosts{got}")
 
 
 def say(words: str) -> None:

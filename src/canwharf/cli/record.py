@@ -54,6 +54,13 @@ OPTIONS = (
         "go on in a new file when one has this size (100M): drive-0001.log, drive-0002.log, …",
         "SIZE",
     ),
+    Option(
+        "recover",
+        "",
+        "of a bus across hosts, have also what a cut of the connection lost, if it is back within "
+        "this time; frames are written so much later",
+        "TIME",
+    ),
     Option("rotate-time", "", "go on in a new file after this time", "TIME"),
     Flag("json", "print what was recorded as JSON"),
     *selection.WHICH,
@@ -71,9 +78,12 @@ def run(options: Mapping[str, str]) -> int:
     most = listening.count(options["count"])
     end = monotonic() + _seconds(options, "for")
     rotate = _size(options["rotate-size"]), _seconds(options, "rotate-time")
-    with ending() as ended, listening.capture(which, options["bus"]) as capture:
+    recover = duration.seconds("--recover", options["recover"]) if options["recover"] else 0
+    with ending() as ended, listening.capture(which, options["bus"], recover=recover) as capture:
         if not capture.sources:
             say("there is no bus yet; it waits for one")
+        elif recover and capture.feed and not capture.feed.since:
+            say("no 'canwharf span' answers for these buses; --recover waits for one")
         recorder = _Recorder(_writer(options["output"], *rotate), capture, most)
         try:
             while recorder.left and not ended and monotonic() < end:
@@ -115,6 +125,7 @@ def _host(facts: HostFacts) -> dict[str, object]:
         "clock_ahead_seconds": facts.ahead / 1e9,
         "late": facts.late,
         "lost": facts.lost,
+        "recovered": facts.recovered,
     }
 
 

@@ -12,7 +12,7 @@ Rules:
   before its container's program starts.
 - If the clock is set back, nothing is held back, once.
 - Of a bus that other hosts have, too, frames come by a longer way (see `elsewhere`): all frames are
-  held back for FAR then. What comes later than that is given when it comes.
+  held back for FAR then, or longer. What comes later than that is given when it comes.
 - Without grace, two frames that have nothing to do with each other may change places. An answer
   still comes behind its question: no frame is taken that is newer than the look, and a container
   receives a frame after the socket of its source.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 GRACE = 0.002  # seconds
 FAR = 0.1  # seconds, where frames come from other hosts, too
-_FAR_PACE = 0.01  # seconds between two looks then
+_PACE = 0.25  # seconds between two looks then, at most
 _by_time = itemgetter(0)
 
 
@@ -55,14 +55,15 @@ class Capture:
         filters: Mapping[str, Filter] = {},
         grace: float = GRACE,
         feed: Feed | None = None,
+        far: float = FAR,
     ) -> None:
         """`filters` are by the bus's interface; that of "" is for every other bus.
 
         `grace` is in seconds; without it (0) frames come at once, and a look costs more. `feed` has
-        the frames of other hosts, and is closed with the capture.
+        the frames of other hosts, and is closed with the capture; `far` is the grace with it.
         """
         self.feed = feed
-        self._grace = grace
+        self._grace, self._far = grace, far
         self._since: dict[str, int] = {}  # the feed's, as listeners have it
         self._labels: dict[str, str] = {}  # of buses by interface, also of one that has gone
         self._sources = sources
@@ -185,7 +186,7 @@ class Capture:
         if not self._held:
             return []
         self._held.sort(key=_by_time)
-        grace = int((FAR if self._since else self._grace) * 1_000_000_000)
+        grace = int((self._far if self._since else self._grace) * 1_000_000_000)
         cut = self._now - grace if self._now >= before else self._held[-1].time
         place = len(self._held)
         while place and self._held[place - 1].time > cut:
@@ -229,7 +230,7 @@ class Capture:
 
     def _pace(self) -> float:
         """Seconds between two looks."""
-        return _FAR_PACE if self._since else self._grace
+        return min(_PACE, self._far / 10) if self._since else self._grace
 
     def _interfaces(self) -> set[str]:
         return {each.interface for each in self.sources}

@@ -64,9 +64,10 @@ class HostFacts(NamedTuple):
     """Another host on a bus.
 
     `ahead`: so many nanoseconds its clock is ahead of this host's. `late`: frames that were too old
-    for the bus; `lost`: frames that were lost on the way.
+    for the bus; `lost`: frames that were lost on the way, of which so many are `recovered`.
     """
 
     ahead: int = 0
     late: int = 0
     lost: int = 0
+    recovered: int = 0

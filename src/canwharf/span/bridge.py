@@ -31,9 +31,10 @@ from canwharf.frames.sockets import Listener
 from canwharf.span import message
 from canwharf.span.arbitration import Waiting
 from canwharf.span.followers import Followers
-from canwharf.span.freshness import Freshness
+from canwharf.span.freshness import Freshness, Skew
 from canwharf.span.message import Message
 from canwharf.span.pace import Pace
+from canwharf.span.recovery import ASK, Recovery
 from canwharf.span.report import HOSTS
 from canwharf.span.sequence import Sequence as Numbers
 from canwharf.span.state import Host
@@ -62,6 +63,7 @@ class _Host:
     def __init__(self) -> None:
         self.numbers = Numbers()
         self.freshness = Freshness()
+        self.skew = Skew()
         self.heard = 0  # uptime
         self.framed: int | None = None  # uptime when its last frame came
         self.stale = 0  # frames
@@ -89,6 +91,7 @@ class Bridge:
         self.present: set[str] = set()  # the hosts whose token is seen
         self.waiting = Waiting()
         self.followers: Followers | None = None  # programs of this host that are told the frames
+        self.recovery: Recovery | None = None  # of what was lost, for these
         self._send = send
         self._say = say
         self._epoch = secrets.randbits(64)
@@ -98,6 +101,11 @@ class Bridge:
         self._looked = 0  # uptime
         self._paces = {_SLOW: Pace(), _FULL: Pace()}
         self._said: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits to go on, in a moment."""
+        return bool(self.waiting) or bool(self.recovery and self.recovery.busy)
 
     def outward(self) -> bool:
         """Send the other hosts what came to the bus; whether there was something.
@@ -116,8 +124,7 @@ class Bridge:
         try:
             told = message.decode(payload, self.span.name, host)
         except SpanError as error:
-            self.counts["unreadable"] += 1
-            self._once(f"{host} sends {error}", f"what {host} sends")
+            self._unreadable(host, error)
             return
         other = self.hosts.get(host)
         if other is None:
@@ -139,13 +146,33 @@ class Bridge:
         if self.followers:
             if lost:
                 self.followers.lost(host, lost)
-            behind = told.uptime + other.freshness.least - told.clock
+                if self.recovery and self.followers.recovering:
+                    first = told.sequence - lost
+                    self.recovery.missed(host, told.epoch, first, told.sequence)
+            behind = other.skew.take(told.uptime, told.clock) + other.freshness.least
             self.followers.other(host, behind, told.frames[old:], stale)
         self._count(other, {"lost": lost, "repeated": old, "stale": stale})
         other.heard = now
         if told.frames:
             other.framed = now
         self._tell(host, other, now)
+
+    def aside(self, host: str, topic: str, payload: bytes) -> None:
+        """Take what another host said beside its live frames."""
+        other = self.hosts.get(host)
+        if self.recovery is None:
+            return
+        try:
+            if topic == ASK:
+                self.recovery.asked(host, payload, self._epoch, uptime())
+            elif other and self.followers:
+                told = message.decode(payload, self.span.name, host)
+                frames = [told.frames[place] for place in self.recovery.came(host, told)]
+                if frames:
+                    behind = other.skew.of(told.uptime, told.clock) + other.freshness.least
+                    self.followers.recovered(host, behind, frames)
+        except SpanError as error:
+            self._unreadable(host, error)
 
     def flush(self) -> None:
         """Put on the bus what waits for an adapter."""
@@ -161,6 +188,8 @@ class Bridge:
             self._publish(())
         if self.followers:
             self.followers.beat()
+        if self.recovery:
+            self.recovery.work(now, wanted=bool(self.followers and self.followers.recovering))
         if now - self._looked >= _TELL:
             self._looked = now
             self._look(now)
@@ -222,7 +251,10 @@ class Bridge:
         told = Message(self._epoch, self._next, time.time_ns(), self._published, frames)
         self._next += len(frames)
         try:
-            self._send(message.encode(told))
+            payload = message.encode(told)
+            if self.recovery and frames:
+                self.recovery.sent(told, payload)
+            self._send(payload)
         except SpanError as error:
             self.counts["unsent"] += len(frames)
             self._once(str(error))
@@ -276,6 +308,10 @@ class Bridge:
         self._say(f"of {host}, {' and '.join(words)}{gap}")
         other.untold.clear()
         other.silence, other.told = 0, now
+
+    def _unreadable(self, host: str, error: SpanError) -> None:
+        self.counts["unreadable"] += 1
+        self._once(f"{host} sends {error}", f"what {host} sends")
 
     def _once(self, words: str, about: str = "") -> None:
         """Say it, and not again; nor anything else `about` the same, where others choose words."""

@@ -19,6 +19,8 @@ Kinds, and what their number is:
   what was added to the times that the other host told, in nanoseconds.
 - LATE: the same of frames that the bus does not get, as they are too old.
 - LOST: so many frames of a host were lost on the way.
+- RECOVERED: frames of another host that were lost and came afterwards, only to a program that asked
+  for them; the number as with OTHER.
 - DROPPED: so many frames are not told, as the program did not read what was told before.
 
 A record that breaks this form is refused: any process of the host may be the one that sends it.
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
     from canwharf.frames.frame import Frame
 
-BEGIN, OWN, OTHER, LATE, LOST, DROPPED = range(6)
+BEGIN, OWN, OTHER, LATE, LOST, DROPPED, RECOVERED = range(7)
 
 _LENGTH = Struct("<I")
 _HEAD = Struct("<BqB")
@@ -99,9 +101,9 @@ class Reader:
         except (struct.error, UnicodeDecodeError) as error:
             raise SpanError(f"a record that is garbled: {error}") from error
         body = record[_HEAD.size + length :]
-        if kind > DROPPED or len(name) != length or (host and not is_name(host)):
+        if kind > RECOVERED or len(name) != length or (host and not is_name(host)):
             raise SpanError(f"a record of kind {kind} and host {host!r}")
-        if kind not in (OWN, OTHER, LATE):
+        if kind not in (OWN, OTHER, LATE, RECOVERED):
             return Told(kind, number, host)
         frames = message.decode(body, self._interface, host).frames if body else ()
         if kind == OWN:

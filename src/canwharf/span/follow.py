@@ -31,14 +31,21 @@ _LOOK = 1.0  # seconds
 _BEGIN = 1.0  # seconds to wait for a bridge at the beginning, and at the end
 _SHARE = 1 << 18  # bytes that are read at once
 _QUESTION = b'{"ask": "frames"}\n'
+_RECOVER = b'{"ask": "frames", "recover": true}\n'
 _REFUSAL = b'{"error": '  # as a length of a record it would be too much
 
 
 class OtherHosts:
     """What the bridges of this host tell of some buses. See `frames.elsewhere.Feed`."""
 
-    def __init__(self, path: str, driver: str, say: Callable[[str], None]) -> None:
-        """`path` is the file of spans; `say` is for what changes how frames are shown."""
+    def __init__(
+        self, path: str, driver: str, say: Callable[[str], None], *, recover: bool = False
+    ) -> None:
+        """`path` is the file of spans; `say` is for what changes how frames are shown.
+
+        `recover`: frames that a cut of the connection lost come later.
+        """
+        self._question = _RECOVER if recover else _QUESTION
         self.since: dict[str, int] = {}
         self.hosts: dict[tuple[str, str], HostFacts] = {}
         self.dropped: dict[str, int] = {}
@@ -113,7 +120,7 @@ class OtherHosts:
 
     def _begin(self, interface: str) -> None:
         """Raises OSError."""
-        bridge = _Bridge(interface)
+        bridge = _Bridge(interface, self._question)
         self._bridges[interface] = bridge
         self._epoll.register(bridge.fileno(), select.EPOLLIN)
 
@@ -156,6 +163,8 @@ class OtherHosts:
         facts = self.hosts.get((interface, host), HostFacts())
         if kind == feed.LOST:
             facts = facts._replace(lost=facts.lost + number)
+        elif kind == feed.RECOVERED:
+            facts = facts._replace(recovered=facts.recovered + len(frames))
         else:
             late = len(frames) if kind == feed.LATE else 0
             facts = facts._replace(ahead=-number, late=facts.late + late)
@@ -171,7 +180,7 @@ class OtherHosts:
 class _Bridge:
     """The connection to the bridge of a bus."""
 
-    def __init__(self, interface: str) -> None:
+    def __init__(self, interface: str, question: bytes) -> None:
         """Ask. Raises OSError."""
         self.heard = monotonic()
         self.finishing = False
@@ -179,7 +188,7 @@ class _Bridge:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             self._socket.connect(address(interface))
-            self._socket.send(_QUESTION)
+            self._socket.send(question)
         except OSError:
             self._socket.close()
             raise

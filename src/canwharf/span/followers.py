@@ -20,13 +20,14 @@ from time import monotonic
 
 from canwharf.frames.frame import HOST, WIRE, Frame
 from canwharf.span import feed
+from canwharf.span.freshness import JUMP
 
 MOST = 8
 ROOM = 1 << 20  # bytes
 PATIENCE = 10.0  # seconds
 
 _BEAT = 1.0  # seconds
-_JUMP = 1_000_000_000  # nanoseconds; more than that, a clock was set
+_LITTLE = 20_000_000  # nanoseconds; frames that were lost may come in another order
 
 
 class Followers:
@@ -46,11 +47,16 @@ class Followers:
         """The descriptor: readable when there is something to do."""
         return self._epoll.fileno()
 
-    def add(self, connected: socket.socket) -> bool:
+    @property
+    def recovering(self) -> bool:
+        """Whether one of them wants what was lost, too."""
+        return any(each.recovers for each in self._each.values())
+
+    def add(self, connected: socket.socket, *, recovers: bool = False) -> bool:
         """One more from now on, which is closed here; false: there are MOST already."""
         if len(self._each) >= MOST:
             return False
-        follower = _Follower(connected)
+        follower = _Follower(connected, recovers=recovers)
         self._each[connected.fileno()] = follower
         self._epoll.register(connected.fileno(), select.EPOLLIN)
         self._tell(follower, feed.encode(feed.BEGIN, time.time_ns()), 0)
@@ -80,11 +86,20 @@ class Followers:
 
         `uptime` is to be added to their times, so that they are by this host's uptime; nanoseconds.
         """
-        ahead = uptime + time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        ahead = _clock(uptime)
         own = [self._own(host, ahead, each) for each in frames]
         for kind, part in ((feed.LATE, own[:late]), (feed.OTHER, own[late:])):
             if part:
                 self._tell_all(feed.encode(kind, ahead, host, part), len(part))
+
+    def recovered(self, host: str, uptime: int, frames: Sequence[Frame]) -> None:
+        """These were lost, and came afterwards. `uptime` as above."""
+        ahead = _clock(uptime)
+        own = [self._own(f"{host} before", ahead, each, _LITTLE) for each in frames]
+        record = feed.encode(feed.RECOVERED, ahead, host, own)
+        for each in list(self._each.values()):
+            if each.recovers:
+                self._tell(each, record, len(frames))
 
     def lost(self, host: str, number: int) -> None:
         """So many frames of a host were lost on the way."""
@@ -101,14 +116,17 @@ class Followers:
                 self._end(each)
         self._tell_all(feed.encode(feed.OWN, 0), 0)
 
-    def _own(self, host: str, ahead: int, frame: Frame) -> Frame:
-        """A frame with its time here, and its sender without the host."""
+    def _own(self, host: str, ahead: int, frame: Frame, most: int = JUMP) -> Frame:
+        """A frame with its time here, and its sender without the host.
+
+        It is not before the last one by so many nanoseconds, or less.
+        """
         last = self._last.get(host, 0)
         at = frame.time + ahead
-        if 0 < last - at < _JUMP:
+        if 0 < last - at < most:
             at = last
         self._last[host] = at
-        return frame._replace(time=at, sender=frame.sender[len(host) + 1 :])
+        return frame._replace(time=at, sender=frame.sender.partition("/")[2])
 
     def _tell_all(self, record: bytes, frames: int) -> None:
         for each in list(self._each.values()):
@@ -140,10 +158,17 @@ class Followers:
             follower.close()
 
 
-class _Follower:
-    """A program. `ended`: it has enough."""
+def _clock(uptime: int) -> int:
+    """What is to be added, so that a time is by this host's clock; nanoseconds."""
+    own = (time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) for _turn in range(3))
+    return uptime + max(own)  # the others waited for a processor between the two clocks
 
-    def __init__(self, connected: socket.socket) -> None:
+
+class _Follower:
+    """A program. `ended`: it has enough. `recovers`: it wants what was lost, too."""
+
+    def __init__(self, connected: socket.socket, *, recovers: bool) -> None:
+        self.recovers = recovers
         self.unsent = bytearray()
         self.ended = False
         self.active = monotonic()

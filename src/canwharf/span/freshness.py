@@ -15,6 +15,7 @@ Rules:
 
 from __future__ import annotations
 
+JUMP = 1_000_000_000  # nanoseconds; by more than that, a clock was set
 DRIFT = 0.001  # of the time; a clock that is slewed drifts by 0.0005 (adjtimex)
 
 
@@ -42,3 +43,32 @@ class Freshness:
             self._least, self._at = difference, received
             return 0
         return difference - least
+
+
+class Skew:
+    """How far a host's uptime is ahead of its clock; nanoseconds.
+
+    A message has both, but its sender may have waited for a processor between the two, so that the
+    clock was read late. The largest difference so far is the nearest; it drifts, and may be set.
+    """
+
+    def __init__(self) -> None:
+        self._most: int | None = None
+        self._at = 0  # uptime of the sender
+
+    def take(self, uptime: int, clock: int) -> int:
+        """It, with what a message says."""
+        difference = uptime - clock
+        most = self.of(uptime, clock)
+        if most != difference:
+            most -= int(max(0, uptime - self._at) * DRIFT)
+            most = max(most, difference)
+        self._most, self._at = most, uptime
+        return most
+
+    def of(self, uptime: int, clock: int) -> int:
+        """It, for a message of before."""
+        difference = uptime - clock
+        if self._most is None or abs(self._most - difference) > JUMP:
+            return difference
+        return max(self._most, difference)

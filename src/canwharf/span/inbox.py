@@ -22,13 +22,17 @@ _NAMES = 256  # of which it is told that they had no room
 
 
 class Received(NamedTuple):
-    """A message of a host for a span, and our uptime when it came; or that it came and went."""
+    """A message of a host for a span, and our uptime when it came; or that it came and went.
+
+    `topic` is that of a message without live frames.
+    """
 
     span: str
     host: str
     payload: bytes
     at: int
     there: bool | None = None
+    topic: str = ""
 
 
 class Inbox:

@@ -115,7 +115,7 @@ class Local:
             if not client.unsent:
                 if not client.read():
                     return
-                client.unsent = self._answer(client.asked)
+                client.unsent = self._answer(client)
                 if not client.unsent and self._follow(client):
                     return
                 self._epoll.modify(client, select.EPOLLOUT)
@@ -130,20 +130,22 @@ class Local:
     def _follow(self, client: _Client) -> bool:
         """Let it follow the frames; false: there are too many, which it will be told."""
         self._epoll.unregister(client)
-        if self.followers.add(client.socket):
+        if self.followers.add(client.socket, recovers=client.recovers):
             del self._clients[client.fileno()]
             return True
         self._epoll.register(client, select.EPOLLOUT)
         client.unsent = _error("other programs read the frames already")
         return False
 
-    def _answer(self, line: bytes) -> bytes:
+    def _answer(self, client: _Client) -> bytes:
         """The answer; empty for one that is to follow."""
         try:
-            asked = jsontext.loads_object(line.partition(b"\n")[0], "a question").get("ask")
+            question = jsontext.loads_object(client.asked.partition(b"\n")[0], "a question")
         except (ValueError, RecursionError):
             return _error("a question must be a line of JSON")
+        asked = question.get("ask")
         if asked == "frames":
+            client.recovers = question.get("recover") is True
             return b""
         if asked != "state":
             return _error("this canwharf does not know what is asked for")
@@ -161,6 +163,7 @@ class _Client:
     def __init__(self, connected: socket.socket) -> None:
         self.asked = b""
         self.unsent = b""
+        self.recovers = False
         self.active = monotonic()
         self.socket = connected
         self.socket.setblocking(False)

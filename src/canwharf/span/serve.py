@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Self
 
@@ -38,6 +39,7 @@ from canwharf.span.inbox import Inbox, Received
 from canwharf.span.local import Local
 from canwharf.span.outlook import Outlook
 from canwharf.span.pace import Presence
+from canwharf.span.recovery import ASK, PAST, Recovery
 from canwharf.span.report import HOSTS
 from canwharf.span.session import Session
 from canwharf.span.settings import Settings
@@ -127,13 +129,15 @@ class Service:
     def _patience(self) -> float:
         if any(each.capture.holding for each in self.bridges.values()):
             return 0.0
-        return _BUSY if any(each.waiting for each in self.bridges.values()) else _WAIT
+        return _BUSY if any(each.busy for each in self.bridges.values()) else _WAIT
 
     def _received(self, item: Received) -> None:
         for interface, bridge in self.bridges.items():
             if bridge.span.name != item.span:
                 continue
-            if item.there is None:
+            if item.topic:
+                bridge.aside(item.host, item.topic, item.payload)
+            elif item.there is None:
                 bridge.inward(item.host, item.payload, item.at)
             else:
                 bridge.appear(item.host, item.there)
@@ -239,6 +243,10 @@ class Service:
         send = session.publish(span.name)
         bridge = Bridge(interface, span, capture, send, self._about(interface))
         bridge.followers = local.followers
+        host = self._settings.host
+        bridge.recovery = Recovery(host, partial(session.tell, span.name))
+        for topic, words in ((ASK, ASK), (PAST, f"{PAST}-{host}")):
+            session.hear(span.name, words, self._receiver(span.name, topic))
         self.bridges[interface] = bridge
         self._outlooks[interface] = Outlook(
             session, bridge, self._requests, self._settings.host, self._certificate
@@ -264,8 +272,10 @@ class Service:
         """What a local program is told of a bus."""
         return self._outlooks[interface].state()
 
-    def _receiver(self, span: str) -> Callable[[str, bytes], None]:
-        return lambda host, payload: self._inbox.put(Received(span, host, payload, uptime()))
+    def _receiver(self, span: str, topic: str = "") -> Callable[[str, bytes], None]:
+        return lambda host, payload: self._inbox.put(
+            Received(span, host, payload, uptime(), topic=topic)
+        )
 
     def _teller(self, span: str) -> Callable[[str, bool], None]:
         return lambda host, there: self._inbox.put(Received(span, host, b"", uptime(), there))

@@ -172,6 +172,34 @@ class Session:
             filter(is_name, (each.auth_identifier or "" for each in self._session.info.links()))
         )
 
+    def tell(self, span: str, topic: str, payload: bytes) -> None:
+        """Say something beside the frames, after them. Raises SpanError."""
+        library = self._zenoh
+        try:
+            self._session.put(
+                f"{ROOT}/{span}/{self._host}/{topic}",
+                payload,
+                congestion_control=library.CongestionControl.DROP,
+                priority=library.Priority.DATA_LOW,
+                allowed_destination=library.Locality.REMOTE,
+            )
+        except library.ZError as error:
+            raise _failed(f"tell {span}", error) from error
+
+    def hear(self, span: str, topic: str, receive: Receive) -> None:
+        """Hand over what other hosts say of this topic. Raises SpanError."""
+        library = self._zenoh
+
+        def taken(sample: Sample) -> None:
+            if is_name(host := _host(sample)) and host != self._host:
+                receive(host, sample.payload.to_bytes())
+
+        try:
+            key, origin = f"{ROOT}/{span}/*/{topic}", library.Locality.REMOTE
+            self._keep(span, self._session.declare_subscriber(key, taken, allowed_origin=origin))
+        except library.ZError as error:
+            raise _failed(f"subscribe to {span}", error) from error
+
     def strangers(self) -> frozenset[str]:
         """Hosts that came with a certificate of the authority, and are not known yet.
 

@@ -140,6 +140,26 @@ def test_one_that_went_or_reads_nothing_is_forgotten(
     assert stuck.recv(1)
 
 
+def test_what_was_lost_is_told_to_those_that_asked_for_it(
+    told: Followers, stack: ExitStack
+) -> None:
+    """With its own time, though newer frames were told before."""
+    plain = follow(told, stack)
+    assert not told.recovering
+    near, far = socket.socketpair()
+    stack.enter_context(near)
+    near.setblocking(False)
+    assert told.add(far, recovers=True)
+    assert told.recovering
+    told.other("b", 0, [of("b/ecu1", 9 * 10**9)], 0)
+    told.recovered("b", 0, [of("b/ecu1", 5 * 10**9)])
+    assert [each.kind for each in read(plain)[0]] == [feed.BEGIN, feed.OTHER]
+    (_begin, live, recovered), _ended = read(near)
+    assert recovered.kind == feed.RECOVERED
+    apart = live.frames[0].time - recovered.frames[0].time
+    assert abs(apart - 4 * 10**9) < 10**9
+
+
 def test_there_are_so_many_and_no_more(told: Followers, stack: ExitStack) -> None:
     for _each in range(MOST):
         follow(told, stack)

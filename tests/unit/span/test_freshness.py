@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canwharf.span.freshness import DRIFT, Freshness
+from canwharf.span.freshness import DRIFT, Freshness, Skew
 
 MS, SECOND = 10**6, 10**9
 WAY = 200_000  # nanoseconds that the fastest message takes
@@ -57,3 +57,24 @@ def test_a_host_that_started_again_is_measured_anew() -> None:
     fresh.delay(1, 5000 * SECOND, 7000 * SECOND)
     assert fresh.delay(2, 10 * SECOND, 7020 * SECOND) == 0
     assert fresh.delay(2, 11 * SECOND, 7022 * SECOND) > 0.9 * SECOND
+
+
+@pytest.mark.parametrize("apart", [0, 3600 * SECOND, -3600 * SECOND])
+def test_a_clock_that_was_read_late_moves_no_frame(apart: int) -> None:
+    """Each third message was written after its sender had waited for a processor."""
+    skew = Skew()
+    found = [
+        skew.take(number * MS, number * MS - apart + (30 * MS if number % 3 == 1 else 0))
+        for number in range(100)
+    ]
+    assert max(abs(each - apart) for each in found) <= 2 * MS * DRIFT
+    assert abs(skew.of(0, -apart + 30 * MS) - apart) <= 2 * MS * DRIFT
+
+
+def test_a_clock_that_drifts_or_is_set_is_followed() -> None:
+    skew = Skew()
+    for second in range(3600):
+        clock = int(second * SECOND * 1.0005)
+        assert abs(skew.take(second * SECOND, clock) - (second * SECOND - clock)) < MS
+    assert skew.take(3600 * SECOND, 0) == 3600 * SECOND
+    assert skew.take(3601 * SECOND, 9000 * SECOND) == -5399 * SECOND
