@@ -17,7 +17,7 @@ import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from errno import ECONNREFUSED, ENOENT
-from time import monotonic
+from time import monotonic, time_ns
 
 from canwharf.errors import CanwharfError, SpanError
 from canwharf.frames.elsewhere import HostFacts
@@ -137,15 +137,26 @@ class OtherHosts:
         frames: list[Frame] = []
         try:
             for told in self._bridges[interface].read():
-                since = self.since.get(interface, 0)
-                own = told.kind == feed.OWN  # before that time, it is in the raw sockets
-                frames += [each for each in told.frames if not own or each.time >= since]
                 self._note(interface, told)
+                frames += self._meant(interface, told)
         except EOFError:
             self._end(interface, "has ended")
         except (OSError, SpanError) as error:
             self._end(interface, f"says: {error}")
         return frames
+
+    def _meant(self, interface: str, told: Told) -> Iterator[Frame]:
+        """Its frames, without those that are in the raw sockets: from before the beginning."""
+        begun = self._bridges[interface].begun
+        since = 0
+        if told.kind == feed.OWN and monotonic() - begun < _BEGIN:  # later, the clock may be set
+            since = self.since.get(interface, 0)
+        now = time_ns()
+        for frame in told.frames:
+            if frame.time > now:  # else it would be waited for until then
+                yield frame._replace(time=now)
+            elif frame.time >= since:
+                yield frame
 
     def _note(self, interface: str, told: Told) -> None:
         """What is known of a host now."""
@@ -182,7 +193,7 @@ class _Bridge:
 
     def __init__(self, interface: str, question: bytes) -> None:
         """Ask. Raises OSError."""
-        self.heard = monotonic()
+        self.begun = self.heard = monotonic()
         self.finishing = False
         self._reader = Reader(interface)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

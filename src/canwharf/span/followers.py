@@ -27,6 +27,7 @@ ROOM = 1 << 20  # bytes
 PATIENCE = 10.0  # seconds
 
 _BEAT = 1.0  # seconds
+_FOR_EVER = 1 << 62  # nanoseconds
 _LITTLE = 20_000_000  # nanoseconds; frames that were lost may come in another order
 
 
@@ -122,7 +123,7 @@ class Followers:
         It is not before the last one by so many nanoseconds, or less.
         """
         last = self._last.get(host, 0)
-        at = frame.time + ahead
+        at = min(max(0, frame.time + ahead), _FOR_EVER)  # another host may tell any time
         if 0 < last - at < most:
             at = last
         self._last[host] = at
@@ -161,7 +162,8 @@ class Followers:
 def _clock(uptime: int) -> int:
     """What is to be added, so that a time is by this host's clock; nanoseconds."""
     own = (time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) for _turn in range(3))
-    return uptime + max(own)  # the others waited for a processor between the two clocks
+    # The smaller ones waited for a processor between the two clocks.
+    return min(max(-_FOR_EVER, uptime + max(own)), _FOR_EVER)
 
 
 class _Follower:

@@ -117,6 +117,14 @@ def test_frames_and_what_is_known_of_their_host(reading: Reading, bridge: Local)
     assert reading.said == []
 
 
+def test_a_frame_is_never_later_than_now(reading: Reading, bridge: Local) -> None:
+    """It would be waited for, and all that is held back meanwhile fills the memory."""
+    reading.begin()
+    bridge.followers.other("b", 0, [Frame(1 << 61, "vcan0", "b/ecu1", 2, b"")], 0)
+    reading.until(lambda: reading.frames)
+    assert reading.frames[0].time <= time.time_ns()
+
+
 def test_what_came_before_the_end_is_read(reading: Reading, bridge: Local) -> None:
     reading.begin()
     frames = [Frame(time.time_ns(), "vcan0", HOST, 1, bytes(8))] * 5000

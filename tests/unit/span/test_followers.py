@@ -83,6 +83,19 @@ def test_times_of_another_host_are_by_this_clock_and_do_not_go_back(
     assert times == sorted(times)
 
 
+@pytest.mark.parametrize("at", [0, 2**64 - 1])
+@pytest.mark.parametrize("apart", [-(2**64), 0, 2**64])
+def test_times_that_cannot_be_are_told_all_the_same(
+    told: Followers, stack: ExitStack, at: int, apart: int
+) -> None:
+    """Another host may say any: it must not end the bridge."""
+    near = follow(told, stack)
+    told.other("b", apart, [of("b/ecu1", at)], 0)
+    told.recovered("b", apart, [of("b/ecu1", at)])
+    (_begin, other), _ended = read(near)
+    assert len(other.frames) == 1
+
+
 def test_one_that_does_not_read_is_told_how_much_it_missed(
     told: Followers, stack: ExitStack
 ) -> None:
