@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import chdir
@@ -208,8 +209,12 @@ def until(side: Side, done: Callable[[], bool]) -> None:
 def test_a_cut_loses_what_was_sent_in_it_and_each_frame_is_counted(
     sides: tuple[Side, Side],
 ) -> None:
-    """By the host that misses it."""
+    """By the host that misses it. A recording there has each of them all the same."""
     one, two = sides
+    recording = two.host.start(
+        "exec python3 -m canwharf record vcan0 -o /tmp/cut.log --recover 2s --json"
+    )
+    two.board.sh("timeout 30 sh -c 'until [ -e /tmp/cut.log ]; do sleep 0.1; done'")
     stream = Stream(one, two)
     before = told(two)
     one.host.link.cut()
@@ -220,6 +225,20 @@ def test_a_cut_loses_what_was_sent_in_it_and_each_frame_is_counted(
     missing = heard[-1] - heard[0] + 1 - len(heard)
     assert missing
     until(two, lambda: told(two) - before == missing)
+    everything = set(range(heard[0], heard[-1] + 1))
+    until(two, lambda: everything <= set(recorded(two)))
+    assert len(recorded(two)) == len(set(recorded(two)))
+    two.board.sh("pkill -INT -f '[c]anwharf record'")
+    recording.wait(UP)
+    (host,) = json.loads(recording.stdout)["hosts"]
+    assert host["lost"] == host["recovered"] >= missing
+
+
+def recorded(side: Side) -> list[int]:
+    """The numbers that a recording has of the stream from the other host."""
+    lines = side.board.sh("cat /tmp/cut.log")
+    found = re.findall(r"/a%2F\S+ 123#([0-9A-F]{16})$", lines, re.MULTILINE)
+    return [int.from_bytes(bytes.fromhex(each), "little") for each in found]
 
 
 def told(side: Side) -> int:
