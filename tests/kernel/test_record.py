@@ -139,6 +139,7 @@ def test_a_full_disk_keeps_the_files_before(bus: Site, stack: ExitStack, tmp_pat
         (("bus7", "-o", "x.log"), "bus7"),
         (("bus0", "-o", "x.log", "--rotate-size", "1K"), "--rotate-size=1K: it must be a size"),
         (("bus0", "-o", "x.log", "--rotate-time", "0"), "--rotate-time=0: it must be a time"),
+        (("bus0", "-o", "x.log", "--recover", "6m"), "--recover=6m: it must be a time up to 5m"),
         (("bus0", "-o", "x.mf4", "--rotate-size", "1M"), "rotate it by time"),
     ],
 )

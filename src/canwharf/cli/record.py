@@ -54,18 +54,19 @@ OPTIONS = (
         "go on in a new file when one has this size (100M): drive-0001.log, drive-0002.log, …",
         "SIZE",
     ),
+    Option("rotate-time", "", "go on in a new file after this time", "TIME"),
     Option(
         "recover",
         "",
         "of a bus across hosts, have also what a cut of the connection lost, if it is back within "
-        "this time; frames are written so much later",
+        "this time, up to 5m; frames are written so much later",
         "TIME",
     ),
-    Option("rotate-time", "", "go on in a new file after this time", "TIME"),
     Flag("json", "print what was recorded as JSON"),
     *selection.WHICH,
 )
 _TELL = 1.0  # seconds between two commits, and two lines of progress
+_RECOVER = 300.0  # seconds (canwharf.span.recovery.KEEP)
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SMALLEST = 1 << 16  # bytes of a file: two blocks of a blf
 
@@ -78,7 +79,7 @@ def run(options: Mapping[str, str]) -> int:
     most = listening.count(options["count"])
     end = monotonic() + _seconds(options, "for")
     rotate = _size(options["rotate-size"]), _seconds(options, "rotate-time")
-    recover = duration.seconds("--recover", options["recover"]) if options["recover"] else 0
+    recover = _recover(options["recover"])
     with ending() as ended, listening.capture(which, options["bus"], recover=recover) as capture:
         if not capture.sources:
             say("there is no bus yet; it waits for one")
@@ -106,6 +107,14 @@ def _seconds(options: Mapping[str, str], name: str) -> float:
     """The time that an option says; without end where it is left out. Raises OptionError."""
     text = options[name]
     return duration.seconds(f"--{name}", text) if text else inf
+
+
+def _recover(text: str) -> float:
+    """For how many seconds frames are held back; 0: not at all. Raises OptionError."""
+    found = duration.seconds("--recover", text) if text else 0
+    if found > _RECOVER:  # all that comes meanwhile is in memory
+        raise OptionError("--recover", text, "it must be a time up to 5m, as other hosts keep it")
+    return found
 
 
 def _size(text: str) -> float:
