@@ -1,11 +1,7 @@
-"""Runs in the guest, as root: measures everything, prints one JSON object.
-
-python3 -m bench.inside [--quick]
-"""
+"""Daemons, calls and starts that are measured in the guest; `bench.parts` runs them."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -22,7 +18,6 @@ from typing import Any
 
 import canwharf
 from bench.spread import spread
-from bench.traffic import traffic
 
 _LANES = 8  # calls at once, as Docker starts containers in parallel
 NETWORK = "n" * 64
@@ -352,43 +347,3 @@ def at_rest(seconds: int) -> dict[str, Any]:
         "cpu_seconds": cpu,
         "wakeups": after[1] - before[1],
     }
-
-
-def main() -> None:
-    """Measure, print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    from bench.executable import executable  # noqa: PLC0415 (it imports this module)
-    from bench.policies import policies  # noqa: PLC0415 (the same)
-    from bench.scale import scale  # noqa: PLC0415 (the same)
-
-    install()
-    sizes = [1, 10, 40] if quick else [1, 10, 20, 40, 70, 100, 150, 200]
-
-    def repeats(name: str, size: int) -> int:
-        if name == "canwharf":
-            return 5 if quick else 15
-        return 2 if quick or size > 40 else 5
-
-    result = {
-        "start": start_up(5 if quick else 25),
-        "executable": executable(5 if quick else 80),
-        "joins": joins(sizes, repeats),
-        "cold": cold(3 if quick else 7),
-        "recovery": recovery(*((5, 3, 1) if quick else (20, 5, 3))),
-        "rest": at_rest(5 if quick else 60),
-        "scale": scale(quick),
-        "policies": policies(20 if quick else 200),
-        "traffic": traffic(2000 if quick else 10000, 1 if quick else 3),
-        "versions": {
-            "kernel": os.uname().release,
-            "python": sys.version.split()[0],
-            "machine": os.uname().machine,
-        },
-    }
-    print(json.dumps(result))
-
-
-if __name__ == "__main__":
-    main()

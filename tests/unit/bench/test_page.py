@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bench.goals import GOALS, reached
 from bench.page import HEADLINE, executable_rows, headline, policy_rows, scale_rows, written
 from tests import REPOSITORY
 
@@ -72,3 +73,19 @@ def test_a_policy_is_told_by_what_a_frame_takes_without_one() -> None:
     rows = policy_rows({"0": 40.0, "10": 40.4, "500": 44.0})
     assert [row[1] for row in rows] == ["1.01 of the time", "1.10 of the time"]
     assert ["10 ids" in rows[0][0], "500 ids" in rows[1][0]] == [True, True]
+
+
+def test_a_goal_that_is_missed_says_why() -> None:
+    rows = table(PAGE.read_text())
+    found = reached(rows)
+    assert len(found) == len(GOALS)
+    assert all(why for _cost, _goal, result, why in found if result == "1.60 times")
+    figures = {goal.row: f"{goal.limit} {goal.unit}" for goal in GOALS}
+    met = reached([(row, figure, "") for row, figure in figures.items()])
+    assert not any(why for *_cost, why in met)
+    missed = reached(
+        [(goal.row, f"{goal.limit + (-1 if goal.least else 1)}", "") for goal in GOALS]
+    )
+    assert all(why.startswith("missed: ") for *_cost, why in missed)
+    with pytest.raises(KeyError, match="no figure begins"):
+        reached(rows[:1])
