@@ -31,7 +31,7 @@ def _joins(quick: bool) -> dict[str, Any]:
 
 # Each takes whether it is to be quick. In this order, as each leaves the guest as it was.
 PARTS: dict[str, Callable[[bool], Any]] = {
-    "start": lambda quick: start_up(5 if quick else 25),
+    "start": lambda quick: start_up(5 if quick else 40),
     "executable": lambda quick: executable(5 if quick else 80),
     "joins": _joins,
     "cold": lambda quick: cold(3 if quick else 7),

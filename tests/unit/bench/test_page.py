@@ -7,7 +7,15 @@ import re
 import pytest
 
 from bench.goals import GOALS, reached
-from bench.page import HEADLINE, executable_rows, headline, policy_rows, scale_rows, written
+from bench.page import (
+    HEADLINE,
+    executable_rows,
+    headline,
+    policy_rows,
+    scale_rows,
+    start_rows,
+    written,
+)
 from tests import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -39,6 +47,12 @@ def test_the_headline_has_seven_figures_and_each_is_in_the_table() -> None:
 def test_a_figure_that_is_not_measured_any_more_is_no_empty_row() -> None:
     with pytest.raises(KeyError, match="Join, endpoint number 10"):
         headline([("start", "1", "2")])
+
+
+def test_the_start_of_the_daemon_stands_beside_its_limit() -> None:
+    rows = start_rows({"repeats": 40, "bare": 0.02, "first": {"0": 0.05, "50": 0.055}})
+    assert [row[1] for row in rows] == ["2.5 times", "2.8 times"]
+    assert rows[1][2] == "a bare `python3 -IS`; at most 2.2; the shortest of 40 of each"
 
 
 def test_the_start_of_the_executable_stands_beside_its_limit() -> None:
