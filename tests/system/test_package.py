@@ -152,6 +152,9 @@ def test_a_bus_across_hosts_as_a_service(installed: Packaged) -> None:
     exposed = {line.split()[1] for line in told.splitlines() if line.startswith("✗")}
     assert exposed <= EXPOSED, told
     assert any("canwharf span' connects vcan0" in line for line in installed.canwharf("doctor"))
+    alive = f"systemctl show -P WatchdogTimestampMonotonic {unit}"
+    begun = installed.property(unit, "ActiveEnterTimestampMonotonic")
+    installed.sh(f"timeout 60 sh -c 'until [ $({alive}) -gt {begun} ]; do :; done'")
     installed.sh(f"systemctl kill --signal KILL {unit}")
     changed = f"until [ $(systemctl show -P MainPID {unit}) -gt 0 ] && "
     changed += f"[ $(systemctl show -P MainPID {unit}) != {process} ]; do :; done"

@@ -25,7 +25,7 @@ StartLimitIntervalSec=0
 AssertPathExists=/etc/canwharf/span/settings.toml
 
 [Service]
-Type=exec
+Type=notify
 ExecStart={program} span --directory /etc/canwharf/span{of_driver}
 LoadCredential=host.pem:/etc/canwharf/span/host.pem
 Restart=always
@@ -35,6 +35,9 @@ RestartPreventExitStatus=2
 # SIGTERM's.
 SuccessExitStatus=143
 TimeoutStopSec=10
+# It says each second that it is alive. One that hangs is of no use to a post-mortem either.
+WatchdogSec=30
+WatchdogSignal=SIGKILL
 SyslogIdentifier={span_name}
 
 # CAN frames, other hosts, the kernel's names of interfaces: nothing else.
