@@ -24,15 +24,15 @@ class Node(PluginBoard):
 
     guest: Host
 
-    def prepare(self) -> None:
-        """Install canwharf, and say what the bus is on this node."""
+    def prepare(self, options: str = "") -> None:
+        """Install canwharf, and say what the bus is on this node, with more options."""
         plugin.cached(plugin.native(), self.guest.share / "plugin")
         self.sh("systemctl start docker")
         self.load_modules()
         self.install()
         self.sh(
             "docker network create --config-only --ipam-driver null "
-            f"-o can.interface={self.interface} -o can.name=can bus0-here"
+            f"-o can.interface={self.interface} -o can.name=can {options} bus0-here"
         )
 
     @property

@@ -275,22 +275,27 @@ def test_the_manifests(node: Engines) -> None:
     folder = "/repo/packaging/kubernetes"
     found = {
         name: json.loads(node.sh(f'python3 -c "{load}" <{folder}/{name}.yaml'))
-        for name in ("daemonset", "multus", "pod")
+        for name in ("daemonset", "multus", "pod", "span")
     }
     kinds = {name: [each["kind"] for each in all_of_it] for name, all_of_it in found.items()}
     definition = "NetworkAttachmentDefinition"
-    assert kinds == {"daemonset": ["DaemonSet"], "multus": [definition, "Pod"], "pod": ["Pod"]}
-    [daemonset] = found["daemonset"]
-    labels = daemonset["spec"]["template"]["metadata"]["labels"]
-    assert daemonset["spec"]["selector"]["matchLabels"] == labels
-    spec = daemonset["spec"]["template"]["spec"]
-    volumes = {each["name"] for each in spec["volumes"]}
-    mounts = [
-        each
-        for one in (*spec["initContainers"], *spec["containers"])
-        for each in one["volumeMounts"]
-    ]
-    assert {each["name"] for each in mounts} == volumes
+    one, pod = ["DaemonSet"], ["Pod"]
+    assert kinds == {
+        "daemonset": one,
+        "multus": [definition, *pod],
+        "pod": pod,
+        "span": [*one, *pod, *pod],
+    }
+    for name in ("daemonset", "span"):
+        daemonset = found[name][0]
+        labels = daemonset["spec"]["template"]["metadata"]["labels"]
+        assert daemonset["spec"]["selector"]["matchLabels"] == labels
+        spec = daemonset["spec"]["template"]["spec"]
+        volumes = {each["name"] for each in spec["volumes"]}
+        containers = (*spec.get("initContainers", ()), *spec["containers"])
+        mounts = [each for container in containers for each in container["volumeMounts"]]
+        assert {each["name"] for each in mounts} == volumes
+    assert spec["volumes"][0]["secret"]["defaultMode"] == 0o440  # YAML's octal number
     config = json.loads(found["multus"][0]["spec"]["config"])
     made = {**config, "can.interface": "vcan0"}
     del made["can.bitrate"]

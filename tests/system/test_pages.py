@@ -61,6 +61,7 @@ LEFT_OUT = {
     r"^ln -s /opt": "needs a network before it",
     r"^install -m 755": "needs a zipapp before it",
     r"canwharf span( |$)|canwharf\[span|\.join": "needs other hosts; tests/system/test_span.py",
+    r"^docker stack|canwharf-span:1": "needs the image; tests/faults/test_swarm_span.py",
     r"canwharf (dump|record|play|watch)": "tests/kernel/test_dump.py and those of the others",
     r"doctor --recording": "tests/unit/operator/doctor/test_recording.py",
     r"--watch|^candump |candump can0$|docker logs -f": "goes on until it is interrupted",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import textwrap
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from canwharf.bus import options
 from canwharf.cni import api
 from canwharf.daemon.instance import usual
 from canwharf.operator.service import executables
+from canwharf.span import directory
 from tests import REPOSITORY
 
 FOLDER = REPOSITORY / "packaging/kubernetes"
@@ -93,3 +95,34 @@ def test_the_daemonset_writes_the_executable(tmp_path: Path) -> None:
     assert (tmp_path / "canwharf").read_bytes() == source.read_bytes()
     assert (tmp_path / "canwharf").stat().st_mode & 0o777 == 0o755
     assert [each.name for each in tmp_path.iterdir()] == ["canwharf"]
+
+
+def test_the_span_of_each_node() -> None:
+    """The files where the program looks, of its own node only; the user of the image; no right."""
+    text = (FOLDER / "span.yaml").read_text()
+    where = directory.DEFAULT
+    mounted = dict(re.findall(r"mountPath: (\S+?), subPath(?:Expr)?: (\S+?),", text))
+    assert mounted == {
+        f"{where}/{directory.SETTINGS}": "$(NODE).toml",
+        f"{where}/{directory.HOST}": "$(NODE).pem",
+        f"{where}/{directory.CA}": "ca.pem",
+    }
+    assert os.path.dirname(usual("canwharf").spans) in re.findall(r"mountPath: ([^,]+),", text)
+    assert "capabilities: {drop: [ALL]}" in text
+    assert "add:" not in text
+    image = (REPOSITORY / "packaging/span/Dockerfile").read_text()
+    assert "\nUSER nobody\n" in image
+    assert {"runAsUser: 65534", "fsGroup: 65534"} <= set(re.findall(r"\w+: 65534", text))
+    [annotation, other] = re.findall(rf"{api.ANNOTATION}: (\S+)", text)
+    assert annotation == other
+    content = {"cniVersion": "1.1.0", "name": "list", **spanned()}
+    call = api.Call("ADD", "c1", "/ns/c1", "eth0")
+    [one] = api.attachments(call, {**content, "args": {"cni": {"buses": annotation}}})
+    assert options.parse_network(one.options).span.name == "bench"
+
+
+def spanned() -> dict[str, Any]:
+    """The object of a node's list on the page of spans."""
+    page = (REPOSITORY / "docs/span.md").read_text()
+    [block] = re.findall(r"^    (\{.*?^    \})$", page, re.MULTILINE | re.DOTALL)
+    return dict(json.loads(block))
