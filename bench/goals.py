@@ -14,7 +14,8 @@ _START = (
 )
 _FRAME = (
     "each frame passes the hub and the filters that drop the sender's own copy, and plain rules do "
-    "not; a mesh has fewer steps, but its rules grow with the square"
+    "not ([where it goes](architecture.md#the-hub)); a mesh has fewer steps, but its rules grow with "
+    "the square"
 )
 
 
