@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 import pytest
 
@@ -23,6 +23,7 @@ from canwharf.span.state import State
 
 LIMIT = 10.0  # seconds
 HOUR = 3600 * 10**9
+TURN = Lock()  # a bridge is for one thread at a time: the test's, or the one that serves
 
 
 @pytest.fixture
@@ -79,7 +80,8 @@ def served(interface: str, stack: ExitStack) -> Local:
 
     def serve() -> None:
         while not ended.wait(0.001):
-            opened.work()
+            with TURN:
+                opened.work()
 
     thread = Thread(target=serve)
     thread.start()
@@ -101,10 +103,11 @@ def test_frames_and_what_is_known_of_their_host(reading: Reading, bridge: Local)
     reading.begin()
     assert before <= reading.others.since[reading.interface] <= time.time_ns()
     old, own = (Frame(at, "vcan0", HOST, 1, b"") for at in (before, time.time_ns()))
-    bridge.followers.own([old, own])
     theirs = Frame(time.time_ns() - HOUR, "vcan0", "b/ecu1", 2, b"\x01")
-    bridge.followers.lost("b", 3)
-    bridge.followers.other("b", HOUR, [theirs], 1)
+    with TURN:
+        bridge.followers.own([old, own])
+        bridge.followers.lost("b", 3)
+        bridge.followers.other("b", HOUR, [theirs], 1)
     reading.until(lambda: len(reading.frames) == 2)
     assert [(each.sender, each.bus) for each in reading.frames] == [
         (HOST, reading.interface),  # what came before the beginning is in the raw socket
@@ -120,7 +123,8 @@ def test_frames_and_what_is_known_of_their_host(reading: Reading, bridge: Local)
 def test_a_frame_is_never_later_than_now(reading: Reading, bridge: Local) -> None:
     """It would be waited for, and all that is held back meanwhile fills the memory."""
     reading.begin()
-    bridge.followers.other("b", 0, [Frame(1 << 61, "vcan0", "b/ecu1", 2, b"")], 0)
+    with TURN:
+        bridge.followers.other("b", 0, [Frame(1 << 61, "vcan0", "b/ecu1", 2, b"")], 0)
     reading.until(lambda: reading.frames)
     assert reading.frames[0].time <= time.time_ns()
 
@@ -128,7 +132,8 @@ def test_a_frame_is_never_later_than_now(reading: Reading, bridge: Local) -> Non
 def test_what_came_before_the_end_is_read(reading: Reading, bridge: Local) -> None:
     reading.begin()
     frames = [Frame(time.time_ns(), "vcan0", HOST, 1, bytes(8))] * 5000
-    bridge.followers.own(frames)
+    with TURN:
+        bridge.followers.own(frames)
     assert len(reading.others.rest()) == 5000
     assert reading.said == []
 
