@@ -192,7 +192,7 @@ def test_what_the_way_lost_or_kept_too_long_is_counted_and_said(
 
 def say_one(pair: Pair, member: Member, can_id: int) -> None:
     send(member, can_id)
-    wait_until(pair.bridges[0].outward)
+    wait_until(lambda: pair.bridges[0].outward() > 0)
 
 
 def test_an_adapter_that_is_busy_gets_the_low_ids_first_and_has_room_for_its_own(

@@ -107,8 +107,8 @@ class Bridge:
         """Whether something waits to go on, in a moment."""
         return bool(self.waiting) or bool(self.recovery and self.recovery.busy)
 
-    def outward(self) -> bool:
-        """Send the other hosts what came to the bus; whether there was something.
+    def outward(self) -> int:
+        """Send the other hosts what came to the bus; how many frames that were.
 
         Raises CanwharfError.
         """
@@ -117,7 +117,7 @@ class Bridge:
             self._publish(frames[first : first + message.MOST])
         if self.followers:
             self.followers.own(frames)
-        return bool(frames)
+        return len(frames)
 
     def inward(self, host: str, payload: bytes, received: int) -> None:
         """Put on the bus what another host sent; `received` is our uptime when it came."""

@@ -9,8 +9,7 @@ Rules:
 - Once a second it looks which buses have a span now, and who came with a certificate of the
   authority for the first time: for this one the session is opened anew, as access control is fixed
   when it is opened. So a host that joins is no work for the others.
-- Under load a look takes what has come in PACE, so that several frames share a message. A frame
-  that comes alone is sent at once.
+- A frame that comes alone is sent at once; under load, several share a message (`gather`).
 - A bus has one bridge: the name of its local socket, where programs of this host ask for its state,
   ends with the process, however that ends.
 - A session that cannot be opened anew (its port is busy, a certificate is being replaced) is tried
@@ -35,6 +34,7 @@ from canwharf.kernel.netlink import Netlink
 from canwharf.span import wanted
 from canwharf.span.bridge import Bridge, Say, uptime
 from canwharf.span.engine_names import EngineNames
+from canwharf.span.gather import Gathering
 from canwharf.span.inbox import Inbox, Received
 from canwharf.span.local import Local
 from canwharf.span.outlook import Outlook
@@ -45,7 +45,6 @@ from canwharf.span.session import Session
 from canwharf.span.settings import Settings
 from canwharf.span.state import State
 
-PACE = 0.001  # seconds
 _LOOK = 1.0  # seconds
 _WAIT = 0.2  # seconds until a signal is noticed
 _BUSY = 0.001  # seconds until an adapter without room is tried again
@@ -76,6 +75,7 @@ class Service:
         self.closed = False
         self._said: dict[str, str] = {}  # the last complaint about an interface or the file
         self._looked = float("-inf")
+        self._gathering = Gathering()
 
     def __enter__(self) -> Self:
         return self
@@ -109,11 +109,11 @@ class Service:
         self._tell_presence()
         for outlook in self._outlooks.values():
             outlook.read()
-        busy = False
+        sent = 0
         for interface, bridge in list(self.bridges.items()):
             try:
                 if bridge.capture.holding or bridge.capture.fileno() in ready:
-                    busy |= bridge.outward()
+                    sent += bridge.outward()
                 bridge.flush()
                 bridge.beat()
             except CanwharfError as error:
@@ -122,8 +122,8 @@ class Service:
         for local in self._locals.values():  # last: one that leaves is told what came before
             if local.fileno() in ready:
                 local.work()
-        if busy:
-            select.select((), (), (), PACE)
+        if pause := self._gathering.after(sent, monotonic()):
+            select.select((), (), (), min(pause, self._patience()))
         return due
 
     def _patience(self) -> float:
