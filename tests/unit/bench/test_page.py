@@ -16,6 +16,8 @@ from bench.page import (
     start_rows,
     written,
 )
+from bench.span import RATES, TRANSPORTS, span_rows
+from bench.spread import spread
 from tests import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -103,3 +105,16 @@ def test_a_goal_that_is_missed_says_why() -> None:
     assert all(why.startswith("missed: ") for *_cost, why in missed)
     with pytest.raises(KeyError, match="no figure begins"):
         reached(rows[:1])
+
+
+def test_a_span_is_held_against_both_yardsticks_and_what_it_lost_is_told() -> None:
+    """One that does not gather frames flatters it under load."""
+    against = {"udp": spread([0.7]), "gathering": spread([3.9])}
+    run = {"against": against, "sent": 100, "lost": 7, "wrong": 0, "pss_kb": 22528}
+    load = {f"{rate}, {each}": run for each in TRANSPORTS for rate in RATES}
+    way = {each: {"whole": spread([2.6]), "added": spread([1.6])} for each in TRANSPORTS}
+    rows = span_rows({"load": load, "way": way})
+    assert [each for _, each, _ in rows[:2]] == ["0.7 times the processor time"] * 2
+    assert "at most 3; 3.9 times one in which frames gather as long; lost 7 of 100" in rows[0][2]
+    assert "at most 2; 3.9 times" in rows[1][2]
+    assert [each for _, each, _ in rows[4:]] == ["1.6 times", "1.6 times", "22.0 MB"]
