@@ -234,6 +234,40 @@ def test_a_lost_state_leaves_it_as_it_is(guarded: Site) -> None:
     assert_guarded(guarded)
 
 
+@pytest.mark.parametrize("which", ["ingress", "egress"])
+def test_a_lost_state_and_a_part_of_the_filters_are_closed(guarded: Site, which: str) -> None:
+    """The filter that is left is not taken for the whole policy."""
+
+    def lose() -> None:
+        run("rm", guarded.daemon.store.path)
+        run("tc", "filter", "delete", "dev", guarded.port(N, "e1"), which)
+
+    guarded.restart(lose, adopt=True)
+    guarded.daemon.maintenance.sync()
+    host, e1, e2, e3 = guarded.members()
+    assert arrived(host, e1, (e2, e3)) == [Counter(), Counter()]
+    with raw_socket(e1) as listening:
+        arrived(host, e2, (e3,))
+        assert not select.select([listening], [], [], 0.2)[0]
+    assert guarded.daemon.maintenance.sync().steps == ()
+
+
+def test_a_lost_state_leaves_a_logger_its_ears(site: Site) -> None:
+    """It may not send: its one filter is its whole policy."""
+    site.network(N)
+    start(site, "e1", {"can.send": "none"})
+    site.start(N, "e2")
+
+    def lose() -> None:
+        run("rm", site.daemon.store.path)
+
+    site.restart(lose, adopt=True)
+    assert site.daemon.maintenance.sync().steps == ()
+    host, e1, e2 = site.members()
+    assert arrived(host, e2, (e1,)) == [dict.fromkeys(SENT, 1)]
+    assert arrived(host, e1, (e2,)) == [Counter()]
+
+
 def test_an_endpoint_that_is_known_by_its_join_alone_is_closed(guarded: Site) -> None:
     """Its own words may have forbidden more than its network's."""
     guarded.join(N, "e4")
