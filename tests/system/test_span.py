@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -17,6 +18,9 @@ from lab.channel import Process
 from lab.machine import REPOSITORY
 from lab.pair import Host, two_machines
 from tests.world.board import UP, Board
+
+EXAMPLE = "/repo/examples/span"
+PYTHON_CAN = ("can", "wrapt", "packaging", "typing_extensions.py")
 
 # The guest's own Python has no zenoh; the wheel of this machine's runs on each.
 LIBRARY = f"/repo/{Path(zenoh.__file__).parents[1].relative_to(REPOSITORY)}"
@@ -264,3 +268,26 @@ def test_the_service_is_killed_under_load_and_nothing_comes_twice(
 
 def status(side: Side) -> str:
     return side.board.sh("python3 -m canwharf status")
+
+
+def test_the_example_on_two_hosts(sides: tuple[Side, Side]) -> None:
+    """An engine on the one; a dashboard on the other shows its speed, and slows it down."""
+    if sides[0].host.suite.name == "bookworm":
+        pytest.skip("Debian 12 has no Compose v2")
+    parts = " ".join(f"{LIBRARY}/{each}" for each in PYTHON_CAN)
+    sides[0].board.sh(f"sh /repo/tests/world/python-image.sh /share/python.tar {parts}")
+    shutil.copy(sides[0].host.share / "python.tar", sides[1].host.share)
+    for side in sides:
+        side.board.sh("docker import /share/python.tar debian:trixie-slim")
+        side.board.sh(f"docker build -q --network none -t canwharf-python-can {EXAMPLE}")
+    composes = [f"docker compose -f {EXAMPLE}/bench-{number}/compose.yaml" for number in (1, 2)]
+    try:
+        for side, compose in zip(sides, composes, strict=True):
+            side.board.sh(f"{compose} up -d", timeout=180)
+        two = sides[1].board
+        for service, words in (("dashboard", "engine: 3000 rpm"), ("logger", "can0 321#0BB8")):
+            logs = f"{composes[1]} logs {service}"
+            two.sh(f"timeout 90 sh -c 'until {logs} | grep -q \"{words}\"; do :; done'")
+    finally:
+        for side, compose in zip(sides, composes, strict=True):
+            side.board.sh(f"{compose} down -t 1", timeout=180)
