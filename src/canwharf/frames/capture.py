@@ -21,6 +21,7 @@ Rules:
 from __future__ import annotations
 
 import select
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from operator import itemgetter
@@ -86,6 +87,7 @@ class Capture:
             if self.feed:
                 self._epoll.register(self.feed.fileno(), select.EPOLLIN)
                 self._held += self._fed(self.feed.begin(self._interfaces))
+                self._sort(0)
         except BaseException:
             self.close()
             raise
@@ -182,17 +184,26 @@ class Capture:
         before, self._now = self._now, time_ns()
         ready = self._epoll.poll(wait)
         self._looked = monotonic()
+        held = len(self._held)
         self._take(ready)
         if not self._held:
             return []
-        self._held.sort(key=_by_time)
+        self._sort(held)
         grace = int((self._far if self._since else self._grace) * 1_000_000_000)
         cut = self._now - grace if self._now >= before else self._held[-1].time
-        place = len(self._held)
-        while place and self._held[place - 1].time > cut:
-            place -= 1
+        place = bisect_right(self._held, cut, key=_by_time)
         frames, self._held = self._held[:place], self._held[place:]
         return frames
+
+    def _sort(self, sorted_before: int) -> None:
+        """Put what is held in order; of a million frames that may be held, only what has to be."""
+        held = self._held
+        if not sorted_before:
+            held.sort(key=_by_time)
+        elif sorted_before < len(held):
+            first = min(map(_by_time, held[sorted_before:]))
+            place = bisect_left(held, first, hi=sorted_before, key=_by_time)
+            held[place:] = sorted(held[place:], key=_by_time)
 
     def _take(self, ready: list[tuple[int, int]]) -> None:
         """Read what is ready into what is held."""
