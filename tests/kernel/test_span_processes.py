@@ -15,6 +15,7 @@ import pytest
 
 from canwharf import __version__
 from canwharf.errors import SpanError
+from canwharf.operator.collect import spanned
 from canwharf.span import local
 from canwharf.span.message import decode
 from canwharf.span.session import Session
@@ -239,6 +240,7 @@ def test_a_local_program_is_told_what_a_bridge_knows(
     assert abs(told.difference) <= told.round_trip  # it is the same clock
     assert (told.report.kind, told.report.fd) == ("virtual", True)
     assert told.report.canwharf == state.own.canwharf == __version__
+    assert set(spanned(["vcan0", "vcan1", "vcan2"])) == {"vcan0", "vcan1"}
     second.kill()
     until(first, "b is gone")
     assert not local.ask("vcan0").hosts["b"].there

@@ -29,6 +29,7 @@ CONTENT = {
     r"FROM ": "a Dockerfile",
     r"(import can|with can\.Bus\(\) as bus:)$": "Python",
     r"(ok  |canwharf: the daemon|can0  adapter|.*ecu2 is not|add gateway)": "what a command prints",
+    r"(vcan0  virtual)": "what a command prints",
     r"(bus0  ecu1 |ecu1 on the bus |canwharf: bus0: )": "what a command prints",
     r"SUBSYSTEM==": "rules of udev",
     r"(\{$|\{\"type\"|annotations:$)": "a part of a CNI list or of a pod; test_cni.py",

@@ -22,10 +22,13 @@ from canwharf.bus.store import Store
 from canwharf.daemon import sockets
 from canwharf.daemon.instance import Instance
 from canwharf.docker import names
+from canwharf.errors import SpanError
 from canwharf.kernel import hardware, inside, modules
 from canwharf.kernel.link import Link
 from canwharf.kernel.request import Requests
 from canwharf.operator.status import Status
+from canwharf.span import local
+from canwharf.span.state import State as Span
 
 
 def collect(which: Instance, requests: Requests) -> Status:
@@ -51,7 +54,6 @@ def collect(which: Instance, requests: Requests) -> Status:
         write_fault=store.write_fault(),
         parameters=loaded,
         state_dir=which.state_dir,
-        spanned=_spanned(),
     )
     if not status.stored:
         return status
@@ -62,6 +64,7 @@ def collect(which: Instance, requests: Requests) -> Status:
     reports = tuple(bus_reports(_sorted(seen), kernel._replace(ability=ability), members))
     return status._replace(
         reports=reports,
+        spanned=spanned(each.interface for each in reports if each.span.name),
         hardware={
             each.interface: hardware.driver_of(each.interface) for each in reports if each.physical
         },
@@ -72,12 +75,19 @@ def collect(which: Instance, requests: Requests) -> Status:
     )
 
 
-def _spanned() -> frozenset[str]:
-    """The interfaces of buses for which a `canwharf span` has reserved a name."""
+def spanned(interfaces: Iterable[str]) -> dict[str, Span | str]:
+    """Of these buses with a span, those for which a `canwharf span` has the name, what it tells."""
+    names: set[str] = set()
     with suppress(OSError), open("/proc/self/net/unix", encoding="utf-8", errors="replace") as file:
-        names = (line.split()[-1] for line in file if f"@{LOCK}" in line)
-        return frozenset(each.removeprefix(f"@{LOCK}") for each in names)
-    return frozenset()
+        names.update(line.split()[-1] for line in file if f"@{LOCK}" in line)
+    return {each: _told(each) for each in interfaces if f"@{LOCK}{each}" in names}
+
+
+def _told(interface: str) -> Span | str:
+    try:
+        return local.ask(interface)
+    except SpanError as error:
+        return str(error)
 
 
 def _elsewhere(

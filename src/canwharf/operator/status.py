@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from canwharf.bus import describe, naming
 from canwharf.bus.delivery import Member
@@ -12,6 +12,7 @@ from canwharf.bus.steps import Step
 from canwharf.errors import CanwharfError
 from canwharf.kernel.needed import Parameters
 from canwharf.record import NamedTuple
+from canwharf.span.state import State
 
 _SHORT = 12  # digits of an id, as Docker shows them
 
@@ -25,7 +26,8 @@ class Status(NamedTuple):
     - `hardware`: driver and device by adapter; `unused`: the adapters that are on no bus.
     - `adopted`: the endpoints that a resync would adopt; `steps`: what it would do; `faults`: what
       it could not do.
-    - `spanned`: the buses that a `canwharf span` connects to those of other hosts.
+    - `spanned`: by the interface of a bus that a `canwharf span` connects to those of other hosts,
+      what that tells, or why it tells nothing.
     - `parameters`: those of the kernel modules.
     - `where`: the options with which canwharf's commands find the same daemon and state.
     - `state_dir`: the directory of the state; `conflict`: which path contradicts the daemon;
@@ -45,7 +47,7 @@ class Status(NamedTuple):
     write_fault: str = ""
     parameters: Parameters = Parameters()
     state_dir: str = ""
-    spanned: Collection[str] = ()
+    spanned: Mapping[str, State | str] = {}
     where: str = ""
     conflict: str = ""
     unseen: str = ""

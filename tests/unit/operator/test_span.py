@@ -1,25 +1,44 @@
-"""A bus across hosts, as it is told: whether something connects it, and what to do if not."""
+"""A bus across hosts, as it is told: what connects it, which hosts are seen, and what to do."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import pytest
+
 from canwharf.bus.naming import Span
-from canwharf.operator.doctor.finding import OK, WARN
+from canwharf.operator.doctor.finding import FAILURE, OK, WARN
 from canwharf.operator.render import terminal, text
 from canwharf.operator.render.json import to_dict
 from canwharf.operator.status import Status
+from canwharf.span.report import Heard, Report
+from canwharf.span.state import Host, State, Told
 from tests.fake.daemon import Daemon
 from tests.unit.operator.doctor.well import WELL, told
 from tests.unit.operator.seen import seen
 
+S = 1_000_000_000  # nanoseconds
+DAY = 24 * 3600  # seconds
+NOW = 20_000 * DAY
+OWN = Report("0.5", 1, "virtual", fd=True, clock=NOW * S)
+HEARS = {"bench-1": Heard(9, 0, 0, S)}
+OTHER = OWN._replace(hears=HEARS)
+ANSWER = Told(1_500_000, -3_250_000, S, OTHER)
+SEEN = Host(there=True, received=1234, age=S // 5, silence=S // 5, told=ANSWER)
 
-def spanned(busy: Daemon, *connected: str) -> Status:
+
+def status_of(busy: Daemon, bridge: State | str | None) -> Status:
     """A status with one bus, whose span is bench7."""
     status = seen(busy)
     report = status.reports[0]._replace(span=Span("bench7", 0))
-    return status._replace(reports=(report,), spanned=connected)
+    spanned = {} if bridge is None else {report.interface: bridge}
+    return status._replace(reports=(report,), spanned=spanned)
+
+
+def state(**hosts: Host) -> State:
+    named = {name.replace("_", "-"): host for name, host in hosts.items()}
+    return State("bench-1", "bench7", "vcan0", OWN, {"sent": 5}, named)
 
 
 def bus(status: Status) -> dict[str, Any]:
@@ -28,20 +47,78 @@ def bus(status: Status) -> dict[str, Any]:
     return found
 
 
-def test_a_bus_that_is_connected(busy: Daemon) -> None:
-    interface = seen(busy).reports[0].interface
-    status = spanned(busy, interface)
-    assert "  span bench7, by 'canwharf span'" in text.render(status, terminal.plain).splitlines()
-    assert bus(status)["span"] == {"name": "bench7", "max_age_ms": None, "connected": True}
-    (finding,) = told("spans", WELL._replace(status=status))
+def shown(status: Status) -> list[str]:
+    return text.render(status, terminal.plain).splitlines()
+
+
+def test_the_hosts_of_a_span_are_shown(busy: Daemon) -> None:
+    gone = Host(received=7, lost=3, stale=2, silence=60 * S, age=61 * S)
+    status = status_of(busy, state(bench_2=SEEN, bench_3=gone, bench_4=Host(linked=True)))
+    lines = shown(status)
+    place = lines.index("  span bench7, by 'canwharf span' as bench-1")
+    assert [" ".join(each.split()) for each in lines[place + 1 : place + 4]] == [
+        (
+            "bench-2 is there hears this host 1234 frames 0 lost 0 too old last frame 0.2 s ago "
+            "round trip 1.5 ms clock 0.003 s behind"
+        ),
+        "bench-3 is gone 7 frames 3 lost 2 too old last frame 61.0 s ago",
+        "bench-4 is connected, but tells nothing 0 frames 0 lost 0 too old no frame yet",
+    ]
+
+
+def test_the_hosts_of_a_span_for_a_program(busy: Daemon) -> None:
+    span = bus(status_of(busy, state(bench_2=SEEN)))["span"]
+    assert span == {
+        "name": "bench7",
+        "max_age_ms": None,
+        "connected": True,
+        "fault": None,
+        "host": "bench-1",
+        "frames": {"sent": 5},
+        "hosts": [
+            {
+                "name": "bench-2",
+                "there": True,
+                "hears_this_host": True,
+                "frames_received": 1234,
+                "frames_lost": 0,
+                "frames_repeated": 0,
+                "frames_too_old": 0,
+                "last_frame_age_us": 200_000,
+                "round_trip_us": 1_500,
+                "clock_difference_us": -3_250,
+                "canwharf": "0.5",
+                "kind": "virtual",
+                "bitrate": None,
+                "dbitrate": None,
+                "fd": True,
+                "uptime_us": 0,
+            }
+        ],
+    }
+
+
+def test_a_span_where_all_is_well(busy: Daemon) -> None:
+    (finding,) = told("spans", WELL._replace(status=status_of(busy, state(bench_2=SEEN))))
     assert finding.level == OK
+    assert finding.message == "vcan0 is one bus with those of bench-2, as bench7"
+
+
+def test_a_service_that_tells_nothing_is_said(busy: Daemon) -> None:
+    """It is frozen, or older than this."""
+    status = status_of(busy, "it does not answer\x1b[2J")
+    (line,) = [each for each in shown(status) if "span bench7" in each]
+    assert "it does not answer" in line
+    assert "\x1b" not in line
+    assert bus(status)["span"]["fault"] == "it does not answer\x1b[2J"
+    (finding,) = told("spans", WELL._replace(status=status))
+    assert (finding.level, finding.fix) == (WARN, "systemctl restart canwharf-span")
 
 
 def test_a_bus_that_nothing_connects(busy: Daemon) -> None:
     """Containers on it hear each other as ever; that no other host is heard must be seen."""
-    status = spanned(busy)
-    line = "  span bench7, but no 'canwharf span' runs: no other host is heard"
-    assert line in text.render(status, terminal.plain).splitlines()
+    status = status_of(busy, None)
+    assert "  span bench7, but no 'canwharf span' runs: no other host is heard" in shown(status)
     assert bus(status)["span"]["connected"] is False
     (finding,) = told("spans", WELL._replace(status=status))
     assert (finding.level, finding.fix) == (WARN, "canwharf span --help")
@@ -55,3 +132,86 @@ def test_nothing_is_said_of_a_bus_without_one(busy: Daemon) -> None:
     assert {each["span"] for each in json.loads(json.dumps(to_dict(status)))["buses"]} == {None}
     (finding,) = told("spans", WELL._replace(status=status, zenoh=False))
     assert (finding.level, finding.fix) == (OK, "")
+
+
+def other(**changes: Any) -> Host:  # noqa: ANN401 (a report's fields)
+    """bench-2, of whose report this is different."""
+    return SEEN._replace(told=ANSWER._replace(report=OTHER._replace(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("bridge", "level", "words"),
+    [
+        (state(), WARN, "no other host is in bench7"),
+        (state(bench_2=other(hears={})), FAILURE, "bench-2 does not hear this host"),
+        (
+            state(bench_2=other(hears={"bench-1": Heard(9, 0, 0, 60 * S)})),
+            FAILURE,
+            "bench-2 does not hear this host",
+        ),
+        (state(bench_2=SEEN._replace(told=None)), WARN, "bench-2 does not answer"),
+        (state(bench_2=SEEN, bench_3=Host(linked=True)), WARN, "does not let bench-1 in"),
+        (state(bench_2=SEEN, bench_3=Host(silence=S)), WARN, "bench-3 is gone"),
+        (state(bench_2=SEEN._replace(foreign=1)), FAILURE, "two hosts are called bench-2"),
+        (state(bench_2=SEEN._replace(lost=3)), WARN, "3 frames were lost on the way to vcan0"),
+        (state(bench_2=SEEN._replace(stale=2)), WARN, "2 frames came later than can.span.max_age"),
+        (
+            state(bench_2=SEEN._replace(told=ANSWER._replace(difference=3600 * S))),
+            WARN,
+            "3600.000 s ahead: a recording of both hosts is out of order",
+        ),
+        (state(bench_2=other(message=2)), FAILURE, "neither reads the other's"),
+        (state(bench_2=other(canwharf="0.4")), WARN, "bench-2 has canwharf 0.4, this host 0.5"),
+        (state(bench_2=other(fd=False)), WARN, "the bus of bench-2 takes no CAN FD frames"),
+        (
+            state(bench_2=other(bitrate=250_000))._replace(own=OWN._replace(bitrate=500_000)),
+            WARN,
+            "the bit rate of vcan0 is 500000 bit/s, that of bench-2 250000",
+        ),
+        (state(bench_2=other(certificate=NOW - 1)), FAILURE, "of bench-2 has ended"),
+        (
+            state(bench_2=SEEN)._replace(own=OWN._replace(certificate=NOW + 3 * DAY)),
+            WARN,
+            "of bench-1, this host, ends in 3 days",
+        ),
+        (
+            state(bench_2=SEEN)._replace(own=OWN._replace(twin=True)),
+            FAILURE,
+            "another host is called bench-1, too",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_a_command(
+    busy: Daemon, bridge: State, level: str, words: str
+) -> None:
+    (finding,) = told("spans", WELL._replace(status=status_of(busy, bridge)))
+    assert finding.level == level
+    assert words in finding.message
+    assert finding.fix
+
+
+def test_a_host_of_another_span_of_this_host_is_no_fault(busy: Daemon) -> None:
+    """It is connected, and has no bus with this one."""
+    first, second = status_of(busy, None).reports[0], seen(busy).reports[0]
+    second = second._replace(interface="vcan1", span=Span("y", 0))
+    there = state(bench_2=SEEN, bench_3=SEEN)
+    status = status_of(busy, None)._replace(
+        reports=(first, second),
+        spanned={
+            first.interface: there,
+            "vcan1": there._replace(
+                interface="vcan1", hosts={"bench-2": SEEN, "bench-3": Host(linked=True)}
+            ),
+        },
+    )
+    assert {each.level for each in told("spans", WELL._replace(status=status))} == {OK}
+
+
+def test_frames_lost_by_a_small_buffer_name_the_limit(busy: Daemon) -> None:
+    bridge = state(bench_2=SEEN)._replace(counts={"overrun": 4})
+    facts = WELL._replace(status=status_of(busy, bridge), receive_buffer=212_992)
+    (finding,) = told("spans", facts)
+    assert "4 frames of vcan0 were lost" in finding.message
+    assert "net.core.rmem_max=8388608" in finding.fix
+    (finding,) = told("spans", facts._replace(receive_buffer=16 << 20))
+    assert finding.fix == "journalctl -u canwharf-span"

@@ -19,7 +19,6 @@ from canwharf.operator import foreign
 from canwharf.operator.doctor.facts import Facts
 from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
 from canwharf.operator.render.layout import error_problem, member_problem
-from canwharf.span import extra
 
 _AT_ONCE = 10  # frames: an adapter delivers as many, and cyclic messages may be due together
 _ROOM = 100  # frames of a queue that is set: it costs memory only while it is used
@@ -121,25 +120,6 @@ def trouble(facts: Facts) -> Iterator[Finding]:
         if any(error.reason == NO_IFB for error in report.delivery_errors):
             what = f"on {report.interface}, what containers send is lost: the ifb for trouble on "
             yield Finding(FAILURE, f"{what}purpose is gone", facts.canwharf("sync"), safe=True)
-
-
-def spans(facts: Facts) -> Iterator[Finding]:
-    """Whether the buses with a span are connected to those of other hosts."""
-    if facts.status is None:
-        return
-    reports = [each for each in facts.status.reports if each.span.name]
-    if not reports:
-        yield Finding(OK, "no bus spans several hosts")
-    for report in reports:
-        name, interface = report.span.name, report.interface
-        if interface in facts.status.spanned:
-            yield Finding(OK, f"'canwharf span' connects {interface} to other hosts, as {name}")
-            continue
-        what = f"{interface} has the span {name}, but no 'canwharf span' connects it to other hosts"
-        if facts.zenoh:
-            yield Finding(WARN, what, "canwharf span --help")
-        else:
-            yield Finding(WARN, f"{what}; zenoh, which it needs, is not installed", extra.command())
 
 
 def queue(facts: Facts) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Iterator
 
 from canwharf.kernel.needed import BUILT_IN, LOADABLE, LOADED, NEEDED, Parameters
-from canwharf.operator.doctor import buses, runtimes
+from canwharf.operator.doctor import buses, runtimes, spans
 from canwharf.operator.doctor.facts import Facts, Unit
 from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Check, Finding
 
@@ -199,7 +199,7 @@ CHECKS: dict[str, Check] = {
     "shape": buses.shape,
     "policies": buses.policies,
     "trouble": buses.trouble,
-    "spans": buses.spans,
+    "spans": spans.spans,
     "queue": buses.queue,
     "members": buses.members,
     "differences": buses.differences,

@@ -68,6 +68,7 @@ class Facts(NamedTuple):
     - `group`: the one whose members' rootless Podman finds the driver; `chosen`: that of the unit
       for it. Empty: none.
     - `backlog`: the packets that the kernel's queue takes (net.core.netdev_max_backlog), or 0.
+    - `receive_buffer`: bytes that a socket may hold without rights (net.core.rmem_max), or 0.
     - `zenoh`: the library is there that connects the buses of hosts.
     - `conflict`: which path of the daemon is another than here; `unseen`: why it is not known where
       the daemon keeps its state.
@@ -109,6 +110,7 @@ class Facts(NamedTuple):
     chosen: str = ""
     backlog: int = 0
     zenoh: bool = True
+    receive_buffer: int = 0
 
     @property
     def service(self) -> Unit | None:

@@ -42,6 +42,7 @@ _SYSTEMCTL = 10.0  # seconds
 _LISTS = ("/etc/cni/net.d", "/var/lib/rancher/k3s/agent/etc/cni/net.d")
 _LOAD_DIRECTORIES = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/lib/modules-load.d")
 _BACKLOG = "/proc/sys/net/core/netdev_max_backlog"
+_RECEIVE_BUFFER = "/proc/sys/net/core/rmem_max"  # bytes
 _LISTENS = 0x00010000  # __SO_ACCEPTCON, in /proc/net/unix
 
 
@@ -96,7 +97,8 @@ def gather(
         lists=_lists(driver),
         group=rootless.allowed(which),
         chosen=_chosen_group(which),
-        backlog=_backlog(),
+        backlog=_limit(_BACKLOG),
+        receive_buffer=_limit(_RECEIVE_BUFFER),
         zenoh=find_spec("zenoh") is not None,
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
@@ -184,9 +186,9 @@ def _fault_of_list(version: object, place: int) -> str:
     return ""
 
 
-def _backlog() -> int:
-    """The packets that the kernel's queue of a processor takes; 0 if that cannot be read."""
-    with suppress(OSError, ValueError), open(_BACKLOG, encoding="utf-8") as file:
+def _limit(path: str) -> int:
+    """A limit of the kernel's; 0 if it cannot be read."""
+    with suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
         return int(file.read())
     return 0
 

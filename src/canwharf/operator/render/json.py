@@ -14,6 +14,7 @@ from canwharf.bus.delivery import DUPLICATING, DeliveryError, Member
 from canwharf.bus.report import BusReport, Direction, ForeignRule
 from canwharf.kernel.can import Controller
 from canwharf.kernel.link import Link
+from canwharf.operator.render import spans
 from canwharf.operator.status import Status
 
 Value = dict[str, object]
@@ -86,6 +87,7 @@ def _span(status: Status, report: BusReport) -> Value:
         "name": name,
         "max_age_ms": max_age or None,
         "connected": report.interface in status.spanned,
+        **spans.to_dict(status.spanned.get(report.interface)),
     }
 
 

@@ -16,6 +16,7 @@ from canwharf.bus.fault import digests
 from canwharf.bus.policy import NO_LIMIT
 from canwharf.bus.report import BusReport, is_virtual
 from canwharf.kernel.can import Controller
+from canwharf.operator.render import spans
 from canwharf.operator.render.layout import problems, trouble
 from canwharf.operator.render.terminal import (
     BAD,
@@ -81,10 +82,7 @@ def _bus(status: Status, report: BusReport, color: Color, columns: int) -> Itera
     if report.impairment.any:
         yield f"  {color(trouble(report), BAD)}"
     if report.span.name:
-        there = report.interface in status.spanned
-        how = "by 'canwharf span'"
-        how = how if there else "but no 'canwharf span' runs: no other host is heard"
-        yield f"  {color(f'span {report.span.name}, {how}', FAINT if there else DOUBTFUL)}"
+        yield from spans.lines(report.span.name, status.spanned.get(report.interface), color)
     rows = [[*map(sanitize, _member(status, report, each))] for each in report.members]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if (

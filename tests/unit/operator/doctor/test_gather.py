@@ -89,9 +89,9 @@ def test_the_kernels_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """As sysctl shows it; where it cannot be read, nothing is said of it."""
     path = tmp_path / "netdev_max_backlog"
     monkeypatch.setattr(gather, "_BACKLOG", str(path))
-    assert gather._backlog() == 0
+    assert gather._limit(gather._BACKLOG) == 0
     path.write_text("1000\n")
-    assert gather._backlog() == 1000
+    assert gather._limit(gather._BACKLOG) == 1000
 
 
 def test_a_state_of_another_driver_is_a_wrong_question(tmp_path: Path) -> None:

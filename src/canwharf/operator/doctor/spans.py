@@ -1,0 +1,164 @@
+"""The doctor's check of buses across hosts. Pure.
+
+Rules:
+
+- What the other hosts tell is believed as far as it goes: it is a reason to look there.
+- Counts are of the time since this host's `canwharf span` started.
+- Clocks that differ harm recordings only: what is too old is found without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from canwharf.operator.doctor.facts import Facts
+from canwharf.operator.doctor.finding import FAILURE, OK, WARN, Finding
+from canwharf.operator.render.spans import clock
+from canwharf.operator.spans import DEAF, UNKNOWN, hearing
+from canwharf.span import extra
+from canwharf.span.report import Report
+from canwharf.span.state import Host, State
+
+CLOCKS = 1_000_000_000  # nanoseconds that two clocks may differ
+SOON = 30 * 24 * 3600  # seconds before a certificate ends
+BUFFER = 8 << 20  # bytes that a socket should be allowed to hold
+
+_LOG = "journalctl -u canwharf-span"
+_SYSCTL = "/etc/sysctl.d/90-can.conf"
+
+
+def spans(facts: Facts) -> Iterator[Finding]:
+    """Whether the buses with a span are connected to those of other hosts."""
+    if facts.status is None:
+        return
+    reports = [each for each in facts.status.reports if each.span.name]
+    if not reports:
+        yield Finding(OK, "no bus spans several hosts")
+    told = {each.interface: facts.status.spanned.get(each.interface) for each in reports}
+    states = [each for each in told.values() if isinstance(each, State)]
+    for report in reports:
+        name, interface, state = report.span.name, report.interface, told[report.interface]
+        if isinstance(state, State):
+            yield from _state(state, states, facts)
+        elif state is not None:
+            what = f"'canwharf span' connects {interface}, but what it sees is not known: {state}"
+            yield Finding(WARN, what, "systemctl restart canwharf-span")
+        else:
+            yield _unconnected(interface, name, facts)
+
+
+def _unconnected(interface: str, name: str, facts: Facts) -> Finding:
+    what = f"{interface} has the span {name}, but no 'canwharf span' connects it to other hosts"
+    if facts.zenoh:
+        return Finding(WARN, what, "canwharf span --help")
+    return Finding(WARN, f"{what}; zenoh, which it needs, is not installed", extra.command())
+
+
+def _state(state: State, states: Sequence[State], facts: Facts) -> Iterator[Finding]:
+    """What a bridge tells; that all is well, if there is nothing else."""
+    found = [*_own(state, facts)]
+    for name, host in state.hosts.items():
+        elsewhere = any(name in each.hosts and each.hosts[name].there for each in states)
+        if host.there or host.told:
+            found += _there(state, name, host)
+        elif host.linked and not elsewhere:
+            found.append(_refused(state, name))
+        elif host.silence is not None:
+            what = f"{name} is gone from the span {state.span}"
+            found.append(Finding(WARN, what, f"ssh {name} canwharf doctor"))
+    others = [name for name, host in state.hosts.items() if host.there]
+    if not others:
+        what = f"'canwharf span' connects {state.interface}, but no other host is in {state.span}"
+        found.append(Finding(WARN, what, "canwharf span --help"))
+    yield from found or [_well(state, others)]
+
+
+def _well(state: State, others: Sequence[str]) -> Finding:
+    what = f"{state.interface} is one bus with those of {', '.join(others)}, as {state.span}"
+    return Finding(OK, what)
+
+
+def _refused(state: State, name: str) -> Finding:
+    what = f"{name} is connected, but tells nothing: it does not let {state.host} in, or has no "
+    what += f"bus with the span {state.span}; look there for refuse in settings.toml, or --host"
+    return Finding(WARN, what, f"ssh {name} canwharf doctor")
+
+
+def _own(state: State, facts: Facts) -> Iterator[Finding]:
+    """What is wrong on this host."""
+    own, counts = state.own, state.counts
+    if own.twin:
+        what = f"another host is called {state.host}, too: neither hears the other"
+        yield Finding(FAILURE, what, "canwharf span init --help")
+    now = own.clock // 1_000_000_000
+    yield from _certificate(f"{state.host}, this host,", state.host, own, now)
+    if overrun := counts.get("overrun", 0):
+        what = f"{overrun} frames of {state.interface} were lost, as 'canwharf span' was too slow"
+        small = 0 < facts.receive_buffer < BUFFER
+        setting = f"net.core.rmem_max={BUFFER}"
+        fix = f"echo {setting} >>{_SYSCTL} && sysctl -p {_SYSCTL}" if small else _LOG
+        yield Finding(WARN, f"{what} for its sockets' buffers", fix)
+
+
+def _there(state: State, name: str, host: Host) -> Iterator[Finding]:
+    """What is wrong with a host that is there."""
+    if host.foreign:
+        what = f"two hosts are called {name}: one of them is not heard"
+        yield Finding(FAILURE, what, "canwharf span init --help")
+    answer = hearing(state, host)
+    if answer == UNKNOWN:
+        what = f"{name} does not answer: its canwharf is older than this one, or it is frozen"
+        yield Finding(WARN, what, f"ssh {name} systemctl restart canwharf-span")
+    if answer == DEAF:
+        what = f"{name} does not hear this host: nothing of {state.interface} arrives there"
+        yield Finding(FAILURE, what, f"ssh {name} canwharf doctor")
+    if host.lost:
+        what = f"of {name}, {host.lost} frames were lost on the way to {state.interface}"
+        yield Finding(WARN, f"{what} since 'canwharf span' started", _LOG)
+    if host.stale:
+        what = f"of {name}, {host.stale} frames came later than can.span.max_age, and are not on "
+        yield Finding(WARN, f"{what}{state.interface}", _LOG)
+    if told := host.told:
+        yield from _differences(state, name, told.report)
+        if abs(told.difference) > CLOCKS:
+            what = f"the clock of {name} is {clock(told.difference)}: a recording of both hosts is "
+            what += "out of order by that; frames on the bus are not affected"
+            yield Finding(WARN, what, "timedatectl set-ntp true")
+        now = told.report.clock // 1_000_000_000
+        yield from _certificate(name, name, told.report, now)
+
+
+def _differences(state: State, name: str, other: Report) -> Iterator[Finding]:
+    own, interface = state.own, state.interface
+    if own.message != other.message:
+        what = f"{name} sends messages of version {other.message}, this host {own.message}: "
+        what += "neither reads the other's"
+        yield Finding(FAILURE, what, extra.command())
+    elif own.canwharf != other.canwharf:
+        what = f"{name} has canwharf {other.canwharf}, this host {own.canwharf}"
+        yield Finding(WARN, what, extra.command())
+    rates = {
+        "bit rate": (own.bitrate, other.bitrate),
+        "data bit rate": (own.dbitrate, other.dbitrate),
+    }
+    for which, (here, there) in rates.items():
+        if here and there and here != there:
+            what = f"the {which} of {interface} is {here} bit/s, that of {name} {there}: the slower"
+            yield Finding(WARN, f"{what} bus cannot take all frames", "canwharf status")
+    if own.kind and other.kind and own.fd != other.fd:
+        lacking = name if own.fd else "this host"
+        what = f"the bus of {lacking} takes no CAN FD frames: those of the others are refused there"
+        yield Finding(WARN, what, "canwharf status")
+
+
+def _certificate(whose: str, name: str, report: Report, now: int) -> Iterator[Finding]:
+    """Whether it ends within SOON; `now` is in seconds."""
+    if report.certificate is None or (left := report.certificate - now) > SOON:
+        return
+    fix = f"canwharf span invite {name}"
+    if left <= 0:
+        what = f"the certificate of {whose} has ended: no host connects to it"
+        yield Finding(FAILURE, what, fix)
+    else:
+        days = left // (24 * 3600)
+        yield Finding(WARN, f"the certificate of {whose} ends in {days} days", fix)
