@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -222,7 +223,8 @@ def test_a_local_program_is_told_what_a_bridge_knows(
     members = two_buses(site, "linear")
     where = "tcp/127.0.0.1:7447"
     one, two = (publish(directory, *each) for each in (("one", "vcan0"), ("two", "vcan1")))
-    first = span(stack, one, "--name", "a", "--listen", where)
+    figures = "127.0.0.1:9274"
+    first = span(stack, one, "--name", "a", "--listen", where, "--metrics", figures)
     until(first, "vcan0 is in the span x")
     assert local.ask("vcan0").hosts == {}
     second = span(stack, two, "--name", "b", "--connect", where)
@@ -241,6 +243,8 @@ def test_a_local_program_is_told_what_a_bridge_knows(
     assert (told.report.kind, told.report.fd) == ("virtual", True)
     assert told.report.canwharf == state.own.canwharf == __version__
     assert set(spanned(["vcan0", "vcan1", "vcan2"])) == {"vcan0", "vcan1"}
+    with urlopen(f"http://{figures}/metrics", timeout=LIMIT) as answer:
+        assert b'canwharf_span_heard{host="b",span="x"} 1.0' in answer.read()
     second.kill()
     until(first, "b is gone")
     assert not local.ask("vcan0").hosts["b"].there

@@ -60,6 +60,13 @@ OPTIONS = (
     Option("key", "", "its private key (PEM)", "FILE"),
     Option("directory", directory.DEFAULT, "what init and join make", "DIR"),
     Flag("insecure", "allow tcp to other hosts: everybody on the way can read and send frames"),
+    Option(
+        "metrics",
+        "",
+        "serve metrics for Prometheus at an address like 127.0.0.1:9274; needs the package "
+        "canwharf[metrics]",
+        "ADDRESS:PORT",
+    ),
     Option("driver-name", DEFAULT_NAME, "the name by which Docker knows the driver", "NAME"),
 )
 
@@ -80,6 +87,10 @@ def run(options: Mapping[str, str]) -> int:
     driver = usual(options["driver-name"])
     if which.ca:
         _warn(which)
+    if options["metrics"]:
+        from canwharf.cli import span_metrics  # noqa: PLC0415 (an extra)
+
+        span_metrics.serve(options["metrics"], driver.spans, driver.name)
     with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
         notify("READY=1")
         service.run(ended, lambda: notify("WATCHDOG=1"))

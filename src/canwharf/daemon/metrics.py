@@ -65,7 +65,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _UNKNOWN = 404  # the status of an unknown call
 _PLAIN = "text/plain; charset=utf-8"
 # Each client that reaches the address may send requests, so their load is limited: a few megabytes.
-_KIND = Kind(
+KIND = Kind(
     "GET",
     prometheus.CONTENT_TYPE_LATEST,
     lambda text: f"{text}\n".encode(),
@@ -87,7 +87,7 @@ class Metrics:
         """Raise StartError if it cannot listen there."""
         self._report = report
         self._path = where if where.endswith(_ENDING) else ""
-        self._listening = None if self._path else _listen(where)
+        self._listening = None if self._path else listen(where)
         self._write_at = 0.0  # at once
         self._failed = False
         self._page: tuple[int, bytes] = 500, b""
@@ -151,7 +151,7 @@ class Metrics:
         self._registry.register(buses)
         if self._listening is None:
             return self._write_when_due
-        return Server(selector, self._listening, self._answer, _KIND).expire
+        return Server(selector, self._listening, self._answer, KIND).expire
 
     def _answer(self, target: str, _body: bytes, _sender: object = None) -> tuple[int, bytes]:
         if target.partition("?")[0] != PAGE:
@@ -197,7 +197,7 @@ class Metrics:
             self._failed = True
 
 
-def _listen(where: str) -> Socket:
+def listen(where: str) -> Socket:
     """A listening socket at HOST:PORT. Raises StartError."""
     host, _, port = where.rpartition(":")
     if not host or "/" in host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
