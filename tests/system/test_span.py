@@ -1,124 +1,55 @@
-"""Two hosts with Docker, and one bus across them: exactly once, over a cut and a killed service."""
+"""Two hosts with Docker, and one bus across them: each frame once, whatever becomes of a host.
+
+All tests have the same two hosts, whose clocks are an hour apart after the power cut.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import chdir
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-import zenoh
 
-from canwharf.cli import main
+from canwharf.span import authority
+from canwharf.span.authority import Signed
 from lab.channel import Process
 from lab.machine import REPOSITORY
-from lab.pair import Host, two_machines
-from tests.world.board import UP, Board
+from tests.system.hosts import (
+    LIBRARY,
+    Side,
+    Stream,
+    frames,
+    joined,
+    missing,
+    prepared,
+    settle,
+    until,
+    values,
+)
+from tests.world.board import UP
 
 EXAMPLE = "/repo/examples/span"
 PYTHON_CAN = ("can", "wrapt", "packaging", "typing_extensions.py")
-
-# The guest's own Python has no zenoh; the wheel of this machine's runs on each.
-LIBRARY = f"/repo/{Path(zenoh.__file__).parents[1].relative_to(REPOSITORY)}"
-AS_NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all"
-LISTENS = (
-    "timeout 20 sh -c 'until grep -q can0 /proc/$(docker inspect -f {{{{.State.Pid}}}} {0})"
-    "/net/can/rcvlist_all; do :; done'"
-)
 FRAMES = 100
-# A frame may wait for long on a busy machine; tests/kernel/test_span.py has what is too old.
-OPTIONS = "-o can.name=can -o can.span=bench7 -o can.span.max_age=1min"
-LOST = re.compile(r"of [ab], (\d+) frames were lost")
-
-
-class Side:
-    """A host: its board, two containers, and `canwharf span`."""
-
-    def __init__(self, host: Host, directory: str) -> None:
-        self.host = host
-        self.board = Board(host)
-        self.board.start()
-        self.board.network(options=OPTIONS)
-        self.containers = [f"{host.name}{number}" for number in (1, 2)]
-        for name in self.containers:
-            self.board.container(name)
-        self._directory = directory
-        self.span = self.start_span()
-
-    def start_span(self) -> Process:
-        """Without any right, as its unit does."""
-        self.span = self.host.start(
-            f"exec {AS_NOBODY} python3 -m canwharf span --directory {self._directory}",
-            env={"PYTHONPATH": f"/repo/src:{LIBRARY}"},
-        )
-        self.span.wait_for("vcan0 is in the span bench7", UP)
-        return self.span
-
-    def record(self, container: str) -> Process:
-        """All that a container hears."""
-        recording = self.host.start(f"docker exec {container} candump -L can0")
-        self.board.sh(LISTENS.format(container))
-        return recording
-
-    def send(self, container: str, *words: str) -> None:
-        self.board.sh(f"docker exec {container} {' '.join(words)}")
+KILLS = 25
+SHORT, LONG = 3, 10  # seconds of a cut
+NAME = "motor"  # of an adapter
 
 
 @pytest.fixture(scope="module")
-def sides(suite: str) -> Iterator[tuple[Side, Side]]:
-    """Two hosts that are connected: the second one joins where the first one runs already."""
-    build = REPOSITORY / "build"  # which the guests see, too
-    build.mkdir(exist_ok=True)
-    with TemporaryDirectory(dir=build) as name, two_machines(suite) as (a, b):
-        here = Path(name)
-        here.chmod(0o755)
-        one = Side(a, prepared(here / "a", "init --name a --listen", f"tls/{a.address}:7447"))
-        prepared(here / "a", "invite b --listen", f"tls/{b.address}:7447")
-        two = Side(b, prepared(here / "b", "join b.join"))
-        one.span.wait_for("b joined, with a certificate", UP)
-        for side, other in ((one, "b"), (two, "a")):
-            side.span.wait_for(f"{other} is there", UP)
-        settle(one, two)
-        yield one, two
+def hosts(suite: str) -> Iterator[tuple[Side, Side, Path]]:
+    """With the directory of their certificates."""
+    with joined(suite) as made:
+        yield made
 
 
-def prepared(directory: Path, *words: str) -> str:
-    """Where a guest has what this command made here: its own Python has no library for that.
-
-    A unit would be given the private key, which is for root only.
-    """
-    with chdir(directory.parent):
-        assert main(["span", *" ".join(words).split(), "--directory", str(directory)]) == 0
-    (directory / "host.pem").chmod(0o644)
-    return f"/repo/{directory.relative_to(REPOSITORY)}"
-
-
-def settle(one: Side, two: Side) -> None:
-    """Until frames pass in both directions: each host learns what the other one wants."""
-    for sender, receiver in ((one, two), (two, one)):
-        with_mark = f"docker exec {receiver.containers[0]} candump -n 1 -L can0,7F0:7FF"
-        heard = receiver.host.start(with_mark)
-        receiver.board.sh(LISTENS.format(receiver.containers[0]).replace("_all", "_sff"))
-        while heard.running:
-            sender.send(sender.containers[0], "cansend can0 7F0#")
-            sender.board.sh("sleep 0.1")
-        heard.wait(10)
-
-
-def frames(recording: Process) -> list[str]:
-    """What was heard, as `ID#DATA`, in its order; without the flags of FD frames."""
-    found = re.findall(r" ([0-9A-F]+##?[0-9A-F]*)$", recording.stdout, re.MULTILINE)
-    return [re.sub("##.", "##", each) for each in found if not each.startswith("7F0#")]
-
-
-def values(heard: list[str], can_id: str) -> list[int]:
-    """The numbers that frames of this id bore, in the order in which they came."""
-    bore = [each.partition("#")[2] for each in heard if each.startswith(f"{can_id}#")]
-    return [int.from_bytes(bytes.fromhex(each), "little") for each in bore]
+@pytest.fixture
+def sides(hosts: tuple[Side, Side, Path]) -> tuple[Side, Side]:
+    return hosts[:2]
 
 
 def say(side: Side, name: str, can_id: str) -> list[str]:
@@ -146,7 +77,7 @@ def test_containers_of_both_hosts_hear_each_other_once_and_in_order(
     sides: tuple[Side, Side],
 ) -> None:
     """Classic, extended, FD. What a busy machine did not send in time is counted, each frame."""
-    before = [told(side) for side in sides]
+    before = [side.told for side in sides]
     recordings = [[side.record(name) for name in side.containers] for side in sides]
     everybody = [each for those in recordings for each in those]
     sent: list[list[str]] = [[], []]
@@ -156,86 +87,47 @@ def test_containers_of_both_hosts_hear_each_other_once_and_in_order(
             sent[place] += say(side, name, own)
             sent[place] += mark(side, name, own, everybody)
     for place, side in enumerate(sides):
-        missing = set()
+        unheard = set()
         for recording in recordings[place]:
+            recording.kill()
             heard = frames(recording)
             assert len(heard) == len(set(heard))
             assert set(sent[place]) <= set(heard) <= {*sent[0], *sent[1]}
-            missing.add(len(sent[0]) + len(sent[1]) - len(heard))
+            unheard.add(len(sent[0]) + len(sent[1]) - len(heard))
             for can_id in ("100", "101", "102", "103"):
                 assert values(heard, can_id) == sorted(values(heard, can_id))
-        (number,) = missing
-        until(side, lambda side=side, lost=before[place] + number: told(side) == lost)  # type: ignore[misc]
+        (number,) = unheard
+        until(side, lambda side=side, lost=before[place] + number: side.told == lost)  # type: ignore[misc]
 
 
-class Stream:
-    """A frame each 10 ms from the first container of one host, heard at the first of another."""
-
-    def __init__(self, one: Side, two: Side) -> None:
-        self._one = one
-        self._container = one.containers[0]
-        self._recording = two.record(two.containers[0])
-        command = f"docker exec {self._container} cangen can0 -g 10 -I 123 -L 8 -D i"
-        self._sending = one.host.start(command)
-        self.wait_for_more()
-
-    @property
-    def heard(self) -> list[int]:
-        """The numbers that were heard so far."""
-        return values(frames(self._recording), "123")
-
-    def wait_for_more(self) -> None:
-        """Until another frame is heard."""
-        before = len(self.heard)
-        until(self._one, lambda: len(self.heard) > before)
-
-    def end(self) -> list[int]:
-        """Stop, and all that was heard: in the order of the sender, and nothing twice."""
-        self._one.board.sh("pkill cangen")
-        self._sending.wait(UP, check=False)
-        self._one.send(self._container, "cansend can0 7F2#")
-        self._recording.wait_for("7F2#", UP)
-        self._recording.kill()
-        heard = self.heard
-        assert heard == sorted(set(heard))
-        return heard
-
-
-def until(side: Side, done: Callable[[], bool]) -> None:
-    """Look again and again, for half a minute."""
-    for _look in range(300):
-        if done():
-            return
-        side.board.sh("sleep 0.1")
-    raise AssertionError(side.span.stderr)
-
-
+@pytest.mark.parametrize("seconds", [SHORT, LONG])
 def test_a_cut_loses_what_was_sent_in_it_and_each_frame_is_counted(
-    sides: tuple[Side, Side],
+    sides: tuple[Side, Side], seconds: int
 ) -> None:
-    """By the host that misses it. A recording there has each of them all the same."""
+    """By the host that misses it. A recording there has each all the same."""
     one, two = sides
-    recording = two.host.start(
-        "exec python3 -m canwharf record vcan0 -o /tmp/cut.log --recover 2s --json"
-    )
-    two.board.sh("timeout 30 sh -c 'until [ -e /tmp/cut.log ]; do sleep 0.1; done'")
-    stream = Stream(one, two)
-    before = told(two)
+    if seconds == SHORT:
+        recording = two.host.start(
+            "exec python3 -m canwharf record vcan0 -o /tmp/cut.log --recover 2s --json"
+        )
+        two.board.sh("timeout 30 sh -c 'until [ -e /tmp/cut.log ]; do sleep 0.1; done'")
+    stream, before = Stream(one, two), two.told
     one.host.link.cut()
-    one.board.sh("sleep 3")
+    one.board.sh(f"sleep {seconds}")
     one.host.link.fix()
     stream.wait_for_more()
     heard = stream.end()
-    missing = heard[-1] - heard[0] + 1 - len(heard)
-    assert missing
-    until(two, lambda: told(two) - before == missing)
-    everything = set(range(heard[0], heard[-1] + 1))
-    until(two, lambda: everything <= set(recorded(two)))
-    assert len(recorded(two)) == len(set(recorded(two)))
-    two.board.sh("pkill -INT -f '[c]anwharf record'")
-    recording.wait(UP)
-    (host,) = json.loads(recording.stdout)["hosts"]
-    assert host["lost"] == host["recovered"] >= missing
+    lost = missing(heard)
+    assert lost
+    until(two, lambda: two.told - before == lost)
+    if seconds == SHORT:
+        everything = set(range(heard[0], heard[-1] + 1))
+        until(two, lambda: everything <= set(recorded(two)))
+        assert len(recorded(two)) == len(set(recorded(two)))
+        two.board.sh("pkill -INT -f '[c]anwharf record'")
+        recording.wait(UP)
+        (host,) = json.loads(recording.stdout)["hosts"]
+        assert host["lost"] == host["recovered"] >= lost
 
 
 def recorded(side: Side) -> list[int]:
@@ -245,9 +137,17 @@ def recorded(side: Side) -> list[int]:
     return [int.from_bytes(bytes.fromhex(each), "little") for each in found]
 
 
-def told(side: Side) -> int:
-    """How many frames were lost, as the service has said."""
-    return sum(map(int, LOST.findall(side.span.stderr)))
+def test_a_frozen_host_misses_frames_which_it_counts(sides: tuple[Side, Side]) -> None:
+    """Its service is frozen, and the containers of the other host go on."""
+    one, two = sides
+    stream, before = Stream(one, two), two.told
+    seen = one.span.stderr.count("b is gone")
+    two.signal_span("STOP")
+    until(one, lambda: one.span.stderr.count("b is gone") > seen)
+    two.signal_span("CONT")
+    stream.wait_for_more()
+    lost = missing(stream.end())
+    until(two, lambda: two.told - before == lost)
 
 
 def test_the_service_is_killed_under_load_and_nothing_comes_twice(
@@ -256,18 +156,122 @@ def test_the_service_is_killed_under_load_and_nothing_comes_twice(
     """Containers of one host do not notice; status says what is missing."""
     one, two = sides
     stream = Stream(one, two)
-    for _turn in range(3):
-        two.host.run("pkill -KILL -f '[c]anwharf span'")
-        two.span.wait(UP, check=False)
-        assert "no 'canwharf span' runs: no other host is heard" in status(two)
-        assert "span bench7, by 'canwharf span'" in status(one)
+    for turn in range(KILLS):
+        two.end_span("KILL")
+        if turn == 0:
+            assert "no 'canwharf span' runs: no other host is heard" in status(two)
+            assert "span bench7, by 'canwharf span'" in status(one)
         two.start_span()
-        stream.wait_for_more()
-    assert len(stream.end()) > 10
+        if turn % 5 == 4:  # others are killed before they hear anything
+            stream.wait_for_more()
+    assert len(stream.end()) >= KILLS // 5
 
 
 def status(side: Side) -> str:
     return side.board.sh("python3 -m canwharf status")
+
+
+def test_a_second_bridge_of_a_bus_is_refused_and_nothing_comes_twice(
+    sides: tuple[Side, Side], hosts: tuple[Side, Side, Path]
+) -> None:
+    one, two = sides
+    stream = Stream(one, two)
+    second = two.run_span(f"--name b {with_certificate(one, hosts[2], 'b/host.pem')}")
+    second.wait_for("vcan0: another process connects this bus to other hosts", UP)
+    stream.wait_for_more()
+    second.kill()
+    stream.end()
+
+
+def with_certificate(side: Side, directory: Path, file: str) -> str:
+    """The options to connect to this host with a certificate of one's own."""
+    here = f"/repo/{directory.relative_to(REPOSITORY)}"
+    files = f"--ca {here}/a/ca.pem --cert {here}/{file} --key {here}/{file}"
+    return f"--connect tls/{side.host.address}:7447 {files}"
+
+
+def test_a_host_whose_certificate_is_not_taken_is_not_heard(
+    sides: tuple[Side, Side], hosts: tuple[Side, Side, Path]
+) -> None:
+    """One of another authority, and one that has ended."""
+    one, two = sides
+    here = hosts[2]
+    prepared(here / "foreign", "init --name b --listen tls/192.0.2.1:7447")
+    signer = Signed((here / "a/ca.pem").read_bytes(), (here / "a/ca.key").read_bytes())
+    ended = datetime.now(UTC) - timedelta(days=authority.HOST_DAYS + 1)
+    (here / "ended.pem").write_bytes(b"".join(authority.issue(signer, "b", (), ended)))
+    two.end_span("TERM")
+    one.span.wait_for("b is gone", UP)
+    mute = len(one.span.stderr)
+    for file in ("foreign/host.pem", "ended.pem"):
+        attempts = opened(one) + 3
+        bad = two.run_span(f"--name b {with_certificate(one, here, file)}")
+        bad.wait_for("no other host takes this host's certificate", UP)
+        bad.wait_for("vcan0 is in the span bench7", UP)
+        until(one, lambda attempts=attempts: opened(one) >= attempts)  # type: ignore[misc]
+        two.end_span("KILL")
+        bad.wait(UP, check=False)
+        assert "a is there" not in bad.stderr
+    assert "b is there" not in one.span.stderr[mute:]
+    two.start_span()
+    settle(one, two)
+
+
+def opened(side: Side) -> int:
+    """How many connections came to a host so far."""
+    names, numbers = side.board.sh("grep ^Tcp: /proc/net/snmp").splitlines()
+    return int(dict(zip(names.split(), numbers.split(), strict=True))["PassiveOpens"])
+
+
+def test_two_hosts_of_one_name_are_told_and_do_not_hear_each_other(
+    sides: tuple[Side, Side], hosts: tuple[Side, Side, Path]
+) -> None:
+    """Somebody carried the certificate of one to the other."""
+    one, two = sides
+    two.end_span("TERM")
+    double = two.run_span(f"--name a {with_certificate(one, hosts[2], 'a/host.pem')}")
+    heard = one.record(one.containers[0])
+    for each in (one.span, double):
+        each.wait_for("another host is called a, too: neither hears the other", UP)
+    two.send(two.containers[0], "cangen can0 -n 20 -g 50 -I 124")
+    one.send(one.containers[1], "cansend can0 7F2#")
+    heard.wait_for("7F2#", UP)
+    heard.kill()
+    assert " 124#" not in heard.stdout
+    two.end_span("TERM")
+    double.wait(UP, check=False)
+    two.start_span()
+    settle(one, two)
+
+
+def test_a_slow_adapter_on_one_side_gets_each_frame_once(sides: tuple[Side, Side]) -> None:
+    """And what waits for it holds up no other bus of the two hosts."""
+    one, two = sides
+    adapter = two.host.start(["python3", "-m", "tests.world.adapter", "--name", NAME], input=True)
+    adapter.wait_for(f"plugged {NAME}")
+    options = "-o can.name=can -o can.span=bench8 -o can.span.max_age=1min"
+    one.board.network("wired", f"-o can.interface=vcan8 {options}")
+    two.board.network("wired", f"-o can.interface={NAME} -o can.bitrate=500000 {options}")
+    two.board.sh(f"tc qdisc add dev {NAME} root tbf rate 10kbit burst 100 limit 100000")
+    one.board.container("sender", "wired")
+    wire = two.host.start(f"candump -L {NAME}")
+    for side, interface, other in ((one, "vcan8", "b"), (two, NAME, "a")):
+        side.span.wait_for(f"{interface}, span bench8: {other} is there", UP)
+    heard = one.record("sender")
+    stream = Stream(one, two)
+    while "7F0#" not in wire.stdout:
+        one.send("sender", "cansend can0 7F0#")
+    one.send("sender", f"cangen can0 -n {FRAMES} -g 1 -I i -L 0")
+    adapter.write(b"t7231AA\n")
+    for _turn in range(3):
+        stream.wait_for_more()
+    stream.end()
+    expected = {f"{number:03X}#" for number in range(FRAMES)}
+    until(two, lambda: expected <= set(frames(wire)))
+    heard.wait_for("723#AA", UP)
+    adapter.write(b"")
+    written = [each for each in adapter.wait(UP).stdout.split() if re.fullmatch("t0..0", each)]
+    assert sorted(written) == sorted(f"t{each[:3]}0" for each in expected)
 
 
 def test_the_example_on_two_hosts(sides: tuple[Side, Side]) -> None:
@@ -291,3 +295,15 @@ def test_the_example_on_two_hosts(sides: tuple[Side, Side]) -> None:
     finally:
         for side, compose in zip(sides, composes, strict=True):
             side.board.sh(f"{compose} down -t 1", timeout=180)
+
+
+def test_a_host_loses_its_power_and_is_on_the_bus_again(sides: tuple[Side, Side]) -> None:
+    """All that its user has to start again is its service, which a unit does."""
+    one, two = sides
+    stream = Stream(two, one)
+    two.lose_power()
+    assert stream.close()
+    two.start_span()
+    settle(one, two)
+    for sender, receiver in ((one, two), (two, one)):
+        assert Stream(sender, receiver).end()
