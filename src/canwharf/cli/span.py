@@ -55,6 +55,12 @@ OPTIONS = (
         "NAME",
         many=True,
     ),
+    Option(
+        "relay",
+        "",
+        "the host, by its --name, that passes on what others send, which then connect to it only",
+        "NAME",
+    ),
     Option("ca", "", "the certificate of who signed those of all hosts (PEM)", "FILE"),
     Option("cert", "", "this host's certificate (PEM)", "FILE"),
     Option("key", "", "its private key (PEM)", "FILE"),
@@ -72,7 +78,7 @@ OPTIONS = (
 
 
 _ACTIONS = ("init", "invite", "join")
-_OF_SESSION = ("listen", "connect", "host", "ca", "cert", "key", "insecure")
+_OF_SESSION = ("listen", "connect", "host", "relay", "ca", "cert", "key", "insecure")
 
 
 def run(options: Mapping[str, str]) -> int:
@@ -138,4 +144,5 @@ def _given(options: Mapping[str, str]) -> Settings:
         bool(options["insecure"]),
         hosts=tuple(options["host"].splitlines()),
         strict=bool(options["host"]),
+        relay=options["relay"],
     )

@@ -50,8 +50,9 @@ def init(options: Mapping[str, str], which: Settings) -> int:
     directory.create(where, files)
     _print_made(where, which.host, end)
     if CA_KEY in files:
-        print("To let another host join, say its name, and where it listens:")
-        print(f"  canwharf span invite bench-2 --listen tls/192.0.2.2:7447{_option(where)}")
+        listens = "" if which.relay else " --listen tls/192.0.2.2:7447"
+        print(f"To let another host join, say its name{', and where it listens' * bool(listens)}:")
+        print(f"  canwharf span invite bench-2{listens}{_option(where)}")
     return 0
 
 
@@ -67,16 +68,17 @@ def invite(options: Mapping[str, str], which: Settings) -> int:
             words = f"{where} has no authority: invite hosts where 'canwharf span init' was run"
             raise SpanError(words) from error
         raise
-    if name in directory.settings(where).refuse:
+    ours = directory.settings(where)
+    if name in ours.refuse:
         raise SpanError(f"{name} is shut out, by refuse in {where}/{SETTINGS}: take another name")
     known = directory.hosts(where)
     listen = which.listen or known.get(name, ())
     connect = tuple(each for host, ends in known.items() if host != name for each in ends)
-    settings.check(Settings(name, listen, connect, CA, HOST, HOST))
+    settings.check(Settings(name, listen, connect, CA, HOST, HOST, relay=ours.relay))
     host = authority.issue(signer, name, settings.addresses(listen), now)
     texts = (each.decode() for each in (signer.certificate, *host))
     others = tuple(each for each in known if each != name)
-    content = invitation.encode(Invitation(name, listen, connect, others, *texts))
+    content = invitation.encode(Invitation(name, listen, connect, others, ours.relay, *texts))
     file = f"{name}.join"
     _write_new(file, content)
     try:
@@ -89,7 +91,7 @@ def invite(options: Mapping[str, str], which: Settings) -> int:
     print(f"On {name}, as root:")
     print(f"  canwharf span join {file} && rm {file}")
     for other, ends in known.items():
-        if other != name and not ends:
+        if other != name and not (ends or ours.relay):
             print(_unheard(name, listen, other))
     return 0
 
@@ -102,7 +104,7 @@ def join(options: Mapping[str, str], _which: Settings) -> int:
     try:
         invited = invitation.decode(_read(file))
         which = Settings(invited.host, invited.listen, invited.connect, CA, HOST, HOST)
-        which = which._replace(hosts=invited.hosts)
+        which = which._replace(hosts=invited.hosts, relay=invited.relay)
         settings.check(which)
         ca, host = invited.ca.encode(), Signed(invited.certificate.encode(), invited.key.encode())
         addresses = settings.addresses(invited.listen)

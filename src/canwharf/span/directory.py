@@ -1,6 +1,6 @@
 """A host's directory: its certificates, and where it and others listen.
 
-    settings.toml   name, listen, connect, hosts, refuse: may be edited
+    settings.toml   name, relay, listen, connect, hosts, refuse: may be edited
     ca.pem          the authority's certificate
     host.pem        this host's certificate and its private key; mode 0600
     ca.key          the authority's private key; mode 0600, only where it was made
@@ -112,6 +112,8 @@ def written(settings: Settings) -> bytes:
     """The text of SETTINGS."""
     lists = {each: getattr(settings, each) for each in _LISTS}
     lines = [f"name = {json.dumps(settings.host)}"]
+    if settings.relay:
+        lines.append(f"relay = {json.dumps(settings.relay)}")
     lines += [f"{each} = {json.dumps(list(value))}" for each, value in lists.items()]
     return (_ABOUT + "\n".join(lines) + "\n").encode()
 
@@ -119,13 +121,13 @@ def written(settings: Settings) -> bytes:
 def settings(path: str) -> Settings:
     """What the directory says, with the paths of its certificates. Raises StateError."""
     try:
-        name, lists = _parsed(read(path, SETTINGS).decode())
+        name, relay, lists = _parsed(read(path, SETTINGS).decode())
     except ValueError as error:
         raise StateError("read", f"{path}/{SETTINGS}", str(error)) from error
     ca, host = f"{path}/{CA}", _host(path)
     listen, connect, others, refuse = lists
     others = tuple(each for each in dict.fromkeys((*others, *hosts(path))) if each != name)
-    return Settings(name, listen, connect, ca, host, host, hosts=others, refuse=refuse)
+    return Settings(name, listen, connect, ca, host, host, hosts=others, refuse=refuse, relay=relay)
 
 
 def _host(path: str) -> str:
@@ -134,18 +136,21 @@ def _host(path: str) -> str:
     return credential if os.path.exists(credential) else f"{path}/{HOST}"
 
 
-def _parsed(text: str) -> tuple[str, list[tuple[str, ...]]]:
-    """The name, and the values of _LISTS. Raises ValueError."""
+def _parsed(text: str) -> tuple[str, str, list[tuple[str, ...]]]:
+    """The name, the relay, and the values of _LISTS. Raises ValueError."""
     content = tomllib.loads(text)
-    if unknown := content.keys() - {"name", *_LISTS}:
+    if unknown := content.keys() - {"name", "relay", *_LISTS}:
         raise ValueError(f"{min(unknown)} is not expected")
-    name, lists = content.get("name"), [content.get(each, []) for each in _LISTS]
+    name, relay = content.get("name"), content.get("relay", "")
+    lists = [content.get(each, []) for each in _LISTS]
     if not isinstance(name, str):
         raise ValueError('a line like name = "bench-1" is missing')  # noqa: TRY004 (the file)
+    if not isinstance(relay, str):
+        raise ValueError('relay must be a name like "bench-1"')  # noqa: TRY004 (the file)
     for option, value in zip(_LISTS, lists, strict=True):
         if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
             raise ValueError(f'{option} must be a list like ["bench-2"]')
-    return name, [tuple(value) for value in lists]
+    return name, relay, [tuple(value) for value in lists]
 
 
 def hosts(path: str) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,8 @@
 """What a host needs to join others, as one file: JSON. Pure.
 
     {"version": 1, "host": "bench-2", "listen": […], "connect": ["tls/192.0.2.1:7447"],
-     "hosts": ["bench-1"], "ca": "-----BEGIN…", "certificate": "-----BEGIN…", "key": "-----BEGIN…"}
+     "hosts": ["bench-1"], "relay": "", "ca": "-----BEGIN…", "certificate": "-----BEGIN…",
+     "key": "-----BEGIN…"}
 
 It has the host's private key: what is to be carried to a host is one thing, and one command there.
 """
@@ -19,12 +20,16 @@ _LISTS = ("listen", "connect", "hosts")
 
 
 class Invitation(NamedTuple):
-    """A host's name, where it listens and connects, whom it knows, and its certificates (PEM)."""
+    """A host's name, where it listens and connects, whom it knows, and its certificates (PEM).
+
+    `relay` is the host that passes on what others send; mostly there is none.
+    """
 
     host: str
     listen: tuple[str, ...]
     connect: tuple[str, ...]
     hosts: tuple[str, ...]
+    relay: str
     ca: str
     certificate: str
     key: str

@@ -62,7 +62,9 @@ class Session:
             raise SpanError(f"cannot open a session: {reason}") from error
         self._zenoh = library
         self._host = settings.host
-        self._known = {settings.host, *settings.hosts, *settings.refuse}
+        self._known = {settings.host, settings.relay, *settings.hosts, *settings.refuse}
+        self._refuse = settings.refuse
+        self._only = (*settings.hosts, settings.relay) if settings.strict else ()
         self.repeated = 0
         self._declared: dict[str, list[Declared]] = {}  # by span
         try:
@@ -104,11 +106,11 @@ class Session:
         def taken(sample: Sample) -> None:
             if (host := _host(sample)) == self._host:
                 self.repeated += 1
-            elif is_name(host):
+            elif self._is_heard(host):
                 receive(host, sample.payload.to_bytes())
 
         def seen(sample: Sample) -> None:
-            if is_name(host := _host(sample)) and host != self._host:
+            if self._is_heard(host := _host(sample)) and host != self._host:
                 tell(host, sample.kind == library.SampleKind.PUT)
 
         try:
@@ -206,6 +208,11 @@ class Session:
         A new session with them among `hosts` hears them, and they it.
         """
         return self.linked() - self._known
+
+    def _is_heard(self, host: str) -> bool:
+        """Access control does the same for who connects here; but not for who is behind a relay."""
+        known = not self._only or host in self._only
+        return known and host not in self._refuse and is_name(host)
 
     def leave(self, span: str) -> None:
         """Neither send to a span nor hear of it any more; the other hosts are told."""

@@ -11,6 +11,8 @@ Rules:
 - Where there are certificates, a host sends under its own name only, which the common name of its
   certificate proves. Which hosts may send and hear at all is said by `hosts`: zenoh has no rule
   that would take the name from a certificate, so there is one for each host.
+- Hosts that cannot connect to each other, as behind NAT, connect to one `relay`, which passes on
+  what each sends. They trust it with their names: a connection proves the relay's name only.
 - UDP is not among the protocols: zenoh's own loses half of the messages of a fast sender.
 - A dead connection is noticed after LEASE, and tried again after RETRY.
 
@@ -58,6 +60,7 @@ class Settings(NamedTuple):
     hosts: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
     strict: bool = False
+    relay: str = ""  # the host that passes on what others send; maybe this one
 
 
 def check(settings: Settings) -> None:
@@ -75,6 +78,7 @@ def check(settings: Settings) -> None:
             f"say where other hosts are: --connect {_EXAMPLE}, or --listen {_EXAMPLE} to let them "
             "connect; once for all, 'canwharf span init' or 'join' does it"
         )
+    _check_relay(settings)
     files = {"--ca": settings.ca, "--cert": settings.certificate, "--key": settings.key}
     missing = ", ".join(option for option, path in files.items() if not path)
     for option, endpoints in (("--listen", settings.listen), ("--connect", settings.connect)):
@@ -88,6 +92,19 @@ def check(settings: Settings) -> None:
                     "Use tls/ in the place of tcp/; or, where the network is your own, add "
                     "--insecure"
                 )
+
+
+def _check_relay(settings: Settings) -> None:
+    """With two ways between two hosts, frames would come twice. Raises UsageError."""
+    relay = settings.relay
+    if not relay:
+        return
+    if not is_name(relay):
+        raise UsageError(f"--relay {relay}: must be the --name of a host, like bench-1")
+    if relay == settings.host and (settings.connect or not settings.listen):
+        raise UsageError(f"--relay {relay}: the relay itself listens, and connects to no host")
+    if relay != settings.host and settings.listen:
+        raise UsageError(f"--listen: behind a relay, a host only connects, and only to {relay}")
 
 
 def _read(option: str, endpoint: str) -> tuple[str, bool]:
@@ -135,7 +152,7 @@ def zenoh(settings: Settings) -> dict[str, object]:
         "close_link_on_expiration": True,
     }
     keys: dict[str, object] = {
-        "mode": "peer",
+        "mode": "router" if settings.relay else "peer",
         "listen/endpoints": settings.listen,
         "connect/endpoints": settings.connect,
         "connect/timeout_ms": -1,  # it is tried for ever; opening does not wait for it
@@ -163,25 +180,28 @@ def _access(settings: Settings) -> dict[str, object]:
 
     A host of this one's own name is heard, so that the mistake can be told.
     """
+    relay = settings.relay
+    sender = "*" if relay == settings.host else settings.host
     rules = [
-        _allow("hear", ("ingress", "egress"), _HEAR, f"{ROOT}/**"),
-        _allow("send", ("egress",), _SEND, f"{ROOT}/*/{settings.host}/*"),
-        _allow("ask", ("ingress", "egress"), _ASK, f"{ROOT}/*/*/state"),
-        _allow("answer", ("egress",), _ANSWER, f"{ROOT}/*/{settings.host}/state"),
+        _rule("hear", ("ingress", "egress"), _HEAR, "**"),
+        _rule("send", ("egress",), _SEND, f"*/{sender}/*"),
+        _rule("ask", ("ingress", "egress"), _ASK, "*/*/state"),
+        _rule("answer", ("egress",), _ANSWER, f"*/{sender}/state"),
     ]
     subjects: list[dict[str, object]] = []
     policies: list[dict[str, object]] = []
+    behind = relay not in ("", settings.host)
     by_certificate = {
-        name: ({"cert_common_names": [name]}, name)
-        for name in dict.fromkeys((settings.host, *settings.hosts))
+        name: ({"cert_common_names": [name]}, "*" if behind else name)
+        for name in ((relay,) if behind else dict.fromkeys((settings.host, *settings.hosts)))
         if name not in settings.refuse
     }
     plain = any(each.startswith(f"{PLAIN}/") for each in (*settings.listen, *settings.connect))
     # No host has a name like that; over plain TCP, there is nothing that proves one.
     others = {PLAIN + "/": ({"link_protocols": [PLAIN]}, "*")} if plain else {}
     for name, (subject, sender) in {**by_certificate, **others}.items():
-        rules.append(_allow(f"from {name}", ("ingress",), _SEND, f"{ROOT}/*/{sender}/*"))
-        rules.append(_allow(f"told by {name}", ("ingress",), _ANSWER, f"{ROOT}/*/{sender}/state"))
+        rules.append(_rule(f"from {name}", ("ingress",), _SEND, f"*/{sender}/*"))
+        rules.append(_rule(f"told by {name}", ("ingress",), _ANSWER, f"*/{sender}/state"))
         subjects.append({"id": name, **subject})
         allowed = ["hear", "send", "ask", "answer", f"from {name}", f"told by {name}"]
         policies.append({"rules": allowed, "subjects": [name]})
@@ -194,11 +214,11 @@ def _access(settings: Settings) -> dict[str, object]:
     }
 
 
-def _allow(id: str, flows: Sequence[str], messages: Sequence[str], keys: str) -> dict[str, object]:
+def _rule(id: str, flows: Sequence[str], messages: Sequence[str], keys: str) -> dict[str, object]:
     return {
         "id": id,
         "permission": "allow",
         "flows": flows,
         "messages": messages,
-        "key_exprs": [keys],
+        "key_exprs": [f"{ROOT}/{keys}"],
     }

@@ -90,6 +90,23 @@ def test_of_a_host_that_listens_nowhere_it_is_said_what_to_do(bench: Bench) -> N
     assert 'on bench-2, add "tls/192.0.2.4:7447" to connect in settings.toml' in said
 
 
+def test_behind_a_relay_each_host_connects_to_it_only(bench: Bench) -> None:
+    """None of them needs to be reached from outside; what is asked for else is refused."""
+    words = ("--listen", LISTEN.format(1), "--relay")
+    assert "only to bench-2" in bench.init(*words, "bench-2", status=2)
+    assert "  canwharf span invite bench-2 --directory" in bench.init(*words, "bench-1")
+    said = bench("bench-1", "invite", "bench-2", "--listen", LISTEN.format(2), status=2)
+    assert "behind a relay, a host only connects, and only to bench-1" in said
+    for host in ("bench-2", "bench-3"):
+        assert "does not listen" not in bench("bench-1", "invite", host)
+        bench(host, "join", f"{host}.join")
+    for host in ("bench-1", "bench-2", "bench-3"):
+        found = directory.settings(bench.path(host))
+        check(found)
+        assert found.relay == "bench-1"
+        assert found.connect == (() if host == "bench-1" else (LISTEN.format(1),))
+
+
 def test_secrets_are_for_their_owner_only(bench: Bench) -> None:
     bench.init()
     assert tree(bench.path("bench-1")) == {

@@ -19,6 +19,8 @@ PLAIN = Settings("a")
         PLAIN._replace(listen=("tcp/127.0.0.1:7447",), host="bench-1"),
         PLAIN._replace(connect=("tcp/localhost:7447", "tcp/[::1]:65535")),
         PLAIN._replace(connect=("tcp/192.0.2.1:7447",), insecure=True),
+        SECURE._replace(listen=("tls/192.0.2.1:7447",), relay="a"),
+        SECURE._replace(connect=("tls/192.0.2.1:7447",), relay="b"),
     ],
 )
 def test_what_may_be(settings: Settings) -> None:
@@ -48,6 +50,10 @@ def test_what_may_be(settings: Settings) -> None:
         (SECURE._replace(listen=("tls/[::::]:7447",)), r"[::::] is no address"),
         (SECURE._replace(refuse=("Bench-2",)), "'Bench-2' can be no host's name"),
         (SECURE._replace(hosts=("b", "bench-2.local")), "'bench-2.local' can be no host's name"),
+        (SECURE._replace(connect=("tls/b:1",), relay="a"), "the relay itself listens"),
+        (SECURE._replace(connect=("tls/b:1",), listen=("tls/a:1",), relay="a"), "connects to no"),
+        (SECURE._replace(connect=("tls/b:1",), listen=("tls/a:1",), relay="b"), "and only to b"),
+        (SECURE._replace(connect=("tls/b:1",), relay="B"), "--relay B: must be"),
         (PLAIN._replace(connect=("tcp/127.0.0.1:1#iface=eth0",)), "PROTOCOL/HOST:PORT"),
         (PLAIN._replace(connect=("tcp/127.0.0.1:1?prio=1-2",)), "PROTOCOL/HOST:PORT"),
     ],
