@@ -105,8 +105,11 @@ def test_two_processes_without_rights_join_two_buses(
     assert first.wait(LIMIT) == 128 + signal.SIGTERM
 
 
-def test_three_hosts_of_which_one_is_frozen(site: Site, stack: ExitStack, directory: Path) -> None:
-    """Each is connected to each. What a frozen one lacks, the others do not wait for."""
+@pytest.mark.parametrize("shape", ["mesh", "relay"])
+def test_three_hosts_of_which_one_is_frozen(
+    site: Site, stack: ExitStack, directory: Path, shape: str
+) -> None:
+    """Each is connected to each, or to one. What a frozen one lacks, the others do not wait for."""
     sites = {"a": "vcan0", "b": "vcan1", "c": "vcan2"}
     listen = [f"tcp/127.0.0.1:{7447 + place}" for place in range(2)]
     words = {
@@ -114,6 +117,9 @@ def test_three_hosts_of_which_one_is_frozen(site: Site, stack: ExitStack, direct
         "b": ["--listen", listen[1], "--connect", listen[0]],
         "c": ["--connect", listen[0], "--connect", listen[1]],
     }
+    if shape == "relay":
+        words["b"] = words["c"] = ["--connect", listen[0]]
+        words = {name: [*each, "--relay", "a"] for name, each in words.items()}
     hosts: dict[str, Started] = {}
     members: dict[str, list[Member]] = {}
     for place, (name, interface) in enumerate(sites.items()):

@@ -171,6 +171,18 @@ def status(side: Side) -> str:
     return side.board.sh("python3 -m canwharf status")
 
 
+def test_the_driver_restarts_and_the_bus_stays_on_the_span(sides: tuple[Side, Side]) -> None:
+    one, two = sides
+    stream, before, said = Stream(one, two), two.told, len(two.span.stderr)
+    two.board.end_daemon("TERM")
+    stream.wait_for_more()
+    two.board.start_daemon()
+    stream.wait_for_more()
+    lost = missing(stream.end())
+    until(two, lambda: two.told - before == lost)
+    assert "has left the span" not in two.span.stderr[said:]
+
+
 def test_a_second_bridge_of_a_bus_is_refused_and_nothing_comes_twice(
     sides: tuple[Side, Side], hosts: tuple[Side, Side, Path]
 ) -> None:
@@ -272,6 +284,9 @@ def test_a_slow_adapter_on_one_side_gets_each_frame_once(sides: tuple[Side, Side
     adapter.write(b"")
     written = [each for each in adapter.wait(UP).stdout.split() if re.fullmatch("t0..0", each)]
     assert sorted(written) == sorted(f"t{each[:3]}0" for each in expected)
+    for side, interface in ((one, "vcan8"), (two, NAME)):
+        side.board.sh("docker rm -f sender 2>/dev/null; docker network rm wired")
+        side.span.wait_for(f"{interface} has left the span bench8", UP)
 
 
 def test_the_example_on_two_hosts(sides: tuple[Side, Side]) -> None:

@@ -31,24 +31,27 @@ class Presence:
     def __init__(self, most: int) -> None:
         """So many hosts are known; of more, nothing is said."""
         self._most = most
-        self._hosts: dict[str, bool] = {}
         self._said: dict[str, bool] = {}
+        self._untold: dict[str, bool] = {}
         self._paces: dict[str, Pace] = {}
 
     def put(self, host: str, there: bool) -> None:
         """It came, or it is gone."""
-        if host in self._hosts or len(self._hosts) < self._most:
-            self._hosts[host] = there
+        if host not in self._said and len(self._said) >= self._most:
+            return
+        if self._said.setdefault(host, False) == there:
+            self._untold.pop(host, None)
+        else:
+            self._untold[host] = there
 
     def news(self, now: int) -> list[tuple[str, bool]]:
         """What has changed since it was said."""
         found = []
-        for host, there in self._hosts.items():
-            if self._said.get(host, False) == there:
-                continue
+        for host, there in list(self._untold.items()):
             pace = self._paces.setdefault(host, Pace())
             if pace.allows(now):
                 pace.spend(now)
+                del self._untold[host]
                 self._said[host] = there
                 found.append((host, there))
         return found

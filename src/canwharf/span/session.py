@@ -151,7 +151,7 @@ class Session:
         def answered(reply: Reply) -> None:
             if sample := reply.ok:
                 host = _host(sample)
-                if is_name(host) and host != self._host:
+                if self._is_heard(host) and host != self._host:
                     take(host, sample.payload.to_bytes())
 
         try:

@@ -135,9 +135,9 @@ def test_another_host_of_the_same_name_is_not_heard_and_counted(endpoint: tuple[
 
 
 def test_without_listen_nothing_listens(endpoint: tuple[str, ...]) -> None:
-    """Zenoh's own default is a listener on all addresses, and multicast."""
+    """Zenoh's own default is a listener on all addresses, and multicast; a router's, too."""
     before = listeners()
-    with opened("b", connect=endpoint):
+    with opened("b", connect=endpoint), Session(Settings("b", connect=endpoint, relay="a")):
         assert listeners() == before
     with opened("a", listen=endpoint):
         (inode,) = listeners() - before
