@@ -53,7 +53,7 @@ class Gaps:
                 continue
             places += range(low - first, high - first)
             left += [each for each in ((start, low), (high, behind)) if each[0] < each[1]]
-        self._ranges = left
+        self._ranges = left[:MOST]
         if places:
             self._tries = 0
         return places

@@ -27,6 +27,7 @@ Rules:
 - A message that breaks this form in any point is refused as a whole. So is one of another version:
   a new version has another number.
 - Error frames are reports of an adapter, and never in a message.
+- Of a name, what is not printable is read as `?`: it comes to terminals, and into recordings.
 - The sending host is not in the message, but in the key under which it came, which access control
   can bind to a certificate. A sender is `host/name`.
 """
@@ -98,7 +99,10 @@ def _decode(payload: bytes, bus: str, host: str) -> Message:
     senders = []
     for _name in range(names):
         end = place + 1 + payload[place]
-        senders.append(f"{host}/{payload[place + 1 : end].decode()}")
+        name = payload[place + 1 : end].decode()
+        if not name.isprintable():
+            name = "".join(each if each.isprintable() else "?" for each in name)
+        senders.append(f"{host}/{name}")
         place = end
     frames = _frames(payload, place, count, bus, senders)
     return Message(epoch, sequence, clock, uptime, frames)

@@ -7,6 +7,8 @@ Rules:
 - An epoch that was replaced is never believed again, so a late message of it cannot bring old
   frames back. Epochs are random and have no order: a host's clock may be set back.
 - A message that comes late was counted as lost, and is left out: the order is the sender's.
+- A gap is GAP frames at most, whatever another host claims: no host sends so many in months, and a
+  count has to fit where it is told.
 - Two hosts of one name replace each other's epoch. The second one's is refused from then on, and
   `foreign` counts its messages.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 
+GAP = 1 << 32  # frames
 _ENDED = 64  # epochs that are remembered
 
 
@@ -46,7 +49,7 @@ class Sequence:
                 self.repeated += count
                 return count, 0
             self._begin(epoch, first)
-        lost = max(0, first - self._next)
+        lost = min(max(0, first - self._next), GAP)
         old = min(count, max(0, self._next - first))
         self._next = max(self._next, first + count)
         self.lost += lost

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 from struct import pack
 
 from canwharf.bus.naming import Span
+from canwharf.span import feed, message
 from canwharf.span.bridge import Bridge
+from canwharf.span.feed import Reader
+from canwharf.span.followers import Followers
+from canwharf.span.message import Message
+from canwharf.span.recovery import Recovery
 from canwharf.span.report import HOSTS
+from canwharf.span.sequence import GAP
 from tests.unit.testing.fakes import FakeCapture
 
 
@@ -46,3 +53,20 @@ def test_a_host_that_has_no_room_is_named_once() -> None:
         bridge.crowded("bench-2", 4)
     assert bridge.counts["crowded"] == 7
     assert said == ["bench-2 sends more than this host can take: some of it is lost"]
+
+
+def test_numbers_that_cannot_be_end_no_bridge_that_is_recorded() -> None:
+    """A host with a certificate may say any number of 64 bits."""
+    most = (1 << 64) - 1
+    near, far = socket.socketpair()
+    with closing(FakeCapture()) as capture, closing(Followers()) as followers, near:
+        bridge = Bridge("can0", Span("x"), capture, lambda _payload: None, lambda _words: None)
+        bridge.followers = followers
+        bridge.recovery = Recovery("bench-1", lambda _topic, _payload: None)
+        followers.add(far, recovers=True)
+        for told in ((1, 0, 0, 0), (1, most, most, most), (2, most, 0, most)):
+            bridge.inward("bench-2", message.encode(Message(*told)), 0)
+            bridge.beat()
+        records = list(Reader("can0").read(near.recv(1 << 16)))
+    assert [each.number for each in records if each.kind == feed.LOST] == [GAP]
+    assert bridge.known()["bench-2"].lost == GAP

@@ -90,6 +90,12 @@ def test_a_name_that_is_too_long_is_cut_between_two_letters() -> None:
     assert frame.sender == "a/x" + "ä" * 127
 
 
+def test_a_name_has_nothing_that_a_terminal_or_a_line_of_a_recording_obeys() -> None:
+    message = Message(1, 2, 3, 4, [Frame(1, "bus0", "a\n\x1b[31mb\u202e c", 0x123, b"")])
+    (frame,) = decode(encode(message), "far", "a").frames
+    assert frame.sender == "a/a??[31mb? c"
+
+
 def _without_host(message: Message) -> Message:
     frames = [each._replace(sender=each.sender.removeprefix("a/")) for each in message.frames]
     return message._replace(frames=frames)

@@ -77,6 +77,14 @@ def test_each_missing_frame_is_taken_once(
     assert bool(found) == bool(left)
 
 
+def test_another_host_cannot_make_more_gaps_than_are_kept() -> None:
+    """One frame in the midst of a gap makes two of it."""
+    found = Gaps()
+    found.add(EPOCH, 0, 1 << 32)
+    for number in range(1, 10 * gaps.MOST, 2):
+        assert found.take(EPOCH, number, 1) == ([0] if number < 2 * gaps.MOST else [])
+
+
 def test_a_gap_is_asked_for_once_a_second_and_given_up() -> None:
     found = Gaps()
     found.add(EPOCH, 10, 20)

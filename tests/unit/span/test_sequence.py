@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canwharf.span.sequence import Sequence
+from canwharf.span.sequence import GAP, Sequence
 
 Sent = tuple[int, int, int]  # epoch, first, count
 
@@ -105,3 +105,11 @@ def test_two_hosts_of_one_name_are_noticed_and_one_of_them_is_heard() -> None:
     taken = received(sequence, [(epoch, n, 1) for n in range(5) for epoch in (1, 2)])
     assert taken == [(1, 0), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
     assert sequence.foreign == 4
+
+
+def test_of_a_gap_that_cannot_be_no_more_is_counted_than_fits() -> None:
+    """Another host made the number up. The count is told as 64 bits with a sign."""
+    sequence = Sequence()
+    sequence.take(1, 0, 1)
+    assert sequence.take(1, (1 << 64) - 1, 1) == (0, GAP)
+    assert sequence.take(1, 1, 1) == (1, 0)

@@ -39,6 +39,9 @@ class FakeCapture(Capture):
     def losses(self) -> dict[tuple[str, str], int]:
         return self.lost
 
+    def listener(self, interface: str) -> None:
+        """There is no such interface."""
+
     def read(self, timeout: float | None = None) -> list[Frame]:
         del timeout
         return self.rest()
