@@ -137,7 +137,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     machine.clean()
     again = machine.canwharf("install")
     done = [line.split()[0] for line in again[1 : -1 - len(found)]]
-    assert done == ["unchanged"] * (7 + len(runtimes(machine))) + ["restarted"]
+    assert done == ["unchanged"] * (8 + len(runtimes(machine))) + ["restarted"]
     machine.network()
     machine.clean()
 
@@ -301,7 +301,7 @@ def test_uninstalled(machine: Installed) -> None:
     for name in NAMES:
         machine.container(name, more="--stop-signal KILL")
     assert machine.canwharf("uninstall") == [
-        "stopped and disabled canwharf.service, canwharf.socket",
+        "stopped and disabled canwharf.service, canwharf.socket, canwharf-span.service",
         *(f"removed /etc/systemd/system/{unit}" for unit in usual("canwharf").units),
         *(line.partition(",")[0].replace("wrote", "removed") for line in runtimes(machine)),
         "removed /etc/modules-load.d/canwharf.conf",
