@@ -77,16 +77,21 @@ OPTIONS = (
 )
 
 
-_ACTIONS = ("init", "invite", "join")
 _OF_SESSION = ("listen", "connect", "host", "relay", "ca", "cert", "key", "insecure")
+_TAKEN = {
+    "init": ("name", "listen", "connect", "relay", "ca", "cert", "key"),
+    "invite": ("what", "listen"),
+    "join": ("what",),
+}
 
 
 def run(options: Mapping[str, str]) -> int:
     """Connect them until it is interrupted, or prepare it. Raises CanwharfError."""
     action = options["action"]
-    if action and action not in _ACTIONS:
-        raise UsageError(f"{action} is not {', '.join(_ACTIONS)}, or nothing")
+    if action and action not in _TAKEN:
+        raise UsageError(f"{action} is not {', '.join(_TAKEN)}, or nothing")
     if action:
+        _check(action, options)
         return _prepare(options)
     which = _settings(options)
     settings.check(which)
@@ -112,6 +117,16 @@ def _warn(which: Settings) -> None:
 
     if fault := certificate.fault(which, datetime.now(UTC)):
         say(fault)
+
+
+def _check(action: str, options: Mapping[str, str]) -> None:
+    """Refuse what the action would leave out without a word. Raises UsageError."""
+    if options["what"] and "what" not in _TAKEN[action]:
+        words = f"'canwharf span {action}' takes no {options['what']}"
+        raise UsageError(f"{words}; for this host's name: --name {options['what']}")
+    for each in {"name", *_OF_SESSION, "metrics"}.difference(_TAKEN[action]):
+        if options[each] not in ("", _SHORT_NAME):
+            raise UsageError(f"'canwharf span {action}' takes no --{each}")
 
 
 def _prepare(options: Mapping[str, str]) -> int:

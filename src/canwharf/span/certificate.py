@@ -6,7 +6,8 @@ certificate, and the other one only the authority's, as each other host.
 Rules:
 
 - It is a warning: a host whose clock is set later connects then.
-- What cannot be read here is left to the session, which says why.
+- So is what cannot be read: a session that only connects says nothing of it, and tries for ever.
+- The other hosts let a host send under its common name only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from canwharf.span.settings import Settings
 
@@ -24,11 +26,15 @@ _HOW = "'canwharf span invite' and 'join' renew it"
 def fault(settings: Settings, now: datetime) -> str:
     """What is wrong with it, or that it ends soon; nothing where neither is known."""
     try:
-        end = _end(settings)
+        name, end = _told(settings)
     except ssl.SSLCertVerificationError as error:
         return f"no other host takes this host's certificate: {error.verify_message}; {_HOW}"
-    except OSError:  # with all that OpenSSL refuses
-        return ""
+    except OSError as error:  # with all that OpenSSL refuses, in words of its own
+        files = " and ".join(dict.fromkeys((settings.ca, settings.certificate, settings.key)))
+        reason = "there is something else" if isinstance(error, ssl.SSLError) else error.strerror
+        return f"cannot read this host's certificates in {files}: {reason}"
+    if name != settings.host:
+        return f"this host's certificate is that of {name}: no other host hears {settings.host}"
     if end > now + SOON:
         return ""
     return f"this host's certificate ends at {end:%Y-%m-%d %H:%M} UTC; {_HOW}"
@@ -37,12 +43,12 @@ def fault(settings: Settings, now: datetime) -> str:
 def end(settings: Settings) -> int | None:
     """When it ends, in seconds since 1970, unless that is not known or no other host takes it."""
     with suppress(OSError):
-        return int(_end(settings).timestamp())
+        return int(_told(settings)[1].timestamp())
     return None
 
 
-def _end(settings: Settings) -> datetime:
-    """When it ends. Raises OSError, SSLCertVerificationError."""
+def _told(settings: Settings) -> tuple[str, datetime]:
+    """Its common name, and when it ends. Raises OSError, SSLCertVerificationError."""
     ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ours.load_cert_chain(settings.certificate, settings.key, password="")  # asks nobody for one
     other = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -54,5 +60,7 @@ def _end(settings: Settings) -> datetime:
     for side in sides * 3:  # TLS 1.2 needs so many, 1.3 less
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
-    told = sides[0].getpeercert() or {}
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(told["notAfter"])), UTC)
+    told: dict[str, Any] = sides[0].getpeercert() or {}
+    names = (value for part in told["subject"] for key, value in part if key == "commonName")
+    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(told["notAfter"]), UTC)
+    return next(names, ""), end

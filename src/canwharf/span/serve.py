@@ -165,7 +165,7 @@ class Service:
         if not spans:
             self._complain("", "no bus of this host has a span (can.span): it waits for one")
         self._follow(session, spans)
-        linked = session.linked()
+        linked = session.partners()
         for interface, outlook in self._outlooks.items():
             try:
                 outlook.look(linked, self._twin)

@@ -63,7 +63,7 @@ class Session:
         self._zenoh = library
         self._host = settings.host
         self._known = {settings.host, settings.relay, *settings.hosts, *settings.refuse}
-        self._refuse = settings.refuse
+        self._refuse, self._relay = settings.refuse, settings.relay
         self._only = (*settings.hosts, settings.relay) if settings.strict else ()
         self.repeated = 0
         self._declared: dict[str, list[Declared]] = {}  # by span
@@ -174,6 +174,10 @@ class Session:
             filter(is_name, (each.auth_identifier or "" for each in self._session.info.links()))
         )
 
+    def partners(self) -> frozenset[str]:
+        """Of these, those that are let in; without a relay, which may have no bus of a span."""
+        return frozenset(filter(self._is_heard, self.linked())) - {self._relay}
+
     def tell(self, span: str, topic: str, payload: bytes) -> None:
         """Say something beside the frames, after them. Raises SpanError."""
         library = self._zenoh
@@ -193,7 +197,7 @@ class Session:
         library = self._zenoh
 
         def taken(sample: Sample) -> None:
-            if is_name(host := _host(sample)) and host != self._host:
+            if self._is_heard(host := _host(sample)) and host != self._host:
                 receive(host, sample.payload.to_bytes())
 
         try:

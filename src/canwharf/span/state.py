@@ -50,9 +50,10 @@ class Host(NamedTuple):
     """Another host: the frames of it that came, and how many were lost, repeated or too old.
 
     `there`: its token of presence is seen. `linked`: it is connected with a certificate of the
-    authority, whether or not it is let in. `age` is of its last frame, `silence` since its last
-    message, which comes without frames, too; None: there was none. `foreign` counts messages of
-    another host of its name. `told`: None if it did not answer lately.
+    authority and let in, whether or not it lets this host in; not said of a relay. `age` is of its
+    last frame, `silence` since its last message, which comes without frames, too; None: there was
+    none. `foreign` counts messages of another host of its name. `told`: None if it did not answer
+    lately.
     """
 
     there: bool = False

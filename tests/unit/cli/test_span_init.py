@@ -250,6 +250,24 @@ def test_certificates_of_ones_own_are_taken_if_they_fit(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("init", "bench-1", "--listen", LISTEN.format(1)), "name: --name bench-1"),
+        (("init", "--listen", LISTEN.format(1), "--host", "bench-2"), "init' takes no --host"),
+        (("init", "--listen", LISTEN.format(1), "--insecure"), "init' takes no --insecure"),
+        (("invite", "bench-2", "--name", "bench-3"), "invite' takes no --name"),
+        (("join", "bench-2.join", "--listen", LISTEN.format(2)), "join' takes no --listen"),
+    ],
+)
+def test_what_an_action_would_leave_out_is_refused(
+    bench: Bench, words: tuple[str, ...], said: str
+) -> None:
+    """Its user would think that it holds: that only the --host given is let in, say."""
+    assert said in bench("bench-1", *words, status=2)
+    assert not Path(bench.path("bench-1")).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (("--connect", LISTEN.format(1)), "say where other hosts reach this one"),
         ((), "say where other hosts are"),
         (("--listen", "tls/0.0.0.0:7447"), "the address at which other hosts reach this one"),

@@ -51,7 +51,16 @@ def test_one_of_another_authority_is_told(settings: Settings) -> None:
     assert "no other host takes this host's certificate" in certificate.fault(settings, NOW)
 
 
-def test_what_cannot_be_read_is_left_to_the_session(settings: Settings) -> None:
-    assert certificate.fault(settings, NOW) == ""
+def test_what_cannot_be_read_is_told(settings: Settings) -> None:
+    """A session that only connects would try for ever, without a word."""
+    said = f"cannot read this host's certificates in {settings.ca} and {settings.certificate}: "
+    assert certificate.fault(settings, NOW) == f"{said}No such file or directory"
     write(settings, Signed(b"", b""), Signed(b"x", b"y"))
-    assert certificate.fault(settings, NOW) == ""
+    assert certificate.fault(settings, NOW) == f"{said}there is something else"
+
+
+def test_one_of_another_name_is_told(settings: Settings) -> None:
+    ca = authority.new(NOW)
+    write(settings, ca, authority.issue(ca, "bench-2", ["192.0.2.1"], NOW))
+    said = certificate.fault(settings, NOW)
+    assert said == "this host's certificate is that of bench-2: no other host hears bench-1"

@@ -148,6 +148,8 @@ def test_a_service_lets_in_a_host_that_joins_unless_its_list_is_closed(
             assert monotonic() < end
             service.step()
         assert service.hosts == (() if strict else ("bench-2",))
+        assert service._session
+        assert service._session.partners() <= set(service.hosts)
     words = "--host: not heard" if strict else "bench-2 joined, with a certificate"
     assert any(each.startswith(words) for each in said)
     assert not any("bench-3" in each for each in said)

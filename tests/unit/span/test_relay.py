@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from time import monotonic, sleep
 
@@ -104,3 +104,31 @@ def test_a_host_that_is_shut_out_by_the_relay_or_by_another_is_not_heard(
     got = {heard.message(lambda: relays(b"of one"))[0] for _message in range(20)}
     assert got == {"bench-1"}
     assert heard.presence.empty()
+
+
+def test_a_host_that_is_shut_out_may_not_ask_and_a_relay_need_have_no_bus(
+    settings: dict[str, Settings], stack: ExitStack
+) -> None:
+    """What is connected and tells nothing is else taken for a mistake."""
+    settings["bench-2"] = settings["bench-2"]._replace(refuse=("bench-3",))
+    relay, second, third = (stack.enter_context(Session(each)) for each in settings.values())
+    until(lambda: relay.partners() == {"bench-2", "bench-3"} and second.linked() == {"bench-1"})
+    assert second.partners() == frozenset()
+    asked: dict[str, set[str]] = {"bench-1": set(), "bench-2": set()}
+    relay.hear("x", "ask", lambda host, _payload: asked["bench-1"].add(host))
+    second.hear("x", "ask", lambda host, _payload: asked["bench-2"].add(host))
+
+    def heard() -> bool:
+        third.tell("x", "ask", b"")
+        second.tell("x", "ask", b"")
+        relay.tell("x", "ask", b"")
+        return asked == {"bench-1": {"bench-2", "bench-3"}, "bench-2": {"bench-1"}}
+
+    until(heard)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = monotonic() + LIMIT
+    while not true():
+        assert monotonic() < end
+        sleep(0.1)
