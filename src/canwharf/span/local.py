@@ -3,7 +3,8 @@
 Theory of operation. The socket is abstract, in the network namespace of the bus, and named after
 its interface. It ends with the process, however that ends: so it is also what makes a bridge the
 only one of its bus. A program sends one line of JSON, like `{"ask": "state"}`, and gets what it
-asked for and the end of the stream; or `{"error": "…"}`.
+asked for and the end of the stream; or `{"error": "…"}`. A second bridge sends `{"ask": "place"}`
+each time that it does not get the name: so the first one can tell of it.
 
 Rules:
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EADDRINUSE
@@ -38,6 +40,7 @@ DEADLINE = 2.0  # seconds
 QUESTION = 256  # bytes
 
 _SHARE = 1 << 16  # bytes that are read at once
+_UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 def address(interface: str) -> str:
@@ -53,12 +56,14 @@ class Local:
         self.followers = Followers()
         self._told = told
         self._clients: dict[int, _Client] = {}  # by descriptor, the oldest first
+        self._rival: tuple[int, float] | None = None  # a second bridge, and when it asked
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             self._listening.bind(address(interface))
         except OSError as error:
             self._listening.close()
             if error.errno == EADDRINUSE:
+                _ask_for_place(interface)
                 raise SpanError("another process connects this bus to other hosts") from error
             raise SpanError(f"cannot reserve {interface}: {error.strerror}") from error
         self._listening.listen(CLIENTS)
@@ -69,6 +74,15 @@ class Local:
     def fileno(self) -> int:
         """The descriptor: readable when there is something to do."""
         return self._epoll.fileno()
+
+    @property
+    def rival(self) -> int | None:
+        """The number of a second process that would connect this bus; None: there was none lately.
+
+        0: it is in a container.
+        """
+        there = self._rival is not None and monotonic() - self._rival[1] < PATIENCE
+        return self._rival[0] if there and self._rival else None
 
     def work(self) -> None:
         """Take questions, and send what is asked for, as far as it goes without waiting."""
@@ -147,6 +161,9 @@ class Local:
         if asked == "frames":
             client.recovers = question.get("recover") is True
             return b""
+        if asked == "place":
+            self._rival = client.process, monotonic()
+            return _error("this bus is connected to other hosts already")
         if asked != "state":
             return _error("this canwharf does not know what is asked for")
         return state.encode(self._told())
@@ -171,6 +188,12 @@ class _Client:
     def fileno(self) -> int:
         return self.socket.fileno()
 
+    @property
+    def process(self) -> int:
+        """Its number, at the time when it connected."""
+        credentials = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        return int(_UCRED.unpack(credentials)[0])
+
     def read(self) -> bool:
         """Read of the question what came; whether it is whole. Raises OSError."""
         received = self.socket.recv(QUESTION)
@@ -192,6 +215,14 @@ class _Client:
 
 def _error(words: str) -> bytes:
     return json.dumps({"error": words}).encode()
+
+
+def _ask_for_place(interface: str) -> None:
+    """Let the process that has the name know that there is a second one; without waiting for it."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
+        asking.connect(address(interface))
+        asking.send(json.dumps({"ask": "place"}).encode() + b"\n")
 
 
 def ask(interface: str) -> State:

@@ -270,7 +270,7 @@ class Service:
 
     def _state(self, interface: str) -> State:
         """What a local program is told of a bus."""
-        return self._outlooks[interface].state()
+        return self._outlooks[interface].state()._replace(rival=self._locals[interface].rival)
 
     def _receiver(self, span: str, topic: str = "") -> Callable[[str, bytes], None]:
         return lambda host, payload: self._inbox.put(

@@ -71,7 +71,8 @@ class Host(NamedTuple):
 class State(NamedTuple):
     """A bridge: this host's name, the span, the bus's interface; its counts in sum, and hosts.
 
-    `own` is what it tells the other hosts, but for what it hears of them.
+    `own` is what it tells the other hosts, but for what it hears of them. `rival` is the number of
+    a second process on this host that would connect the bus; 0: one in a container; None: none.
     """
 
     host: str
@@ -80,6 +81,7 @@ class State(NamedTuple):
     own: Report
     counts: Mapping[str, int]
     hosts: Mapping[str, Host]
+    rival: int | None = None
 
 
 def encode(state: State) -> bytes:
@@ -122,6 +124,7 @@ def _state(fields: Mapping[str, object]) -> State:
         report.parse(form.members(fields["own"], _MEMBERS)),
         {kind: form.number(value) for kind, value in counts.items()},
         {form.name(name): _host(form.members(value, _MEMBERS)) for name, value in hosts.items()},
+        None if fields["rival"] is None else form.number(fields["rival"]),
     )
 
 

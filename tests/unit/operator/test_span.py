@@ -179,6 +179,12 @@ def other(**changes: Any) -> Host:  # noqa: ANN401 (a report's fields)
             FAILURE,
             "another host is called bench-1, too",
         ),
+        (
+            state(bench_2=SEEN)._replace(rival=4711),
+            WARN,
+            "two 'canwharf span' run for vcan0: one connects it, and process 4711 waits",
+        ),
+        (state(bench_2=SEEN)._replace(rival=0), WARN, "and one in a container waits"),
     ],
 )
 def test_what_is_wrong_is_said_with_a_command(

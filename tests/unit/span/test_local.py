@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
+from time import monotonic
 
 import pytest
 
@@ -71,6 +72,21 @@ def test_a_program_is_told_the_state(interface: str) -> None:
 def test_a_bus_has_one_bridge(interface: str) -> None:
     with pytest.raises(SpanError, match="another process connects this bus"):
         Local(interface, lambda: told(interface))
+
+
+def test_the_one_bridge_knows_of_a_second_one(
+    interface: str, served: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For as long as it tries."""
+    assert served.rival is None
+    with pytest.raises(SpanError):
+        Local(interface, lambda: told(interface))
+    end = monotonic() + LIMIT
+    while served.rival is None:
+        assert monotonic() < end
+    assert served.rival == os.getpid()
+    monkeypatch.setattr(local, "PATIENCE", 0.0)
+    assert served.rival is None
 
 
 def test_the_name_is_free_again_afterwards(interface: str) -> None:

@@ -20,7 +20,7 @@ OTHER = Report("0.5", 1, "adapter", 500_000, 2_000_000, True, 5, True, {"a": Hea
 TOLD = Told(5, -7, 9, OTHER._replace(clock=7, uptime=8))
 OWN = Report("0.5", 1, "virtual", fd=True)
 HOST = Host(there=True, lost=3, age=7, told=TOLD)
-WHOLE = State("a", "x", "vcan0", OWN, {"sent": 5}, {"b": HOST, "c": Host()})
+WHOLE = State("a", "x", "vcan0", OWN, {"sent": 5}, {"b": HOST, "c": Host()}, 7)
 Change = Callable[[dict[str, Any]], object]
 
 

@@ -90,6 +90,10 @@ def _own(state: State, facts: Facts) -> Iterator[Finding]:
     if own.twin:
         what = f"another host is called {state.host}, too: neither hears the other"
         yield Finding(FAILURE, what, "canwharf span init --help")
+    if state.rival is not None:
+        which = f"process {state.rival}" if state.rival else "one in a container"
+        what = f"two 'canwharf span' run for {state.interface}: one connects it, and {which} waits"
+        yield Finding(WARN, what, f"systemctl status {state.rival or 'canwharf-span'}")
     now = own.clock // 1_000_000_000
     yield from _certificate(f"{state.host}, this host,", state.host, own, now)
     if overrun := counts.get("overrun", 0):
