@@ -22,7 +22,7 @@ from canwharf.frames.frame import HOST, WIRE, Frame
 from canwharf.span import feed
 from canwharf.span.freshness import JUMP
 
-MOST = 8
+MOST, OF_USER = 8, 6
 ROOM = 1 << 20  # bytes
 PATIENCE = 10.0  # seconds
 
@@ -53,11 +53,15 @@ class Followers:
         """Whether one of them wants what was lost, too."""
         return any(each.recovers for each in self._each.values())
 
-    def add(self, connected: socket.socket, *, recovers: bool = False) -> bool:
-        """One more from now on, which is closed here; false: there are MOST already."""
-        if len(self._each) >= MOST:
+    def add(self, connected: socket.socket, user: int = 0, *, recovers: bool = False) -> bool:
+        """One more from now on, which is closed here.
+
+        False: there are MOST already, or OF_USER of this user, who must not shut out the others.
+        """
+        own = sum(each.user == user for each in self._each.values())
+        if own >= OF_USER or len(self._each) >= MOST:
             return False
-        follower = _Follower(connected, recovers=recovers)
+        follower = _Follower(connected, user, recovers=recovers)
         self._each[connected.fileno()] = follower
         self._epoll.register(connected.fileno(), select.EPOLLIN)
         self._tell(follower, feed.encode(feed.BEGIN, time.time_ns()), 0)
@@ -169,8 +173,8 @@ def _clock(uptime: int) -> int:
 class _Follower:
     """A program. `ended`: it has enough. `recovers`: it wants what was lost, too."""
 
-    def __init__(self, connected: socket.socket, *, recovers: bool) -> None:
-        self.recovers = recovers
+    def __init__(self, connected: socket.socket, user: int, *, recovers: bool) -> None:
+        self.user, self.recovers = user, recovers
         self.unsent = bytearray()
         self.ended = False
         self.active = monotonic()

@@ -8,9 +8,10 @@ each time that it does not get the name: so the first one can tell of it.
 
 Rules:
 
-- The service never waits for a program. There are at most CLIENTS of them at once, and a question
-  has QUESTION bytes at most. What a program does not read is held back, and no more is.
-- A program that neither asks nor reads for PATIENCE has to make room for another one.
+- The service never waits for a program. There are at most CLIENTS of them at once, OF_USER of one
+  user, so that none shuts out the others; and a question has QUESTION bytes at most. What a program
+  does not read is held back, and no more is.
+- A program that has not asked and read all within PATIENCE has to make room for another one.
 - A program checks what it gets as if it came from a stranger: any process of the host may have
   taken the name. It waits for DEADLINE at most.
 - The daemon asks nothing here: a slow bridge costs it nothing.
@@ -34,7 +35,7 @@ from canwharf.span import state
 from canwharf.span.followers import Followers
 from canwharf.span.state import State
 
-CLIENTS = 8
+CLIENTS, OF_USER = 8, 6
 PATIENCE = 5.0  # seconds
 DEADLINE = 2.0  # seconds
 QUESTION = 256  # bytes
@@ -107,21 +108,24 @@ class Local:
             accepted, _address = self._listening.accept()
         except OSError:  # it has gone; or no descriptor is free, and it is tried again
             return
-        if len(self._clients) >= CLIENTS:
-            self._make_room()
-        if len(self._clients) >= CLIENTS:
-            with suppress(OSError), accepted:
-                accepted.setblocking(False)
-                accepted.send(_error(f"{CLIENTS} programs ask already"))
-            return
         client = _Client(accepted)
+        if not self._has_room(client.user):
+            self._make_room()
+        if not self._has_room(client.user):
+            with suppress(OSError), accepted:
+                accepted.send(_error("other programs ask already, too many of them"))
+            return
         self._clients[client.fileno()] = client
         self._epoll.register(client, select.EPOLLIN)
+
+    def _has_room(self, user: int) -> bool:
+        own = sum(each.user == user for each in self._clients.values())
+        return own < OF_USER and len(self._clients) < CLIENTS
 
     def _make_room(self) -> None:
         limit = monotonic() - PATIENCE
         for each in list(self._clients.values()):
-            if each.active < limit:
+            if each.since < limit:
                 self._end(each)
 
     def _serve(self, client: _Client) -> None:
@@ -144,7 +148,7 @@ class Local:
     def _follow(self, client: _Client) -> bool:
         """Let it follow the frames; false: there are too many, which it will be told."""
         self._epoll.unregister(client)
-        if self.followers.add(client.socket, recovers=client.recovers):
+        if self.followers.add(client.socket, client.user, recovers=client.recovers):
             del self._clients[client.fileno()]
             return True
         self._epoll.register(client, select.EPOLLOUT)
@@ -181,36 +185,36 @@ class _Client:
         self.asked = b""
         self.unsent = b""
         self.recovers = False
-        self.active = monotonic()
+        self.since = monotonic()
         self.socket = connected
         self.socket.setblocking(False)
+        self.process, self.user = _peer(connected)
 
     def fileno(self) -> int:
         return self.socket.fileno()
-
-    @property
-    def process(self) -> int:
-        """Its number, at the time when it connected."""
-        credentials = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        return int(_UCRED.unpack(credentials)[0])
 
     def read(self) -> bool:
         """Read of the question what came; whether it is whole. Raises OSError."""
         received = self.socket.recv(QUESTION)
         if not received:
             raise ConnectionResetError
-        self.active = monotonic()
         self.asked += received
         return b"\n" in self.asked or len(self.asked) > QUESTION
 
     def write(self) -> None:
         """Send what it takes now. Raises OSError."""
         sent = self.socket.send(self.unsent)
-        self.active = monotonic()
         self.unsent = self.unsent[sent:]
 
     def close(self) -> None:
         self.socket.close()
+
+
+def _peer(connected: socket.socket) -> tuple[int, int]:
+    """The number of the process that connected, at that time, and its user's."""
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    process, user, _group = _UCRED.unpack(credentials)
+    return process, user
 
 
 def _error(words: str) -> bytes:

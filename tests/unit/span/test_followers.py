@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from canwharf.frames.frame import HOST, WIRE, Frame
 from canwharf.span import feed, followers
 from canwharf.span.feed import Reader, Told
-from canwharf.span.followers import MOST, ROOM, Followers
+from canwharf.span.followers import MOST, OF_USER, ROOM, Followers
 
 HOUR = 3600 * 10**9
 OWN = Frame(7, "vcan0", HOST, 0x123, b"\x01")
@@ -173,10 +174,12 @@ def test_what_was_lost_is_told_to_those_that_asked_for_it(
     assert abs(apart - 4 * 10**9) < 10**9
 
 
-def test_there_are_so_many_and_no_more(told: Followers, stack: ExitStack) -> None:
-    for _each in range(MOST):
-        follow(told, stack)
-    near, far = socket.socketpair()
-    stack.enter_context(near)
-    stack.enter_context(far)
-    assert not told.add(far)
+def test_there_are_so_many_and_no_more_and_one_user_does_not_take_all(
+    told: Followers, stack: ExitStack
+) -> None:
+    pairs = [socket.socketpair() for _each in range(MOST + 2)]
+    for each in itertools.chain(*pairs):
+        stack.enter_context(each)
+    users = [7] * (OF_USER + 1) + [0] * (MOST - OF_USER + 1)
+    added = [told.add(far, user) for (_near, far), user in zip(pairs, users, strict=True)]
+    assert added == [each not in (OF_USER, MOST + 1) for each in range(MOST + 2)]

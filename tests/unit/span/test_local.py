@@ -13,7 +13,7 @@ import pytest
 
 from canwharf.errors import SpanError
 from canwharf.span import local, state
-from canwharf.span.local import CLIENTS, Local, address, ask
+from canwharf.span.local import CLIENTS, OF_USER, Local, address, ask
 from canwharf.span.report import HOSTS, Report
 from canwharf.span.state import Host, State
 
@@ -120,12 +120,15 @@ def test_programs_that_go_away_or_read_nothing_disturb_no_other(interface: str) 
 
 
 @pytest.mark.usefixtures("served")
-def test_programs_that_do_nothing_make_room(
+def test_programs_that_do_nothing_make_room_and_never_take_that_of_another_user(
     interface: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    idle = [connected(interface) for _client in range(CLIENTS)]
-    with pytest.raises(SpanError, match=f"refuses to answer: {CLIENTS} programs ask already"):
+    idle = [connected(interface) for _client in range(OF_USER)]
+    with pytest.raises(SpanError, match="refuses to answer: other programs ask already"):
         ask(interface)
+    with monkeypatch.context() as another:
+        another.setattr(local, "_peer", lambda _connected: (1, 1 << 31))
+        assert ask(interface) == told(interface)
     monkeypatch.setattr(local, "PATIENCE", 0.0)
     assert ask(interface) == told(interface)
     for each in idle:
