@@ -165,7 +165,7 @@ def test_a_bus_across_hosts_as_a_service(installed: Packaged) -> None:
     installed.assert_exactly_once("host:vcan0", installed.member("ecu1"))
     installed.apt("remove canwharf")
     assert installed.property(unit, "ActiveState") == "inactive"
-    installed.sh(f"rm -r {where} {FOLDER}")
+    installed.sh("rm -r /etc/canwharf /usr/local/lib/canwharf")
     installed.install()
     assert installed.sh(f"systemctl is-enabled {unit}", check=False) == "enabled"
     installed.sh(f"systemctl disable {unit}")
