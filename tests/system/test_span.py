@@ -86,18 +86,24 @@ def test_containers_of_both_hosts_hear_each_other_once_and_in_order(
             own = f"{can_id[:2]}{2 * place + int(can_id[2])}"
             sent[place] += say(side, name, own)
             sent[place] += mark(side, name, own, everybody)
+    everything = len(sent[0]) + len(sent[1])
     for place, side in enumerate(sides):
-        unheard = set()
-        for recording in recordings[place]:
+        those, at_first = recordings[place], before[place]
+
+        def whole(
+            side: Side = side, those: list[Process] = those, at_first: int = at_first
+        ) -> bool:
+            lost = side.told - at_first
+            return all(len(frames(each)) + lost == everything for each in those)
+
+        until(side, whole)
+        for recording in those:
             recording.kill()
             heard = frames(recording)
             assert len(heard) == len(set(heard))
             assert set(sent[place]) <= set(heard) <= {*sent[0], *sent[1]}
-            unheard.add(len(sent[0]) + len(sent[1]) - len(heard))
             for can_id in ("100", "101", "102", "103"):
                 assert values(heard, can_id) == sorted(values(heard, can_id))
-        (number,) = unheard
-        until(side, lambda side=side, lost=before[place] + number: side.told == lost)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("seconds", [SHORT, LONG])
