@@ -34,6 +34,7 @@ demo: ## watch it work: a bus, two containers, a power cut, and all is back
 
 test: export CI = true
 test: export PYTHONHASHSEED = 0
+test: export SELECT = not long
 test: .venv/ready ## all that CI checks: about 20 minutes, and 5 more to build the guests once
 	$(BIN)/python -m tests.runner $(KINDS)
 
@@ -71,10 +72,11 @@ canlab-tests: .venv/ready ## canlab as a user calls it, with the lab's own kerne
 	$(PYTEST) tests/canlab
 
 system: .venv/ready ## tests with real Docker, crashes, power cuts (SUITE=sid …)
-	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) tests/system $(addprefix --ignore=,$(MACHINES))
+	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) -m "$(SELECT)" tests/system \
+		$(addprefix --ignore=,$(MACHINES))
 
 machines: .venv/ready ## the same on machines with systemd, from the package, and on two hosts
-	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) $(MACHINES)
+	CANWHARF_SUITE=$(SUITE) $(AS_ROOT) $(PYTEST) -m "$(SELECT)" $(MACHINES)
 
 # On the suite whose guest is the fastest.
 faults-short: .venv/ready ## a selection of test-faults

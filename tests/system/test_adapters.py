@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from lab.channel import Process
 from tests.world.board import Board, wait_running
 
@@ -112,6 +114,7 @@ def test_a_rate_that_the_adapter_cannot_do(board: Board) -> None:
         assert board.sh("docker network ls -q --filter driver=canwharf") == ""
 
 
+@pytest.mark.long
 def test_after_a_power_cut_the_adapter_is_late(fresh: Board) -> None:
     with plugged(fresh):
         fresh.network(options=OPTIONS)

@@ -93,6 +93,7 @@ def ip0(board: Board) -> Iterator[str]:
     board.sh("docker rm -f ecu1; docker network rm ip0")
 
 
+@pytest.mark.long
 def test_prefixes_beside_an_ip_network(board: Board, ip0: str) -> None:
     """With every Docker: numbers without gaps, over connect, disconnect, restart and kill."""
     board.network("bus0", "-o can.name=can")

@@ -179,6 +179,7 @@ def test_a_power_cut(installed: Packaged) -> None:
     assert_talking(installed)
 
 
+@pytest.mark.long
 def test_removed_and_installed_again(installed: Packaged) -> None:
     """Containers keep talking, networks are kept, and Docker does not wait for who is gone."""
     talk(installed)

@@ -159,6 +159,7 @@ def test_kube_play(podman: Engines) -> None:
     podman.assert_exactly_once("host:vcan0", other, "--members", "host:vcan1", f"{other[:-1]}1")
 
 
+@pytest.mark.long
 def test_podman_compose(podman: Engines) -> None:
     """With the page's own file; up, up again, restarted, down."""
     other = podman.podman("other")

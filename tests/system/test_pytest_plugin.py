@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.world.board import Board
 
 # The lab's guests have neither Docker's SDK nor canwharf's entry point.
@@ -19,6 +21,7 @@ def left(board: Board) -> tuple[str, str]:
     return board.sh("docker ps -a --format '{{.Names}}'"), board.sh(networks)
 
 
+@pytest.mark.long
 def test_the_example(board: Board) -> None:
     """As a reader runs it; its image is made of the image that canlab has."""
     board.sh("docker tag ecu can-utils")

@@ -189,6 +189,7 @@ def test_docker_killed(talking: Installed) -> None:
     assert_talking(talking)
 
 
+@pytest.mark.long
 def test_upgraded_while_frames_run(installed: Installed) -> None:
     """The old version's networks and containers, the new program and units, every frame."""
     installed.canwharf("uninstall")
