@@ -38,9 +38,12 @@ def _bus(site: Site) -> Site:
 
 @pytest.fixture(name="dump")
 def _dump(site: Site, stack: ExitStack) -> Dump:
-    """Starts the command, and waits until it listens to this interface."""
+    """Starts the command, and waits until it listens to this interface: the last of those.
 
-    def started(*words: str, listening: str = "vcan0") -> subprocess.Popen[str]:
+    It listens to the oldest interface first. With an empty name it does not wait.
+    """
+
+    def started(*words: str, listening: str) -> subprocess.Popen[str]:
         there = raw_listeners(listening)
         process = start(site, stack, "dump", *words)
         if listening:
@@ -121,7 +124,8 @@ def test_json_has_the_sender_and_who_else_sends_it(bus: Site, dump: Dump) -> Non
 
 
 def test_senders_filters_and_the_count(bus: Site, dump: Dump) -> None:
-    process = dump("bus0,100:700", "--from", "ecu2", "--from", "host", "-n", "2", "-t", "z")
+    words = ("bus0,100:700", "--from", "ecu2", "--from", "host", "-n", "2", "-t", "z")
+    process = dump(*words, listening=bus.port(N, "e2"))
     host, one, two = bus.members()
     for member, can_id in ((one, 0x101), (host, 0x201), (two, 0x102), (host, 0x103), (two, 0x104)):
         send(member, can_id)

@@ -114,8 +114,8 @@ class Board:
         return "\n".join([*shown, "$ canwharf's log", self.daemon.stderr])
 
     def clean(self) -> None:
-        """Remove all containers and networks of a test."""
-        self.sh("docker ps -aq | xargs -r docker rm -f")
+        """Remove all containers and networks of a test; Swarm may be removing some by itself."""
+        self.sh("timeout 60 sh -c 'until docker ps -aq | xargs -r docker rm -f; do :; done'")
         self.sh(f"docker network ls -q --filter driver={self.driver} | xargs -r docker network rm")
 
 
