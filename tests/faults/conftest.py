@@ -19,11 +19,6 @@ SUITE = os.environ.get("CANWHARF_SUITE", "sid")
 Keep = Callable[[str, object], None]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The marker of what `make test` runs of all this."""
-    config.addinivalue_line("markers", "short: a few minutes in all; `make test` runs it")
-
-
 @pytest.fixture(scope="session")
 def suite() -> str:
     """The lab's suite."""
