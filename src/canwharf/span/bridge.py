@@ -72,6 +72,11 @@ class _Host:
         self.told = 0  # uptime
         self.pace = Pace()
 
+    @property
+    def last(self) -> tuple[int, int]:
+        """Our uptime when it was heard last, and its epoch."""
+        return self.heard, self.numbers.epoch or 0
+
 
 class Bridge:
     """A bus and its span. `counts` are of frames: sent, received, lost, stale, and so on."""
@@ -189,12 +194,20 @@ class Bridge:
         if self.followers:
             self.followers.beat()
         if self.recovery:
-            self.recovery.work(now, wanted=bool(self.followers and self.followers.recovering))
+            self._recover(self.recovery, now)
         if now - self._looked >= _TELL:
             self._looked = now
             self._look(now)
         for host, other in self.hosts.items():
             self._tell(host, other, now)
+
+    def _recover(self, recovery: Recovery, now: int) -> None:
+        """Ask and answer for what was lost; say what comes no more."""
+        wanted = bool(self.followers and self.followers.recovering)
+        recovery.work(now, lambda host: self.hosts[host].last, wanted=wanted)
+        for host, number in recovery.given_up().items():
+            self.counts["unrecovered"] += number
+            self.hosts[host].untold["unrecovered"] += number
 
     def appear(self, host: str, there: bool) -> None:
         """Its token of presence came, or went."""
@@ -298,12 +311,13 @@ class Bridge:
         """Say what was lost of a host, at most once a second."""
         if not other.untold or now - other.told < _TELL:
             return
-        lost, stale = other.untold["lost"], other.untold["stale"]
-        if not (lost or stale) or not other.pace.allows(now):
+        lost, stale, given_up = (other.untold[name] for name in ("lost", "stale", "unrecovered"))
+        if not (lost or stale or given_up) or not other.pace.allows(now):
             return
         other.pace.spend(now)
         words = [f"{lost} frames were lost"] if lost else []
         words += [f"{stale} came too late"] if stale else []
+        words += [f"{given_up} lost frames cannot be recovered for recordings"] * bool(given_up)
         gap = f", in a gap of {other.silence / 1e9:.1f} s" if lost else ""
         self._say(f"of {host}, {' and '.join(words)}{gap}")
         other.untold.clear()

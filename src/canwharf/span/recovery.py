@@ -9,7 +9,7 @@ Rules:
 - What comes this way is for programs that record, and never for the bus: it is old.
 - Live frames go first: messages of this kind have a lower priority, and an answer goes on for SHARE
   at a time. Of each host one question is answered, its last one.
-- A question or an answer that is lost is no harm: it is asked again.
+- A question or an answer that is lost is no harm: it is asked again, also for a host that is away.
 
 A question, little-endian: version (1 byte), epoch, first number and the one behind (8 bytes each),
 the name of the host that is asked. Without a name it is for all, and only says that one records.
@@ -37,6 +37,7 @@ _HOSTS = 64  # that ask at once
 _QUESTION = Struct("<BQQQ")
 
 Send = Callable[[str, bytes], None]  # a topic, and what is said
+Heard = Callable[[str], tuple[int, int]]  # a host: our uptime when it was heard last, its epoch
 
 
 class Recovery:
@@ -83,11 +84,20 @@ class Recovery:
         if name == self._host and of == epoch and first < end and known:
             self._asking[host] = first, end
 
-    def work(self, now: int, *, wanted: bool) -> None:
+    def given_up(self) -> dict[str, int]:
+        """How many frames of which hosts come no more, since the last call."""
+        found = {host: gaps.given_up for host, gaps in self._gaps.items() if gaps.given_up}
+        for host in found:
+            self._gaps[host].given_up = 0
+            if not self._gaps[host]:
+                del self._gaps[host]
+        return found
+
+    def work(self, now: int, heard: Heard, *, wanted: bool) -> None:
         """Ask and answer what is due; `wanted`: a program of this host records."""
         try:
             if wanted:
-                self._ask(now)
+                self._ask(now, heard)
             elif self._gaps:
                 self._gaps.clear()
             self._answer()
@@ -97,14 +107,14 @@ class Recovery:
             self._keep = 0
             self._kept.clear()
 
-    def _ask(self, now: int) -> None:
+    def _ask(self, now: int, heard: Heard) -> None:
         if self._announced is None or now - self._announced >= ANNOUNCE:
             self._announced = now
             self._send(ASK, _QUESTION.pack(_VERSION, 0, 0, 0))
         for host, gaps in list(self._gaps.items()):
-            if due := gaps.due(now):
+            if due := gaps.due(now, *heard(host)):
                 self._send(ASK, _QUESTION.pack(_VERSION, *due) + host.encode())
-            elif not gaps:
+            elif not gaps and not gaps.given_up:
                 del self._gaps[host]
 
     def _answer(self) -> None:

@@ -6,6 +6,8 @@ import socket
 from contextlib import closing
 from struct import pack
 
+import pytest
+
 from canwharf.bus.naming import Span
 from canwharf.span import feed, message
 from canwharf.span.bridge import Bridge
@@ -16,6 +18,8 @@ from canwharf.span.recovery import Recovery
 from canwharf.span.report import HOSTS
 from canwharf.span.sequence import GAP
 from tests.unit.testing.fakes import FakeCapture
+
+SECOND = 10**9
 
 
 def test_garbage_of_one_host_does_not_hide_what_another_one_does() -> None:
@@ -70,3 +74,30 @@ def test_numbers_that_cannot_be_end_no_bridge_that_is_recorded() -> None:
         records = list(Reader("can0").read(near.recv(1 << 16)))
     assert [each.number for each in records if each.kind == feed.LOST] == [GAP]
     assert bridge.known()["bench-2"].lost == GAP
+
+
+def test_lost_frames_that_never_come_are_said_once_and_not_while_their_host_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a second cut, the bridge of this host asks on: what the other one kept comes later."""
+    said: list[str] = []
+    now = 100 * SECOND
+    monkeypatch.setattr("canwharf.span.bridge.uptime", lambda: now)
+    near, far = socket.socketpair()
+    with closing(FakeCapture()) as capture, closing(Followers()) as followers, near:
+        bridge = Bridge("can0", Span("x"), capture, lambda _payload: None, said.append)
+        bridge.followers = followers
+        bridge.recovery = Recovery("bench-1", lambda _topic, _payload: None)
+        followers.add(far, recovers=True)
+        for first in (0, 30):
+            bridge.inward("bench-2", message.encode(Message(1, first, now, now)), now)
+        for _second in range(60):
+            now += SECOND
+            bridge.beat()
+        assert said == ["of bench-2, 30 frames were lost, in a gap of 0.0 s"]
+        for _second in range(20):
+            now += SECOND
+            bridge.inward("bench-2", message.encode(Message(1, 30, now, now)), now)
+            bridge.beat()
+    assert said[1:] == ["of bench-2, 30 lost frames cannot be recovered for recordings"]
+    assert bridge.counts["unrecovered"] == 30

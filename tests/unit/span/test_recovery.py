@@ -89,19 +89,36 @@ def test_a_gap_is_asked_for_once_a_second_and_given_up() -> None:
     found = Gaps()
     found.add(EPOCH, 10, 20)
     found.add(EPOCH, 30 + gaps.NEAR, 40 + gaps.NEAR)
-    asked = [found.due(now * SECOND // 2) for now in range(4 * gaps.TRIES)]
+    asked = [found.due(now * SECOND // 2, now * SECOND, EPOCH) for now in range(4 * gaps.TRIES)]
     first, second = (EPOCH, 10, 20), (EPOCH, 30 + gaps.NEAR, 40 + gaps.NEAR)
     assert [each for each in asked if each] == [first] * gaps.TRIES + [second] * gaps.TRIES
-    assert found.due(1000 * SECOND) is None
+    assert found.due(1000 * SECOND, 1000 * SECOND, EPOCH) is None
     assert not found
+    assert found.given_up == 20
+
+
+def test_a_host_that_is_away_is_asked_until_it_is_back() -> None:
+    """As in a second cut, of a minute: what it still has comes then."""
+    found = Gaps()
+    found.add(EPOCH, 10, 20)
+    for now in range(60):
+        assert found.due(now * SECOND, 0, EPOCH) == (EPOCH, 10, 20)
+    assert found.take(EPOCH, 10, 5) == [0, 1, 2, 3, 4]
+    for now in range(60, 60 + gaps.TRIES - 1):
+        assert found.due(now * SECOND, now * SECOND, EPOCH) == (EPOCH, 15, 20)
+    assert found.due(100 * SECOND, 100 * SECOND, EPOCH) is None
+    assert found.given_up == 5
 
 
 def test_a_host_that_started_again_is_not_asked_for_what_it_was() -> None:
     found = Gaps()
     found.add(EPOCH, 10, 20)
     found.add(EPOCH + 1, 3, 4)
-    assert found.due(0) == (EPOCH + 1, 3, 4)
+    assert found.due(0, 0, EPOCH + 1) == (EPOCH + 1, 3, 4)
     assert found.take(EPOCH, 10, 5) == []
+    assert found.given_up == 10
+    assert found.due(2 * SECOND, 0, EPOCH + 2) is None
+    assert found.given_up == 11
 
 
 class Host:
@@ -111,6 +128,10 @@ class Host:
         self.said: Said = []
         self.recovery = Recovery(name, lambda topic, payload: self.said.append((topic, payload)))
 
+    def work(self, now: int, *, wanted: bool) -> None:
+        """All hosts are heard all the time."""
+        self.recovery.work(now, lambda _host: (now, EPOCH), wanted=wanted)
+
     def take(self) -> Said:
         said, self.said = self.said, []
         return said
@@ -119,7 +140,7 @@ class Host:
 def test_what_was_lost_comes_afterwards_once() -> None:
     """Of the answer, some is lost, too."""
     near, far = Host("a"), Host("b")
-    near.recovery.work(0, wanted=True)
+    near.work(0, wanted=True)
     (announced,) = near.take()
     far.recovery.asked("a", announced[1], EPOCH, 0)
     for number in range(100):
@@ -128,19 +149,20 @@ def test_what_was_lost_comes_afterwards_once() -> None:
     near.recovery.missed("b", EPOCH, 41, 123)
     places: list[int] = []
     for turn in range(1, 4):
-        near.recovery.work(turn * SECOND, wanted=True)
+        near.work(turn * SECOND, wanted=True)
         for topic, question in near.take():
             assert topic == ASK
             far.recovery.asked("a", question, EPOCH, turn * SECOND)
         while far.recovery.busy:
-            far.recovery.work(turn * SECOND, wanted=False)
+            far.work(turn * SECOND, wanted=False)
         for number, (topic, payload) in enumerate(far.take()):
             assert topic == f"{PAST}-a"
             if turn > 1 or number % 3:
                 told = message.decode(payload, "x", "b")
                 places += [told.sequence + each for each in near.recovery.came("b", told)]
     assert sorted(places) == list(range(41, 123))
-    near.recovery.work(10 * SECOND, wanted=True)
+    assert not near.recovery.given_up()
+    near.work(10 * SECOND, wanted=True)
     assert [payload for _topic, payload in near.take()] == [announced[1]]
 
 
@@ -150,22 +172,22 @@ def test_nothing_is_kept_where_none_records() -> None:
     told = of(0, 4)
     far.recovery.sent(told, message.encode(told))
     far.recovery.asked("a", question, EPOCH, 0)
-    far.recovery.work(0, wanted=False)
+    far.work(0, wanted=False)
     assert far.take() == []
     far.recovery.sent(told, message.encode(told))
-    far.recovery.work(KEEP + 1, wanted=False)  # it was the last that was heard of a program
+    far.work(KEEP + 1, wanted=False)  # it was the last that was heard of a program
     far.recovery.asked("a", question, EPOCH, KEEP + 1)
-    far.recovery.work(KEEP + 1, wanted=False)
+    far.work(KEEP + 1, wanted=False)
     assert far.take() == []
 
 
 def test_that_one_records_is_said_again_and_nothing_else() -> None:
     near = Host("a")
     for now in range(0, 2 * ANNOUNCE, ANNOUNCE // 4):
-        near.recovery.work(now, wanted=True)
+        near.work(now, wanted=True)
     assert len(near.take()) == 2
     near.recovery.missed("b", EPOCH, 1, 2)
-    near.recovery.work(9 * ANNOUNCE, wanted=False)
+    near.work(9 * ANNOUNCE, wanted=False)
     assert near.take() == []
 
 
@@ -180,3 +202,13 @@ def test_a_question_to_another_host_or_run_is_not_answered() -> None:
     for epoch, name in ((EPOCH, b"c"), (EPOCH + 1, b"b"), (EPOCH, b"")):
         far.recovery.asked("a", pack("<BQQQ", 1, epoch, 0, 4) + name, EPOCH, 0)
     assert not far.recovery.busy
+
+
+def test_what_the_other_host_has_no_more_is_told_once() -> None:
+    near = Host("a")
+    near.recovery.missed("b", EPOCH, 1, 31)
+    told = []
+    for second in range(2 * gaps.TRIES):
+        near.work(second * SECOND, wanted=True)
+        told.append(near.recovery.given_up())
+    assert [each for each in told if each] == [{"b": 30}]
