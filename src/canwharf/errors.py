@@ -78,6 +78,10 @@ class UsageError(CanwharfError):
     """Options of a command line that contradict each other."""
 
 
+class SetupError(CanwharfError):
+    """What a service reads at its start is wrong or missing, and no second start mends it."""
+
+
 class RequestError(CanwharfError):
     """A request that is not of the protocol's form."""
 

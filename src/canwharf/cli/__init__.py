@@ -19,7 +19,7 @@ import sys
 
 from canwharf import __version__
 from canwharf.cli.options import Argument, Flag, Option, Row, first_bus, read_plain
-from canwharf.errors import CanwharfError, UsageError
+from canwharf.errors import CanwharfError, SetupError, UsageError
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ EXIT_STATUS = {
     "1": "it failed, and one line on standard error says why; or doctor found a failure",
     "2": "the command line is wrong",
     "3": "sync --dry-run found differences",
+    "78": "span: its settings are wrong, or zenoh is missing; starting it again mends nothing",
     "130, 141": "it was interrupted; its output pipe was closed",
 }
 
 _USAGE = 2  # as argparse's own
+_SETUP = 78  # EX_CONFIG of sysexits.h; canwharf-span.service is not started again then
 _INTERRUPTED, _UNREAD = 130, 141  # as a shell reports SIGINT and SIGPIPE: 128 + the number
 
 _Run: TypeAlias = "Callable[[Mapping[str, str]], int]"
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = f"canwharf: {error}{'; it must run as root' if denied else ''}"
         # It may have a name from outside, as that of a sender in somebody's recording.
         print("\n".join(map(sanitize, told.split("\n"))), file=sys.stderr)
-        return _USAGE if isinstance(error, UsageError) else 1
+        return _status(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except OSError as error:
@@ -90,6 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"canwharf: cannot write its output: {error.strerror}", file=sys.stderr)
         return 1
     return status
+
+
+def _status(error: CanwharfError) -> int:
+    if isinstance(error, SetupError):
+        return _SETUP
+    return _USAGE if isinstance(error, UsageError) else 1
 
 
 def _drop_output() -> None:

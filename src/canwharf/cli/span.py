@@ -20,7 +20,7 @@ from canwharf.cli.listening import ending, say
 from canwharf.cli.options import Argument, Flag, Option
 from canwharf.daemon.instance import DEFAULT_NAME, usual
 from canwharf.daemon.sockets import notify
-from canwharf.errors import SpanError, UsageError
+from canwharf.errors import SetupError, SpanError, StateError, UsageError
 from canwharf.span import directory, extra, settings
 from canwharf.span.serve import Service
 from canwharf.span.settings import Settings
@@ -94,7 +94,6 @@ def run(options: Mapping[str, str]) -> int:
         _check(action, options)
         return _prepare(options)
     which = _settings(options)
-    settings.check(which)
     driver = usual(options["driver-name"])
     if which.ca:
         _warn(which)
@@ -139,18 +138,36 @@ def _prepare(options: Mapping[str, str]) -> int:
 
 
 def _settings(options: Mapping[str, str]) -> Settings:
-    """What the options say; without any, what the directory says. Raises StateError."""
+    """What the options say; without any, what the directory says.
+
+    Raises StateError: it cannot be read; SetupError: it can, and is not as it must be.
+    """
     where = options["directory"]
     given = options["name"] != _SHORT_NAME or any(options[each] for each in _OF_SESSION)
     if given or not os.path.lexists(where):
-        return _given(options)
-    return directory.settings(where)
+        which = _given(options)
+        settings.check(which)
+        return which
+    try:
+        which = directory.settings(where)
+        settings.check(which, dash="")
+    except StateError as error:
+        if isinstance(error.__cause__, ValueError):
+            raise SetupError(str(error)) from error
+        raise
+    except UsageError as error:
+        raise SetupError(f"{where}/{directory.SETTINGS}: {error}") from error
+    return which
 
 
 def _given(options: Mapping[str, str]) -> Settings:
     name = options["name"]
+    if name == _SHORT_NAME:
+        name = socket.gethostname().partition(".")[0].lower()
+        if options["action"] in ("", "init"):
+            settings.check_name(name, "say --name NAME for this host; its own is ")
     return Settings(
-        socket.gethostname().partition(".")[0].lower() if name == _SHORT_NAME else name,
+        name,
         tuple(options["listen"].splitlines()),
         tuple(options["connect"].splitlines()),
         options["ca"],

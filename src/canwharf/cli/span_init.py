@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from canwharf import durable
 from canwharf.daemon.instance import DEFAULT_NAME, usual
 from canwharf.errors import SpanError, StateError, UsageError
-from canwharf.operator.service import package, units
+from canwharf.operator.service import package
 from canwharf.span import authority, directory, invitation, settings
 from canwharf.span.authority import Signed
 from canwharf.span.directory import CA, CA_KEY, HOST, HOSTS, SETTINGS
@@ -61,6 +61,7 @@ def invite(options: Mapping[str, str], which: Settings) -> int:
     where, name, now = options["directory"], options["what"], datetime.now(UTC)
     if not name:
         raise UsageError("say the name of the host to invite: canwharf span invite bench-2")
+    settings.check_name(name)
     try:
         signer = Signed(directory.read(where, CA), directory.read(where, CA_KEY))
     except StateError as error:
@@ -105,9 +106,9 @@ def join(options: Mapping[str, str], _which: Settings) -> int:
         invited = invitation.decode(_read(file))
         which = Settings(invited.host, invited.listen, invited.connect, CA, HOST, HOST)
         which = which._replace(hosts=invited.hosts, relay=invited.relay)
-        settings.check(which)
+        settings.check(which, dash="")
         ca, host = invited.ca.encode(), Signed(invited.certificate.encode(), invited.key.encode())
-        addresses = settings.addresses(invited.listen)
+        addresses = settings.addresses(invited.listen, dash="")
         end = authority.check(ca, host, invited.host, addresses, now)
     except (SpanError, UsageError) as error:
         raise SpanError(f"cannot join by {file}: {error}") from error
@@ -154,9 +155,7 @@ def _print_made(where: str, host: str, end: datetime) -> None:
 
 def _unit(where: str) -> str:
     """The unit that is installed for this directory; empty if there is none."""
-    unit = usual(DEFAULT_NAME).span_unit
-    there = os.path.exists(units.path(unit)) or package.unit_file(unit)
-    return unit.removesuffix(".service") if where == directory.DEFAULT and there else ""
+    return package.span_unit(usual(DEFAULT_NAME)) if where == directory.DEFAULT else ""
 
 
 def _option(where: str) -> str:

@@ -57,7 +57,7 @@ class Service:
     """
 
     def __init__(self, settings: Settings, driver: str, path: str, say: Say) -> None:
-        """`path` is the file of spans. Raises SpanError."""
+        """`path` is the file of spans. Raises SpanError, SetupError."""
         self.bridges: dict[str, Bridge] = {}  # by interface
         self._driver, self._path, self._say = driver, path, say
         self._settings = settings

@@ -27,7 +27,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from canwharf.bus.span import is_name
-from canwharf.errors import SpanError
+from canwharf.errors import SetupError, SpanError
 from canwharf.span import extra
 from canwharf.span.settings import ROOT, Settings, zenoh
 
@@ -54,12 +54,12 @@ class Session:
     """This host's session with all others. `repeated` counts messages under its own name."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SpanError: no zenoh, no such address, a certificate that cannot be used."""
+        """Raises SetupError: no zenoh; SpanError: no such address, an unusable certificate."""
         try:
             import zenoh as library  # noqa: PLC0415 (an extra)
         except ImportError as error:
             reason = f"zenoh, which connects hosts, is not installed: {extra.command()}"
-            raise SpanError(f"cannot open a session: {reason}") from error
+            raise SetupError(f"cannot open a session: {reason}") from error
         self._zenoh = library
         self._host = settings.host
         self._known = {settings.host, settings.relay, *settings.hosts, *settings.refuse}

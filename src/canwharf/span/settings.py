@@ -63,25 +63,24 @@ class Settings(NamedTuple):
     relay: str = ""  # the host that passes on what others send; maybe this one
 
 
-def check(settings: Settings) -> None:
-    """Refuse what no session can have, or should not. Raises UsageError."""
-    if not is_name(settings.host):
-        raise UsageError(
-            f"--name {settings.host}: a host's name must be up to 63 lower-case letters, digits "
-            "and - between them, like bench-1"
-        )
-    for each in (*settings.hosts, *settings.refuse):
-        if not is_name(each):  # it would let in, or shut out, none
-            raise UsageError(f"{each!r} can be no host's name: see hosts, refuse or --host")
+def check(settings: Settings, dash: str = "--") -> None:
+    """Refuse what no session can have, or should not. Raises UsageError.
+
+    `dash` is before the names of options; those in a file have none.
+    """
+    check_name(settings.host, f"{dash}name ")
+    for each in (*settings.hosts, *settings.refuse):  # a wrong one would shut out none
+        check_name(each, f"{dash}host " if dash else "hosts or refuse, ")
     if not (settings.listen or settings.connect):
         raise UsageError(
-            f"say where other hosts are: --connect {_EXAMPLE}, or --listen {_EXAMPLE} to let them "
-            "connect; once for all, 'canwharf span init' or 'join' does it"
+            f"say where other hosts are: {dash}connect {_EXAMPLE}, or {dash}listen {_EXAMPLE} to "
+            "let them connect; once for all, 'canwharf span init' or 'join' does it"
         )
-    _check_relay(settings)
+    _check_relay(settings, dash)
     files = {"--ca": settings.ca, "--cert": settings.certificate, "--key": settings.key}
     missing = ", ".join(option for option, path in files.items() if not path)
-    for option, endpoints in (("--listen", settings.listen), ("--connect", settings.connect)):
+    where = {f"{dash}listen": settings.listen, f"{dash}connect": settings.connect}
+    for option, endpoints in where.items():
         for endpoint in endpoints:
             protocol, loopback = _read(option, endpoint)
             if protocol in SECURE and missing:
@@ -94,17 +93,27 @@ def check(settings: Settings) -> None:
                 )
 
 
-def _check_relay(settings: Settings) -> None:
+def check_name(host: str, about: str = "") -> None:
+    """Refuse what can be no host's name; `about` is where it stands. Raises UsageError."""
+    if not is_name(host):
+        raise UsageError(
+            f"{about}{host or 'nothing'}: a host's name must be up to 63 lower-case letters, "
+            "digits and - between them, like bench-1"
+        )
+
+
+def _check_relay(settings: Settings, dash: str) -> None:
     """With two ways between two hosts, frames would come twice. Raises UsageError."""
     relay = settings.relay
     if not relay:
         return
     if not is_name(relay):
-        raise UsageError(f"--relay {relay}: must be the --name of a host, like bench-1")
+        raise UsageError(f"{dash}relay {relay}: must be the {dash}name of a host, like bench-1")
     if relay == settings.host and (settings.connect or not settings.listen):
-        raise UsageError(f"--relay {relay}: the relay itself listens, and connects to no host")
+        raise UsageError(f"{dash}relay {relay}: the relay itself listens, and connects to no host")
     if relay != settings.host and settings.listen:
-        raise UsageError(f"--listen: behind a relay, a host only connects, and only to {relay}")
+        words = f"behind a relay, a host only connects, and only to {relay}"
+        raise UsageError(f"{dash}listen: {words}")
 
 
 def _read(option: str, endpoint: str) -> tuple[str, bool]:
@@ -123,17 +132,17 @@ def _read(option: str, endpoint: str) -> tuple[str, bool]:
         return protocol, host == "localhost"
 
 
-def addresses(listen: Iterable[str]) -> tuple[str, ...]:
+def addresses(listen: Iterable[str], dash: str = "--") -> tuple[str, ...]:
     """Where others reach a host, as it has to stand in its certificate. Raises UsageError."""
-    found = []
+    option, found = f"{dash}listen", []
     for endpoint in listen:
-        protocol, _loopback = _read("--listen", endpoint)
+        protocol, _loopback = _read(option, endpoint)
         host = endpoint.partition("/")[2].rpartition(":")[0].strip("[]")
         if protocol not in SECURE:
-            raise UsageError(f"--listen {endpoint}: a certificate is for tls/ or quic/")
+            raise UsageError(f"{option} {endpoint}: a certificate is for tls/ or quic/")
         if not host.strip("0.:"):
             raise UsageError(
-                f"--listen {endpoint}: say the address at which other hosts reach this one"
+                f"{option} {endpoint}: say the address at which other hosts reach this one"
             )
         found.append(host)
     return tuple(found)

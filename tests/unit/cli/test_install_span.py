@@ -41,6 +41,35 @@ def test_it_has_no_right_and_reads_what_init_and_join_make() -> None:
     assert service("rusty")["ExecStart"].endswith(f"{where} --driver-name rusty")
 
 
+def test_what_no_second_start_mends_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong settings, no zenoh: systemd would start it again every two seconds, for ever."""
+    left = service("canwharf")["RestartPreventExitStatus"].split()
+    where, listen = tmp_path / "span", ("tls/192.0.2.1:7447",)
+    command = ["span", "--directory", str(where)]
+    wrong = {
+        "name = 1": "settings.toml: a line like name",
+        'nmae = "a"': "settings.toml: nmae is not expected",
+        'name = "Bench"\nlisten = ["tls/192.0.2.1:7447"]': "settings.toml: name Bench: a host's",
+        'name = "a"': "settings.toml: say where other hosts are: connect tls/",
+    }
+    where.mkdir()
+    for text, said in wrong.items():
+        (where / directory.SETTINGS).write_text(text)
+        assert str(main(command)) in left
+        assert said in capsys.readouterr().err
+    (where / directory.SETTINGS).write_bytes(directory.written(Settings("a", listen=listen)))
+    monkeypatch.setitem(sys.modules, "zenoh", None)
+    assert str(main(command)) in left
+    assert "zenoh, which connects hosts, is not installed: pip install" in capsys.readouterr().err
+
+
+def test_an_address_that_comes_later_is_tried_again() -> None:
+    listen = ["--listen", "tcp/192.0.2.1:7447", "--insecure"]
+    assert str(main(["span", *listen])) not in service("canwharf")["RestartPreventExitStatus"]
+
+
 def test_the_key_is_read_where_systemd_puts_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -284,11 +285,24 @@ def test_what_would_not_work_is_said_and_nothing_is_made(
     assert not list(bench.folder.iterdir())
 
 
+def test_a_hostname_that_can_be_no_name_is_no_option_of_the_user(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Bench_1.example")
+    said = bench("bench-1", "init", "--listen", LISTEN.format(1), status=2)
+    assert "say --name NAME for this host; its own is bench_1: a host's name must be" in said
+    bench.init()
+    bench("bench-1", "invite", "bench-2")
+    bench("bench-2", "join", "bench-2.join")
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "*", "Bench-2", ".", "a\n"])
 def test_a_name_that_no_host_can_have_is_not_invited(bench: Bench, name: str) -> None:
     bench.init()
     before = tree(str(bench.folder))
-    assert "name" in bench("bench-1", "invite", name, status=2)
+    said = bench("bench-1", "invite", name, status=2)
+    assert ": a host's name must be up to 63 lower-case letters" in said
+    assert "--name" not in said
     assert tree(str(bench.folder)) == before
 
 
@@ -345,7 +359,7 @@ def test_a_file_that_is_not_there_is_said(bench: Bench) -> None:
 def test_settings_that_cannot_be_read_name_their_file(bench: Bench, text: str) -> None:
     bench.init()
     Path(bench.path("bench-1"), "settings.toml").write_text(text)
-    assert "cannot read" in (said := bench("bench-1", status=1))
+    assert "cannot read" in (said := bench("bench-1", status=78))
     assert "settings.toml" in said
 
 

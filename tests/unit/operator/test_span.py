@@ -111,7 +111,9 @@ def test_a_service_that_tells_nothing_is_said(busy: Daemon) -> None:
     assert "it does not answer" in line
     assert "\x1b" not in line
     assert bus(status)["span"]["fault"] == "it does not answer\x1b[2J"
-    (finding,) = told("spans", WELL._replace(status=status))
+    facts = WELL._replace(status=status)
+    assert [each.fix for each in told("spans", facts)] == ["restart 'canwharf span'"]
+    (finding,) = told("spans", facts._replace(span_unit="canwharf-span"))
     assert (finding.level, finding.fix) == (WARN, "systemctl restart canwharf-span")
 
 
@@ -120,9 +122,16 @@ def test_a_bus_that_nothing_connects(busy: Daemon) -> None:
     status = status_of(busy, None)
     assert "  span bench7, but no 'canwharf span' runs: no other host is heard" in shown(status)
     assert bus(status)["span"]["connected"] is False
-    (finding,) = told("spans", WELL._replace(status=status))
-    assert (finding.level, finding.fix) == (WARN, "canwharf span --help")
-    (finding,) = told("spans", WELL._replace(status=status, zenoh=False))
+    facts = WELL._replace(status=status)
+    (finding,) = told("spans", facts)
+    assert (finding.level, finding.fix) == (WARN, "canwharf span")
+    facts = facts._replace(span_unit="canwharf-span")
+    (finding,) = told("spans", facts)
+    assert (finding.level, finding.fix) == (WARN, "systemctl enable --now canwharf-span")
+    (finding,) = told("spans", facts._replace(span_set_up=False))
+    assert (finding.level, finding.fix) == (WARN, "canwharf span init --help")
+    assert "neither 'canwharf span init' nor 'join' was run" in finding.message
+    (finding,) = told("spans", facts._replace(zenoh=False))
     assert (finding.level, finding.fix) == (WARN, "pip install 'canwharf[span]'")
 
 
@@ -196,6 +205,24 @@ def test_what_is_wrong_is_said_with_a_command(
     assert finding.fix
 
 
+@pytest.mark.parametrize("host", [Host(silence=S), other(hears={}), SEEN._replace(told=None)])
+def test_what_is_to_be_done_on_another_host_names_it_and_no_login(busy: Daemon, host: Host) -> None:
+    """A host's name in a span need not be one by which it is reached."""
+    status = status_of(busy, state(bench_2=SEEN, bench_3=host))
+    (finding,) = told("spans", WELL._replace(status=status))
+    assert finding.fix.startswith("on bench-3: ")
+    assert "ssh" not in finding.fix
+
+
+@pytest.mark.parametrize(("version", "where"), [(0, "on bench-2"), (2, "here")])
+def test_of_two_versions_of_messages_the_older_host_is_named(
+    busy: Daemon, version: int, where: str
+) -> None:
+    status = status_of(busy, state(bench_2=other(message=version)))
+    (finding,) = told("spans", WELL._replace(status=status))
+    assert finding.fix == f"upgrade canwharf {where}"
+
+
 def test_a_host_of_another_span_of_this_host_is_no_fault(busy: Daemon) -> None:
     """It is connected, and has no bus with this one."""
     first, second = status_of(busy, None).reports[0], seen(busy).reports[0]
@@ -219,5 +246,6 @@ def test_frames_lost_by_a_small_buffer_name_the_limit(busy: Daemon) -> None:
     (finding,) = told("spans", facts)
     assert "4 frames of vcan0 were lost" in finding.message
     assert "net.core.rmem_max=8388608" in finding.fix
-    (finding,) = told("spans", facts._replace(receive_buffer=16 << 20))
+    facts = facts._replace(span_unit="canwharf-span", receive_buffer=16 << 20)
+    (finding,) = told("spans", facts)
     assert finding.fix == "journalctl -u canwharf-span"

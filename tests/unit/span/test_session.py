@@ -13,7 +13,7 @@ from time import monotonic
 
 import pytest
 
-from canwharf.errors import SpanError
+from canwharf.errors import SetupError, SpanError
 from canwharf.span.session import Send, Session
 from canwharf.span.settings import Settings, check
 
@@ -173,7 +173,7 @@ def test_a_certificate_that_is_missing_is_an_error_in_its_words(tmp_path: Path) 
 
 def test_without_zenoh_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zenoh", None)
-    with pytest.raises(SpanError, match=r"not installed: pip install 'canwharf\[span\]'"):
+    with pytest.raises(SetupError, match=r"not installed: pip install 'canwharf\[span\]'"):
         Session(Settings("a"))
 
 

@@ -48,8 +48,8 @@ def test_what_may_be(settings: Settings) -> None:
         (PLAIN._replace(connect=("tcp/127.0.0.1:65536",)), "PROTOCOL/HOST:PORT"),
         (PLAIN._replace(connect=("tls/192.0.2.300:7447",)), "192.0.2.300 is no address"),
         (SECURE._replace(listen=("tls/[::::]:7447",)), r"[::::] is no address"),
-        (SECURE._replace(refuse=("Bench-2",)), "'Bench-2' can be no host's name"),
-        (SECURE._replace(hosts=("b", "bench-2.local")), "'bench-2.local' can be no host's name"),
+        (SECURE._replace(refuse=("Bench-2",)), "--host Bench-2: a host's name must be"),
+        (SECURE._replace(hosts=("b", "bench-2.local")), "--host bench-2.local: a host's name"),
         (SECURE._replace(connect=("tls/b:1",), relay="a"), "the relay itself listens"),
         (SECURE._replace(connect=("tls/b:1",), listen=("tls/a:1",), relay="a"), "connects to no"),
         (SECURE._replace(connect=("tls/b:1",), listen=("tls/a:1",), relay="b"), "and only to b"),
@@ -61,6 +61,21 @@ def test_what_may_be(settings: Settings) -> None:
 def test_what_may_not_be_and_what_is_said_of_it(settings: Settings, words: str) -> None:
     with pytest.raises(UsageError, match=words.replace("[", r"\[")):
         check(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (SECURE._replace(host="Bench-1", listen=("tls/192.0.2.1:1",)), "^name Bench-1: a host's"),
+        (SECURE._replace(refuse=("Bench-2",)), "^hosts or refuse, Bench-2: a host's name must be"),
+        (SECURE, "where other hosts are: connect tls/.*, or listen tls/"),
+        (SECURE._replace(connect=("tls/b",)), "^connect tls/b: must be like"),
+        (SECURE._replace(listen=("tls/a:1",), relay="B"), "^relay B: must be the name of a host"),
+    ],
+)
+def test_what_stands_in_a_file_is_named_as_there(settings: Settings, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        check(settings, dash="")
 
 
 def test_the_other_side_must_prove_its_name() -> None:

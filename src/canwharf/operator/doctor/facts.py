@@ -69,7 +69,9 @@ class Facts(NamedTuple):
       for it. Empty: none.
     - `backlog`: the packets that the kernel's queue takes (net.core.netdev_max_backlog), or 0.
     - `receive_buffer`: bytes that a socket may hold without rights (net.core.rmem_max), or 0.
-    - `zenoh`: the library is there that connects the buses of hosts.
+    - `zenoh`: the library is there that connects the buses of hosts; `span_unit`: the unit that
+      runs 'canwharf span', without its suffix (empty: it is not there); `span_set_up`: its
+      directory is there.
     - `conflict`: which path of the daemon is another than here; `unseen`: why it is not known where
       the daemon keeps its state.
     """
@@ -110,6 +112,8 @@ class Facts(NamedTuple):
     chosen: str = ""
     backlog: int = 0
     zenoh: bool = True
+    span_unit: str = ""
+    span_set_up: bool = True
     receive_buffer: int = 0
 
     @property

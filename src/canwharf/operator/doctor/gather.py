@@ -35,6 +35,7 @@ from canwharf.operator.doctor.facts import Executable, Facts, Program, Unit
 from canwharf.operator.service import executables, package, program, rootless, units
 from canwharf.operator.status import Status
 from canwharf.record import NamedTuple
+from canwharf.span import directory as span_directory
 
 _ANSWER = 5.0  # seconds for the daemon
 _ENGINE = 3.0  # seconds for Docker
@@ -100,6 +101,8 @@ def gather(
         backlog=_limit(_BACKLOG),
         receive_buffer=_limit(_RECEIVE_BUFFER),
         zenoh=find_spec("zenoh") is not None,
+        span_unit=package.span_unit(which),
+        span_set_up=os.path.exists(f"{span_directory.DEFAULT}/{span_directory.SETTINGS}"),
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
 

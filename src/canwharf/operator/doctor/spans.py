@@ -23,7 +23,6 @@ CLOCKS = 1_000_000_000  # nanoseconds that two clocks may differ
 SOON = 30 * 24 * 3600  # seconds before a certificate ends
 BUFFER = 8 << 20  # bytes that a socket should be allowed to hold
 
-_LOG = "journalctl -u canwharf-span"
 _SYSCTL = "/etc/sysctl.d/90-can.conf"
 
 
@@ -42,16 +41,37 @@ def spans(facts: Facts) -> Iterator[Finding]:
             yield from _state(state, states, facts)
         elif state is not None:
             what = f"'canwharf span' connects {interface}, but what it sees is not known: {state}"
-            yield Finding(WARN, what, "systemctl restart canwharf-span")
+            yield Finding(WARN, what, _restart(facts))
         else:
             yield _unconnected(interface, name, facts)
 
 
 def _unconnected(interface: str, name: str, facts: Facts) -> Finding:
     what = f"{interface} has the span {name}, but no 'canwharf span' connects it to other hosts"
-    if facts.zenoh:
-        return Finding(WARN, what, "canwharf span --help")
-    return Finding(WARN, f"{what}; zenoh, which it needs, is not installed", extra.command())
+    unit = facts.span_unit
+    start = f"systemctl enable --now {unit}" if unit else "canwharf span"
+    if not facts.span_set_up and unit:
+        what += ": neither 'canwharf span init' nor 'join' was run on this host"
+        start = "canwharf span init --help"
+    if not facts.zenoh:
+        return Finding(WARN, f"{what}; zenoh, which it needs, is not installed", extra.command())
+    return Finding(WARN, what, start)
+
+
+def _restart(facts: Facts) -> str:
+    """How to restart it; what runs without the unit, only its user knows."""
+    return f"systemctl restart {facts.span_unit}" if facts.span_unit else "restart 'canwharf span'"
+
+
+def _log(facts: Facts) -> str:
+    """Where it says more."""
+    unit = facts.span_unit
+    return f"journalctl -u {unit}" if unit else "read what 'canwharf span' says"
+
+
+def _there_run(name: str, command: str) -> str:
+    """A command for another host, whose name in the span need not be one that a resolver knows."""
+    return f"on {name}: {command}"
 
 
 def _state(state: State, states: Sequence[State], facts: Facts) -> Iterator[Finding]:
@@ -60,16 +80,16 @@ def _state(state: State, states: Sequence[State], facts: Facts) -> Iterator[Find
     for name, host in state.hosts.items():
         elsewhere = any(name in each.hosts and each.hosts[name].there for each in states)
         if host.there or host.told:
-            found += _there(state, name, host)
+            found += _there(state, name, host, facts)
         elif host.linked and not elsewhere:
             found.append(_refused(state, name))
         elif host.silence is not None:
             what = f"{name} is gone from the span {state.span}"
-            found.append(Finding(WARN, what, f"ssh {name} canwharf doctor"))
+            found.append(Finding(WARN, what, _there_run(name, "canwharf doctor")))
     others = [name for name, host in state.hosts.items() if host.there]
     if not others:
         what = f"'canwharf span' connects {state.interface}, but no other host is in {state.span}"
-        found.append(Finding(WARN, what, "canwharf span --help"))
+        found.append(Finding(WARN, what, "on the other hosts: canwharf doctor"))
     yield from found or [_well(state, others)]
 
 
@@ -81,7 +101,7 @@ def _well(state: State, others: Sequence[str]) -> Finding:
 def _refused(state: State, name: str) -> Finding:
     what = f"{name} is connected, but tells nothing: it does not let {state.host} in, or has no "
     what += f"bus with the span {state.span}; look there for refuse in settings.toml, or --host"
-    return Finding(WARN, what, f"ssh {name} canwharf doctor")
+    return Finding(WARN, what, _there_run(name, "canwharf doctor"))
 
 
 def _own(state: State, facts: Facts) -> Iterator[Finding]:
@@ -93,18 +113,18 @@ def _own(state: State, facts: Facts) -> Iterator[Finding]:
     if state.rival is not None:
         which = f"process {state.rival}" if state.rival else "one in a container"
         what = f"two 'canwharf span' run for {state.interface}: one connects it, and {which} waits"
-        yield Finding(WARN, what, f"systemctl status {state.rival or 'canwharf-span'}")
+        yield Finding(WARN, what, f"systemctl status {state.rival}" if state.rival else "docker ps")
     now = own.clock // 1_000_000_000
     yield from _certificate(f"{state.host}, this host,", state.host, own, now)
     if overrun := counts.get("overrun", 0):
         what = f"{overrun} frames of {state.interface} were lost, as 'canwharf span' was too slow"
         small = 0 < facts.receive_buffer < BUFFER
         setting = f"net.core.rmem_max={BUFFER}"
-        fix = f"echo {setting} >>{_SYSCTL} && sysctl -p {_SYSCTL}" if small else _LOG
+        fix = f"echo {setting} >>{_SYSCTL} && sysctl -p {_SYSCTL}" if small else _log(facts)
         yield Finding(WARN, f"{what} for its sockets' buffers", fix)
 
 
-def _there(state: State, name: str, host: Host) -> Iterator[Finding]:
+def _there(state: State, name: str, host: Host, facts: Facts) -> Iterator[Finding]:
     """What is wrong with a host that is there."""
     if host.foreign:
         what = f"two hosts are called {name}: one of them is not heard"
@@ -112,16 +132,16 @@ def _there(state: State, name: str, host: Host) -> Iterator[Finding]:
     answer = hearing(state, host)
     if answer == UNKNOWN:
         what = f"{name} does not answer: its canwharf is older than this one, or it is frozen"
-        yield Finding(WARN, what, f"ssh {name} systemctl restart canwharf-span")
+        yield Finding(WARN, what, _there_run(name, "restart canwharf span"))
     if answer == DEAF:
         what = f"{name} does not hear this host: nothing of {state.interface} arrives there"
-        yield Finding(FAILURE, what, f"ssh {name} canwharf doctor")
+        yield Finding(FAILURE, what, _there_run(name, "canwharf doctor"))
     if host.lost:
         what = f"of {name}, {host.lost} frames were lost on the way to {state.interface}"
-        yield Finding(WARN, f"{what} since 'canwharf span' started", _LOG)
+        yield Finding(WARN, f"{what} since 'canwharf span' started", _log(facts))
     if host.stale:
         what = f"of {name}, {host.stale} frames came later than can.span.max_age, and are not on "
-        yield Finding(WARN, f"{what}{state.interface}", _LOG)
+        yield Finding(WARN, f"{what}{state.interface}", _log(facts))
     if told := host.told:
         yield from _differences(state, name, told.report)
         if abs(told.difference) > CLOCKS:
@@ -137,10 +157,11 @@ def _differences(state: State, name: str, other: Report) -> Iterator[Finding]:
     if own.message != other.message:
         what = f"{name} sends messages of version {other.message}, this host {own.message}: "
         what += "neither reads the other's"
-        yield Finding(FAILURE, what, extra.command())
+        older = f"on {name}" if other.message < own.message else "here"
+        yield Finding(FAILURE, what, f"upgrade canwharf {older}")
     elif own.canwharf != other.canwharf:
         what = f"{name} has canwharf {other.canwharf}, this host {own.canwharf}"
-        yield Finding(WARN, what, extra.command())
+        yield Finding(WARN, what, "upgrade canwharf on the older one")
     rates = {
         "bit rate": (own.bitrate, other.bitrate),
         "data bit rate": (own.dbitrate, other.dbitrate),
@@ -159,7 +180,7 @@ def _certificate(whose: str, name: str, report: Report, now: int) -> Iterator[Fi
     """Whether it ends within SOON; `now` is in seconds."""
     if report.certificate is None or (left := report.certificate - now) > SOON:
         return
-    fix = f"canwharf span invite {name}"
+    fix = f"where 'canwharf span init' was run: canwharf span invite {name}"
     if left <= 0:
         what = f"the certificate of {whose} has ended: no host connects to it"
         yield Finding(FAILURE, what, fix)

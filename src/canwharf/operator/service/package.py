@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from canwharf.daemon.instance import Instance
-from canwharf.operator.service import files
+from canwharf.operator.service import files, units
 from canwharf.operator.service.units import quoted
 
 _DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
@@ -24,6 +24,13 @@ def unit_file(unit: str) -> str:
     """The path of a package's unit; empty if there is none."""
     paths = (os.path.join(directory, unit) for directory in _DIRECTORIES)
     return next(filter(os.path.exists, paths), "")
+
+
+def span_unit(instance: Instance) -> str:
+    """The name of the unit that connects buses to those of other hosts; empty: it is not there."""
+    unit = instance.span_unit
+    there = os.path.exists(units.path(unit)) or unit_file(unit)
+    return unit.removesuffix(".service") if there else ""
 
 
 def runs(path: str, program: list[str]) -> bool:

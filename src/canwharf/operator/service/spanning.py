@@ -9,7 +9,8 @@ Rules:
 - It has a user of its own and no capability. The host's private key, which only root can read, is
   systemd's credential for it (`span/directory`). The authority's key stays where it is.
 - After any end it is started again, without a limit: an address that it listens at may come an hour
-  after the boot. Only wrong settings or options are left to the operator.
+  after the boot. Only wrong settings or options, and a missing zenoh, are left to the operator: it
+  says so once.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ ExecStart={program} span --directory /etc/canwharf/span{of_driver}
 LoadCredential=host.pem:/etc/canwharf/span/host.pem
 Restart=always
 RestartSec=2
-# Wrong options.
-RestartPreventExitStatus=2
+# Wrong options; wrong settings, or no zenoh.
+RestartPreventExitStatus=2 78
 # SIGTERM's.
 SuccessExitStatus=143
 TimeoutStopSec=10
