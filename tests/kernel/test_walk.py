@@ -1,4 +1,4 @@
-"""Random walks on the real kernel: sequences that no other test has.
+"""Random walks on the real kernel, over both shapes of a bus: sequences that no other test has.
 
 The vocabulary is that of tests/unit/bus/test_machine.py, which walks much further on a fake kernel.
 Each walk is told by its seed; after each step, all buses are whole and nothing is left over.
@@ -12,19 +12,35 @@ from collections.abc import Callable
 
 import pytest
 
+from canwharf.kernel import traffic_control
+from canwharf.kernel.request import Requests
+from canwharf.kernel.traffic_control import Ability
 from tests.kernel.site import Site
 from tests.world.frames import exchange
-from tests.world.host import can_interfaces, gateway_rules, index_of, ip, run
-from tests.world.rules import linear
+from tests.world.host import (
+    can_interfaces,
+    gateway_rules,
+    hubs,
+    index_of,
+    ip,
+    requests,
+    run,
+    wait_until,
+)
+from tests.world.rules import linear, mesh
 
 STEPS = 30
 BUSES = ("vcan0", "vcan1")
+PROBE = traffic_control.probe
+LACKING = Ability("", ("cls_fw",))
 
 
 class Walk:
     """One machine, and what a container engine believes of it."""
 
-    def __init__(self, site: Site, seed: int) -> None:
+    def __init__(self, site: Site, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lacking = False  # a module that a hub needs
+        monkeypatch.setattr(traffic_control, "probe", self._probe)
         self.site = site
         self.random = random.Random(seed)
         self.networks: dict[str, str] = {}
@@ -50,6 +66,7 @@ class Walk:
                 self.set_down,
             ]
         if self.site.containers:
+            possible += [self.reshape]
             possible += [self.stop, self.die, self.join_again, self.lose_rule, self.double_rule]
             possible += [self.age_rule]
         return possible
@@ -125,6 +142,26 @@ class Walk:
         """Somebody adds one as earlier versions had them."""
         self.cangw("-A", "-e", "-i")
 
+    def reshape(self) -> None:
+        """A module for the hub goes, and nothing that needs it is left; or it is there again."""
+        self.lacking = not self.lacking
+        if self.lacking:
+            self.lose_filters()
+        if self.random.random() < 0.5:
+            self.site.restart()
+        assert not self.site.daemon.maintenance.sync().faults, self.told
+
+    def lose_filters(self) -> None:
+        """Somebody deletes clsact at every host end and hub."""
+        ends = [port for bus in BUSES for port in self.site.ports(bus)[1:]]
+        for name in (*ends, *hubs()):
+            run("tc", "qdisc", "delete", "dev", name, "clsact", check=False)
+        with requests() as netlink:  # for a moment a dump still has them
+            wait_until(lambda: not traffic_control.find(netlink))
+
+    def _probe(self, netlink: Requests, port: traffic_control.Port) -> Ability:
+        return LACKING if self.lacking else PROBE(netlink, port)
+
     def cangw(self, what: str, *form: str) -> None:
         """Add or delete the classic rule between a container's host end and its bus interface."""
         network, endpoint = self.random.choice(list(self.site.containers))
@@ -144,7 +181,7 @@ class Walk:
         buses = sorted(set(self.networks.values()))
         wanted: Counter[object] = Counter()
         for bus in buses:
-            wanted.update(linear(self.site.ports(bus)))
+            wanted.update((mesh if self.lacking else linear)(self.site.ports(bus)))
         assert Counter(gateway_rules()) == wanted, self.told
         ports = {port for bus in buses for port in self.site.ports(bus)}
         assert can_interfaces() == ports, self.told
@@ -152,8 +189,10 @@ class Walk:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_after_every_step_all_is_whole(site: Site, seed: int) -> None:
-    walk = Walk(site, seed)
+def test_after_every_step_all_is_whole(
+    site: Site, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = Walk(site, seed, monkeypatch)
     for _step in range(STEPS):
         walk.take()
     buses = sorted(set(walk.networks.values()))
