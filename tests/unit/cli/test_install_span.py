@@ -70,6 +70,12 @@ def test_an_address_that_comes_later_is_tried_again() -> None:
     assert str(main(["span", *listen])) not in service("canwharf")["RestartPreventExitStatus"]
 
 
+def test_one_that_leaks_memory_harms_no_container() -> None:
+    """The kernel ends it, and it comes back: without a limit, it may end anything else."""
+    unit = service("canwharf")
+    assert (unit["MemoryMax"], unit["Restart"]) == ("256M", "always")
+
+
 def test_the_key_is_read_where_systemd_puts_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ from collections.abc import Sequence
 from canwharf.bus import naming
 from canwharf.daemon.instance import DEFAULT_NAME, Instance, usual
 from canwharf.errors import OptionError
-from canwharf.operator.service import spanning
+from canwharf.operator.service import hardening, spanning
 
 _DIRECTORY = "/etc/systemd/system"
 
@@ -90,32 +90,9 @@ RuntimeDirectoryPreserve=yes
 
 # Netlink, its own state, Docker's socket: nothing else.
 CapabilityBoundingSet=CAP_NET_ADMIN
-NoNewPrivileges=yes
 RestrictAddressFamilies=AF_UNIX AF_NETLINK
 IPAddressDeny=any
-RestrictNamespaces=yes
-ProtectSystem=strict
-ProtectHome={home}
-ProtectProc=invisible
-PrivateTmp=yes
-PrivateDevices=yes
-DevicePolicy=closed
-PrivateIPC=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
-UMask=0077
+{hardening}
 
 [Install]
 WantedBy=multi-user.target
@@ -268,7 +245,7 @@ def files(instance: Instance, program: Sequence[str], home: bool = False) -> dic
         "state": instance.state_dir,
         "listening": listening(instance),
         "program": " ".join(quoted(word) for word in program),
-        "home": "read-only" if home else "yes",
+        "hardening": hardening.text(home=home),
         "again": str(AGAIN),
         "patience": str(_PATIENCE),
     }
