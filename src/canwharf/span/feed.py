@@ -23,7 +23,8 @@ Kinds, and what their number is:
   for them; the number as with OTHER.
 - DROPPED: so many frames are not told, as the program did not read what was told before.
 
-A record that breaks this form is refused: any process of the host may be the one that sends it.
+A record that breaks this form is refused: any process of the host may be the one that sends it. One
+of another kind is left out, as a later service has more of them.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Reader:
                 return
             record = bytes(self._bytes[_LENGTH.size : end])
             del self._bytes[:end]
-            yield self._decoded(record)
+            if record[0] <= RECOVERED:
+                yield self._decoded(record)
 
     def _decoded(self, record: bytes) -> Told:
         try:
@@ -101,7 +103,7 @@ class Reader:
         except (struct.error, UnicodeDecodeError) as error:
             raise SpanError(f"a record that is garbled: {error}") from error
         body = record[_HEAD.size + length :]
-        if kind > RECOVERED or len(name) != length or (host and not is_name(host)):
+        if len(name) != length or (host and not is_name(host)):
             raise SpanError(f"a record of kind {kind} and host {host!r}")
         if kind not in (OWN, OTHER, LATE, RECOVERED):
             return Told(kind, number, host)

@@ -65,7 +65,7 @@ def members(value: object, most: int) -> Mapping[str, object]:
 
 
 def items(value: object, number: int) -> list[object]:
-    """A list of so many items."""
-    if not isinstance(value, list) or len(value) != number:
+    """The first so many items of a list, which must be there; a later canwharf may have more."""
+    if not isinstance(value, list) or len(value) < number:
         raise ValueError(f"no list of {number} items")
-    return value
+    return value[:number]

@@ -50,7 +50,10 @@ def decode(content: bytes) -> Invitation:
         raise SpanError("this is no invitation of a host, but something else")
     if fields.pop("version") != VERSION:
         raise SpanError("this is no invitation of this version of canwharf")
-    if fields.keys() != {*Invitation._fields} or not all(map(_fits, fields.items())):
+    if other := fields.keys() ^ {*Invitation._fields}:  # what is left out might shut a host out
+        words = f"{min(other)} is {'not expected' if min(other) in fields else 'missing'}"
+        raise SpanError(f"this invitation is of another version of canwharf, or changed: {words}")
+    if not all(map(_fits, fields.items())):
         raise SpanError("this is no invitation of a host: it was changed")
     return Invitation(**{name: _value(value) for name, value in fields.items()})
 

@@ -5,7 +5,9 @@ It is the answer to a query at `canwharf/1/SPAN/HOST/state`, which access contro
 Rules:
 
 - What is read comes from another host: each field has to be of its form, and the whole is limited.
-  A field that is not known is left out, as a later canwharf has more of them.
+- Hosts are upgraded one by one. A field that is not known is left out, as a later canwharf has
+  more of them. One that is missing has its default, but for those without which nothing can be
+  said. So a new field is no new VERSION: of that, older hosts would read nothing.
 - Counts are of frames, times in nanoseconds.
 - `clock` and `uptime` stand first: they are of the moment of the answer, the rest is a second old.
 - What is heard of each host is a list, as that of HOSTS hosts has to fit into one message.
@@ -94,15 +96,15 @@ def parse(members: Mapping[str, object]) -> Report:
     return Report(
         form.word(members["canwharf"]),
         form.number(members["message"]),
-        form.word(members["kind"]),
-        form.number(members["bitrate"]),
-        form.number(members["dbitrate"]),
-        members["fd"] is True,
-        form.number_or_none(members["certificate"]),
-        members["twin"] is True,
+        form.word(members.get("kind", "")),
+        form.number(members.get("bitrate", 0)),
+        form.number(members.get("dbitrate", 0)),
+        members.get("fd") is True,
+        form.number_or_none(members.get("certificate")),
+        members.get("twin") is True,
         {form.name(host): _heard(form.items(heard, 4)) for host, heard in hears.items()},
         form.number(members["clock"]),
-        form.number(members["uptime"]),
+        form.number(members.get("uptime", 0)),
     )
 
 

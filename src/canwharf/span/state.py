@@ -3,7 +3,10 @@
 Rules:
 
 - What is read may come from any local process: each field has to be of its form, and the whole is
-  limited. A field that is not known is left out, as a later service has more of them.
+  limited.
+- The service may be older or newer than the program that asks, as an upgrade need not restart it. A
+  field that is not known is left out. One that the first services did not have, or that is of
+  another host, may be missing, and has its default then.
 - Counts are of frames. Times are in nanoseconds.
 """
 
@@ -124,22 +127,22 @@ def _state(fields: Mapping[str, object]) -> State:
         report.parse(form.members(fields["own"], _MEMBERS)),
         {kind: form.number(value) for kind, value in counts.items()},
         {form.name(name): _host(form.members(value, _MEMBERS)) for name, value in hosts.items()},
-        None if fields["rival"] is None else form.number(fields["rival"]),
+        form.number_or_none(fields.get("rival")),
     )
 
 
 def _host(fields: Mapping[str, object]) -> Host:
-    told = fields["told"]
+    told = fields.get("told")
     return Host(
-        there=fields["there"] is True,
-        linked=fields["linked"] is True,
-        received=form.number(fields["received"]),
-        lost=form.number(fields["lost"]),
-        repeated=form.number(fields["repeated"]),
-        stale=form.number(fields["stale"]),
-        foreign=form.number(fields["foreign"]),
-        age=form.number_or_none(fields["age"]),
-        silence=form.number_or_none(fields["silence"]),
+        there=fields.get("there") is True,
+        linked=fields.get("linked") is True,
+        received=form.number(fields.get("received", 0)),
+        lost=form.number(fields.get("lost", 0)),
+        repeated=form.number(fields.get("repeated", 0)),
+        stale=form.number(fields.get("stale", 0)),
+        foreign=form.number(fields.get("foreign", 0)),
+        age=form.number_or_none(fields.get("age")),
+        silence=form.number_or_none(fields.get("silence")),
         told=None if told is None else _told(form.members(told, _MEMBERS)),
     )
 

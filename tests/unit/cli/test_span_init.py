@@ -335,6 +335,19 @@ def test_an_invitation_that_was_changed_is_refused(bench: Bench, change: dict[st
     assert not Path(bench.path("bench-2")).parent.exists()
 
 
+def test_an_invitation_of_another_version_says_so(bench: Bench) -> None:
+    """What it has more might shut a host out, so it is not left out without a word."""
+    bench.init()
+    bench("bench-1", "invite", "bench-2")
+    content = json.loads(Path("bench-2.join").read_text())
+    Path("bench-2.join").write_text(json.dumps(content | {"more": 1}))
+    said = bench("bench-2", "join", "bench-2.join", status=1)
+    assert "of another version of canwharf, or changed: more is not expected" in said
+    del content["relay"]
+    Path("bench-2.join").write_text(json.dumps(content))
+    assert "relay is missing" in bench("bench-2", "join", "bench-2.join", status=1)
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b"[" * 100000, b"-----BEGIN"])
 def test_what_is_no_invitation_is_refused(bench: Bench, content: bytes) -> None:
     Path("x").write_bytes(content)

@@ -53,6 +53,11 @@ def test_the_longest_record_is_read() -> None:
     assert len(told.frames) == MOST
 
 
+def test_a_kind_that_a_later_service_tells_is_left_out() -> None:
+    news = encode(9, 0, "b", FRAMES) + encode(feed.LOST, 3, "b")
+    assert [each.kind for each in read(news, 64)] == [feed.LOST]
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_and_nothing_else_happens(garbage: bytes) -> None:
     """It may be a stranger that tells: no frame comes of what is not of the form."""
@@ -68,7 +73,6 @@ def test_garbage_is_refused_and_nothing_else_happens(garbage: bytes) -> None:
     [
         b"\xff\xff\xff\xff",
         b"\x00\x00\x00\x00",
-        encode(9, 0),
         encode(feed.LOST, 1, "Bench 2"),
         encode(feed.OTHER, 0, "", FRAMES[:1]),
         encode(feed.OTHER, 0, "b", FRAMES[:1])[:-1] + b"\x00\x00",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from canwharf.errors import SpanError
 from canwharf.span import report
 from canwharf.span.report import HOSTS, Heard, Report
 
+OPTIONAL = ("kind", "bitrate", "dbitrate", "fd", "certificate", "twin", "uptime")
 MOST = (1 << 64) - 1
 WHOLE = Report("0.5", 1, "adapter", 500_000, 2_000_000, True, 5, True, {"a": Heard(1, 2, 3, 4)})
 Change = Callable[[dict[str, Any]], object]
@@ -46,6 +48,7 @@ def test_the_most_that_a_host_tells_is_read() -> None:
         lambda told: told["hears"].update({"A b": [1, 2, 3, 4]}),
         lambda told: told["hears"].update(a=[1, 2, 3]),
         lambda told: told["hears"].update(a=[1, 2, None, 4]),
+        lambda told: told.pop("clock"),
         lambda told: told["hears"].update({f"h{each}": [1, 2, 3, 4] for each in range(HOSTS)}),
     ],
 )
@@ -54,6 +57,24 @@ def test_what_is_not_of_its_form_is_refused(change: Change) -> None:
     change(told)
     with pytest.raises(SpanError, match="an answer that is none"):
         report.decode(json.dumps(told).encode())
+
+
+def test_a_host_that_is_older_is_read() -> None:
+    """The very first form."""
+    told = report.decode((Path(__file__).parent / "told" / "report-first.json").read_bytes())
+    assert (told.canwharf, told.message, told.kind, told.fd) == ("0.5", 1, "adapter", True)
+    assert (told.bitrate, told.dbitrate, told.certificate) == (500_000, 2_000_000, 1_858_000_000)
+    assert told.hears == {"bench-1": Heard(1, 2, 3, None)}
+
+
+def test_a_host_that_is_newer_or_tells_less_is_read() -> None:
+    told = json.loads(report.answer(report.encode(WHOLE), 7, 8))
+    told["news"] = ["x"]
+    told["hears"]["a"].append({"news": 1})
+    for each in OPTIONAL:
+        del told[each]
+    least = Report("0.5", 1, hears=WHOLE.hears, clock=7)
+    assert report.decode(json.dumps(told).encode()) == least
 
 
 @given(st.binary(max_size=200))

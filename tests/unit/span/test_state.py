@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,10 @@ from canwharf.errors import SpanError
 from canwharf.span import state
 from canwharf.span.report import HOSTS, Heard, Report
 from canwharf.span.state import Host, State, Told
+from tests.unit.span.test_report import OPTIONAL
 
+GOLDEN = Path(__file__).parent / "told"
+BUS = ("bench7", "vcan0")
 MOST = (1 << 64) - 1
 OTHER = Report("0.5", 1, "adapter", 500_000, 2_000_000, True, 5, True, {"a": Heard(1, 2, 3, None)})
 TOLD = Told(5, -7, 9, OTHER._replace(clock=7, uptime=8))
@@ -31,8 +35,8 @@ def test_what_was_told_is_read() -> None:
 def test_the_most_that_a_bridge_tells_is_read() -> None:
     names = [f"{number:03}{'h' * 60}" for number in range(HOSTS)]
     heard = {"n" * 63: Heard(*[MOST] * 4)}
-    report = Report("v" * 32, MOST, "k" * 32, MOST, MOST, False, MOST, False, heard, MOST, MOST)
-    told = Told(MOST, -MOST, MOST, report)
+    told_by = Report("v" * 32, MOST, "k" * 32, MOST, MOST, False, MOST, False, heard, MOST, MOST)
+    told = Told(MOST, -MOST, MOST, told_by)
     most = Host(True, True, MOST, MOST, MOST, MOST, MOST, MOST, MOST, told)
     text = state.encode(WHOLE._replace(hosts=dict.fromkeys(names, most)))
     assert len(text) < state.LARGEST
@@ -68,9 +72,45 @@ def test_what_is_not_of_its_form_is_refused(change: Change) -> None:
 
 
 def test_what_a_later_one_adds_is_left_out() -> None:
+    """An upgrade of the commands need not restart the service, nor one of the service these."""
     told = json.loads(state.encode(WHOLE))
-    told["news"] = told["hosts"]["b"]["news"] = {"a": [1]}
-    assert state.decode(json.dumps(told).encode()) == WHOLE
+    host = told["hosts"]["b"]
+    for each in (told, told["own"], host, host["told"], host["told"]["report"]):
+        each["news"] = {"a": [1]}
+    host["told"]["report"]["hears"]["a"].append("news")
+    told["counts"]["news"] = 7
+    counts = {**WHOLE.counts, "news": 7}
+    assert state.decode(json.dumps(told).encode()) == WHOLE._replace(counts=counts)
+
+
+def test_a_service_that_is_older_is_read() -> None:
+    """The very first form: what it does not tell is as if there were none."""
+    told = state.decode((GOLDEN / "state-first.json").read_bytes())
+    assert (told.host, told.span, told.interface, told.counts) == ("bench-1", *BUS, {"sent": 5})
+    assert (told.rival, told.own.kind, told.own.fd) == (None, "virtual", True)
+    assert told.hosts["bench-3"] == Host()
+    other = told.hosts["bench-2"]
+    assert (other.there, other.linked, other.lost, other.age) == (True, True, 3, 7)
+    assert other.told
+    assert (other.told.difference, other.told.report.kind) == (-7, "adapter")
+    assert other.told.heard("bench-1") == Heard(1, 2, 3, None)
+
+
+def test_what_is_optional_may_be_missing() -> None:
+    told = json.loads(state.encode(WHOLE._replace(rival=None, hosts={"b": Host()})))
+    del told["rival"]
+    for each in OPTIONAL:
+        del told["own"][each]
+    told["hosts"]["b"].clear()
+    found = state.decode(json.dumps(told).encode())
+    assert found.hosts == {"b": Host()}
+    assert found.own == Report("0.5", 1)
+    assert found.rival is None
+
+
+def test_no_field_becomes_mandatory_that_the_first_service_did_not_tell() -> None:
+    first = json.loads((GOLDEN / "state-first.json").read_text())
+    assert {*State._fields} - first.keys() == {"rival"}
 
 
 def test_a_refusal_is_told_in_a_few_words() -> None:
