@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 from typing import Self
@@ -236,18 +237,20 @@ class Service:
         local = self._locals[interface] = Local(interface, lambda: self._state(interface))
         state = wanted.state_of(self._driver, interface)
         sources = Sources(self._driver, "", self._names, (interface,), load=lambda: state)
-        capture = Capture(sources, grace=0)
-        capture.__enter__()
+        with ExitStack() as undo:
+            capture = undo.enter_context(Capture(sources, grace=0))
+            undo.callback(session.leave, span.name)
+            send = session.publish(span.name)
+            bridge = Bridge(interface, span, capture, send, self._about(interface))
+            self.bridges[interface] = bridge
+            undo.pop_all()  # from here on, `_end` does it
         self._epoll.register(capture.fileno(), select.EPOLLIN)
         self._epoll.register(local.fileno(), select.EPOLLIN)
-        send = session.publish(span.name)
-        bridge = Bridge(interface, span, capture, send, self._about(interface))
         bridge.followers = local.followers
         host = self._settings.host
         bridge.recovery = Recovery(host, partial(session.tell, span.name))
         for topic, words in ((ASK, ASK), (PAST, f"{PAST}-{host}")):
             session.hear(span.name, words, self._receiver(span.name, topic))
-        self.bridges[interface] = bridge
         self._outlooks[interface] = Outlook(
             session, bridge, self._requests, self._settings.host, self._certificate
         )

@@ -80,6 +80,7 @@ class Session:
         library = self._zenoh
         try:
             token = self._session.liveliness().declare_token(f"{ROOT}/{span}/{self._host}/alive")
+            self._keep(span, token)
             publisher = self._session.declare_publisher(
                 f"{ROOT}/{span}/{self._host}/frames",
                 congestion_control=library.CongestionControl.DROP,
@@ -89,7 +90,7 @@ class Session:
             )
         except library.ZError as error:
             raise _failed(f"publish {span}", error) from error
-        self._keep(span, token, publisher)
+        self._keep(span, publisher)
 
         def send(payload: bytes) -> None:
             try:
@@ -116,10 +117,10 @@ class Session:
         try:
             remote = library.Locality.REMOTE
             frames, alive = f"{ROOT}/{span}/*/frames", f"{ROOT}/{span}/*/alive"
+            heard = self._session.declare_subscriber(frames, taken, allowed_origin=remote)
+            self._keep(span, heard)
             self._keep(
-                span,
-                self._session.declare_subscriber(frames, taken, allowed_origin=remote),
-                self._session.liveliness().declare_subscriber(alive, seen, history=True),
+                span, self._session.liveliness().declare_subscriber(alive, seen, history=True)
             )
         except library.ZError as error:
             raise _failed(f"subscribe to {span}", error) from error
@@ -221,7 +222,8 @@ class Session:
     def leave(self, span: str) -> None:
         """Neither send to a span nor hear of it any more; the other hosts are told."""
         for each in self._declared.pop(span, ()):
-            each.undeclare()
+            with suppress(self._zenoh.ZError):  # the session has ended, and all with it
+                each.undeclare()
 
     def _keep(self, span: str, *declared: Declared) -> None:
         """Hold what zenoh would take back where nobody holds it."""
