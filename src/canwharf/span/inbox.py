@@ -5,12 +5,14 @@ Rules:
 - It is bounded in bytes: ROOM for all, of which one host gets HOST_ROOM. So a host that floods
   takes no room of the others.
 - A message without room is left out. Its frames are lost, and counted as such by their numbers.
+- Hosts have their turns: what one of them floods with delays the others by SHARE messages, and not
+  by all that it has there. Messages of one host keep their order.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from threading import Lock
 
 from canwharf.record import NamedTuple
@@ -18,6 +20,7 @@ from canwharf.record import NamedTuple
 ROOM = 16 << 20  # bytes
 HOST_ROOM = 1 << 20  # bytes; some 25,000 classic frames
 COST = 256  # bytes that Python takes for a message, beside its payload
+SHARE = 32  # messages at a time; some 10 ms of work, if they are full
 _NAMES = 256  # of which it is told that they had no room
 
 
@@ -42,7 +45,7 @@ class Inbox:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._room, self._host_room = room, host_room
         self._turn = Lock()
-        self._items: list[Received] = []
+        self._queues: dict[str, deque[Received]] = {}  # by host; the first has its turn
         self._held = 0  # bytes
         self._by_host: Counter[str] = Counter()  # bytes
         self._left_out: Counter[tuple[str, str]] = Counter()
@@ -57,21 +60,35 @@ class Inbox:
                 if key in self._left_out or len(self._left_out) < _NAMES:
                     self._left_out[key] += 1
                 return
-            if not self._items:
+            if not self._queues:
                 os.eventfd_write(self.descriptor, 1)
-            self._items.append(item)
+            self._queues.setdefault(item.host, deque()).append(item)
             self._held += size
             self._by_host[item.host] = of_host
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._queues)
+
     def take(self) -> list[Received]:
-        """All that came since, in its order."""
+        """What came, SHARE of it: of each host in turn the oldest."""
+        taken: list[Received] = []
         with self._turn:
-            if not self._items:
-                return []
-            os.eventfd_read(self.descriptor)
-            taken, self._items = self._items, []
-            self._held = 0
-            self._by_host.clear()
+            queues = self._queues
+            while queues and len(taken) < SHARE:
+                host = next(iter(queues))
+                queue = queues.pop(host)
+                taken.append(item := queue.popleft())
+                size = len(item.payload) + COST
+                self._held -= size
+                self._by_host[host] -= size
+                if queue:
+                    queues[host] = queue  # behind the others
+                else:
+                    del self._by_host[host]
+            if taken and not queues:
+                os.eventfd_read(self.descriptor)
         return taken
 
     def left_out(self) -> dict[tuple[str, str], int]:

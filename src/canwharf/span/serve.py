@@ -128,7 +128,7 @@ class Service:
         return due
 
     def _patience(self) -> float:
-        if any(each.capture.holding for each in self.bridges.values()):
+        if self._inbox.waiting or any(each.capture.holding for each in self.bridges.values()):
             return 0.0
         return _BUSY if any(each.busy for each in self.bridges.values()) else _WAIT
 

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from canwharf.span.inbox import COST, Inbox, Received
+from canwharf.span.inbox import COST, SHARE, Inbox, Received
 
 SIZE = 100 - COST % 100  # so that messages count round numbers
 
@@ -31,7 +31,7 @@ def test_a_host_that_floods_takes_no_room_of_the_others(inbox: Inbox) -> None:
         inbox.put(message("bad"))
         inbox.put(message("bad", 1 << 16))
     inbox.put(message("good"))
-    assert [each.host for each in inbox.take()] == ["bad"] * 4 + ["good"]
+    assert [each.host for each in inbox.take()] == ["bad", "good"] + ["bad"] * 3
     assert inbox.left_out() == {("x", "bad"): 1996}
     assert inbox.left_out() == {}
 
@@ -42,6 +42,28 @@ def test_hosts_without_end_take_no_memory_without_end(inbox: Inbox) -> None:
         inbox.put(message(f"bad-{number}"))
     assert len(inbox.take()) == 10
     assert len(inbox.left_out()) == 256
+    assert not inbox.waiting
+
+
+def test_what_a_host_floods_with_delays_no_other_one() -> None:
+    """Each has its turn, and keeps its order; at a time, no more is taken than is soon done."""
+    with closing(Inbox()) as inbox:
+        for number in range(1000):
+            inbox.put(message("bad")._replace(at=number))
+        for number in range(3):
+            inbox.put(message("good")._replace(at=number))
+        first = inbox.take()
+        assert [each.host for each in first[:6]] == ["bad", "good"] * 3
+        assert [each.at for each in first if each.host == "good"] == [0, 1, 2]
+        assert len(first) == SHARE
+        inbox.put(message("late"))
+        second = inbox.take()
+        assert "late" in [each.host for each in second[:2]]
+        taken = first + second
+        while inbox.waiting:
+            assert ready(inbox)
+            taken += inbox.take()
+        assert [each.at for each in taken if each.host == "bad"] == list(range(1000))
 
 
 def test_what_was_taken_makes_room_and_wakes_once(inbox: Inbox) -> None:
