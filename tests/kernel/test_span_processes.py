@@ -8,6 +8,7 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.request import urlopen
@@ -211,6 +212,36 @@ def test_a_bus_has_one_bridge_and_a_change_is_followed(
     until(first, "vcan1 has left the span x")
     assert "it waits for one" in "".join(until(span(stack, path, *third), "no bus"))
     wait_until(lambda: raw_listeners("vcan1") == 0)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_loses_no_frame(
+    site: Site, stack: ExitStack, directory: Path, hours: int
+) -> None:
+    """As by NTP, in the midst of frames."""
+    members = two_buses(site, "linear")
+    where = "tcp/127.0.0.1:7447"
+    one, two = (publish(directory, *each) for each in (("one", "vcan0"), ("two", "vcan1")))
+    first = span(stack, one, "--name", "a", "--listen", where)
+    until(first, "vcan0 is in the span x")
+    span(stack, two, "--name", "b", "--connect", where)
+    until(first, "b is there")
+    wait_until(lambda: heard(members[0], members[3]))
+    opened = stack.enter_context(raw_socket(members[3]))
+    opened.settimeout(LIMIT)
+    for number in range(200):
+        if number == 100:
+            set_clock(hours)
+            stack.callback(set_clock, -hours)
+        send(members[0], number)
+    came = [int.from_bytes(opened.recv(72)[:4], sys.byteorder) for _frame in range(200)]
+    assert sorted(came) == list(range(200))
+    assert local.ask("vcan1").hosts["a"].stale == 0
+
+
+def set_clock(hours: int) -> None:
+    """Ahead by so many."""
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + 3600 * hours)
 
 
 def test_two_hosts_of_one_name_are_told(site: Site, stack: ExitStack, directory: Path) -> None:

@@ -88,10 +88,10 @@ class Asking:
             if now - each.at > KEPT:
                 del self.answers[host]
 
-    def read(self) -> None:
-        """Read a few answers, if there are some."""
-        for _answer in range(min(AT_ONCE, len(self._came))):
-            self._read(self._came.popleft())
+    def read(self) -> list[str]:
+        """Read a few answers, if there are some; the hosts that gave them."""
+        few = [self._came.popleft() for _answer in range(min(AT_ONCE, len(self._came)))]
+        return [each.host for each in few if self._read(each)]
 
     def _answer(self) -> bytes | None:
         return report.answer(self._own, self.clock(), self._uptime()) if self._own else None
@@ -108,13 +108,16 @@ class Asking:
 
         return take
 
-    def _read(self, came: _Came) -> None:
+    def _read(self, came: _Came) -> bool:
+        """Whether it is one."""
         try:
             told = report.decode(came.payload)
         except SpanError:
             self.answers.pop(came.host, None)
-            return
-        if came.host in self.answers or len(self.answers) < HOSTS:
-            round_trip = came.at - came.asked
-            difference = told.clock - (came.clock - round_trip // 2)
-            self.answers[came.host] = Answer(told, round_trip, difference, came.at)
+            return False
+        if came.host not in self.answers and len(self.answers) >= HOSTS:
+            return False
+        round_trip = came.at - came.asked
+        difference = told.clock - (came.clock - round_trip // 2)
+        self.answers[came.host] = Answer(told, round_trip, difference, came.at)
+        return True

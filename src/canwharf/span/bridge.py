@@ -10,6 +10,8 @@ Rules:
 - Each host's frames are put on the bus in its order, as far as the bus takes them. An adapter that
   is busy gets them in the order of arbitration.
 - No frame is put on the bus that is older than `max_age`, or twice.
+- How old a frame is at its own host is by the clock, with which the kernel stamps it. If that was
+  set, the frame is no older than the last look that left nothing to read.
 - Error frames are an adapter's reports, and are not sent to other hosts.
 - What is lost, too old or refused is counted, and said once a second at most; if there is much to
   say, once a minute.
@@ -39,6 +41,7 @@ from canwharf.span.report import HOSTS
 from canwharf.span.sequence import Sequence as Numbers
 from canwharf.span.state import Host
 
+FEW = 1000  # frames; a look that has fewer has left nothing in a socket
 BEAT = 1_000_000_000  # nanoseconds without a frame until the other hosts are told the number
 _TELL = 1_000_000_000  # nanoseconds between two lines about one host
 _MS = 1_000_000
@@ -97,6 +100,7 @@ class Bridge:
         self.waiting = Waiting()
         self.followers: Followers | None = None  # programs of this host that are told the frames
         self.recovery: Recovery | None = None  # of what was lost, for these
+        self.looked = uptime()  # when the last look began that left nothing
         self._send = send
         self._say = say
         self._epoch = secrets.randbits(64)
@@ -112,17 +116,28 @@ class Bridge:
         """Whether something waits to go on, in a moment."""
         return bool(self.waiting) or bool(self.recovery and self.recovery.busy)
 
-    def outward(self) -> int:
+    def outward(self, looked: int | None = None) -> int:
         """Send the other hosts what came to the bus; how many frames that were.
 
-        Raises CanwharfError.
+        `looked`: our uptime when it was seen that something came. Raises CanwharfError.
         """
-        frames = [each for each in self.capture.read(0) if not each.error]
+        read = self._dated(self.capture.read(0))
+        if looked is not None and len(read) < FEW:
+            self.looked = looked
+        frames = [each for each in read if not each.error]
         for first in range(0, len(frames), message.MOST):
             self._publish(frames[first : first + message.MOST])
         if self.followers:
             self.followers.own(frames)
         return len(frames)
+
+    def _dated(self, frames: list[Frame]) -> list[Frame]:
+        """Frames, in their order; those from before the clock was set have a time of after it."""
+        clock = time.time_ns()
+        oldest = clock - (uptime() - self.looked)
+        if not frames or frames[0].time >= oldest:
+            return frames
+        return [each if each.time >= oldest else each._replace(time=oldest) for each in frames]
 
     def inward(self, host: str, payload: bytes, received: int) -> None:
         """Put on the bus what another host sent; `received` is our uptime when it came."""
@@ -237,6 +252,11 @@ class Bridge:
             age=None if other.framed is None else now - other.framed,
             silence=now - other.heard if other.heard else None,
         )
+
+    def answered(self, host: str, least: int) -> None:
+        """Our uptime less that of this host is so much or more, as its answer proves."""
+        if other := self.hosts.get(host):
+            other.freshness.measured(least, uptime())
 
     def crowded(self, host: str, messages: int) -> None:
         """So many messages of this host found no room in this process."""

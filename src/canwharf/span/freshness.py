@@ -10,6 +10,9 @@ Rules:
 - Uptimes are never set, so a clock that is set on either side makes nothing old.
 - Uptimes drift against each other: the smallest value rises by DRIFT.
 - An epoch has a difference of its own: after a reboot the sender's uptime begins anew.
+- A machine that was paused, as a virtual one is, may have an uptime that was paused, too: all that
+  it sends would look late by the pause. An answer to a question proves a least difference: it was
+  written after the question was.
 - The fastest message's own time on the way is unknown, and missing in each age.
 """
 
@@ -31,6 +34,11 @@ class Freshness:
     def least(self) -> int:
         """The receiver's uptime less the sender's, with the time on the way of the fastest."""
         return self._least
+
+    def measured(self, least: int, now: int) -> None:
+        """The difference is this or more, at this uptime of the receiver."""
+        if least > self._least + int((now - self._at) * DRIFT):
+            self._least, self._at = least, now
 
     def delay(self, epoch: int, sent: int, received: int) -> int:
         """How long a message waited on the way: the uptimes of the sender and of the receiver."""

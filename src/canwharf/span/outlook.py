@@ -3,6 +3,7 @@
 Rules:
 
 - Once a second (`look`) this host's report is made anew: of what it hears, and of its interface.
+- A host of which frames were too old is asked at once: maybe its machine was paused.
 - A host counts as one that has this host's name for TWIN after the last message of it.
 """
 
@@ -35,6 +36,7 @@ class Outlook:
         self._host, self._end = host, end
         self._asking = Asking(session, bridge.span.name)
         self._linked: Collection[str] = ()
+        self._stale = 0  # frames
         self._report = Report(__version__, message.VERSION, certificate=end)
 
     def look(self, linked: Collection[str], twin: int | None) -> None:
@@ -56,6 +58,9 @@ class Outlook:
             if each.silence is not None
         }
         self._asking.tell(self._report._replace(hears=hears))
+        if (stale := self._bridge.counts["stale"]) != self._stale:
+            self._stale = stale
+            self._asking.ask_soon()
         self._asking.look()
 
     def appeared(self) -> None:
@@ -64,7 +69,9 @@ class Outlook:
 
     def read(self) -> None:
         """Take what hosts answered."""
-        self._asking.read()
+        for host in self._asking.read():
+            answer = self._asking.answers[host]
+            self._bridge.answered(host, answer.at - answer.round_trip - answer.report.uptime)
 
     def state(self) -> State:
         """What a local program is told."""

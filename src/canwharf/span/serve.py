@@ -105,6 +105,7 @@ class Service:
             self._looked = now
             self._look()
         ready = {descriptor for descriptor, _events in self._epoll.poll(self._patience())}
+        looked = uptime()
         for item in self._inbox.take():
             self._received(item)
         self._tell_presence()
@@ -114,7 +115,9 @@ class Service:
         for interface, bridge in list(self.bridges.items()):
             try:
                 if bridge.capture.holding or bridge.capture.fileno() in ready:
-                    sent += bridge.outward()
+                    sent += bridge.outward(looked)
+                else:
+                    bridge.looked = looked
                 bridge.flush()
                 bridge.beat()
             except CanwharfError as error:

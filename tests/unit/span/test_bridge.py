@@ -9,6 +9,7 @@ from struct import pack
 import pytest
 
 from canwharf.bus.naming import Span
+from canwharf.frames.frame import Frame
 from canwharf.span import feed, message
 from canwharf.span.bridge import Bridge
 from canwharf.span.feed import Reader
@@ -20,6 +21,7 @@ from canwharf.span.sequence import GAP
 from tests.unit.testing.fakes import FakeCapture
 
 SECOND = 10**9
+HOUR = 3600 * SECOND
 
 
 def test_garbage_of_one_host_does_not_hide_what_another_one_does() -> None:
@@ -74,6 +76,52 @@ def test_numbers_that_cannot_be_end_no_bridge_that_is_recorded() -> None:
         records = list(Reader("can0").read(near.recv(1 << 16)))
     assert [each.number for each in records if each.kind == feed.LOST] == [GAP]
     assert bridge.known()["bench-2"].lost == GAP
+
+
+@pytest.mark.parametrize("set_by", [HOUR, -HOUR])
+def test_a_clock_that_is_set_makes_no_frame_old(
+    monkeypatch: pytest.MonkeyPatch, set_by: int
+) -> None:
+    """The kernel has stamped those that wait to be read with the old time."""
+    up, ahead = 100 * SECOND, 10**18
+    monkeypatch.setattr("canwharf.span.bridge.uptime", lambda: up)
+    monkeypatch.setattr("canwharf.span.bridge.time.time_ns", lambda: up + ahead)
+    sent: list[bytes] = []
+    with closing(FakeCapture()) as capture:
+        bridge = Bridge("can0", Span("x"), capture, sent.append, lambda _words: None)
+        up += SECOND // 10
+        before = Frame(up + ahead, "can0", "ecu1", 1, b"")
+        ahead += set_by
+        up += SECOND // 10
+        capture.give(*sorted((before, before._replace(time=up + ahead))))
+        assert bridge.outward() == 2
+    told = message.decode(sent[0], "x", "a")
+    ages = [told.clock - each.time for each in told.frames]
+    assert max(ages) <= SECOND // 5
+    assert sum(age > 0 for age in ages) == (set_by > 0)
+
+
+def test_frames_of_a_machine_that_was_paused_are_taken_again_once_it_has_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its uptime stood still: without that, they would be too old until it starts again."""
+    now = 100 * SECOND
+    monkeypatch.setattr("canwharf.span.bridge.uptime", lambda: now)
+    with closing(FakeCapture()) as capture:
+        bridge = Bridge("can0", Span("x"), capture, lambda _payload: None, lambda _words: None)
+
+        def stale_after_one_more(number: int, uptime: int) -> int:
+            told = Message(1, number, 0, uptime, [Frame(0, "", "ecu1", 1, b"")])
+            bridge.inward("bench-2", message.encode(told), now)
+            return bridge.counts["stale"]
+
+        assert stale_after_one_more(0, now) == 0
+        now += HOUR
+        assert stale_after_one_more(1, now - HOUR) == 1
+        bridge.answered("bench-2", HOUR - SECOND // 100)
+        assert stale_after_one_more(2, now - HOUR) == 1
+        now += 2 * SECOND
+        assert stale_after_one_more(3, now - HOUR - SECOND) == 2
 
 
 def test_lost_frames_that_never_come_are_said_once_and_not_while_their_host_is_away(

@@ -59,6 +59,31 @@ def test_a_host_that_started_again_is_measured_anew() -> None:
     assert fresh.delay(2, 11 * SECOND, 7022 * SECOND) > 0.9 * SECOND
 
 
+@pytest.mark.parametrize("paused", [SECOND, 3600 * SECOND])
+def test_what_a_machine_sends_after_a_pause_is_not_old_once_it_has_answered(paused: int) -> None:
+    """Its uptime stood still with it. The answer was asked for, and came, a round trip apart."""
+    fresh = Freshness()
+    fresh.delay(1, 0, WAY)
+    sent, received = SECOND, SECOND + paused + WAY
+    assert fresh.delay(1, sent, received) > 0.99 * paused - MS
+    asked = received + SECOND
+    answered = sent + SECOND + WAY
+    fresh.measured(asked - answered, asked + 2 * WAY)
+    assert fresh.delay(1, 3 * SECOND, 3 * SECOND + paused + WAY) < WAY + MS
+    assert fresh.delay(1, 4 * SECOND, 5 * SECOND + paused + WAY) > 0.99 * SECOND
+
+
+@given(APART, st.integers(0, 10 * SECOND), st.integers(0, 10 * SECOND))
+def test_an_answer_makes_nothing_fresh_that_waited(apart: int, there: int, back: int) -> None:
+    """However long it was on its way, either way."""
+    fresh = Freshness()
+    fresh.delay(1, 0, apart + WAY)
+    asked = apart + SECOND
+    fresh.measured(asked - (SECOND + there), asked + there + back)
+    sent = 30 * SECOND
+    assert fresh.delay(1, sent, sent + apart + WAY + SECOND) > 0.96 * SECOND
+
+
 @pytest.mark.parametrize("apart", [0, 3600 * SECOND, -3600 * SECOND])
 def test_a_clock_that_was_read_late_moves_no_frame(apart: int) -> None:
     """Each third message was written after its sender had waited for a processor."""
