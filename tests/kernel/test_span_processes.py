@@ -203,6 +203,8 @@ def test_a_bus_has_one_bridge_and_a_change_is_followed(
     second = span(stack, path, "--name", "b", "--connect", "tcp/127.0.0.1:7447")
     until(second, "vcan0: another process connects this bus")
     wait_until(lambda: local.ask("vcan0").rival == second.pid)
+    second.kill()
+    second.wait()  # it would follow the change, too
     publish(directory, "one", "vcan1")
     until(first, "vcan0 has left the span x")
     until(first, "vcan1 is in the span x")
