@@ -63,6 +63,8 @@ def test_it_ends_early_with_what_was_learnt(bus: Site, learn: Learn) -> None:
     assert lines == [
         "  sent   4 ids, 5 frames",
         "  heard  2 ids, 2 frames",
+        "    ecu2  7DF",
+        "    host  042",
         "options that let this pass, and no other id:",
         f'  driver_opts: {{can.send: "{SENT}", can.receive: "{HEARD}"}}  # Compose',
         "  docker network disconnect bus0 ecu1",

@@ -7,14 +7,17 @@ Rules:
 - A container that starts again meanwhile stays the same, by its name: what it sends at a start is
   to be learnt, too.
 - A signal ends it early, with what was learnt until then, and status 0.
-- What makes the proposal incomplete is said: frames that were lost here, a policy in force.
+- On a bus across hosts, what another host sends is heard, under its sender there; but not what was
+  too late for the bus. A container's namesake on another host is another container.
+- What makes the proposal incomplete is said: frames that were lost here or between the hosts, a
+  policy in force.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import monotonic
 
 from canwharf.bus import ids
@@ -35,6 +38,7 @@ from canwharf.operator.status import Status
 _TELL = 1.0  # seconds between two lines of progress
 _ALL = "all"
 _VERBS = {"send": "sent", "receive": "heard"}
+_SHOWN = 20  # senders; with --json, all
 
 
 def learn(
@@ -52,6 +56,7 @@ def learn(
             told.take(min(LOOK, length - told.seconds))
         told.rest()
         lost = sum(capture.losses.values())
+        hosts = listening.hosts(capture)
     found = {"send": learned.sent, "receive": learned.heard}
     words = {word: each.words for word, each in found.items()}
     own = network.endpoints.get(member.endpoint, Endpoint())
@@ -63,19 +68,29 @@ def learn(
             "seconds": round(told.seconds, 1),
             "sent": found["send"]._asdict(),
             "heard": found["receive"]._asdict(),
+            "heard_from": {name: each._asdict() for name, each in learned.heard_from.items()},
             "options": given,
             "policy": policy._asdict(),
             "lost": lost,
+            "hosts": hosts,
         }
         print(json.dumps(shown, indent=1))
     else:
         container, bus = sanitize(status.member(member)), sanitize(report.interface)
         print(f"{container} on the bus {bus}, in {told.seconds:.0f} s")
-        _print(found, paste.lines(status, member, given) if given else [])
+        _print(found, learned.heard_from)
+        if given:
+            print("options that let this pass, and no other id:")
+            print("\n".join(paste.lines(status, member, given)))
         again = " ".join(f"--{word} {each}" for word, each in words.items() if each)
         if again:
             print(f"at once: {paste.command(which.where, options)} {again}")
-    _complain(found, lost)
+    _complain(found)
+    listening.say_missed(capture)
+    if lost:
+        say(f"{lost} frames were lost here, as they came too fast")
+    if lost or any(each["lost"] for each in hosts):
+        say("ids may be missing, as frames were lost")
     return 0
 
 
@@ -144,7 +159,7 @@ def _warn(container: str, policy: Policy) -> None:
         )
 
 
-def _complain(found: Mapping[str, Direction], lost: int) -> None:
+def _complain(found: Mapping[str, Direction]) -> None:
     """Say why the options may not be all that is needed."""
     for word, each in found.items():
         verb = _VERBS[word]
@@ -155,12 +170,14 @@ def _complain(found: Mapping[str, Direction], lost: int) -> None:
             )
         elif not each.ids:
             say(f"it {verb} nothing: was it at work?")
-    if lost:
-        say(f"{lost} frames were lost here, as they came too fast: ids may be missing")
 
 
-def _print(found: Mapping[str, Direction], pasted: Sequence[str]) -> None:
+def _print(found: Mapping[str, Direction], heard_from: Mapping[str, Direction]) -> None:
     for word, each in found.items():
         print(f"  {_VERBS[word]:<6} {each.ids} ids, {each.frames} frames")
-    if pasted:
-        print("\n".join(["options that let this pass, and no other id:", *pasted]))
+    senders = [(sanitize(name), each) for name, each in heard_from.items()][:_SHOWN]
+    width = max((len(name) for name, _each in senders), default=0)
+    for name, each in senders:
+        print(f"    {name:<{width}}  {each.words or f'{each.ids} ids'}")
+    if (more := len(heard_from) - len(senders)) > 0:
+        print(f"    and from {more} other senders")

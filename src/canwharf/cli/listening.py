@@ -19,6 +19,7 @@ from canwharf.daemon.instance import Instance
 from canwharf.docker import names
 from canwharf.errors import UsageError
 from canwharf.frames.capture import FAR, Capture
+from canwharf.frames.elsewhere import HostFacts
 from canwharf.frames.filters import Filter, parse
 from canwharf.frames.sources import Sources
 from canwharf.operator.render.terminal import sanitize
@@ -55,8 +56,12 @@ def capture(
 
 
 def of_bus(which: Instance, interface: str) -> Capture:
-    """All frames of the bus on this host interface. Raises CanwharfError."""
-    return Capture(_sources(which, (interface,)))
+    """All that is on the bus of this host interface: without what is too late for it.
+
+    Raises CanwharfError.
+    """
+    others = OtherHosts(which.spans, which.name, say, late=False)
+    return Capture(_sources(which, (interface,)), feed=others)
 
 
 def interface_of(which: Instance, bus: str) -> str:
@@ -76,11 +81,36 @@ def say_hosts(capture: Capture) -> None:
         way = "ahead of" if facts.ahead >= 0 else "behind"
         differs = f"is {abs(facts.ahead) / 1e9:.3f} s {way} this host's"
         say(f"{bus}: the clock of {host} {differs}; times are by this host's")
-        if facts.late:
-            say(f"{bus}: {facts.late} frames of {host} came too late to be on this host's bus")
-        if facts.lost:
-            got = f"; {facts.recovered} of them came afterwards" if facts.recovered else ""
-            say(f"{bus}: {facts.lost} frames of {host} were lost between the hosts{got}")
+        _say_missed(bus, host, facts)
+
+
+def say_missed(capture: Capture) -> None:
+    """Say of each other host which of its frames are late or lost."""
+    for (bus, host), facts in sorted(capture.hosts.items()):
+        _say_missed(bus, host, facts)
+
+
+def _say_missed(bus: str, host: str, facts: HostFacts) -> None:
+    if facts.late:
+        say(f"{bus}: {facts.late} frames of {host} came too late to be on this host's bus")
+    if facts.lost:
+        got = f"; {facts.recovered} of them came afterwards" if facts.recovered else ""
+        say(f"{bus}: {facts.lost} frames of {host} were lost between the hosts{got}")
+
+
+def hosts(capture: Capture) -> list[dict[str, object]]:
+    """The same for a machine, and how their clocks differ."""
+    return [
+        {
+            "bus": bus,
+            "host": host,
+            "clock_ahead_seconds": facts.ahead / 1e9,
+            "late": facts.late,
+            "lost": facts.lost,
+            "recovered": facts.recovered,
+        }
+        for (bus, host), facts in capture.hosts.items()
+    ]
 
 
 def say(words: str) -> None:

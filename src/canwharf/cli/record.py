@@ -30,7 +30,6 @@ from canwharf.cli.options import Flag, Option
 from canwharf.errors import OptionError, UsageError
 from canwharf.frames import formats
 from canwharf.frames.capture import Capture
-from canwharf.frames.elsewhere import HostFacts
 from canwharf.frames.formats.rotation import RotatingWriter
 from canwharf.frames.formats.writer import Writer
 from canwharf.frames.frame import Frame
@@ -128,16 +127,6 @@ def _size(text: str) -> float:
     return found
 
 
-def _host(facts: HostFacts) -> dict[str, object]:
-    """What is known of another host."""
-    return {
-        "clock_ahead_seconds": facts.ahead / 1e9,
-        "late": facts.late,
-        "lost": facts.lost,
-        "recovered": facts.recovered,
-    }
-
-
 class _Recorder:
     """A file, and how far it has come."""
 
@@ -184,10 +173,7 @@ class _Recorder:
                 "lost": [
                     {"bus": bus, "sender": who, "frames": n} for (bus, who), n in lost.items()
                 ],
-                "hosts": [
-                    {"bus": bus, "host": host, **_host(facts)}
-                    for (bus, host), facts in self._capture.hosts.items()
-                ],
+                "hosts": listening.hosts(self._capture),
             }
             print(json.dumps(told))
             return

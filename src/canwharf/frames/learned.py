@@ -5,7 +5,8 @@ Rules:
 - What a container hears is what all others send on its bus, as far as its own policy lets it pass.
 - A set has the ids that were seen and no others: neighbours are a range only if each was seen.
 - Data and remote frames count by their id. Error frames have none.
-- More than MOST different ids of one direction are not told apart: no policy has room for them.
+- More than MOST different ids of one direction, those of each sender for themselves, are not told
+  apart: no policy has room for them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from canwharf.record import NamedTuple
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from canwharf.bus.ids import IdSet
     from canwharf.frames.frame import Frame
 
-MOST = 10_000  # different ids
+MOST = 20_000  # different ids, or pairs of a sender and an id
 _ID = ~CAN_RTR_FLAG
 
 
@@ -45,35 +46,58 @@ class Learned:
     def __init__(self, hears: IdSet) -> None:
         self._hears = hears
         self._sent: Counter[int] = Counter()
-        self._others: Counter[int] = Counter()
+        self._others: Counter[tuple[str, int]] = Counter()  # by sender
 
     def add(self, frames: Iterable[Frame], senders: Collection[str]) -> None:
         """Count these frames; the container is each of these senders."""
         for frame in frames:
-            if not frame.can_id & CAN_ERR_FLAG:
-                counted = self._sent if frame.sender in senders else self._others
-                id = frame.can_id & _ID
-                if id in counted or len(counted) < MOST:
-                    counted[id] += 1
+            if frame.can_id & CAN_ERR_FLAG:
+                continue
+            id = frame.can_id & _ID
+            if frame.sender in senders:
+                if id in self._sent or len(self._sent) < MOST:
+                    self._sent[id] += 1
+            elif (key := (frame.sender, id)) in self._others or len(self._others) < MOST:
+                self._others[key] += 1
 
     @property
     def sent(self) -> Direction:
         """What it sent."""
-        return _direction(self._sent)
+        return _direction(self._sent, whole=len(self._sent) < MOST)
 
     @property
     def heard(self) -> Direction:
         """What it heard."""
-        passes = self._hears.passes
-        return _direction({id: count for id, count in self._others.items() if passes(id)})
+        found: Counter[int] = Counter()
+        for (_sender, id), count in self._others.items():
+            if self._hears.passes(id):
+                found[id] += count
+        return _direction(found, whole=self._whole)
+
+    @property
+    def heard_from(self) -> dict[str, Direction]:
+        """The same by sender, in the order of their names."""
+        found: dict[str, dict[int, int]] = {}
+        for (sender, id), count in self._others.items():
+            if self._hears.passes(id):
+                found.setdefault(sender, {})[id] = count
+        return {
+            sender: _direction(counted, whole=self._whole)
+            for sender, counted in sorted(found.items())
+        }
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many different ids it sent, and all others did: quick to tell."""
+        """How many different ids it sent, and each other one did, added up: quick to tell."""
         return len(self._sent), len(self._others)
 
+    @property
+    def _whole(self) -> bool:
+        """Whether there was room for all that it heard."""
+        return len(self._others) < MOST
 
-def _direction(counted: dict[int, int]) -> Direction:
+
+def _direction(counted: Mapping[int, int], *, whole: bool) -> Direction:
     found = ids.of(counted)
-    fits = len(counted) < MOST and found.lists.size <= ematch.MOST
+    fits = whole and found.lists.size <= ematch.MOST
     return Direction(sum(counted.values()), len(counted), str(found) if fits else "")

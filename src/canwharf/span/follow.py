@@ -39,12 +39,20 @@ class OtherHosts:
     """What the bridges of this host tell of some buses. See `frames.elsewhere.Feed`."""
 
     def __init__(
-        self, path: str, driver: str, say: Callable[[str], None], *, recover: bool = False
+        self,
+        path: str,
+        driver: str,
+        say: Callable[[str], None],
+        *,
+        recover: bool = False,
+        late: bool = True,
     ) -> None:
         """`path` is the file of spans; `say` is for what changes how frames are shown.
 
-        `recover`: frames that a cut of the connection lost come later.
+        `recover`: frames that a cut of the connection lost come later. Without `late`, frames that
+        the bus does not get, as they are too old, are only counted.
         """
+        self._late = late
         self._question = _RECOVER if recover else _QUESTION
         self.since: dict[str, int] = {}
         self.hosts: dict[tuple[str, str], HostFacts] = {}
@@ -147,6 +155,8 @@ class OtherHosts:
 
     def _meant(self, interface: str, told: Told) -> Iterator[Frame]:
         """Its frames, without those that are in the raw sockets: from before the beginning."""
+        if told.kind == feed.LATE and not self._late:
+            return
         begun = self._bridges[interface].begun
         since = 0
         if told.kind == feed.OWN and monotonic() - begun < _BEGIN:  # later, the clock may be set

@@ -33,6 +33,15 @@ def test_each_direction_has_its_list() -> None:
     assert found.sent == (3, 2, "100-101")
     assert found.heard == (2, 2, "7DF+00000100")
     assert found.counts == (2, 2)
+    assert found.heard_from == {"ecu2": (1, 1, "00000100"), HOST: (1, 1, "7DF")}
+
+
+def test_a_namesake_on_another_host_is_another_container() -> None:
+    """Of a bus across hosts; both may send the same id, which counts once in the list."""
+    found = lesson([("b/ecu1", 0x100), ("b/ecu1", 0x200), ("ecu2", 0x100), (ECU, 0x300)])
+    assert found.sent == (1, 1, "300")
+    assert found.heard == (3, 2, "100+200")
+    assert found.heard_from == {"b/ecu1": (2, 2, "100+200"), "ecu2": (1, 1, "100")}
 
 
 def test_a_remote_frame_counts_by_its_id_and_an_error_frame_has_none() -> None:
@@ -43,6 +52,7 @@ def test_a_remote_frame_counts_by_its_id_and_an_error_frame_has_none() -> None:
 def test_what_its_policy_kept_from_it_was_not_heard() -> None:
     found = lesson([("ecu2", 0x100), ("ecu2", 0x200)], hears="~200")
     assert found.heard == (1, 1, "100")
+    assert found.heard_from == {"ecu2": (1, 1, "100")}
 
 
 def test_who_sent_and_heard_nothing_needs_nothing() -> None:
@@ -65,3 +75,6 @@ def test_endless_new_ids_take_no_endless_memory(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(learned, "MOST", 5)
     found = lesson((ECU, each) for each in (*range(8), 0))
     assert found.sent == (6, 5, "")
+    found = lesson((f"b/{each}", 0x100) for each in range(8))  # or of random names
+    assert found.heard == (5, 1, "")
+    assert len(found.heard_from) == 5

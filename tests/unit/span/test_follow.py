@@ -120,6 +120,21 @@ def test_frames_and_what_is_known_of_their_host(reading: Reading, bridge: Local)
     assert reading.said == []
 
 
+def test_what_is_too_late_for_the_bus_is_only_counted_where_it_is_not_meant(
+    reading: Reading, bridge: Local
+) -> None:
+    """No container got it."""
+    reading.others._late = False
+    reading.begin()
+    theirs = [Frame(time.time_ns(), "vcan0", "b/ecu1", each, b"") for each in range(3)]
+    with TURN:
+        bridge.followers.other("b", 0, theirs, 2)
+    reading.until(lambda: reading.frames)
+    assert [each.can_id for each in reading.frames] == [2]
+    (facts,) = reading.others.hosts.values()
+    assert facts.late == 2
+
+
 def test_a_frame_is_never_later_than_now(reading: Reading, bridge: Local) -> None:
     """It would be waited for, and all that is held back meanwhile fills the memory."""
     reading.begin()
