@@ -10,7 +10,7 @@ Rules:
 - To ask and to answer wait for nothing: frames go on meanwhile.
 - Of each question a host has one answer, of limited size; the rest of them are left out.
 - Answers are read a few at a time, beside the frames. One that is not of its form is as none.
-- An answer that is KEPT old says nothing any more.
+- An answer that is KEPT old says nothing any more, nor does one of a host that is gone.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class Asking:
     def ask_soon(self) -> None:
         """At the next `look`: a host is new."""
         self._asked = None
+
+    def forget(self, host: str) -> None:
+        """It is gone: what it said of whom it hears is true no more."""
+        self.answers.pop(host, None)
 
     def look(self) -> None:
         """Ask if it is due, and forget what is old. Raises SpanError."""

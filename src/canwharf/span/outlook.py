@@ -63,9 +63,12 @@ class Outlook:
             self._asking.ask_soon()
         self._asking.look()
 
-    def appeared(self) -> None:
-        """A host came: it is asked at the next look."""
-        self._asking.ask_soon()
+    def appeared(self, host: str, there: bool) -> None:
+        """A host came, and is asked at the next look; or it is gone, with what it told."""
+        if there:
+            self._asking.ask_soon()
+        else:
+            self._asking.forget(host)
 
     def read(self) -> None:
         """Take what hosts answered."""

@@ -146,7 +146,7 @@ class Service:
             else:
                 bridge.appear(item.host, item.there)
                 self._presence[interface].put(item.host, item.there)
-                self._outlooks[interface].appeared()
+                self._outlooks[interface].appeared(item.host, item.there)
 
     def _tell_presence(self) -> None:
         for interface, presence in self._presence.items():

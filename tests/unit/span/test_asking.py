@@ -115,3 +115,14 @@ def test_garbage_is_no_answer_and_what_is_old_says_nothing(
     network.now += KEPT + 1
     asking.look()
     assert asking.answers == {}
+
+
+def test_a_host_that_is_gone_tells_nothing_any_more(network: Network, asking: Asking) -> None:
+    """A status would say of it that it hears this host, for a quarter of a minute."""
+    asking.look()
+    network.asked[0]("b", answer(1))
+    network.asked[0]("c", answer(1))
+    asking.read()
+    asking.forget("b")
+    asking.forget("d")
+    assert set(asking.answers) == {"c"}
