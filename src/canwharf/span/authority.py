@@ -34,6 +34,8 @@ from canwharf.errors import SpanError
 AUTHORITY_DAYS = 3652
 HOST_DAYS = 731
 _EARLY = timedelta(days=1)
+# How cryptography says that no authority which it knows has signed a certificate.
+_FOREIGN = ("all candidates exhausted with no interior errors", "signature does not match")
 _BOTH_SIDES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
@@ -91,8 +93,7 @@ def check(ca: bytes, own: Signed, host: str, addresses: Iterable[str], now: date
     """
     leaf, *between = _chain(own.certificate, "host")
     _key(own, "host")
-    builder = verification.PolicyBuilder().time(now)
-    builder = builder.store(verification.Store([_authority(ca)]))
+    builder = _policy().time(now).store(verification.Store([_authority(ca)]))
     where = "to connect to others"
     try:
         builder.build_client_verifier().verify(leaf, between)
@@ -101,7 +102,8 @@ def check(ca: bytes, own: Signed, host: str, addresses: Iterable[str], now: date
             builder.build_server_verifier(_subject(each)).verify(leaf, between)
     except (verification.VerificationError, ValueError) as error:
         words = str(error).partition(" (encountered")[0].removeprefix("validation failed: ")
-        if words.startswith("candidates exhausted"):
+        words = words.removeprefix("candidates exhausted: ")
+        if words in _FOREIGN:
             words = "it is not signed by this authority"
         raise SpanError(f"the host's certificate cannot be used {where}: {words}") from error
     common = [each.value for each in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
@@ -109,6 +111,24 @@ def check(ca: bytes, own: Signed, host: str, addresses: Iterable[str], now: date
         named = ", ".join(map(str, common)) or "empty"
         raise SpanError(f"the common name in the host's certificate is {named}, and not {host}")
     return leaf.not_valid_after_utc
+
+
+def _policy() -> verification.PolicyBuilder:
+    """What a chain must have. It is what public authorities must have, but for two extensions.
+
+    zenoh asks for neither, and `openssl req -x509` and older releases of `openssl x509` leave them
+    out.
+    """
+    builder = verification.PolicyBuilder()
+    if not hasattr(verification, "ExtensionPolicy"):  # before cryptography 45
+        return builder
+    policy, either = verification.ExtensionPolicy, verification.Criticality.AGNOSTIC
+    return builder.extension_policies(
+        ca_policy=policy.webpki_defaults_ca().may_be_present(x509.KeyUsage, either, None),
+        ee_policy=policy.webpki_defaults_ee().may_be_present(
+            x509.AuthorityKeyIdentifier, either, None
+        ),
+    )
 
 
 def _builder(

@@ -146,6 +146,48 @@ def test_certificates_of_ones_own_may_have_others_between() -> None:
         authority.check(ca, host, "bench-1", ADDRESSES, NOW)
 
 
+def test_certificates_as_openssl_makes_them_without_being_asked_are_good() -> None:
+    """`openssl req -x509` says nothing of an authority's use; zenoh takes it."""
+    key, own = (ec.generate_private_key(ec.SECP256R1()) for _key in range(2))
+    top, name = (
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in ("top", "own")
+    )
+
+    def signed(
+        subject: x509.Name, of: ec.EllipticCurvePrivateKey, *more: x509.ExtensionType
+    ) -> bytes:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(top)
+            .public_key(of.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW)
+            .not_valid_after(NOW + timedelta(days=9))
+        )
+        for each in more:
+            builder = builder.add_extension(each, critical=isinstance(each, x509.BasicConstraints))
+        return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    ca = signed(top, key, identifier, x509.BasicConstraints(ca=True, path_length=None))
+    names = x509.SubjectAlternativeName([x509.DNSName("own.example")])
+    both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    private = own.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    host = Signed(signed(name, own, names, both), private)
+    assert authority.check(ca, host, "own", ("own.example",), NOW)
+    only = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    with pytest.raises(SpanError, match=r"connect to others: .*EKU"):
+        authority.check(ca, Signed(signed(name, own, names, only), private), "own", (), NOW)
+    other = x509.BasicConstraints(ca=True, path_length=None)
+    with pytest.raises(SpanError, match=r"connect to others: .*basicConstraints"):
+        authority.check(ca, Signed(signed(name, own, names, both, other), private), "own", (), NOW)
+
+
 def test_it_is_good_without_the_hosts_name_among_its_addresses() -> None:
     """A certificate of one's own often has the full name only; the common name is what counts."""
     addresses = ("bench-1", "192.0.2.1")
