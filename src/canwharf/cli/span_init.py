@@ -87,10 +87,7 @@ def invite(options: Mapping[str, str], which: Settings) -> int:
     except StateError:
         os.unlink(file)
         raise
-    print(f"made {file}, with a private key in it. Carry it to {name}, and remove it here:")
-    print(f"  scp {file} {name}: && rm {file}")
-    print(f"On {name}, as root:")
-    print(f"  canwharf span join {file} && rm {file}")
+    _print_next(where, file, name, name == ours.host)
     for other, ends in known.items():
         if other != name and not (ends or ours.relay):
             print(_unheard(name, listen, other))
@@ -142,6 +139,18 @@ def _unheard(name: str, listen: Iterable[str], other: str) -> str:
     if where := json.dumps(list(listen)).strip("[]"):
         return f"{words}: on {other}, add {where} to connect in {SETTINGS}"
     return f"{words}, and they will not hear each other: say --listen for one of them"
+
+
+def _print_next(where: str, file: str, name: str, here: bool) -> None:
+    """What to do with an invitation."""
+    if here:
+        print(f"made {file}, with a private key in it. It is for this host, as root:")
+        print(f"  canwharf span join {file}{_option(where)} && rm {file}")
+        return
+    print(f"made {file}, with a private key in it. Carry it to {name}, and remove it here:")
+    print(f"  scp {file} {name}: && rm {file}")
+    print(f"On {name}, as root:")
+    print(f"  canwharf span join {file} && rm {file}")
 
 
 def _print_made(where: str, host: str, end: datetime) -> None:

@@ -55,7 +55,7 @@ try:
 except ImportError as error:
     raise StartError(
         f"--metrics needs the Python package prometheus-client ({error}): "
-        "pip install 'canwharf[metrics]'"
+        "pip install 'canwharf[metrics]', or 'apt install python3-prometheus-client'"
     ) from error
 
 INTERVAL = 15.0  # seconds between two writings of a file; as often as Prometheus usually asks

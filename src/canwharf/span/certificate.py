@@ -17,20 +17,26 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from canwharf.errors import StateError
 from canwharf.span.settings import Settings
 
 SOON = timedelta(days=30)
-_HOW = "'canwharf span invite' and 'join' renew it"
+_HOW = "'canwharf span invite' and 'join' renew it; one of your own takes 'init' again"
 
 
 def fault(settings: Settings, now: datetime) -> str:
-    """What is wrong with it, or that it ends soon; nothing where neither is known."""
+    """What is wrong with it, or that it ends soon; nothing where neither is known.
+
+    Raises StateError: this user may not read it.
+    """
+    files = " and ".join(dict.fromkeys((settings.ca, settings.certificate, settings.key)))
     try:
         name, end = _told(settings)
     except ssl.SSLCertVerificationError as error:
         return f"no other host takes this host's certificate: {error.verify_message}; {_HOW}"
+    except PermissionError as error:
+        raise StateError("read", files, error.strerror or str(error)) from error
     except OSError as error:  # with all that OpenSSL refuses, in words of its own
-        files = " and ".join(dict.fromkeys((settings.ca, settings.certificate, settings.key)))
         reason = "there is something else" if isinstance(error, ssl.SSLError) else error.strerror
         return f"cannot read this host's certificates in {files}: {reason}"
     if name != settings.host:

@@ -221,7 +221,10 @@ def test_a_host_that_is_shut_out_is_not_invited_again(bench: Bench) -> None:
 
 def test_the_first_host_renews_its_own_the_same_way(bench: Bench) -> None:
     bench.init()
-    bench("bench-1", "invite", "bench-1")
+    said = bench("bench-1", "invite", "bench-1")
+    assert "for this host" in said
+    assert f"span join bench-1.join --directory {bench.path('bench-1')} && rm bench-1.join" in said
+    assert "scp" not in said
     assert "renewed the certificate of bench-1" in bench("bench-1", "join", "bench-1.join")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from canwharf.errors import StateError
 from canwharf.span import authority, certificate
 from canwharf.span.authority import Signed
 from canwharf.span.settings import Settings
@@ -64,3 +66,16 @@ def test_one_of_another_name_is_told(settings: Settings) -> None:
     write(settings, ca, authority.issue(ca, "bench-2", ["192.0.2.1"], NOW))
     said = certificate.fault(settings, NOW)
     assert said == "this host's certificate is that of bench-2: no other host hears bench-1"
+
+
+def test_what_this_user_may_not_read_ends_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ordinary user ran it: the key is root's."""
+
+    def denied(_settings: Settings) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(certificate, "_told", denied)
+    with pytest.raises(StateError, match=r"cannot read .*host.pem: Permission denied"):
+        certificate.fault(settings, NOW)
