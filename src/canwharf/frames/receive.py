@@ -36,10 +36,12 @@ _SPACE = socket.CMSG_SPACE(16)
 _HEAD = socket.CMSG_LEN(0)
 _STAMP = Struct(f"={_HEAD}xqq{_SPACE - _HEAD - 16}x")  # seconds, nanoseconds
 # struct mmsghdr, as far as the flags and the length
-_HEADER = Struct("@PIPNPNi0PI0P")
+HEADER = Struct("@PIPNPNi0PI0P")
 
 
-class _Vector(ctypes.Structure):
+class Vector(ctypes.Structure):
+    """Where a message is (struct iovec)."""
+
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
@@ -59,7 +61,7 @@ class _Header(ctypes.Structure):
     _fields_ = (("message", _Message), ("length", ctypes.c_uint))
 
 
-assert ctypes.sizeof(_Header) == _HEADER.size
+assert ctypes.sizeof(_Header) == HEADER.size
 
 
 class Receiver:
@@ -73,18 +75,18 @@ class Receiver:
         )
         self._frames = bytearray(_FRAME.size * MOST)
         self._stamps = bytearray(_STAMP.size * MOST)
-        self._headers = bytearray(_HEADER.size * MOST)
-        frames, stamps, headers = map(_address, (self._frames, self._stamps, self._headers))
-        self._vectors = (_Vector * MOST)(
-            *(_Vector(frames + place * _FRAME.size, _FRAME.size) for place in range(MOST))
+        self._headers = bytearray(HEADER.size * MOST)
+        frames, stamps, headers = map(address, (self._frames, self._stamps, self._headers))
+        self._vectors = (Vector * MOST)(
+            *(Vector(frames + place * _FRAME.size, _FRAME.size) for place in range(MOST))
         )
         self._table = headers
         vectors = ctypes.addressof(self._vectors)
         for place in range(MOST):
-            vector = vectors + place * ctypes.sizeof(_Vector)
+            vector = vectors + place * ctypes.sizeof(Vector)
             stamp = stamps + place * _STAMP.size
-            _HEADER.pack_into(
-                *(self._headers, place * _HEADER.size),
+            HEADER.pack_into(
+                *(self._headers, place * HEADER.size),
                 *(0, 0, vector, 1, stamp, _STAMP.size, 0, 0),
             )
         self._fresh = bytes(self._headers)
@@ -98,7 +100,7 @@ class Receiver:
             raise OSError(number, os.strerror(number))
         frames = _FRAME.iter_unpack(memoryview(self._frames)[: count * _FRAME.size])
         stamps = _STAMP.iter_unpack(memoryview(self._stamps)[: count * _STAMP.size])
-        headers = _HEADER.iter_unpack(memoryview(self._headers)[: count * _HEADER.size])
+        headers = HEADER.iter_unpack(memoryview(self._headers)[: count * HEADER.size])
         for (can_id, length, flags, data), (seconds, rest), header in zip(
             frames, stamps, headers, strict=True
         ):
@@ -106,5 +108,6 @@ class Receiver:
             yield seconds * 1_000_000_000 + rest, can_id, data[:length], fd, header[6]
 
 
-def _address(buffer: bytearray) -> int:
+def address(buffer: bytearray) -> int:
+    """Where it is, for as long as it keeps its length."""
     return ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))

@@ -23,9 +23,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import socket
+from collections.abc import Sequence
 from struct import Struct
 
 from canwharf.errors import KernelError
+from canwharf.frames.batch import Batch
 from canwharf.frames.filters import Filter
 from canwharf.frames.frame import HOST, Frame
 from canwharf.frames.receive import MOST, Received, Receiver
@@ -35,6 +37,7 @@ from canwharf.kernel import uapi
 
 BUFFER = 8 * 1024 * 1024  # bytes; some 18,000 classic frames
 GONE = (errno.ENODEV, errno.ENXIO)  # there is no such interface any more
+_DONTWAIT = int(socket.MSG_DONTWAIT)  # an enumeration would compute in Python
 _CALLS = 64  # of one socket, before the others have their turn
 
 _SO_ATTACH_FILTER, _SO_MEMINFO, _SO_TIMESTAMPNS_NEW = 26, 55, 64  # asm-generic/socket.h
@@ -63,7 +66,7 @@ class Listener:
         self._which = which
         self._until: int | None = None
         self._socket = _raw(source, which)
-        self.fileno = self._socket.fileno
+        self.fileno, self._send = self._socket.fileno, self._socket.send
 
     def close(self) -> None:
         """Close the socket."""
@@ -96,7 +99,7 @@ class Listener:
         Raises KernelError.
         """
         try:
-            self._socket.send(packed(frame), socket.MSG_DONTWAIT)
+            self._send(packed(frame), _DONTWAIT)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -106,6 +109,10 @@ class Listener:
             hint = "it carries no CAN FD frames" * too_long
             raise _refused("send a frame on", self.source.interface, error, hint) from error
         return True
+
+    def send_many(self, batch: Batch, frames: Sequence[Frame]) -> int:
+        """How many of the first of these could be sent there at once; the rest is for `send`."""
+        return batch.send(self.fileno(), frames)
 
     def read(self, receiver: Receiver) -> list[Frame]:
         """The frames that have come, in order. Raises KernelError."""

@@ -58,6 +58,7 @@ class Transmitter:
 
 def packed(frame: Frame) -> bytes:
     """As the kernel takes it."""
-    if frame.fd is None:
-        return _FRAME.pack(frame.can_id, len(frame.data), 0, 0, 0, frame.data)
-    return _FD_FRAME.pack(frame.can_id, len(frame.data), frame.fd, 0, 0, frame.data)
+    _time, _bus, _sender, can_id, data, fd = frame
+    if fd is None:
+        return _FRAME.pack(can_id, len(data), 0, 0, 0, data)
+    return _FD_FRAME.pack(can_id, len(data), fd, 0, 0, data)

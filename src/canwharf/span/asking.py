@@ -94,6 +94,8 @@ class Asking:
 
     def read(self) -> list[str]:
         """Read a few answers, if there are some; the hosts that gave them."""
+        if not self._came:
+            return []
         few = [self._came.popleft() for _answer in range(min(AT_ONCE, len(self._came)))]
         return [each.host for each in few if self._read(each)]
 

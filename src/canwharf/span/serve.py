@@ -77,6 +77,7 @@ class Service:
         self._said: dict[str, str] = {}  # the last complaint about an interface or the file
         self._looked = float("-inf")
         self._gathering = Gathering()
+        self._news = False  # a host came or went
 
     def __enter__(self) -> Self:
         return self
@@ -108,18 +109,15 @@ class Service:
         looked = uptime()
         for item in self._inbox.take():
             self._received(item)
-        self._tell_presence()
+        if due or self._news:
+            self._news = False
+            self._tell_presence()
         for outlook in self._outlooks.values():
             outlook.read()
         sent = 0
         for interface, bridge in list(self.bridges.items()):
             try:
-                if bridge.capture.holding or bridge.capture.fileno() in ready:
-                    sent += bridge.outward(looked)
-                else:
-                    bridge.looked = looked
-                bridge.flush()
-                bridge.beat()
+                sent += self._work(bridge, looked, ready)
             except CanwharfError as error:
                 self._complain(interface, str(error))
                 self._end(interface)
@@ -130,10 +128,25 @@ class Service:
             select.select((), (), (), min(pause, self._patience()))
         return due
 
+    def _work(self, bridge: Bridge, looked: int, ready: set[int]) -> int:
+        """Do what is due for a bus; how many frames were sent. Raises CanwharfError."""
+        sent = 0
+        if bridge.capture.holding or bridge.capture.fileno() in ready:
+            sent = bridge.outward(looked)
+        else:
+            bridge.looked = looked
+        bridge.flush()
+        bridge.beat()
+        return sent
+
     def _patience(self) -> float:
-        if self._inbox.waiting or any(each.capture.holding for each in self.bridges.values()):
-            return 0.0
-        return _BUSY if any(each.busy for each in self.bridges.values()) else _WAIT
+        wait = 0.0 if self._inbox.waiting else _WAIT
+        for bridge in self.bridges.values():
+            if bridge.capture.holding:
+                return 0.0
+            if bridge.busy:
+                wait = min(wait, _BUSY)
+        return wait
 
     def _received(self, item: Received) -> None:
         for interface, bridge in self.bridges.items():
@@ -144,6 +157,7 @@ class Service:
             elif item.there is None:
                 bridge.inward(item.host, item.payload, item.at)
             else:
+                self._news = True
                 bridge.appear(item.host, item.there)
                 self._presence[interface].put(item.host, item.there)
                 self._outlooks[interface].appeared(item.host, item.there)
