@@ -7,10 +7,13 @@ test that needs that is skipped, and says so.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.world.host import run, wipe
+
+MAX_HOPS = Path("/sys/module/can_gw/parameters/max_hops")
 
 
 def unload(module: str) -> None:
@@ -31,6 +34,9 @@ def _reloaded(module: str, *parameters: str) -> None:
 def hops(_clean: None, request: pytest.FixtureRequest) -> Iterator[int]:
     """can-gw with this limit."""
     given: str = request.param
+    if MAX_HOPS.exists() and MAX_HOPS.read_text().strip() == given[-1]:
+        yield int(given[-1])  # as it is, also where it is built in
+        return
     _reloaded("can_gw", given)
     yield int(given[-1])
     _reloaded("can_gw")
