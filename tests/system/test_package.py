@@ -6,9 +6,11 @@ network. What is seldom done is in tests/faults/test_package.py.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,13 @@ from tests.world.packaged import NAMES, Packaged, build, talk
 UNITS = "canwharf.socket canwharf.service"
 # The guest's own Python has no zenoh; this machine's runs on each.
 LIBRARY = f"/repo/{Path(zenoh.__file__).parents[1].relative_to(REPOSITORY)}"
+# A command of another host, which is on the same machine with a bus of its own.
+FAR = (
+    'python3 -c "import sys; from canwharf.daemon.instance import Instance; '
+    "from canwharf.cli import main; Instance.spans = '/share/far.spans'; sys.exit(main())\""
+)
+HELPER = "/run/canwharf-names/open/socket"
+CONNECT = f"import socket; socket.socket(socket.AF_UNIX).connect('{HELPER}')"
 # What `canwharf span`, which talks to other hosts and to buses, cannot do without.
 EXPOSED = {
     *("PrivateNetwork=", "IPAddressDeny=", "RootDirectory=/RootImage=", "DeviceAllow="),
@@ -49,8 +58,13 @@ def machine(packages: Path) -> Iterator[Packaged]:
     with Guest(os.environ.get("CANWHARF_SYSTEMD_SUITE", "sid"), systemd=True) as guest:
         board = Packaged(guest, packages)
         directory = guest.share / "span"
-        init = ("span", "init", "--name", "a", "--listen", "tls/127.0.0.1:7447")
-        assert main([*init, "--directory", str(directory)]) == 0
+        with chdir(guest.share):
+            for words, where in {
+                "init --name a --listen tls/127.0.0.1:7447": directory,
+                "invite b": directory,
+                "join b.join": guest.share / "far",
+            }.items():
+                assert main(["span", *words.split(), "--directory", str(where)]) == 0
         yield board
 
 
@@ -155,6 +169,7 @@ def test_a_bus_across_hosts_as_a_service(installed: Packaged) -> None:
     alive = f"systemctl show -P WatchdogTimestampMonotonic {unit}"
     begun = installed.property(unit, "ActiveEnterTimestampMonotonic")
     installed.sh(f"timeout 60 sh -c 'until [ $({alive}) -gt {begun} ]; do :; done'")
+    assert_names_are_known(installed)
     installed.sh(f"systemctl kill --signal KILL {unit}")
     changed = f"until [ $(systemctl show -P MainPID {unit}) -gt 0 ] && "
     changed += f"[ $(systemctl show -P MainPID {unit}) != {process} ]; do :; done"
@@ -169,6 +184,26 @@ def test_a_bus_across_hosts_as_a_service(installed: Packaged) -> None:
     installed.install()
     assert installed.sh(f"systemctl is-enabled {unit}", check=False) == "enabled"
     installed.sh(f"systemctl disable {unit}")
+
+
+def assert_names_are_known(board: Packaged) -> None:
+    """At another host, though the service may not ask Docker; and nobody else is told."""
+    board.network("bus1", "-o can.name=can -o can.interface=vcan1")
+    buses = {"vcan1": {"name": "bench7", "max_age": 0}}
+    content = json.dumps({"version": 1, "driver": "canwharf", "buses": buses})
+    (board.guest.share / "far.spans").write_text(content)
+    with_zenoh = {"PYTHONPATH": f"/repo/src:{LIBRARY}"}
+    board.guest.start(f"exec {FAR} span --directory /share/far", env=with_zenoh)
+    board.sh("docker exec -d ecu1 cangen can0 -g 100")
+    board.sh(f"timeout 60 {FAR} dump bus1 | grep -m 1 ' a/ecu1 '")
+    board.sh("docker restart ecu1 && pkill -f '[f]ar.spans'")
+    assert '": "ecu1"' in board.canwharf("names")[0]
+    for stranger in (
+        "setpriv --reuid 65534 --regid 65534 --clear-groups",
+        "systemd-run --quiet --pipe --wait --property DynamicUser=yes",
+    ):
+        assert "Permission denied" in board.refused(f'{stranger} python3 -c "{CONNECT}"')
+    board.sh("docker network rm bus1")
 
 
 def test_a_power_cut(installed: Packaged) -> None:

@@ -137,7 +137,7 @@ def test_installed_and_then_again(machine: Installed) -> None:
     machine.clean()
     again = machine.canwharf("install")
     done = [line.split()[0] for line in again[1 : -1 - len(found)]]
-    assert done == ["unchanged"] * (8 + len(runtimes(machine))) + ["restarted"]
+    assert done == ["unchanged"] * (10 + len(runtimes(machine))) + ["restarted"]
     machine.network()
     machine.clean()
 

@@ -39,6 +39,7 @@ VERBS = {
     "filter": "show or change what a container may send and receive",
     "fault": "trouble on purpose, for tests: wrong bytes, lost frames, bus-off",
     "span": "connect buses with those of other hosts",
+    "names": "tell what containers on buses across hosts are called",
     "sync": "repair what differs from the networks' settings",
     "install": "install a systemd service that starts before Docker",
     "uninstall": "remove the service",

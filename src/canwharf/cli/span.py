@@ -101,7 +101,10 @@ def run(options: Mapping[str, str]) -> int:
         from canwharf.cli import span_metrics  # noqa: PLC0415 (an extra)
 
         span_metrics.serve(options["metrics"], driver.spans, driver.name)
-    with ending() as ended, Service(which, driver.name, driver.spans, say) as service:
+    with (
+        ending() as ended,
+        Service(which, driver.name, driver.spans, say, driver.names_helper) as service,
+    ):
         notify("READY=1")
         service.run(ended, lambda: notify("WATCHDOG=1"))
     status = 128 + ended[0] if ended else 0

@@ -132,6 +132,9 @@ def _remove_files(instance: Instance) -> Iterator[Act]:
     folder, name = os.path.split(instance.for_users)
     if os.path.isdir(folder) and {name}.issuperset(os.listdir(folder)):  # no other driver's
         yield Act(f"remove {folder}", f"removed {folder}", partial(shutil.rmtree, folder))
+    names = instance.names_directory
+    if os.path.isdir(names):
+        yield Act(f"remove {names}", f"removed {names}", partial(shutil.rmtree, names))
     for path in executables.present(instance):
         yield from _removal(path)
     yield Act("reload systemd's units", "", partial(_reload, instance))
@@ -208,8 +211,8 @@ def _without_unused(reconciler: Reconciler) -> Plan:
 
 
 def _remove_state(instance: Instance) -> Iterator[Act]:
-    both = (instance.service, instance.span_unit)
-    changes = (f"{units.path(unit)}.d" for unit in both)  # by systemctl edit
+    edited = (instance.service, instance.span_unit, f"{instance.names_unit}@.service")
+    changes = (f"{units.path(unit)}.d" for unit in edited)
     for directory in (instance.state_dir, *changes):
         if os.path.isdir(directory):
             remove = partial(shutil.rmtree, directory)

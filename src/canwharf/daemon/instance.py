@@ -82,6 +82,21 @@ class Instance(NamedTuple):
         return f"{self.unit}-span.service"
 
     @property
+    def names_unit(self) -> str:
+        """The units that tell that one the names of containers, without their suffix."""
+        return f"{self.unit}-names"
+
+    @property
+    def names_directory(self) -> str:
+        """The directory of their socket, which only root may enter."""
+        return f"/run/{self.names_unit}"
+
+    @property
+    def names_helper(self) -> str:
+        """Their socket, as the unit that connects buses sees it."""
+        return f"{self.names_directory}/socket"
+
+    @property
     def units(self) -> tuple[str, ...]:
         """Every unit, in the order in which they are installed."""
         return (
@@ -92,6 +107,8 @@ class Instance(NamedTuple):
             f"{self.refuse}.socket",
             f"{self.refuse}@.service",
             self.span_unit,
+            f"{self.names_unit}.socket",
+            f"{self.names_unit}@.service",
         )
 
     @property

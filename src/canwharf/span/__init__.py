@@ -7,6 +7,7 @@
 - `settings`, `session`: the connection to the other hosts, by zenoh.
 - `authority`, `directory`, `invitation`: certificates, where they are, and how a host gets its own.
 - `extra`: how to install what it needs.
+- `engine_names`, `container_names`: what this host's containers are called.
 - `bridge`: between one bus and its span; `wanted`: which buses have one; `serve`: the process.
 
 The daemon imports none of it.

@@ -57,12 +57,17 @@ class Service:
     `closed` says afterwards whether the session has ended, too. If not, a thread of it still runs.
     """
 
-    def __init__(self, settings: Settings, driver: str, path: str, say: Say) -> None:
-        """`path` is the file of spans. Raises SpanError, SetupError."""
+    def __init__(
+        self, settings: Settings, driver: str, path: str, say: Say, helper: str = ""
+    ) -> None:
+        """`path` is the file of spans, `helper` the socket of names.
+
+        Raises SpanError, SetupError.
+        """
         self.bridges: dict[str, Bridge] = {}  # by interface
         self._driver, self._path, self._say = driver, path, say
         self._settings = settings
-        self._names = EngineNames(driver)
+        self._names = EngineNames(driver, helper)
         self._session: Session | None = Session(settings)
         self._requests = Netlink()
         self._certificate = _end_of(settings)
@@ -183,6 +188,8 @@ class Service:
         if not spans:
             self._complain("", "no bus of this host has a span (can.span): it waits for one")
         self._follow(session, spans)
+        if self._names.fault:  # no sender need wait for a name until it is asked again
+            self._names()
         linked = session.partners()
         for interface, outlook in self._outlooks.items():
             try:
@@ -290,7 +297,11 @@ class Service:
 
     def _state(self, interface: str) -> State:
         """What a local program is told of a bus."""
-        return self._outlooks[interface].state()._replace(rival=self._locals[interface].rival)
+        return (
+            self._outlooks[interface]
+            .state()
+            ._replace(rival=self._locals[interface].rival, nameless=self._names.fault)
+        )
 
     def _receiver(self, span: str, topic: str = "") -> Callable[[str, bytes], None]:
         return lambda host, payload: self._inbox.put(

@@ -76,6 +76,7 @@ class State(NamedTuple):
 
     `own` is what it tells the other hosts, but for what it hears of them. `rival` is the number of
     a second process on this host that would connect the bus; 0: one in a container; None: none.
+    `nameless`: why it does not know what Docker's containers are called, for other hosts.
     """
 
     host: str
@@ -85,6 +86,7 @@ class State(NamedTuple):
     counts: Mapping[str, int]
     hosts: Mapping[str, Host]
     rival: int | None = None
+    nameless: str = ""
 
 
 def encode(state: State) -> bytes:
@@ -128,6 +130,7 @@ def _state(fields: Mapping[str, object]) -> State:
         {kind: form.number(value) for kind, value in counts.items()},
         {form.name(name): _host(form.members(value, _MEMBERS)) for name, value in hosts.items()},
         form.number_or_none(fields.get("rival")),
+        form.word(fields.get("nameless", ""), _WORDS),
     )
 
 

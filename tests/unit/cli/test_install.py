@@ -28,12 +28,12 @@ def test_a_second_install_changes_no_file_and_starts_the_new_program(
         "modules/canwharf.conf",
         *(f"units/{unit}" for unit in usual("canwharf").units),
     }
-    assert capsys.readouterr().out.count("wrote ") == 8
+    assert capsys.readouterr().out.count("wrote ") == 10
     system.ran.clear()
     assert main(["install"]) == 0
     assert files(tmp_path) == first
     told = capsys.readouterr().out
-    assert told.count("unchanged ") == 8
+    assert told.count("unchanged ") == 10
     assert "restarted canwharf.service" in told
     assert "systemctl restart canwharf.service" in system.ran
     assert not [line for line in system.ran if line.startswith("systemctl stop")]

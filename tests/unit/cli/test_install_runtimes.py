@@ -34,7 +34,7 @@ def test_podman_and_cni_find_it(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert (tmp_path / path).stat().st_mode & 0o777 == 0o755
     assert "podman network create --driver canwharf --opt can.interface=vcan0 bus0" in said
     assert main(["install"]) == 0
-    assert capsys.readouterr().out.count("unchanged ") == 10
+    assert capsys.readouterr().out.count("unchanged ") == 12
 
 
 @pytest.mark.usefixtures("both")

@@ -193,6 +193,11 @@ def other(**changes: Any) -> Host:  # noqa: ANN401 (a report's fields)
             WARN,
             "two 'canwharf span' run for vcan0: one connects it, and process 4711 waits",
         ),
+        (
+            state(bench_2=SEEN)._replace(nameless="Docker may not be asked"),
+            WARN,
+            "as 'endpoint …', as 'canwharf span' does not learn what containers are called: Docker",
+        ),
         (state(bench_2=SEEN)._replace(rival=0), WARN, "and one in a container waits"),
     ],
 )

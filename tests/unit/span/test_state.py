@@ -105,12 +105,12 @@ def test_what_is_optional_may_be_missing() -> None:
     found = state.decode(json.dumps(told).encode())
     assert found.hosts == {"b": Host()}
     assert found.own == Report("0.5", 1)
-    assert found.rival is None
+    assert (found.rival, found.nameless) == (None, "")
 
 
 def test_no_field_becomes_mandatory_that_the_first_service_did_not_tell() -> None:
     first = json.loads((GOLDEN / "state-first.json").read_text())
-    assert {*State._fields} - first.keys() == {"rival"}
+    assert {*State._fields} - first.keys() == {"rival", "nameless"}
 
 
 def test_a_refusal_is_told_in_a_few_words() -> None:

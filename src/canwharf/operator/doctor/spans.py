@@ -23,6 +23,7 @@ CLOCKS = 1_000_000_000  # nanoseconds that two clocks may differ
 SOON = 30 * 24 * 3600  # seconds before a certificate ends
 BUFFER = 8 << 20  # bytes that a socket should be allowed to hold
 
+_RESTART = "systemctl restart canwharf-span"  # it starts the socket of its helper, too
 _SYSCTL = "/etc/sysctl.d/90-can.conf"
 
 
@@ -114,6 +115,10 @@ def _own(state: State, facts: Facts) -> Iterator[Finding]:
         which = f"process {state.rival}" if state.rival else "one in a container"
         what = f"two 'canwharf span' run for {state.interface}: one connects it, and {which} waits"
         yield Finding(WARN, what, f"systemctl status {state.rival}" if state.rival else "docker ps")
+    if state.nameless and facts.docker:
+        what = f"other hosts see senders of {state.interface} as 'endpoint …', as 'canwharf span' "
+        what += f"does not learn what containers are called: {state.nameless}"
+        yield Finding(WARN, what, _RESTART if facts.service else "canwharf names --help")
     now = own.clock // 1_000_000_000
     yield from _certificate(f"{state.host}, this host,", state.host, own, now)
     if overrun := counts.get("overrun", 0):

@@ -207,12 +207,12 @@ def checked(name: str) -> Instance:
             name,
             f"must be up to {naming.MAX_ID} letters and digits, like rustyvxcan",
         )
-    if re.search(r"(^|[-/:])(rescue|refuse|rootless|span)$", name):
+    if re.search(r"(^|[-/:])(rescue|refuse|rootless|span|names)$", name):
         raise OptionError(
             "driver-name",
             name,
             "its units would have the names of another driver's own helpers, which end in "
-            "-rescue, -refuse, -rootless and -span: choose a name that does not end so",
+            "-rescue, -refuse, -rootless, -span and -names: choose a name that does not end so",
         )
     return usual(name)
 
@@ -240,6 +240,8 @@ def files(instance: Instance, program: Sequence[str], home: bool = False) -> dic
         "refuse": instance.refuse,
         "span": instance.span_unit,
         "span_name": instance.span_unit.removesuffix(".service"),
+        "names": instance.names_unit,
+        "names_directory": instance.names_directory,
         "of_driver": of_driver,
         "path": instance.socket,
         "state": instance.state_dir,
@@ -254,8 +256,9 @@ def files(instance: Instance, program: Sequence[str], home: bool = False) -> dic
     words["doctor"] = shlex.join((*program, "doctor", "--fix", "--driver-name", instance.name))
     words["starting"] = shlex.quote(_STARTING.format_map(words))
     words["preparing"] = quoted(_PREPARING.format_map(words))
+    words["opening"] = quoted(spanning.OPENING.format_map(words))
     words["rescuing"] = quoted(_RESCUING.format_map(words))
-    texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL, spanning.TEXT)
+    texts = (_SOCKET, _SERVICE, _RESCUE, _TIMER, _REFUSE, _REFUSAL, *spanning.TEXTS)
     return {
         path(unit): text.format_map(words) for unit, text in zip(instance.units, texts, strict=True)
     }

@@ -82,7 +82,7 @@ def test_a_name_that_docker_could_not_use_is_refused(name: str) -> None:
         units.checked(name)
 
 
-@pytest.mark.parametrize("word", ["rescue", "refuse", "rootless", "span"])
+@pytest.mark.parametrize("word", ["rescue", "refuse", "rootless", "span", "names"])
 @pytest.mark.parametrize("before", ["", "vxcan-", "some/", "some/vxcan:"])
 def test_a_name_whose_units_are_anothers_helpers_is_refused(before: str, word: str) -> None:
     """Its install would overwrite what starts the other daemon again, and its socket."""
