@@ -23,6 +23,7 @@ from canwharf.frames import lines
 from canwharf.frames.capture import Capture
 from canwharf.frames.conflicts import Conflicts
 from canwharf.frames.dbc import Decoder
+from canwharf.frames.elsewhere import is_among
 from canwharf.frames.frame import HOST, WIRE, Frame
 from canwharf.frames.words import error_words
 from canwharf.operator.render.terminal import colored, plain, sanitize
@@ -38,7 +39,11 @@ DESCRIPTION = (
 EXAMPLE = "sudo canwharf dump -t a bus0,100:700 --from ecu1"
 OPTIONS = (
     listening.BUS,
-    Option("from", "", "only frames of this sender; may be given several times", "NAME", many=True),
+    Option(
+        *("from", "", "only this sender, or HOST/ for all of a host; may be given several times"),
+        "NAME",
+        many=True,
+    ),
     Option(
         "time",
         "",
@@ -96,7 +101,7 @@ def _print(
     shown = []
     for frame in frames:
         others = conflicts.others(frame)
-        if wanted and frame.sender not in wanted:
+        if wanted and not is_among(frame.sender, wanted):
             continue
         shown.append(show(frame, others))
         if len(shown) == most:
@@ -240,3 +245,8 @@ def _note(capture: Capture, wanted: frozenset[str]) -> None:
     for missing in sorted(wanted - senders - elsewhere):
         on_it = ", ".join(sorted(each.sender for each in there if each.endpoint)) or "none"
         say(f"no container {missing} is there now; there are: {on_it}")
+    if elsewhere and not (capture.feed and capture.feed.since):
+        names = " and ".join(sorted(elsewhere))
+        say(
+            f"no bus here is connected to other hosts now: nothing is shown as {names} until one is"
+        )

@@ -22,7 +22,11 @@ def find(status: Status, bus: str, container: str) -> tuple[BusReport, Member]:
     if not found:
         there = [status.member(e) for r in status.reports for e in r.members if e.endpoint]
         where, names = status.reports[0].interface, ", ".join(there) or "none"
-        raise CanwharfError(f"there is no container {container} on the bus {where}; there: {names}")
+        host, slash, _name = container.partition("/")
+        hint = f"; what is on the host {host} is set there" if slash else ""
+        raise CanwharfError(
+            f"there is no container {container} on the bus {where}; there: {names}{hint}"
+        )
     if len(found) > 1:  # by several networks: one of them may have been named
         where = ", ".join(status.network(each.network) for _report, each in found)
         found = [

@@ -23,6 +23,7 @@ from canwharf.cli import listening, selection
 from canwharf.cli.listening import LOOK, ending, say
 from canwharf.cli.options import Argument, Flag, Option
 from canwharf.errors import CanwharfError, RecordingError, UsageError
+from canwharf.frames.elsewhere import is_among
 from canwharf.frames.formats import FORMATS, Recording
 from canwharf.frames.frame import Frame
 from canwharf.frames.senders import Senders
@@ -38,8 +39,16 @@ EXAMPLE = "sudo canwharf play drive.log --bus bus0 --without ecu2"
 OPTIONS = (
     Argument("file", "the recording", "FILE"),
     Option("bus", "", "the bus: its host interface, or a network's name or id", "BUS"),
-    Option("without", "", "leave out this sender; may be given several times", "NAME", many=True),
-    Option("from", "", "only this sender; may be given several times", "NAME", many=True),
+    Option(
+        *("without", "", "leave out this sender, or HOST/ for all of a host; may be given several"),
+        "NAME",
+        many=True,
+    ),
+    Option(
+        *("from", "", "only this sender, or HOST/ for all of a host; may be given several times"),
+        "NAME",
+        many=True,
+    ),
     Option("nodes", "", "the senders are those of the messages in this DBC file", "FILE"),
     Option(
         "map",
@@ -123,9 +132,10 @@ class _Chosen:
         if unknown:
             text = ids.of(unknown)
             self._refuse(f"nothing says who sent {text}; say it, as in --map other={text}")
-        if missing := named - senders:
+        missing = {name for name in named if not any(is_among(each, {name}) for each in senders)}
+        if missing:
             self._refuse(f"{_names(missing)} sent nothing in it; there are: {_names(senders)}")
-        if not (self._only or senders) - self._without:
+        if not any(map(self._is_chosen, senders)):
             self._refuse("all that it has is left out by --without")
 
     def frames(self, *, again: bool) -> Iterator[tuple[int, Frame]]:
@@ -150,8 +160,12 @@ class _Chosen:
     def _is_meant(self, frame: Frame) -> bool:
         if not self._is_here(frame):
             return False
-        sender = self._senders.of(frame)
-        return sender not in self._without and (not self._only or sender in self._only)
+        return self._is_chosen(self._senders.of(frame))
+
+    def _is_chosen(self, sender: str) -> bool:
+        if is_among(sender, self._without):
+            return False
+        return not self._only or is_among(sender, self._only)
 
     def _is_here(self, frame: Frame) -> bool:
         return not frame.error and (not self._bus or frame.bus == self._bus)

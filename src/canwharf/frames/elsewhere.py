@@ -57,6 +57,12 @@ if TYPE_CHECKING:
             """End it."""
 
 
+def is_among(sender: str, names: Collection[str]) -> bool:
+    """Whether it is one of these, or one on a host of which all are meant: `HOST/`."""
+    host, slash, _name = sender.partition("/")
+    return sender in names or bool(slash and f"{host}/" in names)
+
+
 OTHERS = "other hosts"  # whose frames come too fast, and programs on this one
 
 

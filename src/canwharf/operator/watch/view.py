@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from math import inf
 
+from canwharf.frames.elsewhere import is_among
 from canwharf.frames.lines import id_text
 from canwharf.frames.statistics import Key, Row, changed
 from canwharf.kernel.uapi import CAN_RTR_FLAG
@@ -47,7 +48,7 @@ SORTS: Mapping[str, Callable[[Row], object]] = {
 
 
 class Choice(NamedTuple):
-    """What its user chose to see. `bus` and `sender` are empty for all."""
+    """What its user chose to see. `bus` and `sender` are empty for all; `HOST/` are a host's."""
 
     sort: str = ID
     words: str = ""
@@ -72,7 +73,9 @@ class Choice(NamedTuple):
         return sorted(kept, key=lambda row: (row.key not in self.marked, sort(row)))
 
     def _is_shown(self, row: Row, words: Collection[str], name_of: Callable[[int], str]) -> bool:
-        if (self.bus and row.bus != self.bus) or (self.sender and row.sender != self.sender):
+        if self.bus and row.bus != self.bus:
+            return False
+        if self.sender and not is_among(row.sender, (self.sender,)):
             return False
         if not words:
             return True
