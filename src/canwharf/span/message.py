@@ -27,7 +27,8 @@ Rules:
 - A message that breaks this form in any point is refused as a whole. So is one of another version:
   a new version has another number.
 - Error frames are reports of an adapter, and never in a message.
-- Of a name, what is not printable is read as `?`: it comes to terminals, and into recordings.
+- Of a name, what is not printable is read as `?`: it comes to terminals, and into recordings. So is
+  an empty one: a recording would have the host in the place of a container.
 - The sending host is not in the message, but in the key under which it came, which access control
   can bind to a certificate. A sender is `host/name`.
 """
@@ -100,8 +101,8 @@ def _decode(payload: bytes, bus: str, host: str) -> Message:
     for _name in range(names):
         end = place + 1 + payload[place]
         name = payload[place + 1 : end].decode()
-        if not name.isprintable():
-            name = "".join(each if each.isprintable() else "?" for each in name)
+        if not name or not name.isprintable():
+            name = "".join(each if each.isprintable() else "?" for each in name) or "?"
         senders.append(f"{host}/{name}")
         place = end
     frames = _frames(payload, place, count, bus, senders)

@@ -12,7 +12,7 @@ from canwharf.span.message import MOST, Message, decode, encode
 
 U64 = st.integers(0, 2**64 - 1)
 IDS = st.integers(0, 0x7FF) | st.integers(0, 0x1FFFFFFF).map(lambda each: each | 0x80000000)
-SENDERS = st.sampled_from(["ecu1", "ecu2", "host", "wire", "Motor-Ä", ""])
+SENDERS = st.sampled_from(["ecu1", "ecu2", "host", "wire", "Motor-Ä", "?"])
 CLASSIC = st.tuples(IDS, st.binary(max_size=8), st.none())
 REMOTE = st.tuples(IDS.map(lambda each: each | 0x40000000), st.integers(0, 8).map(bytes), st.none())
 FD = st.tuples(
@@ -94,6 +94,12 @@ def test_a_name_has_nothing_that_a_terminal_or_a_line_of_a_recording_obeys() -> 
     message = Message(1, 2, 3, 4, [Frame(1, "bus0", "a\n\x1b[31mb\u202e c", 0x123, b"")])
     (frame,) = decode(encode(message), "far", "a").frames
     assert frame.sender == "a/a??[31mb? c"
+
+
+def test_a_sender_without_a_name_is_not_taken_for_a_container_called_as_its_host() -> None:
+    message = Message(1, 2, 3, 4, [Frame(1, "bus0", "", 0x123, b"")])
+    (frame,) = decode(encode(message), "far", "a").frames
+    assert frame.sender == "a/?"
 
 
 def _without_host(message: Message) -> Message:
