@@ -254,3 +254,13 @@ def test_frames_lost_by_a_small_buffer_name_the_limit(busy: Daemon) -> None:
     facts = facts._replace(span_unit="canwharf-span", receive_buffer=16 << 20)
     (finding,) = told("spans", facts)
     assert finding.fix == "journalctl -u canwharf-span"
+
+
+def test_why_this_host_cannot_connect_is_said(busy: Daemon) -> None:
+    facts = WELL._replace(
+        status=status_of(busy, state()), unreached={"tls/192.0.2.1:7447": "Connection refused"}
+    )
+    found = told("spans", facts)
+    words = "cannot connect to tls/192.0.2.1:7447 (connect in settings.toml): Connection refused"
+    assert words in found[-1].message
+    assert found[-1].fix == "on that host: canwharf doctor"

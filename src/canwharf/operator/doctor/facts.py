@@ -71,7 +71,8 @@ class Facts(NamedTuple):
     - `receive_buffer`: bytes that a socket may hold without rights (net.core.rmem_max), or 0.
     - `zenoh`: the library is there that connects the buses of hosts; `span_unit`: the unit that
       runs 'canwharf span', without its suffix (empty: it is not there); `span_set_up`: its
-      directory is there.
+      directory is there; `unreached`: why an endpoint cannot be connected to, while a host is
+      missing.
     - `conflict`: which path of the daemon is another than here; `unseen`: why it is not known where
       the daemon keeps its state.
     """
@@ -114,6 +115,7 @@ class Facts(NamedTuple):
     zenoh: bool = True
     span_unit: str = ""
     span_set_up: bool = True
+    unreached: Mapping[str, str] = {}
     receive_buffer: int = 0
 
     @property

@@ -103,6 +103,7 @@ def gather(
         zenoh=find_spec("zenoh") is not None,
         span_unit=package.span_unit(which),
         span_set_up=os.path.exists(f"{span_directory.DEFAULT}/{span_directory.SETTINGS}"),
+        unreached=_unreached(status),
         shadowed=bool(packaged) and os.path.exists(units.path(which.service)),
     )
 
@@ -129,6 +130,14 @@ def _status(which: Instance, requests: Requests) -> tuple[Status | None, str]:
         raise
     except CanwharfError as error:
         return None, str(error)
+
+
+def _unreached(status: Status | None) -> Mapping[str, str]:
+    if status is None or not status.spanned:
+        return {}
+    from canwharf.operator.doctor import reach  # noqa: PLC0415 (OpenSSL: without a span, no need)
+
+    return reach.unreached(status, span_directory.DEFAULT)
 
 
 def _unknown_networks(status: Status | None) -> Mapping[str, str]:

@@ -45,6 +45,9 @@ def spans(facts: Facts) -> Iterator[Finding]:
             yield Finding(WARN, what, _restart(facts))
         else:
             yield _unconnected(interface, name, facts)
+    for endpoint, fault in facts.unreached.items():
+        what = f"this host cannot connect to {endpoint} (connect in settings.toml): {fault}"
+        yield Finding(WARN, what, "on that host: canwharf doctor")
 
 
 def _unconnected(interface: str, name: str, facts: Facts) -> Finding:
