@@ -86,11 +86,12 @@ def learn(
         if again:
             print(f"at once: {paste.command(which.where, options)} {again}")
     _complain(found)
-    listening.say_missed(capture)
+    for each in listening.missed(capture):
+        say(each)
     if lost:
         say(f"{lost} frames were lost here, as they came too fast")
-    if lost or any(each["lost"] for each in hosts):
-        say("ids may be missing, as frames were lost")
+    if lost or any(known["lost"] for known in hosts):
+        say("frames were lost, so ids may be missing")
     return 0
 
 

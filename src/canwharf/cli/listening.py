@@ -76,26 +76,32 @@ def _sources(which: Instance, buses: Iterable[str]) -> Sources:
 
 
 def say_hosts(capture: Capture) -> None:
-    """Say of each other host how its clock differs, and which of its frames are late or lost."""
+    """Say of each other host how its clock differs, and what is not there of it."""
     for (bus, host), facts in sorted(capture.hosts.items()):
         way = "ahead of" if facts.ahead >= 0 else "behind"
         differs = f"is {abs(facts.ahead) / 1e9:.3f} s {way} this host's"
         say(f"{bus}: the clock of {host} {differs}; times are by this host's")
-        _say_missed(bus, host, facts)
+    for words in missed(capture):
+        say(words)
 
 
-def say_missed(capture: Capture) -> None:
-    """Say of each other host which of its frames are late or lost."""
-    for (bus, host), facts in sorted(capture.hosts.items()):
-        _say_missed(bus, host, facts)
+def missed(capture: Capture) -> list[str]:
+    """What is not there of each other host, as sentences."""
+    return [
+        f"{bus}: {words}"
+        for (bus, host), facts in sorted(capture.hosts.items())
+        for words in _missed(host, facts)
+    ]
 
 
-def _say_missed(bus: str, host: str, facts: HostFacts) -> None:
+def _missed(host: str, facts: HostFacts) -> Iterator[str]:
     if facts.late:
-        say(f"{bus}: {facts.late} frames of {host} came too late to be on this host's bus")
+        yield f"{facts.late} frames of {host} came too late to be on this host's bus"
     if facts.lost:
         got = f"; {facts.recovered} of them came afterwards" if facts.recovered else ""
-        say(f"{bus}: {facts.lost} frames of {host} were lost between the hosts{got}")
+        yield f"{facts.lost} frames of {host} were lost between the hosts{got}"
+    if not facts.there:
+        yield f"{host} is not connected now: what it sent last is not here"
 
 
 def hosts(capture: Capture) -> list[dict[str, object]]:

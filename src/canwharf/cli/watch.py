@@ -117,7 +117,7 @@ def _watch(options: Mapping[str, str]) -> int:
 
 
 def _unsaid(_words: str) -> None:
-    """A line on standard error would be on the screen: its rows show whose frames there are."""
+    """A line on standard error would be on the screen, which says it in its last line."""
 
 
 @contextmanager
@@ -175,9 +175,15 @@ def _live(options: Mapping[str, str], name_of: Callable[[int], str]) -> Matrix:
     length = duration.seconds("--for", options["for"]) if options["for"] else float("inf")
     statistics = Statistics()
     nodes: dict[tuple[str, str], Node] = {}
+    remarks: list[str] = []
+
+    def tell(words: str) -> None:
+        remarks.append(words)
+        say(words)
+
     with (
         ending() as ended,
-        listening.capture(which, options["bus"]) as capture,
+        listening.capture(which, options["bus"], tell) as capture,
         Buses(which.name, which.state_dir) as buses,
     ):
         if not capture.sources:
@@ -192,8 +198,10 @@ def _live(options: Mapping[str, str], name_of: Callable[[int], str]) -> Matrix:
         statistics.take(capture.rest())
         lost = sum(capture.losses.values())
         listening.say_hosts(capture)
+        remarks += listening.missed(capture)
     origin = " and ".join(options["bus"].splitlines()) or "all buses"
-    return matrix(origin, statistics, nodes.values(), name_of)._replace(lost=lost)
+    made = matrix(origin, statistics, nodes.values(), name_of)
+    return made._replace(lost=lost, remarks=tuple(f"{each}." for each in dict.fromkeys(remarks)))
 
 
 def _recorded(options: Mapping[str, str], name_of: Callable[[int], str]) -> Matrix:

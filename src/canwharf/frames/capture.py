@@ -135,6 +135,12 @@ class Capture:
         return {(self._label(interface), host): facts for (interface, host), facts in told.items()}
 
     @property
+    def troubles(self) -> list[str]:
+        """Why frames of other hosts are not there, or shown as this host's; empty: all is well."""
+        told = self.feed.troubles if self.feed else {}
+        return [f"{self._label(each)}: {words}" if each else words for each, words in told.items()]
+
+    @property
     def holding(self) -> bool:
         """Whether frames are held back: `read` has them after the grace, without a new event."""
         return bool(self._held)

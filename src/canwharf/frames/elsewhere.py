@@ -35,6 +35,10 @@ if TYPE_CHECKING:
             """See above."""
 
         @property
+        def troubles(self) -> Mapping[str, str]:
+            """By interface, why frames of other hosts are not fed now; "" stands for all."""
+
+        @property
         def dropped(self) -> Mapping[str, int]:
             """By interface, the frames that came too fast for this process."""
 
@@ -71,9 +75,11 @@ class HostFacts(NamedTuple):
 
     `ahead`: so many nanoseconds its clock is ahead of this host's. `late`: frames that were too old
     for the bus; `lost`: frames that were lost on the way, of which so many are `recovered`.
+    `there`: it is connected, as far as is known.
     """
 
     ahead: int = 0
     late: int = 0
     lost: int = 0
     recovered: int = 0
+    there: bool = True

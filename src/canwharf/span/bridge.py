@@ -247,6 +247,8 @@ class Bridge:
             self.present.discard(host)
         elif len(self.present) < HOSTS:
             self.present.add(host)
+        if self.followers is not None:
+            self.followers.appear(host, there=host in self.present)
 
     def known(self) -> dict[str, Host]:
         """What is known of the other hosts, HOSTS of them at most."""

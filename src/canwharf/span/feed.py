@@ -22,6 +22,7 @@ Kinds, and what their number is:
 - RECOVERED: frames of another host that were lost and came afterwards, only to a program that asked
   for them; the number as with OTHER.
 - DROPPED: so many frames are not told, as the program did not read what was told before.
+- PRESENT: a host is there (1) or has gone (0). After BEGIN, those that are there are told.
 
 A record that breaks this form is refused: any process of the host may be the one that sends it. One
 of another kind is left out, as a later service has more of them.
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from canwharf.frames.frame import Frame
 
-BEGIN, OWN, OTHER, LATE, LOST, DROPPED, RECOVERED = range(7)
+BEGIN, OWN, OTHER, LATE, LOST, DROPPED, RECOVERED, PRESENT = range(8)
 
 _LENGTH = Struct("<I")
 _HEAD = Struct("<BqB")
@@ -92,7 +93,7 @@ class Reader:
                 return
             record = bytes(self._bytes[_LENGTH.size : end])
             del self._bytes[:end]
-            if record[0] <= RECOVERED:
+            if record[0] <= PRESENT:
                 yield self._decoded(record)
 
     def _decoded(self, record: bytes) -> Told:

@@ -61,7 +61,7 @@ class OtherHosts:
         self._bridges: dict[str, _Bridge] = {}  # by interface
         self._epoll = select.epoll()
         self._looked = float("-inf")
-        self._said: dict[str, str] = {}  # the last words, by interface
+        self.troubles: dict[str, str] = {}
 
     def fileno(self) -> int:
         """Readable when there is something to read."""
@@ -88,6 +88,8 @@ class OtherHosts:
         except CanwharfError as error:
             self._tell("", str(error))
             return
+        for gone in self.troubles.keys() - spans:
+            del self.troubles[gone]
         for interface, bridge in list(self._bridges.items()):
             if interface not in spans:
                 self._end(interface)
@@ -172,14 +174,16 @@ class OtherHosts:
         """What is known of a host now."""
         kind, number, host, frames = told
         if kind == feed.BEGIN:
-            self.since[interface] = number
-            if interface in self._said:
-                self._tell(interface, "'canwharf span' runs: frames of other hosts have names")
+            self._begun(interface, number)
             return
         if kind == feed.DROPPED:
             self.dropped[interface] = self.dropped.get(interface, 0) + number
             return
         if not host or kind == feed.OWN:
+            return
+        if kind == feed.PRESENT:
+            if known := self.hosts.get((interface, host)):  # of one that was silent, no clock
+                self.hosts[interface, host] = known._replace(there=number > 0)
             return
         facts = self.hosts.get((interface, host), HostFacts())
         if kind == feed.LOST:
@@ -188,13 +192,22 @@ class OtherHosts:
             facts = facts._replace(recovered=facts.recovered + len(frames))
         else:
             late = len(frames) if kind == feed.LATE else 0
-            facts = facts._replace(ahead=-number, late=facts.late + late)
+            facts = facts._replace(ahead=-number, late=facts.late + late, there=True)
         self.hosts[interface, host] = facts
 
+    def _begun(self, interface: str, since: int) -> None:
+        """All is told from this time on, and then which hosts are there."""
+        self.since[interface] = since
+        for key, facts in self.hosts.items():
+            if key[0] == interface:
+                self.hosts[key] = facts._replace(there=False)
+        if self.troubles.pop(interface, ""):
+            self._say(f"{interface}: 'canwharf span' runs: frames of other hosts have names")
+
     def _tell(self, interface: str, words: str) -> None:
-        """Say it, unless it was the last thing that was said of it."""
-        if self._said.get(interface) != words:
-            self._said[interface] = words
+        """Say why there is no feed, unless that was said already."""
+        if self.troubles.get(interface) != words:
+            self.troubles[interface] = words
             self._say(f"{interface}: {words}" if interface else words)
 
 

@@ -37,6 +37,7 @@ class Followers:
     def __init__(self) -> None:
         self._each: dict[int, _Follower] = {}  # by descriptor
         self._last: dict[str, int] = {}  # the time of each host's last frame
+        self._present: set[str] = set()  # hosts
         self._beaten = 0.0  # monotonic seconds
         self._epoll = select.epoll()
 
@@ -64,7 +65,8 @@ class Followers:
         follower = _Follower(connected, user, recovers=recovers)
         self._each[connected.fileno()] = follower
         self._epoll.register(connected.fileno(), select.EPOLLIN)
-        self._tell(follower, feed.encode(feed.BEGIN, time.time_ns()), 0)
+        records = [feed.encode(feed.PRESENT, 1, host) for host in sorted(self._present)]
+        self._tell(follower, feed.encode(feed.BEGIN, time.time_ns()) + b"".join(records), 0)
         return True
 
     def work(self) -> None:
@@ -109,6 +111,11 @@ class Followers:
     def lost(self, host: str, number: int) -> None:
         """So many frames of a host were lost on the way."""
         self._tell_all(feed.encode(feed.LOST, number, host), 0)
+
+    def appear(self, host: str, *, there: bool) -> None:
+        """A host came, or has gone."""
+        (self._present.add if there else self._present.discard)(host)
+        self._tell_all(feed.encode(feed.PRESENT, int(there), host), 0)
 
     def beat(self) -> None:
         """Once a second, tell them that the bridge is there."""

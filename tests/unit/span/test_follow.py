@@ -135,6 +135,32 @@ def test_what_is_too_late_for_the_bus_is_only_counted_where_it_is_not_meant(
     assert facts.late == 2
 
 
+def test_whether_a_host_is_there(reading: Reading, bridge: Local, stack: ExitStack) -> None:
+    """Also of one that went while no service ran."""
+    reading.begin()
+
+    def there() -> list[bool]:
+        return [each.there for each in reading.others.hosts.values()]
+
+    frame = Frame(time.time_ns(), "vcan0", "b/ecu1", 2, b"")
+    with TURN:
+        bridge.followers.other("b", 0, [frame], 0)
+        bridge.followers.appear("b", there=False)
+        bridge.followers.appear("c", there=False)  # nothing is known of it but this
+    reading.until(lambda: there() == [False])
+    with TURN:
+        bridge.followers.appear("b", there=True)
+    reading.until(lambda: there() == [True])
+    bridge.close()
+    reading.until(lambda: reading.others.troubles)
+    again = served(reading.interface, stack)
+    reading.until(lambda: not reading.others.troubles)
+    assert there() == [False]
+    with TURN:
+        again.followers.appear("b", there=True)
+    reading.until(lambda: there() == [True])
+
+
 def test_a_frame_is_never_later_than_now(reading: Reading, bridge: Local) -> None:
     """It would be waited for, and all that is held back meanwhile fills the memory."""
     reading.begin()

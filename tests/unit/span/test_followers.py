@@ -66,6 +66,20 @@ def test_it_is_told_what_enters_at_the_interface_and_not_what_containers_send(
     assert own.frames == [OWN, of(WIRE, 9)]
 
 
+def test_it_is_told_which_hosts_are_there(told: Followers, stack: ExitStack) -> None:
+    told.appear("b", there=True)
+    told.appear("c", there=True)
+    told.appear("c", there=False)
+    near = follow(told, stack)
+    told.appear("b", there=False)
+    (begin, *records), _ended = read(near)
+    assert begin.kind == feed.BEGIN
+    assert [(each.kind, each.host, each.number) for each in records] == [
+        (feed.PRESENT, "b", 1),
+        (feed.PRESENT, "b", 0),
+    ]
+
+
 def test_times_of_another_host_are_by_this_clock_and_do_not_go_back(
     told: Followers, stack: ExitStack
 ) -> None:

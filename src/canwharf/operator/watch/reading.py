@@ -21,6 +21,7 @@ from canwharf.errors import RecordingError
 from canwharf.frames import formats
 from canwharf.frames.buses import BusFacts
 from canwharf.frames.dbc import Decoded, Decoder
+from canwharf.frames.elsewhere import HostFacts
 from canwharf.frames.formats.writer import Writer
 from canwharf.frames.frame import Frame
 from canwharf.frames.statistics import Key, Row, Statistics
@@ -39,6 +40,14 @@ class Capture(Protocol):
     @property
     def losses(self) -> Mapping[tuple[str, str], int]:
         """Lost frames by bus and sender."""
+
+    @property
+    def hosts(self) -> Mapping[tuple[str, str], HostFacts]:
+        """What is known of other hosts, by bus and host."""
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why frames of other hosts are not there, or shown as this host's."""
 
     def read(self, timeout: float | None = None) -> list[Frame]:
         """The next frames."""
@@ -64,6 +73,8 @@ class Reading:
         self.buses: Mapping[str, BusFacts] = {}
         self.rates: Mapping[tuple[str, str], Rate] = {}
         self.losses: Mapping[tuple[str, str], int] = {}
+        self.hosts: Mapping[tuple[str, str], HostFacts] = {}
+        self.troubles: list[str] = []
         self.failure: BaseException | None = None
         self.trouble: RecordingError | None = None
         self.signal: tuple[Key, str] | None = None
@@ -101,11 +112,13 @@ class Reading:
             self._record(frames)
 
     def look(self, now: float) -> None:
-        """Rates, losses and buses; `now` in seconds. Raises CanwharfError."""
+        """Rates, losses, buses and hosts; `now` in seconds. Raises CanwharfError."""
         buses, losses = self._ask(), dict(self._capture.losses)
+        hosts, troubles = dict(self._capture.hosts), list(self._capture.troubles)
         with self._lock:
             self.rates = self._meter.rates(self._statistics.sums(), now)
             self.buses, self.losses = buses, losses
+            self.hosts, self.troubles = hosts, troubles
             if self._writer:
                 self._record([], commit=True)
 

@@ -24,21 +24,18 @@ from textual.widgets import Footer, Input, OptionList, Static, Tree
 from textual.widgets.tree import TreeNode
 
 from canwharf.errors import RecordingError
-from canwharf.frames.buses import BusFacts
 from canwharf.frames.lines import id_text
 from canwharf.frames.statistics import MOST, Key, Row
 from canwharf.operator.render.terminal import sanitize
-from canwharf.operator.watch.meter import Rate
 from canwharf.operator.watch.plot import plot
 from canwharf.operator.watch.reading import Reading
 from canwharf.operator.watch.table import Table
+from canwharf.operator.watch.tree import BAD, CONDITION, ERRORS, FAINT, labels
 from canwharf.operator.watch.view import Choice, fit
 
 WIDE = 80  # columns
 REFRESH = 0.2  # seconds between two drawings of the table
 _SLOW = 5  # of these until rates and order are new
-_CONDITION, _ERRORS = "\0", "\1"  # leaves about a bus, in the place of a sender
-_BAD, _FAINT = Style(color="red", bold=True), Style(dim=True)
 _CSS = """
 #top { height: 1fr; }
 #buses { width: 28; height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; padding: 0; }
@@ -144,39 +141,26 @@ class Watch(App[None]):
     # The tree.
 
     def _fill_tree(self) -> None:
-        rates, buses = self._reading.rates, self._reading.buses
-        names = sorted({bus for bus, _sender in rates} | buses.keys())
-        self._tree.root.set_label("all buses" if names else "there is no bus yet")
-        wanted: dict[tuple[str, str], Text] = {}
-        for bus in names:
-            facts = buses.get(bus, BusFacts(bus, condition="gone"))
-            senders = {each.name for each in facts.nodes} | {who for at, who in rates if at == bus}
-            whole = sum((rate for (at, _who), rate in rates.items() if at == bus), Rate())
-            wanted[bus, ""] = Text(f"{sanitize(bus)}  {_amount(whole, facts)}")
-            wanted[bus, _CONDITION] = _condition(facts)
-            if errors := self._reading.errors(bus):
-                wanted[bus, _ERRORS] = Text(f"{errors} error frames", _BAD)
-            for sender in sorted(senders):
-                rate = rates.get((bus, sender), Rate())
-                wanted[bus, sender] = Text(f"{sanitize(sender)}  {_amount(rate, facts)}")
+        wanted = labels(self._reading)
+        self._tree.root.set_label("all buses" if wanted else "there is no bus yet")
         for key in [key for key in reversed(self._branches) if key not in wanted]:
             self._branches.pop(key).remove()  # what is on a bus before the bus
         for key, label in wanted.items():
-            if known := self._branches.get(key):
-                if str(known.label) != str(label):
-                    known.set_label(label)
-            elif key[1]:
-                before = 1 if key[1] == _ERRORS else None
-                parent = self._branches[key[0], ""]
-                self._branches[key] = parent.add_leaf(label, data=key, before=before)
-            else:
+            if not key[1] and key not in self._branches:
                 self._branches[key] = self._tree.root.add(label, data=key, expand=True)
+        behind: TreeNode[tuple[str, str]] | None = None  # the leaf below on the same bus
+        for key, label in reversed(wanted.items()):
+            if not (known := self._branches.get(key)):
+                parent = self._branches[key[0], ""]
+                known = self._branches[key] = parent.add_leaf(label, data=key, before=behind)
+            elif str(known.label) != str(label):
+                known.set_label(label)
+            behind = known if key[1] else None
 
     def on_tree_node_selected(self, event: Tree.NodeSelected[tuple[str, str]]) -> None:
         """Show only this bus, or this sender."""
         bus, sender = event.node.data or ("", "")
-        sender = "" if sender in (_CONDITION, _ERRORS) else sender
-        self._choice = self._choice._replace(bus=bus, sender=sender)
+        self._choice = self._choice._replace(bus=bus, sender=sender.rstrip(CONDITION + ERRORS))
         self._arrange()
 
     # Signals.
@@ -275,7 +259,7 @@ class Watch(App[None]):
             done = "" if reading.recording else f"{path} is complete"
             self._said = done, Style(bold=True)
         except RecordingError as error:
-            self._said = str(error), _BAD
+            self._said = str(error), BAD
         self._about.update(self._words())
 
     # The line below.
@@ -285,26 +269,27 @@ class Watch(App[None]):
         frames = sum(rate.frames for rate in reading.rates.values())
         lost = sum(reading.losses.values())
         parts: list[tuple[str, Style]] = [(f"{frames:.0f} frames/s", Style())]
-        parts.append((f"{lost} lost", _BAD if lost else _FAINT))
+        parts.append((f"{lost} lost", BAD if lost else FAINT))
+        parts += [(words, BAD) for words in reading.troubles]
         if self._frozen is not None:
             parts.append(("paused", Style(reverse=True)))
         if reading.left_out:
-            parts.append((f"more than {MOST} ids: {reading.left_out} frames not shown", _BAD))
+            parts.append((f"more than {MOST} ids: {reading.left_out} frames not shown", BAD))
         if recording := reading.recording:
             parts.append(
                 (f"recording {recording[0]} {recording[1] / 1e6:.1f} MB", Style(bold=True))
             )
         elif reading.trouble:
-            parts.append((str(reading.trouble), _BAD))
+            parts.append((str(reading.trouble), BAD))
         elif self._said[0]:
             parts.append(self._said)
         if row := self._table.selected:
             ((_row, others),) = reading.copies([row])
             if others:
                 words = f"{id_text(row.can_id)} is also sent by {' and '.join(others)}"
-                parts.append((words, _BAD))
+                parts.append((words, BAD))
         if chosen := " ".join(each for each in (choice.bus, choice.sender, choice.words) if each):
-            parts.append((f"only {chosen}, Esc shows all", _FAINT))
+            parts.append((f"only {chosen}, Esc shows all", FAINT))
         shown = Text()
         for place, (words, style) in enumerate(parts):
             shown.append("  " if place else "").append(sanitize(words), style)
@@ -325,22 +310,6 @@ def show(reading: Reading, ended: Sequence[int]) -> int:
     if reading.failure:
         raise reading.failure
     return app.return_code or 0
-
-
-def _amount(rate: Rate, facts: BusFacts) -> str:
-    """`500/s 23 %`; without a bit rate there is no load."""
-    load = rate.load(facts.bitrate, facts.dbitrate)
-    return f"{rate.frames:.0f}/s" + ("" if load is None else f" {load:.0f} %")
-
-
-def _condition(facts: BusFacts) -> Text:
-    """How a bus is: `error-active, 500 kbit/s`."""
-    shown = Text(facts.condition, _BAD if facts.ill else _FAINT)
-    return shown.append(f", {_bit_rate(facts.bitrate)}", _FAINT) if facts.bitrate else shown
-
-
-def _bit_rate(rate: int) -> str:
-    return f"{rate / 1e6:g} Mbit/s" if rate >= 1_000_000 else f"{rate / 1e3:g} kbit/s"
 
 
 def _value(value: object) -> str:

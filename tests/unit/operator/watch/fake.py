@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 from canwharf.frames.buses import BusFacts
 from canwharf.frames.dbc import Decoder
+from canwharf.frames.elsewhere import HostFacts
 from canwharf.frames.frame import Frame
 from canwharf.frames.matrix import Node
 from canwharf.operator.watch.reading import Reading
@@ -50,6 +51,8 @@ class Fed:
     def __init__(self) -> None:
         self.queue: Queue[list[Frame] | Exception] = Queue()
         self.lost: dict[tuple[str, str], int] = {}
+        self.hosts: dict[tuple[str, str], HostFacts] = {}
+        self.troubles: list[str] = []
 
     @property
     def losses(self) -> Mapping[tuple[str, str], int]:

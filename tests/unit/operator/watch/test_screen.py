@@ -9,6 +9,7 @@ import pytest
 
 from canwharf.errors import KernelError
 from canwharf.frames.buses import BusFacts
+from canwharf.frames.elsewhere import HostFacts
 from canwharf.frames.frame import Frame
 from canwharf.frames.matrix import Node
 from canwharf.operator.watch.reading import Reading
@@ -114,6 +115,39 @@ def test_losses_and_too_many_ids_are_said() -> None:
     shown = text(seen(of, size=(120, 30)))
     assert "5 lost" in shown
     assert "more than 20000 ids: 7 frames not shown" in shown
+
+
+def test_other_hosts_and_what_is_wrong_with_them() -> None:
+    """Each above its senders, with their sum, a difference of clocks, and losses in words."""
+    of = reading()
+    of.take([Frame(1, "bus0", f"b/{name}", 0x300, b"") for name in ("gate", "host", "gate")])
+    of.look(2.0)
+    of.hosts = {
+        ("bus0", "b"): HostFacts(ahead=3_600_214_000_000, late=2, lost=3),
+        ("bus0", "c"): HostFacts(there=False),
+    }
+    of.troubles = ["bus1: 'canwharf span' does not run"]
+    shown = text(seen(of))
+    tree = [line[:28].strip(" │├└") for line in shown.splitlines()]
+    first = tree.index("b/  3/s 0 %")
+    assert tree[first + 1 : first + 3] == ["clock +3600.214 s", "3 lost, 2 late"]
+    assert [each.split()[0] for each in tree[first + 3 : first + 5]] == ["b/gate", "b/host"]
+    assert tree.index("brakes  0/s 0 %") > first
+    assert "c/  0/s 0 %  gone" in tree
+    assert "bus1: 'canwharf span' does not run" in shown
+
+
+def test_a_host_is_chosen_with_all_its_senders() -> None:
+    of = reading()
+    senders = ("b/engine", "b/wire", "bb/wire")
+    of.take([Frame(1, "bus0", name, 0x300 + place, b"") for place, name in enumerate(senders)])
+    of.hosts = {("bus0", "b"): HostFacts()}
+    shown = text(seen(of, ("shift+tab", *["down"] * 4, "enter"), (120, 30)))
+    assert "only bus0 b/" in shown
+    assert "b/engine" in shown
+    assert "b/wire" in shown
+    assert "bb/wire" not in shown
+    assert "0C9" not in shown
 
 
 def test_a_bus_off_and_a_bus_without_a_limit() -> None:
