@@ -43,9 +43,9 @@ def directory(tmp_path: Path) -> Path:
 Started = subprocess.Popen[str]
 
 
-def span(stack: ExitStack, path: Path, *words: str) -> Started:
-    """`canwharf span` without any right, for the buses of this file."""
-    code = (
+def span(stack: ExitStack, path: Path, *words: str, before: str = "") -> Started:
+    """`canwharf span` without any right, for the buses of this file; `before` it, this code."""
+    code = before + (
         "import sys; from canwharf.daemon.instance import Instance; from canwharf.cli import main; "
         "from canwharf.bus.report import Names; from canwharf.docker import names; "
         f"names.ask = lambda *_any: {NAMES!r}; Instance.spans = {str(path)!r}; "
@@ -239,6 +239,31 @@ def test_a_clock_that_is_set_loses_no_frame(
     came = [int.from_bytes(opened.recv(72)[:4], sys.byteorder) for _frame in range(200)]
     assert sorted(came) == list(range(200))
     assert local.ask("vcan1").hosts["a"].stale == 0
+
+
+PAUSED = """
+import os; from canwharf.span import bridge; real = bridge.uptime
+bridge.uptime = lambda: real() + os.path.exists({!r}) * 3600 * 10**9
+"""
+
+
+def test_a_machine_that_was_paused_is_heard_again(
+    site: Site, stack: ExitStack, directory: Path
+) -> None:
+    """Its uptime stood still for an hour, while that of the other host went on."""
+    members = two_buses(site, "linear")
+    where = "tcp/127.0.0.1:7447"
+    one, two = (publish(directory, *each) for each in (("one", "vcan0"), ("two", "vcan1")))
+    flag = directory / "an hour later"
+    first = span(stack, one, "--name", "a", "--listen", where)
+    until(first, "vcan0 is in the span x")
+    span(stack, two, "--name", "b", "--connect", where, before=PAUSED.format(str(flag)))
+    until(first, "b is there")
+    wait_until(lambda: heard(members[0], members[3]))
+    flag.touch()
+    wait_until(lambda: not heard(members[0], members[3]))
+    wait_until(lambda: heard(members[0], members[3]))
+    assert local.ask("vcan1").hosts["a"].stale > 0
 
 
 def set_clock(hours: int) -> None:
