@@ -36,7 +36,7 @@ from prometheus_client.core import (  # isort: skip
 from prometheus_client.registry import Collector  # isort: skip
 
 _FRESH = 1.0  # seconds for which an answer is used again
-_REASONS = ("crowded", "expired", "overrun", "refused", "shed", "unreadable", "unsent")
+_REASONS = ("apart", "crowded", "expired", "overrun", "refused", "shed", "unreadable", "unsent")
 _S = 1_000_000_000  # nanoseconds
 
 States = Mapping[str, State | None]  # by span

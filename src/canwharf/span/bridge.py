@@ -15,6 +15,8 @@ Rules:
 - Error frames are an adapter's reports, and are not sent to other hosts.
 - What is lost, too old or refused is counted, and said once a second at most; if there is much to
   say, once a minute.
+- A bus whose adapter hangs on one wire with that of another host keeps apart (`wires`): it neither
+  sends nor takes frames, but goes on telling what it sees.
 - What this process did not read in time has no number, so only this host can count it.
 """
 
@@ -42,6 +44,7 @@ from canwharf.span.recovery import ASK, Recovery
 from canwharf.span.report import HOSTS
 from canwharf.span.sequence import Sequence as Numbers
 from canwharf.span.state import Host
+from canwharf.span.wires import ONE_WIRE, Wires
 
 _MANY = 4  # frames; from here on, one system call for all of them is cheaper
 FEW = 1000  # frames; a look that has fewer has left nothing in a socket
@@ -104,6 +107,7 @@ class Bridge:
         self.waiting = Waiting()
         self.followers: Followers | None = None  # programs of this host that are told the frames
         self.recovery: Recovery | None = None  # of what was lost, for these
+        self.wires = Wires()
         self.looked = uptime()  # when the last look began that left nothing
         self._batch = Batch()
         self._send = send
@@ -131,7 +135,8 @@ class Bridge:
             self.looked = looked
         error = uapi.CAN_ERR_FLAG
         frames = [each for each in read if not each.can_id & error]
-        for first in range(0, len(frames), message.MOST):
+        self.wires.own(frames, uptime())
+        for first in range(0, 0 if self.wires.apart else len(frames), message.MOST):
             self._publish(frames[first : first + message.MOST])
         if self.followers:
             self.followers.own(frames)
@@ -164,7 +169,7 @@ class Bridge:
         if lost:
             other.silence = max(other.silence, now - other.heard)
         delay = other.freshness.delay(told.epoch, told.uptime, received) + now - received
-        stale = self._take(told, old, now - delay, now)
+        stale = self._take(host, told, old, now - delay, now)
         if self.followers:
             if lost:
                 self.followers.lost(host, lost)
@@ -312,15 +317,17 @@ class Bridge:
             self._once(str(error))
         self.counts["sent"] += len(frames)
 
-    def _take(self, told: Message, old: int, sent: int, now: int) -> int:
+    def _take(self, host: str, told: Message, old: int, sent: int, now: int) -> int:
         """Put the new frames on the bus; how many are too old. `sent` is when, by our uptime."""
         limit = self.span.max_age * _MS or _FOR_EVER
         new, left = told.frames[old:], sent + limit - now  # that a frame may have waited there
         oldest = told.clock - left
         fresh = [each for each in new if each[0] >= oldest] if left >= 0 else []
+        if self.wires.other(host, new, now):
+            self._once(ONE_WIRE.format(host=host))
         listener = self.capture.listener(self.interface)
         place = 0
-        if listener and len(fresh) >= _MANY and not self.waiting:
+        if listener and len(fresh) >= _MANY and not (self.waiting or self.wires.apart):
             place = listener.send_many(self._batch, fresh)
             self.counts["received"] += place
         for frame in fresh[place:]:
@@ -330,6 +337,9 @@ class Bridge:
 
     def _put(self, frame: Frame, listener: Listener | None) -> bool:
         """Send a frame on the bus; false: it has no room now. What it refuses is done with."""
+        if self.wires.apart:
+            self.counts["apart"] += 1
+            return True
         if listener is None:
             self._once(f"there is no {self.interface} now: frames from other hosts are left out")
         try:

@@ -51,6 +51,7 @@ class Outlook:
             *_interface(self._requests, self._bridge.interface),
             certificate=self._end,
             twin=twin is not None and uptime() - twin < TWIN,
+            apart=self._bridge.wires.apart,
         )
         hears = {
             name: Heard(each.received, each.lost, each.stale, each.silence)

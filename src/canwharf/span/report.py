@@ -45,7 +45,8 @@ class Report(NamedTuple):
 
     `kind` is virtual, adapter or, where the interface is missing, empty. Bit rates are 0 where
     there are none. `certificate` is when its certificate ends, in seconds since 1970; None: not
-    known. `twin`: another host has its name. `clock` and `uptime` are when it answered.
+    known. `twin`: another host has its name. `apart`: its adapter hangs on one wire with that of
+    this host, so its bus is kept apart. `clock` and `uptime` are when it answered.
     """
 
     canwharf: str
@@ -59,6 +60,7 @@ class Report(NamedTuple):
     hears: Mapping[str, Heard] = {}
     clock: int = 0
     uptime: int = 0
+    apart: str = ""
 
 
 def fields(report: Report) -> dict[str, object]:
@@ -105,6 +107,7 @@ def parse(members: Mapping[str, object]) -> Report:
         {form.name(host): _heard(form.items(heard, 4)) for host, heard in hears.items()},
         form.number(members["clock"]),
         form.number(members.get("uptime", 0)),
+        form.name(apart) if (apart := members.get("apart")) else "",
     )
 
 

@@ -45,6 +45,7 @@ from canwharf.span.report import HOSTS
 from canwharf.span.session import Session
 from canwharf.span.settings import Settings
 from canwharf.span.state import State
+from canwharf.span.wires import Wires
 
 _LOOK = 1.0  # seconds
 _WAIT = 0.2  # seconds until a signal is noticed
@@ -77,6 +78,7 @@ class Service:
         self._locals: dict[str, Local] = {}  # by interface
         self._presence: dict[str, Presence] = {}  # by interface
         self._outlooks: dict[str, Outlook] = {}  # by interface
+        self._wires: dict[tuple[str, str], Wires] = {}  # by interface and span, until the end
         self._twin: int | None = None  # our uptime when another host had our name
         self.closed = False
         self._said: dict[str, str] = {}  # the last complaint about an interface or the file
@@ -272,6 +274,7 @@ class Service:
         self._epoll.register(local.fileno(), select.EPOLLIN)
         bridge.followers = local.followers
         host = self._settings.host
+        bridge.wires = self._wires.setdefault((interface, span.name), Wires(host))
         bridge.recovery = Recovery(host, partial(session.tell, span.name))
         for topic, words in ((ASK, ASK), (PAST, f"{PAST}-{host}")):
             session.hear(span.name, words, self._receiver(span.name, topic))

@@ -15,7 +15,7 @@ from canwharf.errors import SpanError
 from canwharf.span import report
 from canwharf.span.report import HOSTS, Heard, Report
 
-OPTIONAL = ("kind", "bitrate", "dbitrate", "fd", "certificate", "twin", "uptime")
+OPTIONAL = ("kind", "bitrate", "dbitrate", "fd", "certificate", "twin", "uptime", "apart")
 MOST = (1 << 64) - 1
 WHOLE = Report("0.5", 1, "adapter", 500_000, 2_000_000, True, 5, True, {"a": Heard(1, 2, 3, 4)})
 Change = Callable[[dict[str, Any]], object]
@@ -29,7 +29,8 @@ def test_what_was_told_is_read_with_the_time_of_the_answer() -> None:
 def test_the_most_that_a_host_tells_is_read() -> None:
     names = [f"{number:03}{'h' * 60}" for number in range(HOSTS)]
     hears = dict.fromkeys(names, Heard(MOST, MOST, MOST, MOST))
-    text = report.answer(report.encode(WHOLE._replace(hears=hears)), MOST, MOST)
+    most = WHOLE._replace(hears=hears, apart="h" * 63)
+    text = report.answer(report.encode(most), MOST, MOST)
     assert len(report.decode(text).hears) == HOSTS
     with pytest.raises(SpanError, match="an answer of"):
         report.decode(text.ljust(report.LARGEST + 1))
@@ -45,6 +46,7 @@ def test_the_most_that_a_host_tells_is_read() -> None:
         lambda told: told.update(bitrate=-1),
         lambda told: told.update(certificate="soon"),
         lambda told: told.update(clock=None),
+        lambda told: told.update(apart="\x1b"),
         lambda told: told["hears"].update({"A b": [1, 2, 3, 4]}),
         lambda told: told["hears"].update(a=[1, 2, 3]),
         lambda told: told["hears"].update(a=[1, 2, None, 4]),

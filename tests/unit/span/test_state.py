@@ -35,7 +35,9 @@ def test_what_was_told_is_read() -> None:
 def test_the_most_that_a_bridge_tells_is_read() -> None:
     names = [f"{number:03}{'h' * 60}" for number in range(HOSTS)]
     heard = {"n" * 63: Heard(*[MOST] * 4)}
-    told_by = Report("v" * 32, MOST, "k" * 32, MOST, MOST, False, MOST, False, heard, MOST, MOST)
+    told_by = Report(
+        "v" * 32, MOST, "k" * 32, MOST, MOST, False, MOST, False, heard, MOST, MOST, "h" * 63
+    )
     told = Told(MOST, -MOST, MOST, told_by)
     most = Host(True, True, MOST, MOST, MOST, MOST, MOST, MOST, MOST, told)
     text = state.encode(WHOLE._replace(hosts=dict.fromkeys(names, most)))

@@ -1,0 +1,105 @@
+"""Whether this host's adapter hangs on one wire with that of another host. Pure.
+
+Theory of operation. Such two buses are connected already. A span between them makes each frame go
+round without end: what one host puts on the wire, the other one hears there, and sends back as new.
+Old frames would fill a real wire, and no frame says that it is one of them.
+
+What shows it is that both adapters hear the same frames. Two wires do not: on one bus, which a span
+makes of them, an id has one sender. An adapter does not hear what its own host puts on its wire. So
+a node that answers each frame with the same one is heard by one adapter only, and is no reason.
+
+Rules:
+
+- A frame of another host's wire is the same if this host's adapter heard it within NEAR.
+- Only if most of WINDOW frames are the same, in WINDOWS windows one after another, it is one wire.
+- One of the two hosts keeps apart then, and the other one goes on for all: it is the one whose name
+  comes later. The other one does so, too, if that has not helped after PATIENCE: then the later one
+  cannot know (it has an older canwharf), or cannot keep up.
+- Only frames that a wire sent are looked at: where there is no adapter, this costs nothing.
+"""
+
+from __future__ import annotations
+
+from canwharf.frames.frame import WIRE
+
+TYPE_CHECKING = False  # typing's own would be an import
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from canwharf.frames.frame import Frame
+
+NEAR = 1_000_000_000  # nanoseconds
+WINDOW = 64  # frames
+SAME = 48  # of these
+WINDOWS = 3
+PATIENCE = 3_000_000_000  # nanoseconds
+MOST = 16_384  # frames that are kept: more than a full CAN FD wire has in NEAR
+
+ONE_WIRE = (
+    "the adapter and that of {host} hang on one wire: each frame would go round without end. It is "
+    "kept apart from the span until this is restarted; give one of the two buses no can.span"
+)
+
+_Content: TypeAlias = "tuple[int, bytes, int | None]"
+
+
+class _Tally:
+    """The frames of one other host's wire."""
+
+    def __init__(self) -> None:
+        self.seen = self.same = 0  # in this window
+        self.windows = 0  # that were the same
+        self.since = 0  # nanoseconds, of the first of these
+
+
+class Wires:
+    """What the adapter of the host of this name hears. All times are uptimes, in nanoseconds.
+
+    `apart` is the host from which this one keeps apart; empty: none.
+    """
+
+    def __init__(self, host: str = "") -> None:
+        self.apart = ""
+        self._host = host
+        self._heard: dict[_Content, int] = {}  # the oldest first
+        self._tallies: dict[str, _Tally] = {}
+
+    def own(self, frames: Iterable[Frame], now: int) -> None:
+        """These came to this host's bus."""
+        heard = self._heard
+        for frame in frames:
+            if frame.sender == WIRE:
+                content = frame.can_id, frame.data, frame.fd
+                heard.pop(content, None)
+                heard[content] = now
+        while len(heard) > MOST:
+            del heard[next(iter(heard))]
+
+    def other(self, host: str, frames: Iterable[Frame], now: int) -> bool:
+        """These came from another host; true: this one has to keep apart from it, from now on."""
+        if self.apart or not self._heard:
+            return False
+        wire = f"{host}/{WIRE}"
+        for frame in frames:
+            if frame.sender == wire:
+                at = self._heard.get((frame.can_id, frame.data, frame.fd))
+                if self._count(host, at is not None and now - at <= NEAR, now):
+                    self.apart = host
+        return bool(self.apart)
+
+    def _count(self, host: str, same: bool, now: int) -> bool:
+        tally = self._tallies.setdefault(host, _Tally())
+        tally.seen += 1
+        tally.same += same
+        if tally.seen < WINDOW:
+            return False
+        if tally.same < SAME:
+            tally.windows = 0
+        elif not tally.windows:
+            tally.windows, tally.since = 1, now
+        else:
+            tally.windows += 1
+        tally.seen = tally.same = 0
+        waits = PATIENCE if self._host < host else 0
+        return tally.windows >= WINDOWS and now - tally.since >= waits
