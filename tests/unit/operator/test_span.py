@@ -55,15 +55,49 @@ def test_the_hosts_of_a_span_are_shown(busy: Daemon) -> None:
     gone = Host(received=7, lost=3, stale=2, silence=60 * S, age=61 * S)
     status = status_of(busy, state(bench_2=SEEN, bench_3=gone, bench_4=Host(linked=True)))
     lines = shown(status)
-    place = lines.index("  span bench7, by 'canwharf span' as bench-1")
-    assert [" ".join(each.split()) for each in lines[place + 1 : place + 4]] == [
-        (
-            "bench-2 is there hears this host 1234 frames 0 lost 0 too old last frame 0.2 s ago "
-            "round trip 1.5 ms clock 0.003 s behind"
-        ),
-        "bench-3 is gone 7 frames 3 lost 2 too old last frame 61.0 s ago",
-        "bench-4 is connected, but tells nothing 0 frames 0 lost 0 too old no frame yet",
+    place = lines.index("  span bench7, by 'canwharf span' as bench-1: 1 of 3 other hosts well")
+    assert lines[place + 1 : place + 5] == [
+        "    host     state          frames  lost  too old    last  round trip     clock",
+        "    bench-4  tells nothing       0     0        0       -           -         -",
+        "    bench-3  gone                7     3        2  61.0 s           -         -",
+        "    bench-2  well             1234     0        0   0.2 s      1.5 ms  -0.003 s",
     ]
+
+
+def test_many_hosts_are_a_table_that_a_terminal_holds(busy: Daemon) -> None:
+    """The worst comes first: of twenty, one does not hear this host, and another one has ended."""
+    many = SEEN._replace(received=123_456_789, lost=4321, stale=17, age=7200 * S)
+    hosts = {f"bench_{number}": many for number in range(10, 30)}
+    hosts["bench_17"] = other(hears={})
+    hosts["bench_25"] = SEEN._replace(there=False, told=None)
+    lines = shown(status_of(busy, state(**hosts)))
+    place = lines.index("  span bench7, by 'canwharf span' as bench-1: 18 of 20 other hosts well")
+    table = lines[place + 1 : place + 22]
+    assert max(map(len, table)) <= 100
+    assert [each.split()[0] for each in table[:4]] == ["host", "bench-17", "bench-25", "bench-10"]
+    assert "does not hear this host" in table[1]
+    assert " 123456789  4321       17    2 h " in table[3]
+
+
+def test_a_bus_that_is_kept_apart_is_said(busy: Daemon) -> None:
+    apart = state(bench_2=other(kind="adapter"))
+    apart = apart._replace(own=OWN._replace(kind="adapter", apart="bench-2"))
+    status = status_of(busy, apart)
+    words = "  it is kept apart: vcan0 hangs on one wire with the adapter of bench-2"
+    assert words in shown(status)
+    assert bus(status)["span"]["apart"] == "bench-2"
+    (finding,) = told("spans", WELL._replace(status=status, span_unit="canwharf-span"))
+    assert (finding.level, finding.fix) == (FAILURE, "systemctl restart canwharf-span")
+    assert "Give one of the two buses no can.span" in finding.message
+
+
+def test_two_adapters_of_one_span_are_named_and_no_fault(busy: Daemon) -> None:
+    """That they hang on one wire is found by what both hear: without that, all may be well."""
+    two = state(bench_2=other(kind="adapter"), bench_3=SEEN)
+    status = status_of(busy, two._replace(own=OWN._replace(kind="adapter")))
+    named, well = told("spans", WELL._replace(status=status))
+    assert {named.level, well.level} == {OK}
+    assert "vcan0 and the adapters of bench-2 are one bus by the span: no two" in named.message
 
 
 def test_the_hosts_of_a_span_for_a_program(busy: Daemon) -> None:
@@ -74,11 +108,15 @@ def test_the_hosts_of_a_span_for_a_program(busy: Daemon) -> None:
         "connected": True,
         "fault": None,
         "host": "bench-1",
+        "apart": None,
+        "second_pid": None,
+        "certificate_end": None,
         "frames": {"sent": 5},
         "hosts": [
             {
                 "name": "bench-2",
                 "there": True,
+                "linked": False,
                 "hears_this_host": True,
                 "frames_received": 1234,
                 "frames_lost": 0,
@@ -92,6 +130,8 @@ def test_the_hosts_of_a_span_for_a_program(busy: Daemon) -> None:
                 "bitrate": None,
                 "dbitrate": None,
                 "fd": True,
+                "certificate_end": None,
+                "apart": None,
                 "uptime_us": 0,
             }
         ],
@@ -169,6 +209,7 @@ def other(**changes: Any) -> Host:  # noqa: ANN401 (a report's fields)
             WARN,
             "3600.000 s ahead: a recording of both hosts is out of order",
         ),
+        (state(bench_2=other(apart="bench-3")), WARN, "bench-2 keeps apart from the span: its"),
         (state(bench_2=other(message=2)), FAILURE, "neither reads the other's"),
         (state(bench_2=other(canwharf="0.4")), WARN, "bench-2 has canwharf 0.4, this host 0.5"),
         (state(bench_2=other(fd=False)), WARN, "the bus of bench-2 takes no CAN FD frames"),

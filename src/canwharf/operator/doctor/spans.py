@@ -24,6 +24,7 @@ SOON = 30 * 24 * 3600  # seconds before a certificate ends
 BUFFER = 8 << 20  # bytes that a socket should be allowed to hold
 
 _RESTART = "systemctl restart canwharf-span"  # it starts the socket of its helper, too
+ADAPTER = "adapter"  # the kind of a host's bus, in its report
 _SYSCTL = "/etc/sysctl.d/90-can.conf"
 
 
@@ -90,11 +91,23 @@ def _state(state: State, states: Sequence[State], facts: Facts) -> Iterator[Find
         elif host.silence is not None:
             what = f"{name} is gone from the span {state.span}"
             found.append(Finding(WARN, what, _there_run(name, "canwharf doctor")))
+    found += _adapters(state)
     others = [name for name, host in state.hosts.items() if host.there]
     if not others:
         what = f"'canwharf span' connects {state.interface}, but no other host is in {state.span}"
         found.append(Finding(WARN, what, "on the other hosts: canwharf doctor"))
-    yield from found or [_well(state, others)]
+    yield from found
+    if all(each.level == OK for each in found):
+        yield _well(state, others)
+
+
+def _adapters(state: State) -> Iterator[Finding]:
+    """Which other hosts have an adapter, too, if none is known to hang on the same wire."""
+    reports = {name: host.told.report for name, host in state.hosts.items() if host.told}
+    others = [name for name, each in reports.items() if each.kind == ADAPTER]
+    if state.own.kind == ADAPTER and others and not state.own.apart:
+        which = f"{state.interface} and the adapters of {', '.join(others)} are one bus by the span"
+        yield Finding(OK, f"{which}: no two of them may hang on one wire")
 
 
 def _well(state: State, others: Sequence[str]) -> Finding:
@@ -111,6 +124,13 @@ def _refused(state: State, name: str) -> Finding:
 def _own(state: State, facts: Facts) -> Iterator[Finding]:
     """What is wrong on this host."""
     own, counts = state.own, state.counts
+    if own.apart:
+        what = (
+            f"{state.interface} and the adapter of {own.apart} hang on one wire: each frame would "
+        )
+        what += f"go round without end, so {state.interface} is kept apart from the span. Give one "
+        what += "of the two buses no can.span, or a wire of its own"
+        yield Finding(FAILURE, what, _restart(facts))
     if own.twin:
         what = f"another host is called {state.host}, too: neither hears the other"
         yield Finding(FAILURE, what, "canwharf span init --help")
@@ -162,6 +182,11 @@ def _there(state: State, name: str, host: Host, facts: Facts) -> Iterator[Findin
 
 def _differences(state: State, name: str, other: Report) -> Iterator[Finding]:
     own, interface = state.own, state.interface
+    if other.apart:
+        what = (
+            f"{name} keeps apart from the span: its adapter and that of {other.apart} hang on one "
+        )
+        yield Finding(WARN, f"{what}wire", _there_run(name, "canwharf doctor"))
     if own.message != other.message:
         what = f"{name} sends messages of version {other.message}, this host {own.message}: "
         what += "neither reads the other's"

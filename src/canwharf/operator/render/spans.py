@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NS, _US = 1_000_000_000, 1_000  # nanoseconds of a second, of a microsecond
+_HEAD = ("host", "state", "frames", "lost", "too old", "last", "round trip", "clock")
+_NUMBERS = range(2, 8)  # the columns of numbers
+_LEVELS = (BAD, DOUBTFUL, DOUBTFUL, DOUBTFUL, "", "")  # by rank
+_WELL = 4  # the first rank of hosts that are well
 _ANSWERS = {HEARS: True, DEAF: False, UNKNOWN: None}
 
 
 def lines(name: str, told: State | str | None, color: Color) -> Iterator[str]:
-    """The span of this name, and a line for each of its hosts.
+    """The span of this name, and a table of its hosts, those first of which something is wrong.
 
     `told` is its bridge's state, or why that is not known; None: there is no bridge.
     """
@@ -26,48 +30,69 @@ def lines(name: str, told: State | str | None, color: Color) -> Iterator[str]:
     if isinstance(told, str):
         yield f"  {color(f'span {name}, by canwharf span; {sanitize(told)}', DOUBTFUL)}"
         return
-    alone = "" if told.hosts else ": no other host is seen"
-    words = f"span {name}, by 'canwharf span' as {told.host}{alone}"
-    yield f"  {color(words, FAINT if told.hosts else DOUBTFUL)}"
-    rows = [_cells(told, *each) for each in told.hosts.items()]
+    well = sum(_rank(told, each) >= _WELL for each in told.hosts.values())
+    seen = (
+        f"{well} of {len(told.hosts)} other hosts well" if told.hosts else "no other host is seen"
+    )
+    words = f"span {name}, by 'canwharf span' as {told.host}: {seen}"
+    yield f"  {color(words, FAINT if 0 < len(told.hosts) == well else DOUBTFUL)}"
+    if other := told.own.apart:
+        words = f"it is kept apart: {told.interface} hangs on one wire with the adapter of {other}"
+        yield f"  {color(words, BAD)}"
+    if told.hosts:
+        yield from _table(told, color)
+
+
+def _table(told: State, color: Color) -> Iterator[str]:
+    hosts = sorted(told.hosts.items(), key=lambda each: (_rank(told, each[1]), each[0]))
+    rows = [_HEAD, *(_cells(told, *each) for each in hosts)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for (host, state), row in zip(told.hosts.items(), rows, strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        line = "  ".join(cell for cell in cells if cell).rstrip()
-        level = BAD if hearing(told, state) == DEAF else "" if _well(told, host) else DOUBTFUL
-        yield f"      {color(line, level) if level else line}"
+    levels = [FAINT, *(_LEVELS[_rank(told, host)] for _name, host in hosts)]
+    for row, level in zip(rows, levels, strict=True):
+        cells = zip(row, widths, strict=True)
+        words = [
+            cell.rjust(width) if place in _NUMBERS else cell.ljust(width)
+            for place, (cell, width) in enumerate(cells)
+        ]
+        line = "  ".join(words).rstrip()
+        yield f"    {color(line, level) if level else line}"
 
 
-def _well(state: State, name: str) -> bool:
-    host = state.hosts[name]
-    return host.there and hearing(state, host) == HEARS
+def _rank(state: State, host: Host) -> int:
+    """How much is wrong with a host: the lower, the worse."""
+    answer = hearing(state, host)
+    if not host.there:
+        return 2 if host.linked else 3
+    if answer != HEARS:
+        return 0 if answer == DEAF else 1
+    return _WELL if host.lost or host.stale else _WELL + 1
 
 
-def _cells(state: State, name: str, host: Host) -> list[str]:
+def _cells(state: State, name: str, host: Host) -> tuple[str, ...]:
     told = host.told
-    age = "no frame yet" if host.age is None else f"last frame {seconds(host.age)} ago"
-    return [
+    return (
         name,
-        _presence(host),
-        hearing(state, host) if host.there or told else "",
-        f"{host.received} frames",
-        f"{host.lost} lost",
-        f"{host.stale} too old",
-        age,
-        f"round trip {told.round_trip / 1e6:.1f} ms" if told else "",
-        f"clock {clock(told.difference)}" if told else "",
-    ]
+        _condition(state, host),
+        *(str(each) for each in (host.received, host.lost, host.stale)),
+        "-" if host.age is None else ago(host.age),
+        f"{told.round_trip / 1e6:.1f} ms" if told else "-",
+        f"{told.difference / _NS:+.3f} s" if told else "-",
+    )
 
 
-def _presence(host: Host) -> str:
+def _condition(state: State, host: Host) -> str:
     if host.there:
-        return "is there"
-    return "is connected, but tells nothing" if host.linked else "is gone"
+        return "well" if (answer := hearing(state, host)) == HEARS else answer
+    return "tells nothing" if host.linked else "gone"
 
 
-def seconds(nanoseconds: int) -> str:
-    """A time for people."""
-    return f"{nanoseconds / _NS:.1f} s"
+def ago(nanoseconds: int) -> str:
+    """A time for people, in five letters or so."""
+    seconds = nanoseconds / _NS
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def clock(difference: int) -> str:
@@ -78,9 +103,19 @@ def clock(difference: int) -> str:
 def to_dict(told: State | str | None) -> dict[str, object]:
     """The fields of a span that its bridge tells."""
     if told is None or isinstance(told, str):
-        return {"fault": told or None, "host": None, "frames": {}, "hosts": []}
-    hosts = [_host(told, *each) for each in told.hosts.items()]
-    return {"fault": None, "host": told.host, "frames": dict(told.counts), "hosts": hosts}
+        nothing: dict[str, object] = dict.fromkeys(
+            ("host", "apart", "second_pid", "certificate_end")
+        )
+        return {"fault": told or None, **nothing, "frames": {}, "hosts": []}
+    return {
+        "fault": None,
+        "host": told.host,
+        "apart": told.own.apart or None,
+        "second_pid": told.rival,
+        "certificate_end": told.own.certificate,
+        "frames": dict(told.counts),
+        "hosts": [_host(told, *each) for each in told.hosts.items()],
+    }
 
 
 def _host(state: State, name: str, host: Host) -> dict[str, object]:
@@ -89,6 +124,7 @@ def _host(state: State, name: str, host: Host) -> dict[str, object]:
     return {
         "name": name,
         "there": host.there,
+        "linked": host.linked,
         "hears_this_host": _ANSWERS[hearing(state, host)],
         "frames_received": host.received,
         "frames_lost": host.lost,
@@ -102,5 +138,7 @@ def _host(state: State, name: str, host: Host) -> dict[str, object]:
         "bitrate": (report.bitrate or None) if report else None,
         "dbitrate": (report.dbitrate or None) if report else None,
         "fd": report.fd if report else None,
+        "certificate_end": report.certificate if report else None,
+        "apart": (report.apart or None) if report else None,
         "uptime_us": report.uptime // _US if report else None,
     }
