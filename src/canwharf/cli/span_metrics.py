@@ -116,6 +116,8 @@ class Page(Collector):
 def _of_spans(states: list[State]) -> Iterator[Metric]:
     frames = _counter("frames", "Frames by the host that sent them.", "span", "host", "dir")
     shed = _counter("shed", "Frames or messages that went no further, by reason.", "span", "reason")
+    messages = _counter("messages", "Messages with frames, of this host to all others.", "span")
+    full = _counter("adapter_full", "How often the bus had no room for a frame.", "span")
     peers = _gauge("peers", "Other hosts that are there.", "span")
     for state in states:
         frames.add_metric([state.span, state.host, "out"], state.counts.get("sent", 0))
@@ -123,8 +125,10 @@ def _of_spans(states: list[State]) -> Iterator[Metric]:
             frames.add_metric([state.span, name, "in"], host.received)
         for reason in _REASONS:
             shed.add_metric([state.span, reason], state.counts.get(reason, 0))
+        messages.add_metric([state.span], state.counts.get("messages", 0))
+        full.add_metric([state.span], state.counts.get("full", 0))
         peers.add_metric([state.span], sum(each.there for each in state.hosts.values()))
-    yield from (frames, shed, peers)
+    yield from (frames, messages, shed, full, peers)
 
 
 def _of_hosts(states: list[State]) -> Iterator[Metric]:

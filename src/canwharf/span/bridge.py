@@ -316,6 +316,7 @@ class Bridge:
             self.counts["unsent"] += len(frames)
             self._once(str(error))
         self.counts["sent"] += len(frames)
+        self.counts["messages"] += bool(frames)
 
     def _take(self, host: str, told: Message, old: int, sent: int, now: int) -> int:
         """Put the new frames on the bus; how many are too old. `sent` is when, by our uptime."""
@@ -344,6 +345,7 @@ class Bridge:
             self._once(f"there is no {self.interface} now: frames from other hosts are left out")
         try:
             if listener and not listener.send(frame):
+                self.counts["full"] += 1
                 return False
         except KernelError as error:
             self._once(str(error))

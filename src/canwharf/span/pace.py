@@ -34,6 +34,7 @@ class Presence:
         self._said: dict[str, bool] = {}
         self._untold: dict[str, bool] = {}
         self._paces: dict[str, Pace] = {}
+        self._gone: dict[str, int] = {}  # when that was said
 
     def put(self, host: str, there: bool) -> None:
         """It came, or it is gone."""
@@ -53,5 +54,11 @@ class Presence:
                 pace.spend(now)
                 del self._untold[host]
                 self._said[host] = there
+                if not there:
+                    self._gone[host] = now
                 found.append((host, there))
         return found
+
+    def away(self, host: str, now: int) -> int:
+        """For how long this one was gone, which is there now; 0: it was not said that it was."""
+        return now - self._gone.pop(host, now)

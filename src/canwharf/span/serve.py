@@ -171,8 +171,10 @@ class Service:
 
     def _tell_presence(self) -> None:
         for interface, presence in self._presence.items():
-            for host, there in presence.news(uptime()):
-                words = "is there" if there else "is gone"
+            for host, there in presence.news(now := uptime()):
+                away = presence.away(host, now) if there else 0
+                again = f" again, after {away / 1e9:.1f} s" if away else ""
+                words = f"is there{again}" if there else "is gone"
                 span = self.bridges[interface].span.name
                 self._say(f"{interface}, span {span}: {host} {words}")
 

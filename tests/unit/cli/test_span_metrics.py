@@ -23,7 +23,12 @@ REPORT = Report("0.5", 1, hears={"bench-1": Heard(1, 0, 0, 0)})
 TOLD = Told(2_000_000, -S, 0, REPORT)
 HOST = Host(there=True, received=7, lost=3, repeated=1, stale=2, told=TOLD)
 STATE = State(
-    "bench-1", "bench7", "vcan0", REPORT, {"sent": 5, "shed": 4}, {"bench-2": HOST, "c": Host()}
+    "bench-1",
+    "bench7",
+    "vcan0",
+    REPORT,
+    {"sent": 5, "shed": 4, "messages": 3, "full": 2},
+    {"bench-2": HOST, "c": Host()},
 )
 
 
@@ -44,6 +49,8 @@ def test_each_host_of_a_span_has_its_figures() -> None:
         'canwharf_span_repeated_total{from="bench-2",span="bench7"} 1.0',
         'canwharf_span_stale_total{from="bench-2",span="bench7"} 2.0',
         'canwharf_span_shed_total{reason="shed",span="bench7"} 4.0',
+        'canwharf_span_messages_total{span="bench7"} 3.0',
+        'canwharf_span_adapter_full_total{span="bench7"} 2.0',
         'canwharf_span_shed_total{reason="overrun",span="bench7"} 0.0',
         'canwharf_span_peers{span="bench7"} 1.0',
         'canwharf_span_session_up{host="bench-2",span="bench7"} 1.0',

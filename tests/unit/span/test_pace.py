@@ -40,6 +40,17 @@ def test_a_host_that_comes_and_goes_all_the_time_is_told_some_times_and_then_as_
     assert presence.news(1000 + REST) == [("bad", True)]
 
 
+def test_how_long_a_host_was_gone_is_known_once_it_is_back() -> None:
+    """A cut in which nothing was sent loses nothing, and is said with its length all the same."""
+    presence = Presence(4)
+    for now, there in ((1, True), (5, False), (12, True)):
+        presence.put("a", there)
+        assert presence.news(now) == [("a", there)]
+        if there:
+            assert presence.away("a", now) == (7 if now == 12 else 0)
+    assert presence.away("a", 20) == 0
+
+
 def test_what_changed_back_is_no_news_nor_is_the_end_of_what_never_came() -> None:
     presence = Presence(4)
     presence.put("a", True)
