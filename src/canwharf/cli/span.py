@@ -147,7 +147,7 @@ def _settings(options: Mapping[str, str]) -> Settings:
     """
     where = options["directory"]
     given = options["name"] != _SHORT_NAME or any(options[each] for each in _OF_SESSION)
-    if given or not os.path.lexists(where):
+    if given or (where == directory.DEFAULT and not os.path.lexists(where)):
         which = _given(options)
         settings.check(which)
         return which

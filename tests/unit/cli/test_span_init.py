@@ -379,6 +379,11 @@ def test_settings_that_cannot_be_read_name_their_file(bench: Bench, text: str) -
     assert "settings.toml" in said
 
 
+def test_a_directory_that_is_not_there_is_named(bench: Bench) -> None:
+    """It was typed; where other hosts are, would be said in it."""
+    assert "span/settings.toml: No such file" in bench("bench-1", status=1)
+
+
 def test_a_certificate_of_the_bench_is_good_where_its_host_listens(bench: Bench) -> None:
     bench.init()
     which = directory.settings(bench.path("bench-1"))

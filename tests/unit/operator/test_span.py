@@ -69,14 +69,17 @@ def test_many_hosts_are_a_table_that_a_terminal_holds(busy: Daemon) -> None:
     many = SEEN._replace(received=123_456_789, lost=4321, stale=17, age=7200 * S)
     hosts = {f"bench_{number}": many for number in range(10, 30)}
     hosts["bench_17"] = other(hears={})
+    hosts["bench_28"] = other(apart="bench-29")
     hosts["bench_25"] = SEEN._replace(there=False, told=None)
     lines = shown(status_of(busy, state(**hosts)))
-    place = lines.index("  span bench7, by 'canwharf span' as bench-1: 18 of 20 other hosts well")
+    place = lines.index("  span bench7, by 'canwharf span' as bench-1: 17 of 20 other hosts well")
     table = lines[place + 1 : place + 22]
     assert max(map(len, table)) <= 100
-    assert [each.split()[0] for each in table[:4]] == ["host", "bench-17", "bench-25", "bench-10"]
+    first = [each.split()[0] for each in table[:5]]
+    assert first == ["host", "bench-17", "bench-28", "bench-25", "bench-10"]
     assert "does not hear this host" in table[1]
-    assert " 123456789  4321       17    2 h " in table[3]
+    assert "keeps apart" in table[2]
+    assert " 123456789  4321       17    2 h " in table[4]
 
 
 def test_a_bus_that_is_kept_apart_is_said(busy: Daemon) -> None:

@@ -65,6 +65,8 @@ def _rank(state: State, host: Host) -> int:
         return 2 if host.linked else 3
     if answer != HEARS:
         return 0 if answer == DEAF else 1
+    if host.told and host.told.report.apart:
+        return 1
     return _WELL if host.lost or host.stale else _WELL + 1
 
 
@@ -82,7 +84,9 @@ def _cells(state: State, name: str, host: Host) -> tuple[str, ...]:
 
 def _condition(state: State, host: Host) -> str:
     if host.there:
-        return "well" if (answer := hearing(state, host)) == HEARS else answer
+        apart = host.told and host.told.report.apart
+        well = "keeps apart" if apart else "well"
+        return well if (answer := hearing(state, host)) == HEARS else answer
     return "tells nothing" if host.linked else "gone"
 
 
