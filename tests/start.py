@@ -7,7 +7,7 @@ LIBRARY = {
     # In C, or frozen into the interpreter. With the names of collections.abc comes all of
     # collections, in Python: they are imported for the type checker alone.
     *("array", "errno", "faulthandler", "fcntl", "gc", "io", "itertools", "select", "time"),
-    *("abc", "genericpath", "os", "posix", "posixpath", "stat"),
+    *("abc", "posix", "stat"),
     "struct",  # in Python
 }
 # Modules of ours until the first Join; one more must be worth its time at every boot. The last were

@@ -16,12 +16,12 @@ Source: open(2), rename(2).
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import stat
 
 from canwharf.lean import suppress
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
 def replace(path: str, text: bytes, mode: int | None = None, *, sync: bool = True) -> None:
@@ -32,32 +32,32 @@ def replace(path: str, text: bytes, mode: int | None = None, *, sync: bool = Tru
     """
     aside = f"{path}.new"
     try:
-        descriptor = os.open(aside, _NEW, 0o666)
+        descriptor = posix.open(aside, _NEW, 0o666)
     except FileExistsError:  # left by a crash, or planted
         _clear(aside)
-        descriptor = os.open(aside, _NEW, 0o666)
+        descriptor = posix.open(aside, _NEW, 0o666)
     try:
         try:
             if mode is not None:
-                os.fchmod(descriptor, mode)
+                posix.fchmod(descriptor, mode)
             left = memoryview(text)
             while left:
-                left = left[os.write(descriptor, left) :]
+                left = left[posix.write(descriptor, left) :]
             if sync:
-                os.fsync(descriptor)
+                posix.fsync(descriptor)
         finally:
-            os.close(descriptor)
-        os.replace(aside, path)
+            posix.close(descriptor)
+        posix.replace(aside, path)
     except BaseException:
         with suppress(OSError):
-            os.unlink(aside)
+            posix.unlink(aside)
         raise
 
 
 def _clear(path: str) -> None:
     """Remove what waits under the name to be written. Raises OSError."""
     try:
-        os.unlink(path)
+        posix.unlink(path)
     except IsADirectoryError as error:
         words = f"{path} is a directory, which canwharf does not remove: move it away"
         raise OSError(errno.EISDIR, words, path) from error
@@ -66,10 +66,10 @@ def _clear(path: str) -> None:
 def read(path: str) -> bytes:
     """What a plain file holds. Raises OSError."""
     with open(path, "rb", opener=_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        if not stat.S_ISREG(posix.fstat(file.fileno()).st_mode):
             raise OSError("it is not a plain file")
         return file.read()
 
 
 def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
+    return posix.open(path, flags | posix.O_NONBLOCK)

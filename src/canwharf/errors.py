@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-import os
+import posix
 
 
 class CanwharfError(Exception):
@@ -32,7 +32,7 @@ class KernelError(CanwharfError):
         self.errno = errno
         self.text = text
         self.hint = hint
-        words = os.strerror(errno) + (f" ({text})" if text else "")
+        words = posix.strerror(errno) + (f" ({text})" if text else "")
         super().__init__(f"cannot {operation} {target}: {words}" + (f"; {hint}" if hint else ""))
 
 

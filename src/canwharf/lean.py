@@ -1,8 +1,9 @@
-"""suppress, sockets and a selector that cost a start little.
+"""suppress, sockets, a selector and paths that cost a start little.
 
 Theory of operation. contextlib, socket and selectors import enum, functools, collections and more:
 with json and re, that was a third of the time from the daemon's start to its first answer, and a
-tenth of its memory. Here is the part of them that the daemon uses, made of what C has already. A
+tenth of its memory. os, which makes the abstract classes of collections, was a tenth of the rest.
+Here is the part of them that the daemon uses, made of what C has already: most of os is in posix. A
 Selector is used as one of selectors is.
 
 Rules:
@@ -11,13 +12,16 @@ Rules:
 - What a start does not need is imported where it is used. Names of collections.abc and typing are
   imported for the type checker alone, and an alias made of them is a string.
 
-Sources: Lib/contextlib.py (suppress), Lib/socket.py (socket), Lib/selectors.py (EpollSelector).
+Sources: Lib/contextlib.py (suppress), Lib/socket.py (socket), Lib/selectors.py (EpollSelector),
+Lib/os.py (environ, makedirs).
 """
 
 from __future__ import annotations
 
 import _socket
+import posix
 import select
+import stat
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -38,6 +42,40 @@ class suppress:  # noqa: N801 (as contextlib's)
 
     def __exit__(self, raised: type[BaseException] | None, *_rest: object) -> bool:
         return raised is not None and issubclass(raised, self._exceptions)
+
+
+def variable(name: str) -> str:
+    """What the environment says of this name when the program starts; or nothing."""
+    return posix.environ.get(name.encode(), b"").decode(errors="surrogateescape")
+
+
+def exists(path: str) -> bool:
+    """Whether there is something at this path, or where a link there leads."""
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def join(directory: str, name: str) -> str:
+    """The path of a name in a directory; an empty one is the present."""
+    return f"{directory}{'' if directory[-1:] in ('', '/') else '/'}{name}"
+
+
+def make_directory(path: str) -> None:
+    """Make sure that there is a directory, and those that it is in. Raises OSError.
+
+    A new one can be read by all, unless the mask is stricter (umask(2)).
+    """
+    above = path.rstrip("/").rpartition("/")[0]
+    if above and not exists(above):
+        make_directory(above)
+    try:
+        posix.mkdir(path, 0o755)
+    except OSError:
+        if not exists(path) or not stat.S_ISDIR(posix.stat(path).st_mode):
+            raise
 
 
 class Socket(_socket.socket):

@@ -16,8 +16,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = REPOSITORY / "src"
 CONTRACTS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]
 (CONTRACT,) = (each for each in CONTRACTS["contracts"] if each["type"] == "forbidden")
-# The interpreter has these before it imports anything, and canwharf.errors has os.strerror.
-PRELOADED = {"os", "time"}
+# The interpreter has two of them before it imports anything; the standard library imports os for
+# what does no I/O, and canwharf.errors has posix.strerror.
+PRELOADED = {"os", "posix", "time"}
 PROGRAM = """
 import importlib, sys
 sys.path.insert(0, sys.argv[1])

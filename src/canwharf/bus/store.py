@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
+import posix
 from time import strftime
 
 from canwharf import durable, jsontext
@@ -39,7 +39,7 @@ from canwharf.bus.naming import NO_SPAN, Ifname, Span
 from canwharf.errors import OptionError, StartError, StateError
 from canwharf.jsontext import dumps, quoted
 from canwharf.kernel.impairment import Impairment
-from canwharf.lean import suppress
+from canwharf.lean import exists, join, make_directory, suppress
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Store:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self.path = os.path.join(directory, FILE_NAME)
+        self.path = join(directory, FILE_NAME)
         self.fault = ""
-        self._mark = os.path.join(directory, MARK)
+        self._mark = join(directory, MARK)
         self._marked = False  # for certain
         self._boot = _boot_id()
         self._lock = -1
@@ -75,8 +75,9 @@ class Store:
     def acquire(self) -> None:
         """Make the directory and take its lock. Raises StateError, StartError."""
         try:
-            os.makedirs(self.directory, mode=0o755, exist_ok=True)
-            self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            make_directory(self.directory)
+            flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+            self._lock = posix.open(self.directory, flags)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StartError(
@@ -84,16 +85,16 @@ class Store:
                 "or give this one a --state-dir and a --socket of its own"
             ) from error
         except OSError as error:
-            words = _words(error)
-            if os.path.islink(self.directory) and not os.path.exists(self.directory):
-                words = f"it is a link to {os.readlink(self.directory)}, which is not there"
-            elif isinstance(error, FileExistsError):
-                words = os.strerror(errno.ENOTDIR)
+            made = isinstance(error, FileExistsError)
+            words = posix.strerror(errno.ENOTDIR) if made else _words(error)
+            with suppress(OSError):  # it is no link
+                if not exists(self.directory):
+                    words = f"it is a link to {posix.readlink(self.directory)}, which is not there"
             raise StateError("use", self.directory, words) from error
 
     def exists(self) -> bool:
         """Whether a state was ever written here."""
-        return os.path.exists(self.path)
+        return exists(self.path)
 
     def load(self, driver: str) -> tuple[State, int]:
         """The state, and the number of endpoints of an earlier boot, which are left out.
@@ -112,37 +113,37 @@ class Store:
         """Rename a file that cannot be used; the new path, with a date. Raises StateError."""
         kept = f"{self.path}.{strftime('%Y%m%dT%H%M%S')}.bad"
         try:
-            os.replace(self.path, kept)
+            posix.replace(self.path, kept)
         except OSError as error:
             raise StateError("set aside", self.path, _words(error)) from error
         for old in self.aside()[:-KEPT]:
             with suppress(OSError):  # it may be a directory
-                os.unlink(old)
+                posix.unlink(old)
         return kept
 
     def aside(self) -> list[str]:
         """The files that were set aside, the oldest first."""
         try:
-            names = os.listdir(self.directory)
+            names = posix.listdir(self.directory)
         except OSError:
             return []
         ours = (each for each in names if each.startswith(f"{FILE_NAME}.") and each[-4:] == ".bad")
-        return [os.path.join(self.directory, each) for each in sorted(ours)]
+        return [join(self.directory, each) for each in sorted(ours)]
 
     def write_fault(self) -> str:
         """Why a state could not be written now; empty if it could. Nothing is written."""
         try:
-            size = os.stat(self.path).st_size if self.exists() else 0
-            filesystem = os.statvfs(self.directory)
+            size = posix.stat(self.path).st_size if self.exists() else 0
+            filesystem = posix.statvfs(self.directory)
             fault = ""
-            if filesystem.f_flag & os.ST_RDONLY:
-                fault = os.strerror(errno.EROFS)
+            if filesystem.f_flag & posix.ST_RDONLY:
+                fault = posix.strerror(errno.EROFS)
             elif filesystem.f_bfree * filesystem.f_frsize < size + _ROOM or (
                 filesystem.f_files and not filesystem.f_ffree
             ):
-                fault = os.strerror(errno.ENOSPC)
-            elif os.geteuid() == 0 and not os.access(self.directory, os.W_OK | os.X_OK):
-                fault = os.strerror(errno.EACCES)
+                fault = posix.strerror(errno.ENOSPC)
+            elif posix.geteuid() == 0 and not posix.access(self.directory, posix.W_OK | posix.X_OK):
+                fault = posix.strerror(errno.EACCES)
         except FileNotFoundError:
             return ""  # the daemon creates the directory
         except OSError as error:
@@ -165,7 +166,7 @@ class Store:
                 durable.replace(self._mark, _MARK_TEXT)
                 self._marked = True
             durable.replace(self.path, _text(head, state.networks.values()).encode())
-            os.fsync(self._lock)
+            posix.fsync(self._lock)
         except OSError as error:
             fault = StateError("write", self.path, _words(error))
             self.fault = str(fault)
@@ -241,7 +242,7 @@ class Store:
     def _policy(self, fields: Mapping[str, object], parent: str) -> Policy | None:
         """A policy by its options; None: its record is lost."""
         if "policy" not in fields:  # written by a version before 0.3
-            return None if os.path.exists(self._mark) else OPEN
+            return None if exists(self._mark) else OPEN
         given = fields["policy"]
         if given is None:
             return None

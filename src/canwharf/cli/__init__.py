@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import errno
 import gc
-import os
+import posix
 import sys
 
 from canwharf import __version__
@@ -56,6 +56,7 @@ EXIT_STATUS = {
 
 _USAGE = 2  # as argparse's own
 _SETUP = 78  # EX_CONFIG of sysexits.h; canwharf-span.service is not started again then
+_NULL = "/dev/null"
 _INTERRUPTED, _UNREAD = 130, 141  # as a shell reports SIGINT and SIGPIPE: 128 + the number
 
 _Run: TypeAlias = "Callable[[Mapping[str, str]], int]"
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     if sys.stderr is None:  # closed by the caller (2>&-), who wants to read nothing
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the end)
+        sys.stderr = open(_NULL, "w")  # noqa: SIM115 (until the end)
     if sys.stdout is None and words[:1] != ["serve"]:  # which says nothing there
         print("canwharf: cannot write its output: it is closed", file=sys.stderr)
         return 1
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CanwharfError as error:
         from canwharf.operator.render.terminal import sanitize  # noqa: PLC0415 (a daemon has none)
 
-        denied = isinstance(error.__cause__, PermissionError) and os.geteuid() != 0
+        denied = isinstance(error.__cause__, PermissionError) and posix.geteuid() != 0
         told = f"canwharf: {error}{'; it must run as root' if denied else ''}"
         # It may have a name from outside, as that of a sender in somebody's recording.
         print("\n".join(map(sanitize, told.split("\n"))), file=sys.stderr)
@@ -103,9 +104,9 @@ def _status(error: CanwharfError) -> int:
 
 def _drop_output() -> None:
     """Discard buffered output, which Python would write at its exit."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+    null = posix.open(_NULL, posix.O_WRONLY)
+    posix.dup2(null, sys.stdout.fileno())
+    posix.close(null)
 
 
 def _daemon(words: Sequence[str]) -> tuple[_Run, Mapping[str, str]] | None:

@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 from canwharf.bus import events, naming
@@ -91,7 +91,7 @@ class Runtimes:
 
 
 def _is_socket(descriptor: int) -> bool:
-    return descriptor >= 0 and stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    return descriptor >= 0 and stat.S_ISSOCK(posix.fstat(descriptor).st_mode)
 
 
 def _invocation(body: bytes, caller: Caller) -> Invocation:

@@ -12,13 +12,13 @@ Rules:
 
 from __future__ import annotations
 
-import os
+import posix
 from select import PIPE_BUF, select
 from time import gmtime, strftime, time
 
 from canwharf import jsontext
 from canwharf.bus.events import ERROR, INFO, WARNING, Event, Report
-from canwharf.lean import suppress
+from canwharf.lean import suppress, variable
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ LEVELS = {ERROR: 3, WARNING: 4, INFO: 6}  # syslog(3)'s numbers, gravest first
 
 def reporter(lowest: str, form: str = "text") -> Report:
     """A function that prints events of at least this level, in one of FORMS."""
-    journal = "JOURNAL_STREAM" in os.environ
+    journal = bool(variable("JOURNAL_STREAM"))
     most = LEVELS[lowest]
     line = _JOURNAL if journal and form == "text" else FORMS[form]
 
@@ -73,7 +73,7 @@ _ROOM = PIPE_BUF - len("<3>\n")
 def _write(line: str) -> None:
     with suppress(OSError):
         if select([], [_STANDARD_ERROR], [], 0)[1]:
-            os.write(_STANDARD_ERROR, line.encode(errors="replace")[: PIPE_BUF - 1] + b"\n")
+            posix.write(_STANDARD_ERROR, line.encode(errors="replace")[: PIPE_BUF - 1] + b"\n")
 
 
 def _quoted(value: str) -> str:

@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 import gc
-import os
 
 from canwharf import __version__, durable
 from canwharf.bus import adopt, describe, events
@@ -32,7 +31,7 @@ from canwharf.docker import engine
 from canwharf.errors import CanwharfError, StateError
 from canwharf.jsontext import dumps
 from canwharf.kernel.netlink import LinkEvents, Netlink
-from canwharf.lean import READ, Selector
+from canwharf.lean import READ, Selector, exists
 
 TYPE_CHECKING = False  # typing's own would be one more import
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def _publishing(service: Service, path: str, report: Report) -> loop.Round:
     Without a span there is no file, and its module is not loaded.
     """
     seen: State | None = None
-    there = os.path.exists(path)
+    there = exists(path)
 
     def run(now: float) -> float | None:
         nonlocal seen, there

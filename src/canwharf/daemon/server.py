@@ -22,7 +22,7 @@ Rules:
 from __future__ import annotations
 
 import _socket
-import os
+import posix
 import sys
 from time import monotonic
 
@@ -246,7 +246,7 @@ class Connection:
 
     def _drop_descriptor(self) -> None:
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            posix.close(self._descriptor)
             self._descriptor = -1
 
     def _begin(self) -> http.Head | None:

@@ -17,13 +17,13 @@ from __future__ import annotations
 import _socket
 import errno
 import fcntl
-import os
+import posix
 import stat
 
 from canwharf import jsontext
 from canwharf.daemon.instance import LOCKS, Instance, lock_path
 from canwharf.errors import StartError
-from canwharf.lean import Socket, suppress
+from canwharf.lean import Socket, make_directory, suppress, variable
 
 TYPE_CHECKING = False  # typing's own would be an import
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def passed(path: str, for_users: str = "") -> dict[str, Socket]:
     Empty if it did not start us with any. Raises StartError where one is at neither path, does not
     listen, or none is at `path`.
     """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+    if variable("LISTEN_PID") != str(posix.getpid()):
         return {}
-    number = os.environ.get("LISTEN_FDS", "")
+    number = variable("LISTEN_FDS")
     first = range(_FIRST_PASSED, _FIRST_PASSED + int(number)) if number.isdecimal() else ()
     held = dict(_passed(descriptor, path, for_users) for descriptor in first)
     if path not in held:
@@ -70,7 +70,7 @@ def _passed(descriptor: int, *paths: str) -> tuple[str, Socket]:
 def listen(path: str) -> Socket:
     """Listen at this path, for root alone. Raises StartError."""
     try:
-        os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
+        make_directory(path.rpartition("/")[0] or ".")
         _clear(path)
         return _bind(path)
     except OSError as error:
@@ -89,9 +89,9 @@ def listen_for_group(path: str, group: str) -> Socket:
         raise StartError(f"there is no group {group}: 'groupadd --system {group}'") from None
     listening = listen(path)
     try:
-        os.chmod(os.path.dirname(path), 0o755)  # noqa: S103 (users reach the socket in it)
-        os.chown(path, -1, number)
-        os.chmod(path, 0o660)
+        posix.chmod(path.rpartition("/")[0] or ".", 0o755)
+        posix.chown(path, -1, number)
+        posix.chmod(path, 0o660)
     except OSError as error:
         raise StartError(f"cannot let {group} use {path}: {error.strerror}") from error
     return listening
@@ -104,22 +104,24 @@ def forget(path: str, listening: Socket) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:  # there is no other listener, so it was ours
-            if stat.S_ISSOCK(os.lstat(path).st_mode):
-                os.unlink(path)
+            if stat.S_ISSOCK(posix.lstat(path).st_mode):
+                posix.unlink(path)
 
 
 def _clear(path: str) -> None:
     """Remove a socket without a listener. Raises StartError if there is one."""
-    if not os.path.lexists(path):
+    try:
+        found = posix.lstat(path)
+    except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+    if not stat.S_ISSOCK(found.st_mode):
         raise StartError(f"cannot listen on {path}: it exists and is not a socket")
     with Socket(_socket.AF_UNIX) as probe:
         probe.settimeout(1)  # a full backlog has a listener, if a slow one
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
+            posix.unlink(path)
             return
         except (BlockingIOError, TimeoutError):
             pass
@@ -130,7 +132,7 @@ def _clear(path: str) -> None:
 
 def _bind(path: str) -> Socket:
     listening = Socket(_socket.AF_UNIX)
-    old = os.umask(0o177)
+    old = posix.umask(0o177)
     try:
         listening.bind(path)
         listening.listen(_BACKLOG)
@@ -138,7 +140,7 @@ def _bind(path: str) -> Socket:
         listening.close()
         raise
     finally:
-        os.umask(old)
+        posix.umask(old)
     return listening
 
 
@@ -149,7 +151,7 @@ def reserve(name: str, directory: str = LOCKS) -> IO[str]:
     """
     path = lock_path(name, directory)
     try:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
+        make_directory(directory)
         lock = open(path, "r+", opener=_private, encoding="utf-8")  # noqa: SIM115 (the caller's)
     except OSError as error:
         raise StartError(f"cannot open {path}: {error.strerror}") from error
@@ -171,13 +173,17 @@ def announce(lock: IO[str], instance: Instance) -> None:
     Raises OSError where /run is full.
     """
     paths = {
-        "socket": os.path.abspath(instance.socket),
-        "state_dir": os.path.abspath(instance.state_dir),
+        "socket": _absolute(instance.socket),
+        "state_dir": _absolute(instance.state_dir),
     }
     line = f"{jsontext.dumps(paths)}\n".encode()
     # Not into the file's buffer, which would be written again when it is closed.
-    if os.write(lock.fileno(), line) < len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if posix.write(lock.fileno(), line) < len(line):
+        raise OSError(errno.ENOSPC, posix.strerror(errno.ENOSPC))
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
 
 
 def process_of(name: str, directory: str = LOCKS) -> int:
@@ -203,20 +209,20 @@ def holders(paths: Iterable[str]) -> dict[str, int]:
     held = {}
     for path in paths:
         with suppress(OSError):  # it is gone
-            found = os.stat(path)
-            device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+            found = posix.stat(path)
+            device = f"{posix.major(found.st_dev):02x}:{posix.minor(found.st_dev):02x}"
             if process := holders.get(f"{device}:{found.st_ino}"):
                 held[path] = process
     return held
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    return posix.open(path, flags | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_NONBLOCK, 0o600)
 
 
 def notify(text: str) -> None:
     """Notify systemd, if it started us with a socket for that (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
+    address = variable("NOTIFY_SOCKET")
     if address:
         with suppress(OSError), Socket(_socket.AF_UNIX, _socket.SOCK_DGRAM) as notify:
             notify.connect("\0" + address[1:] if address.startswith("@") else address)

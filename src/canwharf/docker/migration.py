@@ -18,9 +18,7 @@ Source: https://github.com/Nomadic-Drones/rustycan4docker, src/manager.rs (NETWO
 
 from __future__ import annotations
 
-import json
-
-from canwharf import durable
+from canwharf import durable, jsontext
 from canwharf.bus import events, naming
 from canwharf.bus.events import Event, Report
 
@@ -62,7 +60,7 @@ def networks(
 
 def _read(path: str) -> dict[str, object]:
     """The file's object. Raises OSError, ValueError."""
-    content = json.loads(durable.read(path))
+    content = jsontext.loads(durable.read(path))
     if not isinstance(content, dict):
         raise ValueError("it should be an object")  # noqa: TRY004 (the file's fault)
     return content

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
+import posix
 import sys
 
 from canwharf.errors import NamespaceError
@@ -36,7 +36,7 @@ class Opened:
         return self._descriptor
 
     def __exit__(self, *_raised: object) -> None:
-        os.close(self._descriptor)
+        posix.close(self._descriptor)
 
 
 def opened(path: str, what: str) -> Opened:
@@ -47,19 +47,23 @@ def opened(path: str, what: str) -> Opened:
     if not path:
         raise NamespaceError(what, path, "the engine named none", missing=True)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     except OSError as error:
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-        raise NamespaceError(what, path, os.strerror(error.errno or 0), missing) from error
+        raise NamespaceError(what, path, posix.strerror(error.errno or 0), missing) from error
     # A name that is there before its mount, or a mount that was not passed on to us.
     missing = not is_network(descriptor)
-    if missing or os.path.samestat(os.fstat(descriptor), os.stat(_OWN)):
-        os.close(descriptor)
+    if missing or _identity(posix.fstat(descriptor)) == _identity(posix.stat(_OWN)):
+        posix.close(descriptor)
         own = "it is the host's own, and not a container's"
         raise NamespaceError(
             what, path, "it is not a network namespace" if missing else own, missing
         )
     return Opened(descriptor)
+
+
+def _identity(found: posix.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def owner(descriptor: int) -> int:
@@ -68,12 +72,12 @@ def owner(descriptor: int) -> int:
     try:
         return int.from_bytes(fcntl.ioctl(users, uapi.NS_GET_OWNER_UID, bytes(4)), sys.byteorder)
     finally:
-        os.close(users)
+        posix.close(users)
 
 
 def own() -> Opened:
     """The descriptor of our own network namespace."""
-    return Opened(os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC))
+    return Opened(posix.open(_OWN, posix.O_RDONLY | posix.O_CLOEXEC))
 
 
 def of_socket(descriptor: int) -> Opened:

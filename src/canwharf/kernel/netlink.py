@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import _socket
 import errno
-import os
+import posix
 
 from canwharf.errors import KernelError, NetlinkOverrunError, SocketNeededError
 from canwharf.kernel import message, uapi
@@ -57,7 +57,7 @@ class Netlink:
         Raises SocketNeededError where the descriptor is no such socket. It stays open.
         """
         try:
-            opened = Socket(fileno=os.dup(descriptor))
+            opened = Socket(fileno=posix.dup(descriptor))
         except OSError as error:  # ENOTSOCK
             raise SocketNeededError("it is not a socket") from error
         if (opened.family, opened.proto) != (_socket.AF_NETLINK, _socket.NETLINK_ROUTE):

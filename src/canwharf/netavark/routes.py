@@ -12,13 +12,12 @@ Source: netavark, plugins(5).
 
 from __future__ import annotations
 
-import os
-
 from canwharf import jsontext
 from canwharf.bus import rootless
 from canwharf.bus.attach import Caller, attach, detach
 from canwharf.bus.service import Service
 from canwharf.errors import RequestError
+from canwharf.lean import exists
 from canwharf.netavark import api
 from canwharf.record import NamedTuple
 
@@ -65,7 +64,7 @@ def refusal(_error: Exception, text: str) -> bytes:
 def recorded(network: str) -> bool:
     """Whether Podman has a file of this network, for root."""
     engine, _dot, name = network.partition(".")
-    return engine == api.ENGINE and os.path.exists(f"{NETWORKS}/{name}.json")
+    return engine == api.ENGINE and exists(f"{NETWORKS}/{name}.json")
 
 
 def _create(_service: Service, content: _Content, where: _From) -> dict[str, object]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import posix
 import re
 import shutil
 from collections.abc import Callable
@@ -105,7 +106,7 @@ def test_a_failing_disk_leaves_the_old_state(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, full)
+        patch.setattr(posix, call, full)
         with pytest.raises(StateError, match="No space left") as caught:
             store.save(NEW)
     assert caught.value.path == store.path
@@ -130,8 +131,8 @@ def test_it_is_written_aside_synced_renamed_and_synced(
         assert json.loads(Path(source).read_text())
         replace(source, destination)
 
-    monkeypatch.setattr(os, "fsync", record_fsync)
-    monkeypatch.setattr(os, "replace", record_replace)
+    monkeypatch.setattr(posix, "fsync", record_fsync)
+    monkeypatch.setattr(posix, "replace", record_replace)
     store.save(OLD)
     assert done == ["sync file", "rename", "sync directory"]
 
@@ -366,7 +367,7 @@ def test_a_state_that_could_not_be_written_is_remembered_until_it_is(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
+        patched.setattr(posix, "fsync", full)
         with pytest.raises(StateError):
             store.save(NEW)
     assert store.fault == f"cannot write {store.path}: No space left on device"
@@ -389,7 +390,7 @@ def test_a_disk_that_takes_nothing_is_seen_without_writing(
 ) -> None:
     """Before a container's start meets it."""
     fields = {"f_flag": 0, "f_bfree": 1000, "f_frsize": 4096, "f_files": 100, "f_ffree": 50}
-    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(**{**fields, **changes}))
+    monkeypatch.setattr(posix, "statvfs", lambda _path: SimpleNamespace(**{**fields, **changes}))
     told = store.write_fault()
     assert told == (f"cannot write {store.path}: {words}" if words else "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posix
 import re
 import select
 import subprocess
@@ -192,8 +193,8 @@ def test_what_is_for_root_says_so(
     def refuse(*_arguments: object, **_more: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("canwharf.daemon.sockets.os.makedirs", refuse)
-    monkeypatch.setattr("canwharf.cli.os.geteuid", lambda: 1000)
+    monkeypatch.setattr("canwharf.daemon.sockets.make_directory", refuse)
+    monkeypatch.setattr("canwharf.cli.posix.geteuid", lambda: 1000)
     socket = tmp_path / "canwharf.sock"
     assert main(["serve", "--state-dir", str(tmp_path), "--socket", str(socket)]) == 1
     assert capsys.readouterr().err.endswith("Permission denied; it must run as root\n")
@@ -274,7 +275,7 @@ def test_a_line_for_the_journal(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """With the level that `journalctl -p` sorts by; the journal has a clock of its own."""
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
+    monkeypatch.setitem(posix.environ, b"JOURNAL_STREAM", b"8:1234")
     reporter(INFO)(Event(EventType("ended", level, "ended"), {}))
     assert capfd.readouterr().err == f"<{number}>ended\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 import subprocess
 from pathlib import Path
 
@@ -202,7 +203,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(
     def full(_file: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(posix, "fsync", full)
     assert main(["install"]) == 1
     said = capsys.readouterr().err
     assert said == f"canwharf: cannot write {modules.FILE}: No space left on device\n"

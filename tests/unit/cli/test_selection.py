@@ -33,6 +33,7 @@ def daemons(monkeypatch: pytest.MonkeyPatch) -> dict[str, Running]:
     running: dict[str, Running] = {}
     monkeypatch.setattr(selection, "running", lambda: running)
     monkeypatch.setattr("os.path.exists", lambda _path: False)
+    monkeypatch.setattr("canwharf.bus.store.exists", lambda _path: False)
     return running
 
 
@@ -113,7 +114,8 @@ def test_a_canwharf_that_does_not_run_is_not_hidden_by_one_that_does(
     trace: str, daemons: dict[str, Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The doctor would say that all is well, and its containers would not start."""
-    monkeypatch.setattr("os.path.exists", lambda path: path == trace)
+    for where in ("os.path.exists", "canwharf.bus.store.exists"):
+        monkeypatch.setattr(where, lambda path: path == trace)
     run(daemons, RUSTY)
     assert chosen("") == Selection(usual("canwharf"), "")
 

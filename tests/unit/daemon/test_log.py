@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posix
 import re
 import select
 from datetime import datetime
@@ -59,7 +60,7 @@ def test_a_line_for_a_machine_is_one_object(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_in_the_journal_it_has_its_level_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The journal takes it off, sorts by it, and prints the object alone with -o cat."""
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
+    monkeypatch.setitem(posix.environ, b"JOURNAL_STREAM", b"8:1234")
     line = printed(Event(EventType("gone", ERROR, "gone"), {}), monkeypatch)
     assert line.startswith(b"<3>{")
     assert object_of(line[3:])["event"] == "gone"

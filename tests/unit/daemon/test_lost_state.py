@@ -300,7 +300,7 @@ def test_a_file_that_cannot_be_set_aside_is_said_too(
     def refuse(*_arguments: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("os.replace", refuse)
+    monkeypatch.setattr("posix.replace", refuse)
     assert load(daemon)
     assert daemon.said(events.STATE_NOT_SET_ASIDE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import grp
 import os
+import posix
 import socket
 import stat
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ def started_by_systemd(held: int, number: str = "1") -> Iterator[None]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in words.items():
-                patch.setenv(name, value)
+                patch.setitem(posix.environ, name.encode(), value.encode())
             yield
     finally:
         if kept >= 0:
@@ -101,8 +102,8 @@ def test_a_socket_that_systemd_holds_is_used(path: str) -> None:
 def test_another_programs_socket_is_not_taken(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment may have been meant for the program that started us."""
     assert sockets.passed(path) == {}
-    monkeypatch.setenv("LISTEN_FDS", "1")
-    monkeypatch.setenv("LISTEN_PID", "1")
+    monkeypatch.setitem(posix.environ, b"LISTEN_FDS", b"1")
+    monkeypatch.setitem(posix.environ, b"LISTEN_PID", b"1")
     assert sockets.passed(path) == {}
 
 
