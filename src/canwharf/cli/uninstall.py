@@ -221,6 +221,7 @@ def _remove_state(instance: Instance) -> Iterator[Act]:
         yield from _removal(kept(units.path(unit)))
     if not _others(instance):
         yield from _removal(kept(modules.FILE))
+    yield from _removal(instance.spans)
     for removal in _removal(instance.lock):
         yield removal._replace(do=partial(_remove_lock, instance))
 

@@ -9,6 +9,7 @@ import pytest
 
 from canwharf.cli import install, uninstall
 from canwharf.daemon import instance
+from canwharf.daemon.instance import Instance
 from canwharf.kernel import modules as kernel_modules
 from canwharf.kernel.needed import CONFIGURED, LOADABLE
 from canwharf.operator.service import executables, modules, package, portable, program, units
@@ -39,5 +40,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
     monkeypatch.setattr(executables, "_PROGRAM", "no-podman")
     monkeypatch.setattr(executables, "_NETAVARK", str(tmp_path / "netavark"))
     monkeypatch.setattr(executables, "_FOLDERS", (str(tmp_path / "cni"),))
+    # Not those of a service on this machine.
+    monkeypatch.setattr(Instance, "spans", str(tmp_path / "canwharf.spans"))
+    monkeypatch.setattr(Instance, "names_directory", str(tmp_path / "names"))
     (tmp_path / "units").mkdir()
     return made

@@ -70,6 +70,8 @@ def test_uninstalls_dry_run_says_all_that_it_would_do(
     monkeypatch.setattr(Instance, "lock", str(tmp_path / "no.lock"))
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "state.json").write_text("{}")
+    (tmp_path / "canwharf.spans").write_text("{}")
+    (tmp_path / "names").mkdir()
     main(["install"])
     before, links = files(tmp_path), kernel.snapshot()
     system.ran.clear()
@@ -92,6 +94,8 @@ def test_uninstalls_dry_run_says_all_that_it_would_do(
     assert len(dry) == len(done)
     assert ("would delete unowned interface vcan7" in told) == bool(purge)
     assert ("vcan7" in kernel.names()) != bool(purge)
+    assert (tmp_path / "canwharf.spans").exists() != bool(purge)
+    assert not (tmp_path / "names").exists()
 
 
 def test_uninstall_goes_on_after_a_failure(
