@@ -1,6 +1,6 @@
 """A crash at every step of every operation, on the real kernel.
 
-    python3 -m tests.faults.crashing [--every 1] [--operation TEXT] [--whole]
+    python3 -m tests.faults.crashing [--every 1] [--operation TEXT] [--whole] [--mesh]
 
 For each operation, each step k of it, and both ways in which a caller can go on: a daemon that
 kills itself after step k, another that is started plainly, then the caller. The bar each time:
@@ -19,7 +19,8 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -29,7 +30,10 @@ from tests.faults import attaching, guarded, moving
 from tests.faults.dying import Daemon, Fuse
 from tests.faults.operations import OPERATIONS, A, B, N, Operation, before
 from tests.faults.site import Gone, Site, ip, wipe
+from tests.world.host import run
 
+MODULE = "cls_fw"
+FOR_POLICIES = ("cls_basic", "em_u32", "em_canid", "act_gact", "act_police", "sch_ingress")
 POINT_LIMIT = 60  # seconds
 CONTINUATIONS = ("again", "give_up")
 
@@ -134,18 +138,43 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--every", type=int, default=1, help="only every so many steps")
     parser.add_argument("--operation", default="", help="only those with this in their name")
     parser.add_argument("--whole", action="store_true", help="a batch is one step")
+    parser.add_argument("--mesh", action="store_true", help="without a module for the hub")
     parser.add_argument("--verbose", action="store_true", help="a line for each crash")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGALRM, late)
     wipe()
+    with without(MODULE) if options.mesh else nullcontext():
+        rows = campaigns(options)
+    json.dump(rows, sys.stdout)
+    return 1 if any(row["failures"] for row in rows) else 0
+
+
+def campaigns(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each operation."""
     rows = []
     for kind in (*OPERATIONS, *guarded.OPERATIONS, *attaching.OPERATIONS, *moving.OPERATIONS):
         if options.operation in kind.name():
             rows.append(campaign(kind, not options.whole, options.every, options.verbose))
             shown = {key: value for key, value in rows[-1].items() if key != "list"}
             say(str(shown))
-    json.dump(rows, sys.stdout)
-    return 1 if any(row["failures"] for row in rows) else 0
+    return rows
+
+
+@contextmanager
+def without(module: str) -> Iterator[None]:
+    """The kernel without a module of the hub's, and with no way to load it: buses are meshes."""
+    loader = Path("/proc/sys/kernel/modprobe")
+    before = loader.read_text()
+    run("modprobe", "-a", *FOR_POLICIES)  # the kernel could not load these by itself any more
+    run("rmmod", module)
+    loader.write_text("/bin/false")
+    Site.linear = False
+    try:
+        yield
+    finally:
+        loader.write_text(before)
+        run("modprobe", module)
+        Site.linear = True
 
 
 if __name__ == "__main__":

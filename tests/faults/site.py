@@ -12,10 +12,11 @@ import json
 import shutil
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from canwharf.bus import naming
 from tests.faults.dying import LIMIT, Daemon, Fuse
@@ -32,7 +33,7 @@ from tests.world.host import (
     wipe,
 )
 from tests.world.member import HOST, Member
-from tests.world.rules import linear
+from tests.world.rules import Rules, linear, mesh
 
 __all__ = ["Gone", "Refused", "Site", "ip", "wait_until", "wipe"]
 
@@ -84,6 +85,8 @@ class Client:
 
 class Site:
     """A daemon, what its caller believes in, and the containers that run."""
+
+    linear: ClassVar[bool] = True  # whether the kernel has what a linear bus needs
 
     def __init__(self) -> None:
         self.directory = tempfile.mkdtemp(prefix="site-")
@@ -224,8 +227,10 @@ class Site:
         wanted = {port for each in ports.values() for port in each}
         found = can_interfaces()
         assert found == wanted, f"interfaces {found}, right are {wanted}"
-        mesh = sum((linear(each) for each in ports.values()), start=linear([]))
-        assert gateway_rules() == mesh, "the rules are not exactly one of each"
+        rules: Rules = Counter()
+        for each in ports.values():
+            rules += linear(each) if self.linear else mesh(each)
+        assert gateway_rules() == rules, "the rules are not exactly one of each"
         assert other_rules() == []
         assert set(self.known()) == set(self.networks), f"networks on disk: {set(self.known())}"
         if interfaces:

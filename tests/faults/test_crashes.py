@@ -55,3 +55,10 @@ def test_a_crash_after_every_send(bare: Guest, keep: Keep) -> None:
     rows = campaign(bare, "--whole")
     print(table(rows))  # noqa: T201
     keep("crashes_whole", rows)
+
+
+def test_crashes_on_a_mesh(bare: Guest) -> None:
+    """Where the kernel lacks a module for the hub: at every fifth step of what makes rules."""
+    rows = campaign(bare, "--mesh", "--every", "5", "--operation", "Join")
+    rows += campaign(bare, "--mesh", "--every", "5", "--operation", "start")
+    assert len(rows) == 8
