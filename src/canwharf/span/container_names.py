@@ -54,9 +54,14 @@ def told(driver: str, spans: str) -> bytes:
             for each in owners
             if isinstance(each, EndpointOwner)
             and (each.driver, each.bus in buses) == (driver, True)
-            and known.containers.get(each.endpoint)
+            and _fits(known.containers.get(each.endpoint, ""))
         }
     )
+
+
+def _fits(name: str) -> bool:
+    """Whether it can be told: one that cannot must not hide the others."""
+    return 0 < len(name) <= _WORD and name.isascii() and name.isprintable()
 
 
 def encode(by_endpoint: Mapping[str, str]) -> bytes:
@@ -70,7 +75,7 @@ def decode(text: bytes) -> dict[str, str]:
     try:
         return _names(jsontext.loads_object(text, "an answer"))
     except (ValueError, KeyError, RecursionError) as error:
-        raise SpanError(f"what came are no names of containers: {error!r}") from error
+        raise SpanError("what came are no names of containers") from error
 
 
 def _names(fields: Mapping[str, object]) -> dict[str, str]:
