@@ -20,7 +20,7 @@ from canwharf.record import NamedTuple
 ROOM = 16 << 20  # bytes
 HOST_ROOM = 1 << 20  # bytes; some 25,000 classic frames
 COST = 256  # bytes that Python takes for a message, beside its payload
-SHARE = 32  # messages at a time; some 10 ms of work, if they are full
+SHARE = 8  # messages at a time; some 10 ms of work on a busy machine, if they are full
 _NAMES = 256  # of which it is told that they had no room
 
 

@@ -40,7 +40,7 @@ def test_hosts_without_end_take_no_memory_without_end(inbox: Inbox) -> None:
     """Over plain TCP, a name costs nothing."""
     for number in range(10_000):
         inbox.put(message(f"bad-{number}"))
-    assert len(inbox.take()) == 10
+    assert len(inbox.take() + inbox.take()) == 10
     assert len(inbox.left_out()) == 256
     assert not inbox.waiting
 
