@@ -50,8 +50,7 @@ def test_the_screen_says_which_hosts_there_are(
     terminal.shows("'canwharf span'", "does not run")
     first, second = connect(stack, own, directory)
     meet(members)
-    send(members[4], 0x123)
-    terminal.shows("b/", "clock ", "b/gate")
+    terminal.shows("b/", "clock ")
     second.kill()
     until(first, "b is gone")
     terminal.shows("gone")
@@ -86,7 +85,8 @@ def test_a_dump_that_began_before_the_service_has_the_names_when_it_runs(
     senders = []
     while (shown := json.loads(process.stdout.readline()))["id"] != 0x124:
         senders.append(shown["sender"])
-    assert set(senders) == {"b/gate"}
+    assert set(senders) <= {"b/gate", "b/endpoint f1"}  # until its name is known there
+    assert senders
     assert shown["sender"] == "b/host"
     second.kill()
     until(first, "b is gone")
