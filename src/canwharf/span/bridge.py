@@ -223,9 +223,16 @@ class Bridge:
         now = uptime()
         if now - self._published >= BEAT:
             self._publish(())
-        if now - self._tended >= _TEND or (self.recovery and self.recovery.busy):
+        if now - self._tended >= _TEND or self._is_urgent():
             self._tended = now
             self._tend(now)
+
+    def _is_urgent(self) -> bool:
+        """Whether an answer goes on, or a program began to record: other hosts are to know."""
+        recovery, followers = self.recovery, self.followers
+        if recovery is None or followers is None:
+            return False
+        return recovery.busy or (followers.recovering and not recovery.announced)
 
     def _tend(self, now: int) -> None:
         if self.followers:

@@ -56,6 +56,11 @@ class Recovery:
         """Whether an answer waits to go on."""
         return bool(self._asking)
 
+    @property
+    def announced(self) -> bool:
+        """Whether the other hosts were told that a program records, since it does."""
+        return self._announced is not None
+
     def sent(self, told: Message, payload: bytes) -> None:
         """This host sent it just now."""
         if told.uptime < self._keep:
@@ -98,7 +103,8 @@ class Recovery:
         try:
             if wanted:
                 self._ask(now, heard)
-            elif self._gaps:
+            else:
+                self._announced = None
                 self._gaps.clear()
             self._answer()
         except SpanError:  # it is asked again
