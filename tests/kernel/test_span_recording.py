@@ -226,8 +226,10 @@ def test_what_a_cut_lost_is_in_the_file_and_never_on_the_bus(
     cable.cut()
     wait_until(is_lost)
     lost = [next(sent) for _each in range(64)]
+    before = local.ask("vcan1").counts["sent"]
     for number in lost:
         send(members[4], number)
+    wait_until(lambda: local.ask("vcan1").counts["sent"] == before + len(lost))  # into the cut
     cable.mend()
     wait_until(lambda: local.ask("vcan0").hosts["b"].there)
     wait_until(lambda: others.read() is not None and recovered(others) >= len(lost))
