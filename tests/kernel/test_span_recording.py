@@ -159,8 +159,9 @@ def test_each_frame_is_shown_once_with_the_sender_of_its_host(
     assert (status, out) == (128 + signal.SIGINT, "")
     assert Counter(each["sender"] for each in shown) == said
     assert {each["bus"] for each in shown} == {"bus0"}
-    times = [each["time"] for each in shown]
-    assert times == sorted(times)
+    for far in (True, False):  # what is late, on a busy machine, is shown behind the other host's
+        times = [each["time"] for each in shown if each["sender"].startswith("b/") == far]
+        assert times == sorted(times)
     for place in range(5):
         data = [each["data"] for each in shown if each["id"] == 0x100 + place]
         assert data == [f"{number:02X}" for number in range(8)]
