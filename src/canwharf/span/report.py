@@ -45,8 +45,8 @@ class Report(NamedTuple):
 
     `kind` is virtual, adapter or, where the interface is missing, empty. Bit rates are 0 where
     there are none. `certificate` is when its certificate ends, in seconds since 1970; None: not
-    known. `twin`: another host has its name. `apart`: its adapter hangs on one wire with that of
-    this host, so its bus is kept apart. `clock` and `uptime` are when it answered.
+    known. `twin`: another host has its name. `apart`: the host with whose adapter its own hangs on
+    one wire, so that its bus is kept apart. `clock` and `uptime` are when it answered.
     """
 
     canwharf: str

@@ -125,11 +125,10 @@ def _own(state: State, facts: Facts) -> Iterator[Finding]:
     """What is wrong on this host."""
     own, counts = state.own, state.counts
     if own.apart:
-        what = (
-            f"{state.interface} and the adapter of {own.apart} hang on one wire: each frame would "
-        )
-        what += f"go round without end, so {state.interface} is kept apart from the span. Give one "
-        what += "of the two buses no can.span, or a wire of its own"
+        bus = state.interface
+        what = f"{bus} and the adapter of {own.apart} hang on one wire: each frame would go round "
+        what += f"without end, so {bus} is kept apart from the span. Give one of the two buses no "
+        what += "can.span, or a wire of its own"
         yield Finding(FAILURE, what, _restart(facts))
     if own.twin:
         what = f"another host is called {state.host}, too: neither hears the other"
