@@ -212,7 +212,10 @@ def _certificate(whose: str, name: str, report: Report, now: int) -> Iterator[Fi
     """Whether it ends within SOON; `now` is in seconds."""
     if report.certificate is None or (left := report.certificate - now) > SOON:
         return
-    fix = f"where 'canwharf span init' was run: canwharf span invite {name}"
+    fix = (
+        f"canwharf span invite {name}, on the host that has the authority; or, with a certificate "
+        "of your own, canwharf span init again"
+    )
     if left <= 0:
         what = f"the certificate of {whose} has ended: no host connects to it"
         yield Finding(FAILURE, what, fix)
