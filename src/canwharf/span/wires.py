@@ -15,6 +15,10 @@ Rules:
 - One of the two hosts keeps apart then, and the other one goes on for all: it is the one whose name
   comes later. The other one does so, too, if that has not helped after PATIENCE: then the later one
   cannot know (it has an older canwharf), or cannot keep up.
+- What goes round on one wire of two other hosts may have come from this host's own wire. But then
+  its adapter heard less than they tell, and half of NEAR is enough for them to end it. If they do
+  not, it is this host that puts it onto the wire of one that only listens.
+- A host that was silent for PATIENCE is counted anew: it kept apart, and has been restarted.
 - Only frames that a wire sent are looked at: where there is no adapter, this costs nothing.
 """
 
@@ -45,12 +49,14 @@ _Content: TypeAlias = "tuple[int, bytes, int | None]"
 
 
 class _Tally:
-    """The frames of one other host's wire."""
+    """The frames of one other host's wire, in windows that were the same one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: int, heard: int) -> None:
+        """`heard`: how many frames this host's adapter had heard until then."""
+        self.since, self.heard = now, heard
+        self.last = now
         self.seen = self.same = 0  # in this window
-        self.windows = 0  # that were the same
-        self.since = 0  # nanoseconds, of the first of these
+        self.windows = 0
 
 
 class Wires:
@@ -62,6 +68,7 @@ class Wires:
     def __init__(self, host: str = "") -> None:
         self.apart = ""
         self._host = host
+        self._total = 0  # frames that were heard
         self._heard: dict[_Content, int] = {}  # the oldest first
         self._tallies: dict[str, _Tally] = {}
 
@@ -71,6 +78,7 @@ class Wires:
         for frame in frames:
             if frame.sender == WIRE:
                 content = frame.can_id, frame.data, frame.fd
+                self._total += 1
                 heard.pop(content, None)
                 heard[content] = now
         while len(heard) > MOST:
@@ -89,17 +97,26 @@ class Wires:
         return bool(self.apart)
 
     def _count(self, host: str, same: bool, now: int) -> bool:
-        tally = self._tallies.setdefault(host, _Tally())
+        tally = self._tallies.get(host)
+        if tally is None or now - tally.last > PATIENCE:
+            tally = self._tallies[host] = _Tally(now, self._total)
+        tally.last = now
         tally.seen += 1
         tally.same += same
         if tally.seen < WINDOW:
             return False
         if tally.same < SAME:
-            tally.windows = 0
-        elif not tally.windows:
-            tally.windows, tally.since = 1, now
-        else:
-            tally.windows += 1
+            del self._tallies[host]
+            return False
+        tally.windows += 1
         tally.seen = tally.same = 0
-        waits = PATIENCE if self._host < host else 0
+        few = self._total - tally.heard < tally.windows * SAME
+        waits = NEAR // 2 if few else PATIENCE if self._is_earlier(now) else 0
         return tally.windows >= WINDOWS and now - tally.since >= waits
+
+    def _is_earlier(self, now: int) -> bool:
+        """Whether a host with a later name seems to hang on this wire, too."""
+        return any(
+            self._host < host and each.windows and now - each.last <= 2 * NEAR
+            for host, each in self._tallies.items()
+        )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
+from itertools import count
 from time import time_ns
 
 import pytest
 
 from canwharf.bus.naming import Span
 from canwharf.frames.frame import Frame
+from canwharf.span import bridge as bridge_module
 from canwharf.span import wires
 from canwharf.span.bridge import Bridge, uptime
 from canwharf.span.wires import NEAR, PATIENCE, WINDOW, WINDOWS, Wires
@@ -70,6 +73,16 @@ def test_what_is_the_same_for_another_reason_is_none(own: str, other: str, later
         assert not found.other("bench-1", [frame(other, number)], now + later)
 
 
+def test_the_other_one_goes_on_when_the_later_one_is_started_again() -> None:
+    """Hours later, with the same cable: else the bus would be cut off from all hosts."""
+    found = Wires("bench-1")
+    for start in (0, 1000 * PATIENCE):
+        for number in range(ENOUGH):
+            now = start + number * MS
+            found.own([frame("wire", number)], now)
+            assert not found.other("bench-2", [frame("bench-2/wire", number)], now)
+
+
 def test_two_wires_that_have_some_frames_in_common_are_two() -> None:
     """As both have a tester that asks all nodes, or a master's SYNC."""
     found = Wires("bench-2")
@@ -102,14 +115,14 @@ class OnWire(FakeCapture):
 
     def __init__(self, wire: list[OnWire]) -> None:
         super().__init__()
-        self._wire = wire
+        self.wire = wire
         wire.append(self)
 
     def listener(self, _interface: str) -> OnWire:  # type: ignore[override]
         return self
 
     def send(self, sent: Frame) -> bool:
-        for each in self._wire:
+        for each in self.wire:
             if each is not self:
                 each.give(sent._replace(time=time_ns(), sender="wire"))
         return True
@@ -134,6 +147,11 @@ class Hosts:
         made = Bridge("can0", Span("x"), self.captures[place], send, self.said.append)
         made.wires = Wires("abc"[place])
         return made
+
+    def node(self, place: int, number: int) -> None:
+        """A node on this host's wire sends a frame."""
+        for each in self.captures[place].wire:
+            each.give(Frame(time_ns(), "x", "wire", 0x100, number.to_bytes(4, "little")))
 
     def speak(self, place: int, can_id: int) -> None:
         """A container of this host sends a frame, which goes onto its wire, too."""
@@ -178,3 +196,45 @@ def test_what_would_go_round_without_end_ends(one_wire: bool) -> None:
         hosts.speak(1, 0x201)
         hosts.settle(10)
         assert hosts.bridges[2].counts["received"] - before == 2
+
+
+@pytest.mark.parametrize("alone", [0, 1, 2])
+@pytest.mark.parametrize("constant", [True, False])
+def test_a_host_with_a_wire_of_its_own_goes_on(alone: int, constant: bool) -> None:
+    """What its wire sends goes round on the wire of the other two, and comes back as theirs."""
+    shared: list[OnWire] = []
+    hosts = Hosts(*([] if place == alone else shared for place in range(3)))
+    with closing(hosts):
+        for number in range(60):
+            hosts.node(alone, 0 if constant else number)
+            hosts.step()
+        hosts.settle(1000)
+        apart = [place for place in range(3) if hosts.bridges[place].wires.apart]
+        assert apart == [1 if alone == 2 else 2]
+
+
+def test_of_three_hosts_on_one_wire_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The middle one waits for the last one to end it, and then ends it itself."""
+    passed = count(step=MS)
+    for module in (bridge_module, sys.modules[__name__]):
+        monkeypatch.setattr(module, "uptime", lambda: next(passed))
+    shared: list[OnWire] = []
+    hosts = Hosts(shared, shared, shared)
+    with closing(hosts):
+        hosts.node(0, 0)
+        hosts.settle(100_000)
+        assert [bool(each.wires.apart) for each in hosts.bridges] == [False, True, True]
+
+
+@pytest.mark.parametrize("deaf", ["bench-1", "bench-2"])
+def test_an_adapter_that_only_listens_is_found_too(deaf: str) -> None:
+    """It hears what the other one puts on the wire, again and again, which hears it once."""
+    found = {name: Wires(name) for name in ("bench-1", "bench-2")}
+    (loud,) = found.keys() - {deaf}
+    found[deaf].own([frame("wire", 0)], 0)
+    found[loud].own([frame("wire", 0)], 0)
+    now = 0
+    while not found[loud].other(deaf, [frame(f"{deaf}/wire", 0)], now):
+        now += MS
+        found[deaf].own([frame("wire", 0)], now)
+        assert now < NEAR  # later, it is not known any more
