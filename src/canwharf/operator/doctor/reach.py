@@ -2,7 +2,8 @@
 
 Rules:
 
-- It is tried only while a host is missing. Each endpoint takes LIMIT at most, all together TOTAL.
+- It is tried only while a host is missing. All endpoints are tried at the same time, and together
+  take TOTAL at most: to resolve a name has no limit of its own, and it may have many addresses.
 - The handshake is this host's own, with its certificates. Nothing is sent after it.
 - QUIC is left out, which Python does not speak, and so is plain TCP, which is for loopback.
 """
@@ -13,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from threading import Thread
 from time import monotonic
 
 from canwharf.errors import CanwharfError
@@ -21,7 +23,7 @@ from canwharf.span import directory
 from canwharf.span.settings import Settings
 from canwharf.span.state import State
 
-LIMIT, TOTAL = 2.0, 6.0  # seconds
+LIMIT, TOTAL = 2.0, 6.0  # seconds: of an address, of all
 _REFUSAL = 0.5  # seconds in which the other side refuses this host's certificate, after a handshake
 
 
@@ -36,12 +38,18 @@ def unreached(status: Status, where: str) -> Mapping[str, str]:
         settings = directory.settings(where)
     except CanwharfError:  # 'canwharf span' says so
         return {}
-    faults, end = {}, monotonic() + TOTAL
-    for endpoint in settings.connect:
-        protocol, _slash, address = endpoint.partition("/")
-        if protocol == "tls" and monotonic() < end and (fault := _fault(settings, address)):
-            faults[endpoint] = fault
-    return faults
+    found = {each: f"no answer in {TOTAL:g} s" for each in settings.connect if each[:4] == "tls/"}
+
+    def find(endpoint: str) -> None:
+        found[endpoint] = _fault(settings, endpoint.removeprefix("tls/"))
+
+    tries = [Thread(target=find, args=(each,), daemon=True) for each in found]
+    end = monotonic() + TOTAL
+    for each in tries:
+        each.start()
+    for each in tries:
+        each.join(max(0, end - monotonic()))
+    return {endpoint: fault for endpoint, fault in list(found.items()) if fault}
 
 
 def _lacks(state: State) -> bool:
@@ -71,6 +79,8 @@ def _fault(settings: Settings, address: str) -> str:
         return f"it refuses this host's certificate: {error.reason or error}"
     except OSError as error:
         return str(error.strerror or error)
+    except ValueError:  # of the codec for names of hosts
+        return f"{host} can be no name of a host"
     return ""
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from canwharf.operator.doctor import reach
 from canwharf.operator.doctor.reach import unreached
 from canwharf.span import authority, directory
 from canwharf.span.authority import Signed
@@ -48,9 +49,9 @@ def listener() -> socket.socket:
 @pytest.fixture
 def find(tmp_path: Path, listener: socket.socket) -> Find:
     """The faults of the connection to the listener, by a host of this authority."""
-    endpoint = f"tls/127.0.0.1:{listener.getsockname()[1]}"
+    address = f"tls/127.0.0.1:{listener.getsockname()[1]}"
 
-    def find(ca: Signed = CA, **hosts: Host) -> dict[str, str]:
+    def find(ca: Signed = CA, endpoint: str = address, **hosts: Host) -> dict[str, str]:
         where, own = str(tmp_path / "span"), issued(ca, "bench-1")
         settings = Settings("bench-1", (), ("quic/127.0.0.1:9", endpoint))
         files = {directory.CA: CA.certificate, directory.HOST: own.certificate + own.key}
@@ -101,6 +102,25 @@ def test_one_that_refuses_this_hosts_certificate(
     serve(listener, tmp_path, CA)
     (fault,) = find(OTHER).values()
     assert fault.startswith("it refuses this host's certificate: ")
+
+
+@pytest.mark.parametrize("name", ["bench..lab", "b" * 64])
+def test_what_can_be_no_name(name: str, find: Find) -> None:
+    (fault,) = find(endpoint=f"tls/{name}:7447").values()
+    assert fault == f"{name} can be no name of a host"
+
+
+def test_a_resolver_that_does_not_answer_does_not_hold_up_the_doctor(
+    find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for minutes by default, name by name."""
+    ended = Event()
+    monkeypatch.setattr(reach, "TOTAL", 0.01)
+    monkeypatch.setattr(reach, "_fault", lambda _settings, _address: str(ended.wait()))
+    try:
+        assert list(find().values()) == ["no answer in 0.01 s"]
+    finally:
+        ended.set()
 
 
 def test_while_all_are_there_nothing_is_tried(find: Find, listener: socket.socket) -> None:
