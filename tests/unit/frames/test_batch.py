@@ -64,6 +64,14 @@ def test_what_the_socket_does_not_take_is_not_counted(pair: Pair) -> None:
         other.recv(100)
 
 
+def test_of_more_than_a_table_holds_the_first_ones_go(pair: Pair) -> None:
+    """And nothing of what else is in this process's memory."""
+    frames = [classic(number) for number in range(2 * MOST)]
+    taken = Batch().send(pair[0].fileno(), frames)
+    assert 0 < taken <= MOST
+    assert came(pair[1], taken) == [packed(each) for each in frames[:taken]]
+
+
 def test_frames_of_two_kinds_are_not_tried(pair: Pair) -> None:
     """One long frame among many short ones is easily taken for none."""
     for frames in ([classic(1), fd(2)], [*map(classic, range(MOST - 1)), fd(2)]):
