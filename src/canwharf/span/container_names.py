@@ -11,6 +11,8 @@ Rules:
   socket is in a directory that only root may enter, and the service has it in its own mount
   namespace (BindReadOnlyPaths=, systemd.exec(5)). So nobody else can connect.
 - Where there is no such socket (an image, a `canwharf span` that root started), nothing is told.
+- Docker is not asked while none of its containers is there: it may not be installed, or systemd
+  would start it for the question.
 - What comes is checked as if it came from a stranger, within a limit of size and of time.
 - The daemon has no part in it.
 """
@@ -22,7 +24,7 @@ import socket
 from time import monotonic
 
 from canwharf import jsontext
-from canwharf.bus.naming import EndpointOwner, owner_of
+from canwharf.bus.naming import EndpointOwner, is_implied, owner_of
 from canwharf.docker import names
 from canwharf.errors import SpanError
 from canwharf.kernel import link
@@ -44,18 +46,20 @@ _SHARE = 1 << 16  # bytes that are read at once
 def told(driver: str, spans: str) -> bytes:
     """The answer. `spans` is the file of spans. Raises CanwharfError: what cannot be read."""
     buses = wanted.read(spans, driver)
-    known = names.ask(driver)
-    if known is None:
-        raise SpanError("Docker does not answer: what its containers are called is not known")
     owners = [owner_of(each) for each in link.links(Netlink())]
+    endpoints = {
+        each.endpoint
+        for each in owners
+        if isinstance(each, EndpointOwner)
+        and (each.driver, each.bus in buses) == (driver, True)
+        and not is_implied(each.network)
+    }
+    if not endpoints:
+        return encode({})
+    if (known := names.ask(driver)) is None:
+        raise SpanError("Docker does not answer: what its containers are called is not known")
     return encode(
-        {
-            each.endpoint: known.containers[each.endpoint]
-            for each in owners
-            if isinstance(each, EndpointOwner)
-            and (each.driver, each.bus in buses) == (driver, True)
-            and _fits(known.containers.get(each.endpoint, ""))
-        }
+        {id: name for id, name in known.containers.items() if id in endpoints and _fits(name)}
     )
 
 

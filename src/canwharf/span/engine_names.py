@@ -46,7 +46,7 @@ class EngineNames:
         try:
             answer = self._answer()
             self.fault = "" if answer else "Docker does not answer, or may not be asked"
-        except SpanError as error:
+        except (SpanError, OSError) as error:  # of the latter: no descriptor is free
             answer, self.fault = None, str(error)
         news = answer is not None and answer != self._told
         self._told = answer or self._told

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -181,15 +183,26 @@ def test_of_a_container_that_docker_does_not_know_it_is_seldom_asked(
     assert now.asked == [200, 201]
 
 
-def test_only_containers_on_buses_across_hosts_are_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The service talks to the network: it learns what it sends, and no more."""
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """A host whose bus vcan0 has a span, with links of these aliases."""
     spans = tmp_path / "canwharf.spans"
     bus = {"name": "bench7", "max_age": 0}
     spans.write_text(json.dumps({"version": 1, "driver": "canwharf", "buses": {"vcan0": bus}}))
     monkeypatch.setattr(Instance, "spans", str(spans))
-    aliases = (
+
+    def have(*aliases: str) -> None:
+        links = [SimpleNamespace(alias=each) for each in aliases]
+        monkeypatch.setattr(link, "links", lambda _requests: links)
+
+    return have
+
+
+def test_only_containers_on_buses_across_hosts_are_told(
+    host: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The service talks to the network: it learns what it sends, and no more."""
+    host(
         "canwharf canwharf endpoint n1 e1 vcan0 can",
         "canwharf canwharf endpoint n2 e2 vcan1 can",
         "canwharf other endpoint n3 e3 vcan0 can",
@@ -198,8 +211,6 @@ def test_only_containers_on_buses_across_hosts_are_told(
         "canwharf canwharf bus",
         "",
     )
-    links = [SimpleNamespace(alias=each) for each in aliases]
-    monkeypatch.setattr(link, "links", lambda _requests: links)
     containers = {f"e{number}": f"ecu{number}" for number in (1, 2, 3)}
     known: Names | None = Names({}, {**containers, "e5": "odd\n" * 100})
     monkeypatch.setattr(names, "ask", lambda _driver: known)
@@ -208,3 +219,40 @@ def test_only_containers_on_buses_across_hosts_are_told(
     known = None
     assert main(["names"]) == 1
     assert "Docker does not answer" in capsys.readouterr().err
+
+
+def test_docker_is_not_asked_without_containers_of_it(
+    host: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With Podman alone it never answers; a question would start one that was stopped."""
+    host("canwharf canwharf endpoint podman.bus0 ecu1.0123456789ab vcan0 can", "")
+
+    def ask(_driver: str) -> Names:
+        raise AssertionError("it was asked")
+
+    monkeypatch.setattr(names, "ask", ask)
+    assert main(["names"]) == 0
+    assert container_names.decode(capsys.readouterr().out.encode()) == {}
+
+
+def test_after_a_question_that_failed_another_one_comes(
+    monkeypatch: pytest.MonkeyPatch, now: Now
+) -> None:
+    """Even if the process had no descriptor for it."""
+    monkeypatch.setattr(container_names, "ask", fails := Fails())
+    asking = EngineNames("canwharf", "/socket")
+    asking()
+    assert "Too many open files" in asking.fault
+    now.time += 2
+    asking()
+    assert fails.count == 2
+
+
+class Fails:
+    """What cannot even open a socket."""
+
+    count = 0
+
+    def __call__(self, _path: str) -> None:
+        self.count += 1
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
