@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
+from canwharf.bus.report import Names
 from canwharf.errors import CanwharfError
+from canwharf.frames import sources
+from canwharf.frames.capture import Capture
 from canwharf.frames.filters import parse
 from canwharf.frames.sources import Sources
-from tests.kernel.seen import Listen, M, N, burst, expected, listening, say, seen, send, until
+from tests.kernel.seen import (
+    NAMES,
+    Listen,
+    M,
+    N,
+    burst,
+    expected,
+    listening,
+    say,
+    seen,
+    send,
+    until,
+)
 from tests.kernel.site import DRIVER, Site
 from tests.kernel.test_shapes import make_mesh
 from tests.kernel.wired import NAME, Plug, make
@@ -208,6 +225,25 @@ def test_only_the_buses_that_are_named(site: Site, listen: Listen) -> None:
         listen("bus9")
     with pytest.raises(CanwharfError, match="Docker does not answer, so its names"):
         Sources(DRIVER, site._directory, buses=["bus0"])
+
+
+def test_a_name_that_comes_late_is_asked_for_before_the_first_frame(
+    site: Site, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a recording on another host has two senders of each id of a container that starts."""
+    monkeypatch.setattr(sources, "_PATIENCE", 0)
+    nothing = Names({}, {})
+    answers = iter([nothing, nothing, NAMES])  # at the start, to the question, to the next one
+    asking = Sources(DRIVER, site._directory, lambda: next(answers, nothing))
+    site.network(N)
+    capture = stack.enter_context(Capture(asking))
+    capture.ask_names()  # of no container, so there is no question
+    site.start(N, "e1")
+    assert capture.read(0.1) == []
+    capture.ask_names()
+    capture.ask_names()
+    send(site.members()[1], 0x100)
+    assert [each.sender for each in until(capture, 1)] == ["ecu1"]
 
 
 def test_a_word_that_stands_for_two_buses_is_refused(site: Site, listen: Listen) -> None:

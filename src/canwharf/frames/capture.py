@@ -145,6 +145,14 @@ class Capture:
         """Whether frames are held back: `read` has them after the grace, without a new event."""
         return bool(self._held)
 
+    def ask_names(self) -> None:
+        """Ask what senders without a name are called, also before they send. Raises CanwharfError.
+
+        For an engine that answers later: at their first frame it is too late.
+        """
+        if not all(each.source.named for each in self._listeners.values()) and self._sources.ask():
+            self._rename()
+
     def listener(self, interface: str) -> Listener | None:
         """That of a bus's interface; None while there is no such interface."""
         for each in self._listeners.values():

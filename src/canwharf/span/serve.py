@@ -197,6 +197,7 @@ class Service:
         linked = session.partners()
         for interface, outlook in self._outlooks.items():
             try:
+                self.bridges[interface].capture.ask_names()
                 outlook.look(linked, self._twin)
             except CanwharfError as error:
                 self._complain(interface, str(error))

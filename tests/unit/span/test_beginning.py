@@ -86,3 +86,18 @@ def test_a_step_that_fails_leaves_nothing_and_is_tried_again(
     assert len(service._session._declared["x"]) == 7
     service._end(BUS)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_names_are_asked_for_in_each_look(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that starts has its name before it sends, as far as Docker is quick enough."""
+    asked: list[Capture] = []
+
+    def ask(capture: Capture) -> None:
+        asked.append(capture)
+
+    monkeypatch.setattr(Capture, "ask_names", ask)
+    look(service)
+    look(service)
+    assert asked == [service.bridges[BUS].capture] * 2
