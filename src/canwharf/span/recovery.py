@@ -126,7 +126,8 @@ class Recovery:
     def _answer(self) -> None:
         end = monotonic() + SHARE
         while self._asking and monotonic() < end:
-            host, (first, behind) = self._asking.popitem()
+            host = next(iter(self._asking))  # the others have their turns before it has another one
+            first, behind = self._asking.pop(host)
             found, then = self._kept.find(first, behind, _MOST)
             for payload in found:
                 self._send(f"{PAST}-{host}", payload)

@@ -212,3 +212,18 @@ def test_what_the_other_host_has_no_more_is_told_once() -> None:
         near.work(second * SECOND, wanted=True)
         told.append(near.recovery.given_up())
     assert [each for each in told if each] == [{"b": 30}]
+
+
+def test_hosts_that_ask_have_their_turns() -> None:
+    """One that asks for all, without end, would take what the others missed from them."""
+    far = Host("b")
+    question = pack("<BQQQ", 1, EPOCH, 0, 400) + b"b"
+    for host in ("a", "c"):
+        far.recovery.asked(host, question, EPOCH, 0)
+    for number in range(100):
+        told = of(4 * number, 4)
+        far.recovery.sent(told, message.encode(told))
+    while far.recovery.busy:
+        far.work(0, wanted=False)
+    topics = [topic for topic, _payload in far.take()]
+    assert topics[16:64] == [f"{PAST}-c"] * 16 + [f"{PAST}-a"] * 16 + [f"{PAST}-c"] * 16
