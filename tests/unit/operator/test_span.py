@@ -160,6 +160,14 @@ def test_a_service_that_tells_nothing_is_said(busy: Daemon) -> None:
     assert (finding.level, finding.fix) == (WARN, "systemctl restart canwharf-span")
 
 
+def test_names_that_are_missing_are_mended_by_the_unit_of_this_driver(busy: Daemon) -> None:
+    """A driver of a second name has one of its own."""
+    status = status_of(busy, state(bench_2=SEEN)._replace(nameless="no answer in time"))
+    facts = WELL._replace(status=status, span_unit="canwharf-rusty-span")
+    (finding,) = told("spans", facts)
+    assert finding.fix == "systemctl restart canwharf-rusty-span"
+
+
 def test_a_bus_that_nothing_connects(busy: Daemon) -> None:
     """Containers on it hear each other as ever; that no other host is heard must be seen."""
     status = status_of(busy, None)

@@ -23,7 +23,6 @@ CLOCKS = 1_000_000_000  # nanoseconds that two clocks may differ
 SOON = 30 * 24 * 3600  # seconds before a certificate ends
 BUFFER = 8 << 20  # bytes that a socket should be allowed to hold
 
-_RESTART = "systemctl restart canwharf-span"  # it starts the socket of its helper, too
 ADAPTER = "adapter"  # the kind of a host's bus, in its report
 _SYSCTL = "/etc/sysctl.d/90-can.conf"
 
@@ -140,7 +139,8 @@ def _own(state: State, facts: Facts) -> Iterator[Finding]:
     if state.nameless and facts.docker:
         what = f"other hosts see senders of {state.interface} as 'endpoint …', as 'canwharf span' "
         what += f"does not learn what containers are called: {state.nameless}"
-        yield Finding(WARN, what, _RESTART if facts.service else "canwharf names --help")
+        # With the unit starts the socket of its helper, too.
+        yield Finding(WARN, what, _restart(facts) if facts.span_unit else "canwharf names --help")
     now = own.clock // 1_000_000_000
     yield from _certificate(f"{state.host}, this host,", state.host, own, now)
     if overrun := counts.get("overrun", 0):
