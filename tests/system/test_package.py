@@ -23,7 +23,7 @@ from canwharf.span.extra import FOLDER
 from lab.guest import Guest
 from lab.machine import REPOSITORY
 from tests.system.stream import Stream
-from tests.world.board import SOCKET, wait_running
+from tests.world.board import SOCKET, UP, wait_running
 from tests.world.installed import OLD
 from tests.world.packaged import NAMES, Packaged, build, talk
 
@@ -193,7 +193,8 @@ def assert_names_are_known(board: Packaged) -> None:
     content = json.dumps({"version": 1, "driver": "canwharf", "buses": buses})
     (board.guest.share / "far.spans").write_text(content)
     with_zenoh = {"PYTHONPATH": f"/repo/src:{LIBRARY}"}
-    board.guest.start(f"exec {FAR} span --directory /share/far", env=with_zenoh)
+    far = board.guest.start(f"exec {FAR} span --directory /share/far", env=with_zenoh)
+    far.wait_for("a is there", UP)
     board.sh("docker exec -d ecu1 cangen can0 -g 100")
     board.sh(f"timeout 60 {FAR} dump bus1 | grep -m 1 ' a/ecu1 '")
     board.sh("docker restart ecu1 && pkill -f '[f]ar.spans'")
