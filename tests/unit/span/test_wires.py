@@ -198,10 +198,20 @@ def test_what_would_go_round_without_end_ends(one_wire: bool) -> None:
         assert hosts.bridges[2].counts["received"] - before == 2
 
 
+def tick(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """From now on, so many nanoseconds pass from one look at the clock to the next."""
+    passed = count(step=step)
+    for module in (bridge_module, sys.modules[__name__]):
+        monkeypatch.setattr(module, "uptime", lambda: next(passed))
+
+
 @pytest.mark.parametrize("alone", [0, 1, 2])
 @pytest.mark.parametrize("constant", [True, False])
-def test_a_host_with_a_wire_of_its_own_goes_on(alone: int, constant: bool) -> None:
+def test_a_host_with_a_wire_of_its_own_goes_on(
+    alone: int, constant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What its wire sends goes round on the wire of the other two, and comes back as theirs."""
+    tick(monkeypatch, MS // 100)
     shared: list[OnWire] = []
     hosts = Hosts(*([] if place == alone else shared for place in range(3)))
     with closing(hosts):
@@ -215,9 +225,7 @@ def test_a_host_with_a_wire_of_its_own_goes_on(alone: int, constant: bool) -> No
 
 def test_of_three_hosts_on_one_wire_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """The middle one waits for the last one to end it, and then ends it itself."""
-    passed = count(step=MS)
-    for module in (bridge_module, sys.modules[__name__]):
-        monkeypatch.setattr(module, "uptime", lambda: next(passed))
+    tick(monkeypatch, MS)
     shared: list[OnWire] = []
     hosts = Hosts(shared, shared, shared)
     with closing(hosts):
