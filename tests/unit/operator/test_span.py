@@ -103,6 +103,13 @@ def test_two_adapters_of_one_span_are_named_and_no_fault(busy: Daemon) -> None:
     assert "vcan0 and the adapters of bench-2 are one bus by the span: no two" in named.message
 
 
+def test_an_adapter_that_is_kept_apart_is_not_named_as_fine(busy: Daemon) -> None:
+    hung = state(bench_2=other(kind="adapter", apart="bench-1"))
+    status = status_of(busy, hung._replace(own=OWN._replace(kind="adapter")))
+    (finding,) = told("spans", WELL._replace(status=status))
+    assert finding.level == WARN
+
+
 def test_the_hosts_of_a_span_for_a_program(busy: Daemon) -> None:
     span = bus(status_of(busy, state(bench_2=SEEN)))["span"]
     assert span == {

@@ -103,7 +103,7 @@ def _state(state: State, states: Sequence[State], facts: Facts) -> Iterator[Find
 def _adapters(state: State) -> Iterator[Finding]:
     """Which other hosts have an adapter, too, if none is known to hang on the same wire."""
     reports = {name: host.told.report for name, host in state.hosts.items() if host.told}
-    others = [name for name, each in reports.items() if each.kind == ADAPTER]
+    others = [name for name, each in reports.items() if each.kind == ADAPTER and not each.apart]
     if state.own.kind == ADAPTER and others and not state.own.apart:
         which = f"{state.interface} and the adapters of {', '.join(others)} are one bus by the span"
         yield Finding(OK, f"{which}: no two of them may hang on one wire")
