@@ -45,7 +45,7 @@ CONTENT = {
 LEFT_OUT = {
     r"^(sudo )?(systemctl|journalctl) ": "needs systemd; tests/system/test_systemd.py",
     r"canwharf (un)?install|canwharf\.pyz": "needs systemd; tests/system/test_systemd.py",
-    r"^(sudo )?(python3 -m venv|pipx |apt|/opt/canwharf)": "needs a network",
+    r"^(sudo )?(python3 -m venv|pipx |pip install --target|apt|/opt/canwharf)": "needs a network",
     r"^pip install \"canwharf.test|^pytest ": "needs a network; test_pytest_plugin.py",
     r"^kubectl |^docker push|docker import": "needs a cluster and a registry",
     r"^canlab |CANLAB|--can-kernel|dist/canlab": "needs canlab's kernel; tests/canlab",
