@@ -44,12 +44,13 @@ def host(tmp_path: Path, port: int) -> Opened:
         ca: authority.Signed = CA,
         now: datetime = NOW,
         address: str = "127.0.0.1",
+        protocol: str = "tls",
     ) -> Settings:
         path = tmp_path / f"{name}.pem"
         signed = authority.issue(ca, name, (address,), now)
         path.write_bytes(signed.certificate + signed.key)
         files = {"ca": str(tmp_path / "ca.pem"), "certificate": str(path), "key": str(path)}
-        endpoint = (f"tls/127.0.0.1:{port}",)
+        endpoint = (f"{protocol}/127.0.0.1:{port}",)
         ends = {"listen" if name == "bench-1" else "connect": endpoint}
         which = Settings(name, **ends, **files, hosts=hosts)  # type: ignore[arg-type]
         check(which)
@@ -65,10 +66,11 @@ def linked(session: Session, *names: str) -> None:
         assert monotonic() < end, session.strangers()
 
 
-def test_each_is_heard_under_its_own_name(host: Opened) -> None:
+@pytest.mark.parametrize("protocol", settings.SECURE)
+def test_each_is_heard_under_its_own_name(host: Opened, protocol: str) -> None:
     with (
-        Session(host("bench-1", "bench-2")) as first,
-        Session(host("bench-2", "bench-1")) as second,
+        Session(host("bench-1", "bench-2", protocol=protocol)) as first,
+        Session(host("bench-2", "bench-1", protocol=protocol)) as second,
     ):
         heard = Heard(first), Heard(second)
         sends = first.publish("x"), second.publish("x")
