@@ -14,7 +14,8 @@ _START = (
     "of 68 million instructions (Python 3.11) a bare interpreter has 21, the import of our sixty "
     "modules 40, all else 7; of the 40, Python's search for their files has 15, the reading of "
     "their code 13, its execution 12. An importer of our own for their bytecode was tried: 62 million "
-    "in all, and 800 system calls in the place of 1320. It would be a second way to load code"
+    "in all, and 800 system calls in the place of 1320. It would be a second way to load code. In a guest "
+    "system calls are slow: on a machine's own kernel it is 2.6 to 2.7 times (3.11 to 3.13)"
 )
 _REST = (
     "of 13.7 (Python 3.14) a bare interpreter has 8.2; 3.4 are private (1.2 our code, 0.3 its classes), "
