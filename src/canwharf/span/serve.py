@@ -265,7 +265,6 @@ class Service:
             return
         local = self._locals[interface] = Local(interface, lambda: self._state(interface))
         state = wanted.state_of(self._driver, interface)
-        self._names()  # asked beside all else, it is known when a container sends
         sources = Sources(self._driver, "", self._names, (interface,), load=lambda: state)
         with ExitStack() as undo:
             capture = undo.enter_context(Capture(sources, grace=0))
